@@ -1,0 +1,1 @@
+"""Paternity tests for language models."""

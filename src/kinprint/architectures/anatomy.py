@@ -1,0 +1,61 @@
+"""Which tensor of a checkpoint plays which role: what an architecture's table makes of one checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array of the model in canonical form, not read yet.
+
+    Matrices are (output, input) as in `y = W x`, whatever the file's layout: q (heads * head_dim, hidden), k and v
+    (kv heads * head_dim, hidden), o (hidden, heads * head_dim), gate and up (neurons, hidden), down (hidden, neurons),
+    router (experts, hidden), embedding and head (vocabulary, hidden). Vectors are one-dimensional: `gains.*` as the
+    factor the model multiplies by, `biases.*`.
+
+    Attributes:
+        role: "q", "gate", "gains.input", "biases.k" ...
+        layer: index of the layer, or None outside the layers (embedding, head, gains.final).
+        expert: index of the expert, or None.
+        axes: the space of each axis ("residual", "heads", "kv_heads", "neurons", "experts", "vocabulary", "head_dim").
+        shape: of the canonical array.
+        dtype: element type as stored.
+        tensor: name of the tensor in the checkpoint it comes from.
+        read: returns the canonical array; a view of the stored tensor wherever a view can express it.
+    """
+
+    role: str
+    layer: int | None
+    expert: int | None
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    tensor: str
+    read: Callable[[], NDArray[Any]] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A checkpoint seen through its architecture.
+
+    Attributes:
+        family: name of the table that was used ("llama", "gpt2", ...).
+        facts: num_hidden_layers, hidden_size, num_attention_heads, num_key_value_heads, head_dim, intermediate_size,
+            vocab_size, num_experts (0 if dense), model_type, positions ("rope" | "alibi" | "learned" | ...),
+            norm ("rms" | "layer"), tie_word_embeddings: numbers checked against the shapes of the tensors.
+        parts: every part, ordered by layer (None last), then role, then expert.
+        unknown: names of tensors that the table gives no role.
+        notes: what a reader should know (a configuration that was missing, a role absent in some layers, ...).
+    """
+
+    family: str
+    facts: Mapping[str, Any]
+    parts: tuple[Part, ...]
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

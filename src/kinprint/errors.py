@@ -1,0 +1,37 @@
+"""Every error kinprint raises on purpose, as one small tree.
+
+Each message names what was wrong with which input and what to do about it, on one line, so that the command line can
+print it as it is. Catch `KinprintError` to catch them all.
+"""
+
+from __future__ import annotations
+
+
+def printable(text: object, limit: int = 300) -> str:
+    """One line of harmless text from an untrusted value: control characters escaped, length bounded."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+class KinprintError(Exception):
+    """An input that cannot be used. `subject` names the input, `problem` says why, `remedy` what to do."""
+
+    def __init__(self, subject: object, problem: str, remedy: str = "") -> None:
+        self.subject, self.problem, self.remedy = printable(subject), printable(problem), printable(remedy)
+        super().__init__(f"{self.subject}: {self.problem}" + (f"; {self.remedy}" if remedy else ""))
+
+
+class CheckpointError(KinprintError):
+    """A checkpoint, or a file of it, is missing, damaged, hostile or of an unknown format."""
+
+
+class ArchitectureError(KinprintError):
+    """The tensors of a checkpoint fit no known architecture, or not the one its configuration names."""
+
+
+class FingerprintError(KinprintError):
+    """A `.kinprint` file or a set of traits is damaged or does not follow the format."""
+
+
+class MissingExtraError(KinprintError):
+    """A command needs an optional part of kinprint that is not installed."""
