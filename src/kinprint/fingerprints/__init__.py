@@ -1,1 +1,6 @@
+"""Measure a model once: the traits, the streaming pass that measures them, and the file that holds them."""
 
+from kinprint.fingerprints.fingerprint import Fingerprint
+from kinprint.fingerprints.traits import TRAIT_VERSION
+
+__all__ = ["TRAIT_VERSION", "Fingerprint"]

@@ -1,0 +1,173 @@
+"""What a fingerprint can hold: every trait, its shape and its meaning.
+
+This table validates fingerprints, and `docs/fingerprint-format.md` is generated from it. An axis called by a word must
+have the same length in every trait of a fingerprint that uses the word (all traits agree on "layers"); `n`, `rank` and
+`k` are free; a number is that number. Traits not listed here are allowed (third parties may add theirs) and unchecked.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+TRAIT_VERSION = 1
+"""Raised whenever a trait changes its meaning, so that old and new measurements are never compared."""
+
+MATRIX_ROLES = ("q", "k", "v", "o", "gate", "up", "down")
+"""Roles of the matrices of a layer that carry moments, channels and samples."""
+
+FREE_AXES = frozenset({"n", "rank", "k"})
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One line of the table.
+
+    Attributes:
+        pattern: name, with `*` for any role.
+        shapes: the allowed shapes; an axis is a word (same length everywhere), a free letter or a number.
+        meaning: one sentence; what a row and a column are.
+        dtype: as measured; fingerprints built elsewhere may use any float width for a float trait.
+    """
+
+    pattern: str
+    shapes: tuple[tuple[str | int, ...], ...]
+    meaning: str
+    dtype: str = "float32"
+
+
+def _trait(pattern: str, *shapes: tuple[str | int, ...], meaning: str, dtype: str = "float32") -> Trait:
+    return Trait(pattern, shapes, meaning, dtype)
+
+
+TRAITS: tuple[Trait, ...] = (
+    _trait(
+        "moments.embedding", (1, 6),
+        meaning="As `moments.*`, of the input embedding.",
+    ),
+    _trait(
+        "moments.head", (1, 6),
+        meaning="As `moments.*`, of the output head where it is not the embedding.",
+    ),
+    _trait(
+        "moments.*", ("layers", 6),
+        meaning="Mean, standard deviation, skewness, kurtosis (a normal has 3), largest absolute value and share of "
+        "zeros over all entries of q, k, v, o, gate, up, down; experts pooled.",
+    ),
+    _trait(
+        "channels.*", ("layers", "hidden"),
+        meaning="L2 norm per residual channel: of the columns of q, k, v, gate, up and of the rows of o, down; experts "
+        "pooled.",
+    ),
+    _trait(
+        "embedding.input", ("hidden",),
+        meaning="L2 norm per column of the embedding after removing the mean over tokens.",
+    ),
+    _trait(
+        "embedding.output", ("hidden",),
+        meaning="The same of the output head where it is not the embedding.",
+    ),
+    _trait(
+        "neurons.norms", ("layers", "neurons", 3),
+        meaning="L2 norms of each neuron's gate row, up row and down column. Layers of experts: the first expert.",
+    ),
+    _trait(
+        "neurons.invariants", ("layers", "neurons", 5),
+        meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron. "
+        "Layers of experts: the first expert.",
+    ),
+    _trait(
+        "experts.norms", ("layers", "experts", 4),
+        meaning="L2 norm of each expert's router row, Frobenius norms of its gate, up and down.",
+    ),
+    _trait(
+        "experts.moments", ("layers", "experts", 6),
+        meaning="Standard deviation and kurtosis of each expert's gate, up and down (std, kurtosis, std, ...).",
+    ),
+    _trait(
+        "experts.profile", ("layers", "experts", 15),
+        meaning="Quantiles .05, .25, .5, .75, .95 of the norms of each expert's gate rows, up rows and down columns.",
+    ),
+    _trait(
+        "heads.qk_spectrum", ("layers", "heads", "rank"),
+        meaning="Singular values of W_q,h^T W_k,g(h), descending, a row for each query head.",
+    ),
+    _trait(
+        "heads.vo_spectrum", ("layers", "heads", "rank"),
+        meaning="Singular values of W_o,h W_v,g(h), descending, a row for each query head.",
+    ),
+    _trait(
+        "products.*_spectrum", ("layers", "k"),
+        meaning="Singular values of the product over all heads of a layer, descending (GhostSpec).",
+    ),
+    _trait(
+        "gains.*", ("layers", "n"), ("n",),
+        meaning="Norm gains as the factor the model multiplies by; one row outside the layers (`gains.final`).",
+    ),
+    _trait(
+        "biases.*", ("layers", "n"), ("n",),
+        meaning="Biases of linear maps.",
+    ),
+    _trait(
+        "norm_biases.*", ("layers", "n"), ("n",),
+        meaning="Biases of LayerNorms.",
+    ),
+    _trait(
+        "sample.embedding", (1, 1024),
+        meaning="As `sample.*`, of the input embedding.",
+    ),
+    _trait(
+        "sample.head", (1, 1024),
+        meaning="As `sample.*`, of the output head where it is not the embedding.",
+    ),
+    _trait(
+        "sample.*", ("layers", 256),
+        meaning="Entries at fixed pseudo-random positions of q, k, v, o, gate, up, down, the same in every layer.",
+    ),
+    _trait(
+        "digests", ("parts", 32), dtype="uint8",
+        meaning="BLAKE3 of each part's canonical content, in the order of the fact `digest_parts`.",
+    ),
+)  # fmt: skip
+
+
+def describe(name: str) -> Trait | None:
+    """The line of the table that a trait's name falls under, or None for a trait of someone else's."""
+    return next((trait for trait in TRAITS if fnmatch.fnmatchcase(name, trait.pattern)), None)
+
+
+def problem(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """What is wrong with the shapes of a fingerprint's traits, or None if they follow the table."""
+    lengths: dict[str, tuple[int, str]] = {}
+    for name, shape in shapes.items():
+        trait = describe(name)
+        if trait is None:
+            continue
+        allowed = next((axes for axes in trait.shapes if len(axes) == len(shape)), None)
+        if allowed is None:
+            return f"trait {name} has shape {shape}, expected {' or '.join(map(_shown, trait.shapes))}"
+        for axis, length in zip(allowed, shape, strict=True):
+            if isinstance(axis, int) and axis != length:
+                return f"trait {name} has shape {shape}, expected {_shown(allowed)}"
+            if isinstance(axis, str) and axis not in FREE_AXES:
+                known, other = lengths.setdefault(axis, (length, name))
+                if known != length:
+                    return f"trait {name} has {length} {axis}, but {other} has {known}"
+    return None
+
+
+def markdown_table(traits: Iterable[Trait] = TRAITS) -> str:
+    """The table as it stands in the documentation."""
+    rows = [
+        f"| `{t.pattern}` | {' or '.join(map(_shown, t.shapes))} | {t.dtype} | {_escaped(t.meaning)} |" for t in traits
+    ]
+    return "\n".join(["| trait | shape | dtype | meaning |", "|---|---|---|---|", *rows])
+
+
+def _shown(axes: tuple[str | int, ...]) -> str:
+    return f"({', '.join(map(str, axes))})"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|")
