@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kinprint.errors import CheckpointError
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Tensor(Protocol):
@@ -29,9 +35,42 @@ class Tensor(Protocol):
         """The whole tensor as a read-only array of `shape` and `dtype`.
 
         Usually a view of a mapping made for this call: it costs address space, not memory, and is released with the
-        last reference to the array. It may be non-contiguous.
+        last reference to the array. It may be non-contiguous; it is always aligned.
+
+        Raises:
+            CheckpointError: if the file is gone or has changed since it was opened.
         """
         ...
+
+
+class Deferred(Mapping[K, V]):
+    """A mapping that is read when it is first needed, for what a checkpoint can do without.
+
+    Where `load` raises CheckpointError the mapping is empty, and `problem` says why.
+    """
+
+    def __init__(self, load: Callable[[], Mapping[K, V]]) -> None:
+        self._load = load
+
+    @cached_property
+    def _content(self) -> tuple[Mapping[K, V], str]:
+        try:
+            return self._load(), ""
+        except CheckpointError as error:
+            return {}, str(error)
+
+    @property
+    def problem(self) -> str:
+        return self._content[1]
+
+    def __getitem__(self, key: K) -> V:
+        return self._content[0][key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._content[0])
+
+    def __len__(self) -> int:
+        return len(self._content[0])
 
 
 @dataclass(frozen=True)
@@ -44,8 +83,9 @@ class Checkpoint:
         config: the parsed `config.json`; empty where there is none.
         tensors: every tensor by name, in the order of the names.
         files: every file that takes part (weights, index, configuration, tokenizer): what a cache must watch.
-        tokenizer: token string -> id; empty where there is none.
-        card: the front matter of the model card (`base_model` and so on); empty where there is none.
+        tokenizer: token string -> id, read when first used; empty where there is none.
+        card: the front matter of the model card (`base_model` and so on), read when first used; empty where there is
+            none.
     """
 
     name: str
@@ -55,3 +95,9 @@ class Checkpoint:
     files: tuple[Path, ...] = ()
     tokenizer: Mapping[str, int] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is wrong with the tokenizer or the card, which does not prevent comparing the weights."""
+        deferred = (part for part in (self.tokenizer, self.card) if isinstance(part, Deferred))
+        return tuple(part.problem for part in deferred if part.problem)

@@ -1,0 +1,55 @@
+"""The front matter of a model card (README.md): YAML between two lines of three dashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kinprint.checkpoints.files import read_bounded
+from kinprint.errors import CheckpointError
+
+MAX_BYTES = 4_000_000  # of the card
+MAX_FRONT_MATTER = 256_000  # of its front matter: YAML is slow to parse
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML to strings, booleans, nulls, lists and tables: no dates, and no aliases, which can multiply a document."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+
+_PLAIN = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null")
+_Loader.yaml_implicit_resolvers = {
+    first: kept
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    if (kept := [(tag, pattern) for tag, pattern in resolvers if tag in _PLAIN])
+}
+_Loader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in ("bool", "null", "str", "seq", "map")
+}
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The front matter of the card `path`, empty if it has none; CheckpointError if it is damaged."""
+    text = read_bounded(path, MAX_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    if not text.startswith("---\n"):
+        return {}
+    matter, end, _ = text[4:].partition("\n---")
+    if not end:
+        return {}
+    if len(matter) > MAX_FRONT_MATTER:
+        raise CheckpointError(path, f"a front matter of {len(matter):,} characters, at most {MAX_FRONT_MATTER:,} read")
+    try:
+        content = yaml.load(matter, _Loader)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise CheckpointError(path, f"its front matter is not valid YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(path, "its front matter is not a table")
+    return {str(key): value for key, value in content.items()}

@@ -1,0 +1,55 @@
+"""From what the user names to a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kinprint.checkpoints.card import read_card
+from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
+from kinprint.checkpoints.files import mode_of, read_bounded
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
+from kinprint.checkpoints.weights import find_weights, read_weights
+from kinprint.errors import CheckpointError
+
+MAX_CONFIG = 16_000_000
+
+
+def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
+    """Open the model on disk that `model` names, reading headers only.
+
+    Args:
+        model: a folder, a weights file (.safetensors, or .bin, .pt, .pth of PyTorch), or the index of a sharded
+            model. Configuration, tokenizer and card are taken from the same folder; none of them is required.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, hostile or of an unknown format; the message names the file.
+    """
+    source = os.fspath(model)
+    if not source:
+        raise CheckpointError("an empty path", "names no model", "give a folder or a weights file")
+    path = Path(source)
+    is_folder = stat.S_ISDIR(mode_of(path))
+    folder = path if is_folder else path.parent
+    tensors, weight_files = find_weights(path) if is_folder else read_weights(path)
+    config = folder / "config.json"
+    card = folder / "README.md"
+    vocabulary = tokenizer_files(folder)
+    beside = [*(file for file in (config, card) if os.path.lexists(file)), *vocabulary]
+    return Checkpoint(
+        name=Path(os.path.abspath(path)).name or source,
+        source=source,
+        config=_read_config(config) if config in beside else {},
+        tensors=tensors,
+        files=(*weight_files, *beside),
+        tokenizer=Deferred(partial(read_vocabulary, vocabulary)),
+        card=Deferred(partial(read_card, card)) if card in beside else {},
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    return parse_object(read_bounded(path, MAX_CONFIG), path)
