@@ -1,0 +1,100 @@
+"""What one method says about one pair of models, and what a method is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kinprint.fingerprints import Fingerprint
+
+Kind = Literal["test", "score"]
+
+
+class NotApplicable(Exception):  # noqa: N818 - not an error: the method says why it is silent
+    """A method has nothing to say about a pair. The message is the reason, as a clause for people."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one method said about one pair.
+
+    Attributes:
+        method: name of the method.
+        kind: "test" or "score".
+        statistic: what the method measured; None if it does not apply.
+        log10_p: one-sided p-value of a test; None for scores and for tests that do not apply.
+        bound: True if log10_p is a rigorous upper bound rather than an exact Monte Carlo p-value.
+        layer_map: reference layer of each suspect layer, where the method aligned layers.
+        layers: strength by suspect layer (tests: z) or by whatever the note says.
+        parts: named parts of the statistic.
+        detectable: smallest correlation between units with equal labels that a test would call significant at 1e-6 in
+            half of all cases: its power on this pair.
+        note: what a reader should know, in a sentence or two.
+    """
+
+    method: str
+    kind: Kind
+    statistic: float | None = None
+    log10_p: float | None = None
+    bound: bool = False
+    layer_map: tuple[int, ...] | None = None
+    layers: tuple[float, ...] | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    detectable: float | None = None
+    note: str = ""
+
+    @property
+    def applies(self) -> bool:
+        return self.statistic is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """As `kinprint-comparison/1` promises; fields that have no meaning for the kind are left out."""
+        data: dict[str, Any] = {"method": self.method, "kind": self.kind, "statistic": _number(self.statistic)}
+        if self.kind == "test":
+            data |= {"log10_p": _number(self.log10_p), "bound": self.bound, "detectable": _number(self.detectable)}
+        if self.layers is not None:
+            data["layers"] = [_number(value) for value in self.layers]
+        if self.parts:
+            data["parts"] = {name: _number(value) for name, value in self.parts.items()}
+        return data | {"note": self.note}
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN."""
+    return None if value is None or value != value else float(value)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How two fingerprints are compared.
+
+    Attributes:
+        name: as on the command line and in the evidence.
+        kind: a test decides, a score describes.
+        summary: what it compares, in one line.
+        needs: traits without which it does not apply; of a tuple inside, any one will do.
+        source: where the method was published.
+        null: a test's null hypothesis; a score's known failure.
+        run: compares (reference, suspect); raises NotApplicable with the reason where it has nothing to say.
+    """
+
+    name: str
+    kind: Kind
+    summary: str
+    needs: tuple[str | tuple[str, ...], ...]
+    source: str
+    null: str
+    run: Callable[[Fingerprint, Fingerprint], Evidence]
+
+    def __call__(self, reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+        """Evidence about the pair; where the method does not apply, evidence that says why."""
+        try:
+            for model in (reference, suspect):
+                for need in self.needs:
+                    alternatives = (need,) if isinstance(need, str) else need
+                    if not any(trait in model.traits for trait in alternatives):
+                        raise NotApplicable(f"{model.name} has no trait {' or '.join(alternatives)}")
+            return self.run(reference, suspect)
+        except NotApplicable as reason:
+            return Evidence(self.name, self.kind, note=f"Does not apply: {reason}.")

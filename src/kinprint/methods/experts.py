@@ -1,0 +1,43 @@
+"""Experts: does expert e of the suspect resemble expert e of the reference, more than relabelled experts do?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.evidence import Evidence, Method
+from kinprint.fingerprints import Fingerprint
+from kinprint.methods._units import as_evidence, both_scores, require_attainable, test_by_order
+from kinprint.statistics import Structure, exchangeability_test
+
+TRAITS = ("experts.norms", "experts.moments", "experts.profile")
+
+
+def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+    """H0: given the reference, the labels of the suspect's experts are a uniformly random relabelling, in every layer."""
+    common = [name for name in TRAITS if name in reference.traits and name in suspect.traits]
+    x, y = (np.concatenate([_plain(model.traits[name]) for name in common], axis=-1) for model in (reference, suspect))
+    x, y = both_scores(x, y)
+    ours, theirs, layers = x.shape[1], y.shape[1], min(len(x), len(y))
+    require_attainable(Structure(min(ours, theirs)), layers, "experts")
+    if ours == theirs:
+        result, how = exchangeability_test(x, y, Structure(theirs)), f"{theirs} experts a layer"
+    else:
+        result, how = test_by_order(x, y), f"{ours} against {theirs} experts a layer, matched and tested by order"
+    return as_evidence("experts", result, f"Router rows and weights of experts in {layers} layers, {how}.")
+
+
+def _plain(trait: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(trait, dtype=np.float64)
+
+
+METHOD = Method(
+    name="experts",
+    kind="test",
+    summary="router rows, norms and moments of each expert, compared expert by expert",
+    needs=("experts.norms",),
+    source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
+    null="The suspect's experts were labelled independently of the reference's: in every layer they are in uniformly random "
+    "order.",
+    run=run,
+)

@@ -1,0 +1,101 @@
+"""Attention heads: does head h of the suspect resemble head h of the reference, more than relabelled heads do?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.fingerprints import Fingerprint
+from kinprint.methods._units import as_evidence, both_scores, require_attainable, test_by_order
+from kinprint.statistics import Structure, exchangeability_test, exchangeability_test_of_scores
+
+Array = NDArray[np.float64]
+
+SPECTRA = ("heads.qk_spectrum", "heads.vo_spectrum")
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
+"""Quantiles of the log singular values that describe a head, besides their log Frobenius norm."""
+
+
+def spectrum_features(spectrum: NDArray[np.floating]) -> Array:
+    """(layers, heads, rank) singular values -> (layers, heads, 8): log Frobenius norm and quantiles of the logs.
+
+    Quantiles rather than single values, so that heads of different rank can be compared.
+    """
+    values = np.asarray(spectrum, dtype=np.float64)
+    floor = np.finfo(np.float32).tiny + 1e-6 * values.max(axis=-1, keepdims=True)  # below lies rounding, not the model
+    logs = np.log(np.maximum(values, floor))
+    norm = 0.5 * np.log(np.maximum((values**2).sum(-1, keepdims=True), np.finfo(np.float32).tiny))
+    return np.concatenate([norm, np.moveaxis(np.quantile(logs, LEVELS, axis=-1), 0, -1)], axis=-1)
+
+
+def structure(model: Fingerprint) -> Structure:
+    """Key-value groups and the query heads inside each."""
+    heads = next(model.traits[name].shape[1] for name in SPECTRA if name in model.traits)
+    groups = model.facts.get("num_key_value_heads")
+    if not isinstance(groups, int) or groups < 1:
+        raise NotApplicable(
+            f"{model.name} does not say how many key-value heads it has (fact num_key_value_heads), and heads that share "
+            "them may not be exchanged freely"
+        )
+    if heads % groups:
+        raise NotApplicable(f"{model.name} has {heads} heads, not a multiple of its {groups} key-value heads")
+    return Structure(groups, heads // groups)
+
+
+def best_inside_groups(x: Array, y: Array, reference: Structure, suspect: Structure) -> Callable[[int, int], Array]:
+    """Scores (groups, groups) of whole key-value groups, heads inside matched as fits best: for groups of unequal size."""
+
+    def score(i: int, j: int) -> Array:
+        single = (x[i] @ y[j].T).reshape(reference.groups, reference.members, suspect.groups, suspect.members)
+        best = np.empty((reference.groups, suspect.groups))
+        for g, h in np.ndindex(best.shape):
+            best[g, h] = single[g, :, h][linear_sum_assignment(single[g, :, h], maximize=True)].sum()
+        return best
+
+    return score
+
+
+def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+    """H0: given the reference, the labels of the suspect's heads are a uniformly random relabelling, in every layer."""
+    for model in (reference, suspect):
+        if model.facts.get("positions") == "alibi":
+            raise NotApplicable(f"{model.name} uses ALiBi, whose slopes tell heads apart by index in any model")
+    common = [name for name in SPECTRA if name in reference.traits and name in suspect.traits]
+    if not common:
+        raise NotApplicable("the two models have no head spectrum in common")
+    x, y = both_scores(
+        *(np.concatenate([spectrum_features(m.traits[name]) for name in common], axis=-1) for m in (reference, suspect))
+    )
+    ours, theirs = structure(reference), structure(suspect)
+    layers = min(len(x), len(y))
+    used = " and ".join(name.removeprefix("heads.").removesuffix("_spectrum").upper() for name in common)
+    if ours == theirs:
+        require_attainable(ours, layers, "heads")
+        result, how = exchangeability_test(x, y, ours), f"{ours.groups} groups of {ours.members}"
+    elif ours.groups == theirs.groups:
+        require_attainable(Structure(ours.groups), layers, "key-value groups")
+        score = best_inside_groups(x, y, ours, theirs)
+        result = exchangeability_test_of_scores(score, (len(x), len(y)), ours.groups)
+        how = f"{ours.groups} groups of {ours.members} against {theirs.members} heads, matched inside groups"
+    else:
+        require_attainable(Structure(theirs.groups), layers, "key-value groups")
+        x, y = (scores.reshape(len(scores), s.groups, s.members, -1).mean(2) for scores, s in ((x, ours), (y, theirs)))
+        result = test_by_order(x, y)
+        how = f"{ours.groups} groups against {theirs.groups}, matched by their spectra and tested by order"
+    return as_evidence(METHOD.name, result, f"{used} spectra of {layers} layers, {how}.")
+
+
+METHOD = Method(
+    name="heads",
+    kind="test",
+    summary="singular spectra of each attention head's QK and VO products, compared head by head",
+    needs=(SPECTRA,),
+    source="kinprint; spectra as in GhostSpec, arXiv 2511.06390; null as in Zhu et al., ICML 2025",
+    null="The suspect's heads were labelled independently of the reference's: in every layer its key-value groups, and the "
+    "heads inside each group, are in uniformly random order. Not valid under ALiBi.",
+    run=run,
+)

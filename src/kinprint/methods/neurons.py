@@ -1,0 +1,59 @@
+"""FFN neurons: does neuron i of the suspect resemble neuron i of the reference, more than relabelled neurons do?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.evidence import Evidence, Method
+from kinprint.fingerprints import Fingerprint
+from kinprint.methods._units import as_evidence, both_scores, require_attainable, test_by_order
+from kinprint.statistics import Structure, exchangeability_test
+
+Array = NDArray[np.float64]
+
+MATCHED = 1024
+"""Neurons a layer of the narrower model that are matched where widths differ: the heaviest ones."""
+
+
+def features(model: Fingerprint) -> Array:
+    """(layers, neurons, 6): log ||up|| and the five invariants; NaN where a layer or an ungated FFN lacks one."""
+    invariants = np.asarray(model.traits["neurons.invariants"], dtype=np.float64)
+    if "neurons.norms" not in model.traits:
+        return np.concatenate([np.full_like(invariants[..., :1], np.nan), invariants], axis=-1)
+    with np.errstate(divide="ignore"):
+        up = np.log(np.asarray(model.traits["neurons.norms"], dtype=np.float64)[..., 1:2])
+    return np.concatenate([up, invariants], axis=-1)
+
+
+def heaviest(values: Array, count: int) -> Array:
+    """The `count` neurons of each layer with the largest ||up|| ||down||, in their order."""
+    weight = np.nan_to_num(values[..., 2], nan=-np.inf)
+    chosen = np.sort(np.argsort(-weight, axis=1, kind="stable")[:, :count], axis=1)
+    return np.asarray(np.take_along_axis(values, chosen[..., None], axis=1))
+
+
+def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+    """H0: given the reference, the labels of the suspect's neurons are a uniformly random relabelling, in every layer."""
+    x, y = features(reference), features(suspect)
+    ours, theirs, layers = x.shape[1], y.shape[1], min(len(x), len(y))
+    require_attainable(Structure(min(ours, theirs)), layers, "neurons")
+    if ours == theirs:
+        result, how = exchangeability_test(*both_scores(x, y), Structure(theirs)), f"{theirs} neurons a layer"
+    else:
+        kept = min(MATCHED / min(ours, theirs), 1.0)
+        result = test_by_order(*both_scores(heaviest(x, round(kept * ours)), heaviest(y, round(kept * theirs))))
+        how = f"{ours} against {theirs} neurons a layer, matched by their invariants and tested by order"
+    return as_evidence("neurons", result, f"Norms and angles of gate, up and down in {layers} layers, {how}.")
+
+
+METHOD = Method(
+    name="neurons",
+    kind="test",
+    summary="norms and angles of each FFN neuron's gate, up and down vectors, compared neuron by neuron",
+    needs=("neurons.invariants",),
+    source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
+    null="The suspect's FFN neurons were labelled independently of the reference's: in every layer they are in uniformly "
+    "random order.",
+    run=run,
+)

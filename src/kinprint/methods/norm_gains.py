@@ -1,0 +1,76 @@
+"""Norm gains: cosine of RMSNorm and LayerNorm gains, raw and centred, within each model and across the two."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.fingerprints import Fingerprint
+
+Array = NDArray[np.float64]
+
+GAINS = ("gains.input", "gains.post_attention")
+
+
+def cosines(a: Array, b: Array, *, centred: bool) -> Array:
+    """(layers of a, layers of b) cosine of every pair of rows; centred, it is Pearson's correlation. NaN for zero rows."""
+    if centred:
+        a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a, b = (m / np.linalg.norm(m, axis=1, keepdims=True) for m in (a, b))
+        return np.asarray(a @ b.T)
+
+
+def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+    """Mean raw cosine of the gains of layers at equal relative depth; the parts show why that number means little."""
+    names = [name for name in GAINS if name in reference.traits and name in suspect.traits]
+    collected: dict[str, list[float]] = {}
+    by_layer = []
+    for name in names:
+        a, b = (np.asarray(model.traits[name], dtype=np.float64) for model in (reference, suspect))
+        a, b = (m[np.isfinite(m).all(1)] for m in (a, b))
+        if not len(a) or not len(b) or a.shape[1] != b.shape[1]:
+            continue
+        rows = np.linspace(0, len(a) - 1, len(b)).round().astype(int), np.arange(len(b))
+        for kind in ("raw", "centred"):
+            across = cosines(a, b, centred=kind == "centred")
+            means = {
+                f"{kind}_same_depth": across[rows],
+                f"{kind}_all_pairs": across,
+                f"{kind}_within_reference": _off_diagonal(cosines(a, a, centred=kind == "centred")),
+                f"{kind}_within_suspect": _off_diagonal(cosines(b, b, centred=kind == "centred")),
+            }
+            for part, values in means.items():
+                if np.isfinite(values).any():
+                    collected.setdefault(part, []).append(float(np.nanmean(values)))
+        by_layer.append(cosines(a, b, centred=True)[rows])
+    if "raw_same_depth" not in collected:
+        raise NotApplicable("the two models have no norm gains of equal width in common")
+    parts = {part: float(np.mean(values)) for part, values in collected.items()}
+    equal = len({len(row) for row in by_layer}) == 1
+    return Evidence(
+        METHOD.name,
+        METHOD.kind,
+        statistic=parts["raw_same_depth"],
+        parts=parts,
+        layers=tuple(np.mean(by_layer, axis=0).tolist()) if equal else None,
+        note="Raw cosines of gains are near 1 for any two models, and for any two layers of one: not evidence. "
+        "Layers show the centred cosine; the test `channels` says whether it is more than chance.",
+    )
+
+
+def _off_diagonal(square: Array) -> Array:
+    return square[~np.eye(len(square), dtype=bool)]
+
+
+METHOD = Method(
+    name="norm-gains",
+    kind="score",
+    summary="cosine of the norm gains of layers at equal depth, raw and centred, within and across the models",
+    needs=(GAINS,),
+    source="the Solar-Open-100B / GLM-4.5-Air dispute, January 2026",
+    null="Gains are positive and nearly constant, so raw cosines are about 0.99 in unrelated models too; a baseline that uses "
+    "layer 0 alone hides this, for layer 0 is the exception.",
+    run=run,
+)

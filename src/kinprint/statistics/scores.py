@@ -1,0 +1,48 @@
+"""Features of units made comparable between two models, without looking at the units' labels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+Array = NDArray[np.float64]
+
+RIDGE = 0.01
+"""Added to the unit variance of every feature before whitening: directions with less than about 1 % of it are noise."""
+
+
+def normal_scores(features: NDArray[np.floating]) -> Array:
+    """Rank-normalise each feature over the units of its layer: scale, depth trend and outliers drop out.
+
+    Args:
+        features: (layers, units, features).
+
+    Returns:
+        (layers, units, features) float64. Ties share their mean rank; a feature with a NaN anywhere in a layer (a quantity
+        that this layer does not have) is zero in that layer and so counts for nothing.
+    """
+    with np.errstate(invalid="ignore"):
+        ranks = rankdata(np.nan_to_num(features, nan=0.0), axis=1)
+    scores = ndtri(ranks / (features.shape[1] + 1))
+    absent = np.isnan(features).any(axis=1, keepdims=True)
+    return np.where(absent, 0.0, scores)
+
+
+def whiten(scores: Array) -> Array:
+    """Decorrelate the features (symmetric whitening, so feature f stays feature f), pooled over layers and units.
+
+    Correlated features would count the same fact several times and hide the others. Whitening treats all units alike, so
+    it is blind to labels and costs a test nothing of its validity.
+    """
+    flat = scores.reshape(-1, scores.shape[-1])
+    covariance = flat.T @ flat / max(len(flat), 1)
+    values, vectors = np.linalg.eigh(covariance + RIDGE * np.eye(len(covariance)))
+    whitened: Array = scores @ ((vectors / np.sqrt(values)) @ vectors.T)
+    return whitened
+
+
+def label_free_scores(features: NDArray[np.floating]) -> Array:
+    """Normal scores, whitened: (layers, units, features) -> the same shape, float64."""
+    return whiten(normal_scores(features))
