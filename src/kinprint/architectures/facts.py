@@ -1,0 +1,64 @@
+"""Numbers from a configuration, which comes from strangers: found under the family's names, checked, never trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kinprint.architectures.table import Table
+from kinprint.errors import ArchitectureError
+
+LARGEST = 1 << 31
+
+DEFAULTS: Mapping[str, Any] = {
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_hidden_layers",
+    "num_attention_heads": "num_attention_heads",
+    "num_key_value_heads": ["num_key_value_heads", "num_attention_heads"],
+    "head_dim": "head_dim",
+    "intermediate_size": "intermediate_size",
+    "vocab_size": "vocab_size",
+}
+"""Where most families keep each number; a table's [config] says where it differs."""
+
+
+def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration of the language model inside a multimodal one, or the configuration itself."""
+    inner = config.get("text_config")
+    return inner if isinstance(inner, Mapping) and inner else config
+
+
+def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[str, int]:
+    """Every number the configuration gives, under its canonical name.
+
+    Raises:
+        ArchitectureError: a value that is no positive whole number of sensible size.
+    """
+    found: dict[str, int] = {}
+    for fact, names in {**DEFAULTS, **table.config}.items():
+        value = lookup(names, config)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < LARGEST:
+            raise ArchitectureError(
+                source, f"the configuration gives {fact} as {value!r}", "it must be a positive whole number"
+            )
+        found[fact] = value
+    if "head_dim" not in found and {"hidden_size", "num_attention_heads"} <= found.keys():
+        found["head_dim"] = max(found["hidden_size"] // found["num_attention_heads"], 1)
+    return found
+
+
+def lookup(names: Any, config: Mapping[str, Any]) -> Any:
+    """The first alternative that the configuration has.
+
+    An alternative is a key, or a table with `key` or `value` that may hold only `when` another key is set to something true.
+    """
+    for alternative in names if isinstance(names, list) else [names]:
+        rule = {"key": alternative} if isinstance(alternative, str) else alternative
+        if "when" in rule and not config.get(rule["when"]):
+            continue
+        value = rule["value"] if "value" in rule else config.get(rule["key"])
+        if value is not None:
+            return value
+    return None

@@ -1,0 +1,129 @@
+"""An architecture as a table: one TOML file a family, and nothing about any family in Python.
+
+See docs/architectures.md for the vocabulary.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from kinprint import discovery
+from kinprint.architectures import roles
+from kinprint.errors import ArchitectureError
+
+LAYOUTS = ("stacked", "grouped")
+KEYS = {"like", "model_types", "norm", "positions", "prefixes", "config", "tensors", "ignored", "without"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one tensor of the file holds.
+
+    Attributes:
+        roles: one role, or those that are fused in it, in order.
+        layout: how fused roles lie on the output axis: "stacked" one after the other, or "grouped" by key-value group,
+            each with its query heads, then its key, then its value head (one head a group: interleaved q, k, v).
+        transposed: the file holds (input, output).
+        stacked_experts: the first axis is the expert.
+        add: what the model adds to a gain before it multiplies (Gemma: 1).
+    """
+
+    roles: tuple[str, ...]
+    layout: str = "stacked"
+    transposed: bool = False
+    stacked_experts: bool = False
+    add: float = 0.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """One family. `config` gives for each fact the alternatives to try, in order; see `facts.lookup`."""
+
+    family: str
+    model_types: tuple[str, ...]
+    norm: str
+    positions: Any
+    prefixes: tuple[str, ...]
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Entry]
+    ignored: tuple[str, ...] = ()
+    patterns: tuple[tuple[re.Pattern[str], Entry], ...] = field(default=(), repr=False)
+
+
+@cache
+def known() -> tuple[Table, ...]:
+    """Every table: ours and those of installed packages (entry points `kinprint.architectures`: a path), by family."""
+    folder = resources.files(sys.modules[__package__ or __name__]) / "tables"
+    texts = {Path(str(file)).stem: file.read_text() for file in folder.iterdir() if file.name.endswith(".toml")}
+    for path in discovery.installed("architectures"):
+        texts[Path(path).stem] = Path(path).read_text()
+    raw = {family: tomllib.loads(text) for family, text in texts.items()}
+    return tuple(parse(family, _inherited(family, raw)) for family in sorted(raw))
+
+
+def _inherited(family: str, raw: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """A table with what the table it is `like` says and it does not; `without` lists tensors it does not inherit."""
+    own = raw[family]
+    if "like" not in own:
+        return own
+    parent = _inherited(own["like"], raw)
+    inherited = {name: entry for name, entry in parent["tensors"].items() if name not in own.get("without", ())}
+    return {
+        **parent,
+        **own,
+        "config": {**parent.get("config", {}), **own.get("config", {})},
+        "tensors": {**inherited, **own.get("tensors", {})},
+    }
+
+
+def parse(family: str, raw: Mapping[str, Any]) -> Table:
+    """Check a table and compile its patterns.
+
+    Raises:
+        ArchitectureError: a key or a role that the vocabulary does not know.
+    """
+    unknown = set(raw) - KEYS
+    if unknown:
+        raise ArchitectureError(family, f"unknown keys {sorted(unknown)} in the architecture table")
+    tensors = {name: _entry(family, value) for name, value in raw["tensors"].items()}
+    return Table(
+        family=family,
+        model_types=tuple(raw["model_types"]),
+        norm=raw["norm"],
+        positions=raw["positions"],
+        prefixes=tuple(raw["prefixes"]),
+        config=raw.get("config", {}),
+        tensors=tensors,
+        ignored=tuple(raw.get("ignored", ())),
+        patterns=tuple((_pattern(name), entry) for name, entry in tensors.items()),
+    )
+
+
+def _entry(family: str, value: Any) -> Entry:
+    fields = {"roles": value} if isinstance(value, str) else dict(value)
+    names = fields.pop("roles")
+    entry = Entry(roles=(names,) if isinstance(names, str) else tuple(names), **fields)
+    try:
+        for role in entry.roles:
+            roles.axes(role)
+    except KeyError as error:
+        raise ArchitectureError(family, f"unknown role {error} in the architecture table") from None
+    if entry.layout not in LAYOUTS:
+        raise ArchitectureError(family, f"unknown layout {entry.layout!r} in the architecture table")
+    return entry
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """`layers.{layer}.mlp.experts.{expert}.w1` as a regular expression; at most five digits an index."""
+    text = re.escape(name)
+    for index in ("layer", "expert"):
+        text = text.replace(re.escape(f"{{{index}}}"), rf"(?P<{index}>0|[1-9]\d{{0,4}})", 1)
+    return re.compile(text, re.ASCII)
