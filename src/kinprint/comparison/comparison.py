@@ -1,0 +1,136 @@
+"""All evidence about one pair of models, and the verdict."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kinprint import methods as registry
+from kinprint.comparison.context import context
+from kinprint.comparison.identity import identical
+from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide
+from kinprint.evidence import Evidence, Method
+from kinprint.fingerprints import Fingerprint, fingerprint
+
+FORMAT = "kinprint-comparison/1"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        reference, suspect: the fingerprints compared.
+        verdict: "identical", "related", "no-evidence" or "untestable".
+        log10_p: combined over the tests that apply, corrected for their number; None if none applies.
+        layer_map: reference layer of each suspect layer, by the strongest test; None unless related or identical.
+        evidence: of every method, tests first, the strongest first.
+        same: how the weights are known to be identical, or None.
+        context: facts that are no evidence.
+        alpha: the p-value up to which the pair is called related.
+    """
+
+    reference: Fingerprint
+    suspect: Fingerprint
+    verdict: Verdict
+    log10_p: float | None
+    layer_map: tuple[int, ...] | None
+    evidence: tuple[Evidence, ...]
+    same: str | None
+    context: dict[str, Any]
+    alpha: float = ALPHA
+
+    @property
+    def tests(self) -> tuple[Evidence, ...]:
+        return tuple(item for item in self.evidence if item.kind == "test")
+
+    @property
+    def scores(self) -> tuple[Evidence, ...]:
+        return tuple(item for item in self.evidence if item.kind == "score")
+
+    def sentence(self) -> str:
+        """The verdict in plain words: what was found, what it means and what it does not."""
+        a, b = self.reference.name, self.suspect.name
+        applicable = [item for item in self.tests if item.applies]
+        if self.verdict == "identical":
+            return f"{b} holds the same weights as {a}: {self.same}."
+        if self.verdict == "related":
+            return (
+                f"{b} and {a} share initial or trained weights (p ≤ 10^{self.log10_p:.0f}): one was made from the other, or "
+                "both from a common origin. The test does not say which, nor whether it was allowed."
+            )
+        if self.verdict == "untestable":
+            return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
+        power = min((item.detectable for item in applicable if item.detectable is not None), default=None)
+        seen = f" They would have seen a correlation of {power:.3f} between units in half of all cases." if power else ""
+        return (
+            f"No evidence that {b} shares weights with {a}.{seen} This does not prove that they are unrelated: units that were "
+            "relabelled or mixed on purpose are not seen by these tests."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `kinprint compare --json` prints."""
+        return {
+            "format": FORMAT,
+            "reference": _model(self.reference),
+            "suspect": _model(self.suspect),
+            "verdict": self.verdict,
+            "sentence": self.sentence(),
+            "alpha": self.alpha,
+            "log10_p": self.log10_p,
+            "layer_map": None if self.layer_map is None else list(self.layer_map),
+            "evidence": [item.to_json() for item in self.evidence],
+            "context": self.context,
+        }
+
+
+def compare(
+    reference: str | os.PathLike[str] | Fingerprint,
+    suspect: str | os.PathLike[str] | Fingerprint,
+    *,
+    alpha: float = ALPHA,
+    methods: Sequence[Method] | None = None,
+) -> Comparison:
+    """Compare two models by every method that applies and give the verdict.
+
+    Args:
+        reference: the model that may be the ancestor: a folder, a file, a `.kinprint` file or a fingerprint.
+        suspect: the model that is examined.
+        alpha: largest combined p-value that is called related.
+        methods: what to run; every known method by default.
+
+    Raises:
+        KinprintError: a model cannot be read.
+
+    Example:
+        >>> compare("examples/models/base", "examples/models/finetune").verdict  # doctest: +SKIP
+        'related'
+    """
+    a, b = fingerprint(reference), fingerprint(suspect)
+    found = [method(a, b) for method in (registry.known() if methods is None else methods)]
+    evidence = tuple(sorted(found, key=_strength))
+    log10_p, same = combined_log10_p(evidence), identical(a, b)
+    verdict = decide(same, log10_p, alpha)
+    layer_map = next((item.layer_map for item in evidence if item.layer_map and item.log10_p is not None), None)
+    return Comparison(
+        reference=a,
+        suspect=b,
+        verdict=verdict,
+        log10_p=log10_p,
+        layer_map=layer_map if verdict in ("related", "identical") else None,
+        evidence=evidence,
+        same=same,
+        context=context(a, b),
+        alpha=alpha,
+    )
+
+
+def _strength(item: Evidence) -> tuple[bool, bool, float, str]:
+    """Tests before scores, those that apply before the others, the smallest p-value first."""
+    return item.kind != "test", not item.applies, item.log10_p or 0.0, item.method
+
+
+def _model(model: Fingerprint) -> dict[str, Any]:
+    return {"name": model.name, "source": model.provenance.get("source"), "digest": model.digest}

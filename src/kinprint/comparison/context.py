@@ -1,0 +1,50 @@
+"""What two models have in common besides weights: facts for the reader, never evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kinprint.fingerprints import Fingerprint
+
+SHOWN = (
+    "model_type", "num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim",
+    "intermediate_size", "num_experts", "vocab_size", "parameters",
+)  # fmt: skip
+
+
+def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
+    """Facts about the pair: which numbers agree, how far the vocabularies overlap, what the cards declare.
+
+    Returns:
+        same, different: facts by name (different: the pair of values); token_overlap: estimated Jaccard index of the two
+        vocabularies or None; declared_base: what each model's card names as its base model; non_finite: weights that are
+        NaN or infinite, by model.
+    """
+    both = [fact for fact in SHOWN if fact in reference.facts and fact in suspect.facts]
+    return {
+        "same": {f: reference.facts[f] for f in both if reference.facts[f] == suspect.facts[f]},
+        "different": {f: [reference.facts[f], suspect.facts[f]] for f in both if reference.facts[f] != suspect.facts[f]},
+        "token_overlap": _overlap(reference, suspect),
+        "declared_base": {
+            side: model.provenance.get("base_model") for side, model in (("reference", reference), ("suspect", suspect))
+        },
+        "non_finite": {
+            side: sum(_counts(model)) for side, model in (("reference", reference), ("suspect", suspect)) if _counts(model)
+        },
+    }
+
+
+def _counts(model: Fingerprint) -> list[int]:
+    found = model.facts.get("non_finite")
+    return [n for n in found.values() if isinstance(n, int)] if isinstance(found, dict) else []
+
+
+def _overlap(reference: Fingerprint, suspect: Fingerprint) -> float | None:
+    """Jaccard index of two vocabularies from their sketches (the smallest hashes of the union; Broder, 1997)."""
+    a, b = (model.traits.get("tokenizer.sketch") for model in (reference, suspect))
+    if a is None or b is None:
+        return None
+    union = np.union1d(a, b)[: max(len(a), len(b))]
+    return float(np.isin(union, np.intersect1d(a, b)).mean())

@@ -1,0 +1,55 @@
+"""Fingerprints already measured, kept in the user's cache folder under the identity of what was measured."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import platformdirs
+from blake3 import blake3
+
+from kinprint.checkpoints import Checkpoint
+from kinprint.errors import FingerprintError
+from kinprint.fingerprints.fingerprint import Fingerprint
+from kinprint.fingerprints.traits import TRAIT_VERSION
+
+EDGE = 1 << 16
+"""Bytes read from each end of a file. The header of a checkpoint is at one of them."""
+
+
+def folder() -> Path:
+    """$KINPRINT_CACHE, or the platform's cache folder."""
+    return Path(os.environ.get("KINPRINT_CACHE") or platformdirs.user_cache_dir("kinprint")) / "fingerprints"
+
+
+def key(checkpoint: Checkpoint) -> str:
+    """Identity of a checkpoint's content without reading all of it: every file's name, size, time and both ends."""
+    identity = blake3(f"traits {TRAIT_VERSION}\n".encode())
+    for path in sorted(checkpoint.files):
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            identity.update(json.dumps([path.name, status.st_size, status.st_mtime_ns]).encode())
+            identity.update(file.read(EDGE))
+            file.seek(max(status.st_size - EDGE, 0))
+            identity.update(file.read(EDGE))
+    identity.update(json.dumps(checkpoint.config, sort_keys=True, default=str).encode())
+    return identity.hexdigest()
+
+
+def find(checkpoint: Checkpoint) -> Fingerprint | None:
+    """The fingerprint measured earlier, under the name and source asked for now; None if there is none to be trusted."""
+    try:
+        found = Fingerprint.load(folder() / f"{key(checkpoint)}.kinprint")
+    except (FingerprintError, OSError):
+        return None
+    provenance = {**found.provenance, "source": str(checkpoint.source)}
+    return Fingerprint(checkpoint.name, found.traits, found.facts, provenance)
+
+
+def keep(checkpoint: Checkpoint, fingerprint: Fingerprint) -> None:
+    """Store a fingerprint; a cache that cannot be written is no cache, and no error."""
+    with contextlib.suppress(FingerprintError, OSError):
+        folder().mkdir(parents=True, exist_ok=True)
+        fingerprint.save(folder() / f"{key(checkpoint)}.kinprint")
