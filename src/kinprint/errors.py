@@ -20,6 +20,9 @@ class KinprintError(Exception):
         self.subject, self.problem, self.remedy = printable(subject), printable(problem), printable(remedy)
         super().__init__(f"{self.subject}: {self.problem}" + (f"; {self.remedy}" if remedy else ""))
 
+    def __reduce__(self) -> tuple[type[KinprintError], tuple[str, str, str]]:
+        return type(self), (self.subject, self.problem, self.remedy)  # so that it survives the way from a worker
+
 
 class CheckpointError(KinprintError):
     """A checkpoint, or a file of it, is missing, damaged, hostile or of an unknown format."""

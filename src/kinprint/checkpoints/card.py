@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kinprint.errors import CheckpointError
 
 MAX_BYTES = 4_000_000  # of the card
 MAX_FRONT_MATTER = 256_000  # of its front matter: YAML is slow to parse
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(?P<matter>.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,11 +41,10 @@ _Loader.yaml_constructors = {
 def read_card(path: Path) -> dict[str, Any]:
     """The front matter of the card `path`, empty if it has none; CheckpointError if it is damaged."""
     text = read_bounded(path, MAX_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
-    if not text.startswith("---\n"):
+    found = _FRONT_MATTER.match(text)
+    if found is None:
         return {}
-    matter, end, _ = text[4:].partition("\n---")
-    if not end:
-        return {}
+    matter = found["matter"]
     if len(matter) > MAX_FRONT_MATTER:
         raise CheckpointError(path, f"a front matter of {len(matter):,} characters, at most {MAX_FRONT_MATTER:,} read")
     try:

@@ -13,8 +13,8 @@ from typing import BinaryIO
 from kinprint.errors import CheckpointError
 
 _REASONS = {
-    errno.ENOENT: ("no such file", "check the path"),
-    errno.ENOTDIR: ("no such file", "check the path"),
+    errno.ENOENT: ("no such file or folder", "check the path"),
+    errno.ENOTDIR: ("no such file or folder", "check the path"),
     errno.EACCES: ("permission denied", "give yourself the right to read it"),
     errno.EPERM: ("permission denied", "give yourself the right to read it"),
     errno.ELOOP: ("a loop of symbolic links", "replace the link by the file"),

@@ -78,8 +78,9 @@ def _weight_map(index: Path) -> dict[str, str]:
     if not isinstance(table, dict) or not table or not all(isinstance(v, str) for v in table.values()):
         raise CheckpointError(index, "its weight_map is not a table of tensor and file names", _AGAIN)
     for name in set(table.values()):
-        parts = PurePosixPath(name).parts
-        if not parts or ".." in parts or "\\" in name or parts[0] == "/" or PureWindowsPath(name).drive:
+        shard = PurePosixPath(name)
+        climbs = shard.is_absolute() or ".." in shard.parts or "\\" in name or PureWindowsPath(name).drive
+        if climbs or not shard.parts:
             raise CheckpointError(index, f"names a file outside its folder: {name}", "do not trust this checkpoint")
     return table
 

@@ -1,1 +1,47 @@
+"""The command line: one file a command, each found by its name."""
 
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from kinprint import discovery
+from kinprint.errors import KinprintError
+
+app = typer.Typer(
+    name="kinprint",
+    help="Paternity tests for language models: does one model's weights come from another's?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        from kinprint import __version__
+
+        typer.echo(f"kinprint {__version__}")
+        raise typer.Exit
+
+
+for _module in discovery.modules(sys.modules[__name__]):
+    app.command(_module.NAME)(_module.command)
+
+
+def main() -> None:
+    """Run the command line; an input that cannot be used ends in one line on stderr and exit code 1."""
+    try:
+        app()
+    except KinprintError as error:
+        Console(stderr=True, soft_wrap=True).print(Text(f"kinprint: {error}"))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("kinprint: interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,13 +59,13 @@ class Comparison:
             return f"{b} holds the same weights as {a}: {self.same}."
         if self.verdict == "related":
             return (
-                f"{b} and {a} share initial or trained weights (p ≤ 10^{self.log10_p:.0f}): one was made from the other, or "
+                f"{b} and {a} share initial or trained weights (p ≤ 1e{math.ceil(self.log10_p or 0)}): one was made from the other, or "
                 "both from a common origin. The test does not say which, nor whether it was allowed."
             )
         if self.verdict == "untestable":
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
         power = min((item.detectable for item in applicable if item.detectable is not None), default=None)
-        seen = f" They would have seen a correlation of {power:.3f} between units in half of all cases." if power else ""
+        seen = f" The tests would have seen a correlation of {power:.3f} between units in half of all cases." if power else ""
         return (
             f"No evidence that {b} shares weights with {a}.{seen} This does not prove that they are unrelated: units that were "
             "relabelled or mixed on purpose are not seen by these tests."

@@ -11,7 +11,6 @@ import math
 import os
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,14 +141,14 @@ class _Archive:
         return self.root + name in self.entries
 
     def read(self, name: str, limit: int) -> bytes:
-        """The bytes of a small entry, checked against its checksum."""
+        """The bytes of a small entry. Its checksum is not looked at: PyTorch can be told not to write any."""
         offset, length = self.locate(name)
         if length > limit:
             raise self._damaged(f"{name} of {length:,} bytes, more than the {limit:,} allowed")
         self.file.seek(offset)
         data = self.file.read(length)
-        if len(data) < length or zlib.crc32(data) != self.entries[self.root + name].CRC:
-            raise self._damaged(f"the checksum of {name} is wrong")
+        if len(data) < length:
+            raise self._damaged(f"{name} ends early")
         return data
 
     def locate(self, name: str) -> tuple[int, int]:

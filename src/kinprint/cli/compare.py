@@ -1,0 +1,49 @@
+"""kinprint compare REFERENCE SUSPECT"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from kinprint.cli._models import read
+from kinprint.comparison import ALPHA, compare
+from kinprint.reports import comparison_text
+
+NAME = "compare"
+FAILED = 3
+"""Exit code of --fail-on."""
+
+
+def command(
+    reference: Annotated[str, typer.Argument(help="The model that may be the ancestor: folder, file or .kinprint file.")],
+    suspect: Annotated[str, typer.Argument(help="The model that is examined.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    fail_on: Annotated[
+        str | None, typer.Option(help="Exit with 3 on this verdict: identical, related (or identical), no-evidence, untestable.")
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Largest combined p-value that is called related.")] = ALPHA,
+    cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
+) -> None:
+    """Say whether SUSPECT's weights come from REFERENCE's (or the other way round), with a p-value.
+
+    Tests decide; scores are shown with their caveats and never change the verdict.
+
+    Example: kinprint compare examples/models/base examples/models/finetune
+
+    prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw.
+    """
+    verdicts = {"related": ("related", "identical")}
+    if fail_on is not None and fail_on not in ("identical", "related", "no-evidence", "untestable"):
+        raise typer.BadParameter(f"{fail_on!r} is no verdict", param_hint="--fail-on")
+    if not 0 < alpha < 1:
+        raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
+    found = compare(read(reference, cache=cache), read(suspect, cache=cache), alpha=alpha)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), allow_nan=False))
+    else:
+        Console().print(comparison_text(found))
+    if fail_on is not None and found.verdict in verdicts.get(fail_on, (fail_on,)):
+        raise typer.Exit(FAILED)

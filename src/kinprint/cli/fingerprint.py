@@ -1,0 +1,37 @@
+"""kinprint fingerprint MODEL"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinprint.cli._models import read
+from kinprint.errors import printable
+
+NAME = "fingerprint"
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A folder or a weights file.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; NAME.kinprint by default.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the measuring pass; the result is the same.")] = None,
+    cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
+) -> None:
+    """Measure MODEL once and write its fingerprint, a small file that can be compared and exchanged.
+
+    Example: kinprint fingerprint examples/models/base -o base.kinprint
+
+    prints: base.kinprint: 35 traits of 4 layers, 0.2 MB
+    """
+    found = read(model, cache=cache, threads=threads)
+    target = output or Path(f"{_file_name(found.name)}.kinprint")
+    found.save(target)
+    size = target.stat().st_size / 1e6
+    typer.echo(f"{printable(target)}: {len(found.traits)} traits of {found.layers} layers, {size:.1f} MB")
+
+
+def _file_name(name: str) -> str:
+    """A name from a stranger as the name of a file in this folder."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".")[:100] or "model"

@@ -1,0 +1,114 @@
+"""A comparison as terminal text: the verdict first, then tests, then scores, visibly apart, then context."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from kinprint.comparison import Comparison
+from kinprint.errors import printable
+from kinprint.evidence import Evidence, Method
+
+COLOURS = {"identical": "bold red", "related": "bold red", "no-evidence": "bold green", "untestable": "bold yellow"}
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def comparison_text(comparison: Comparison) -> RenderableType:
+    """The whole report. Everything that comes from the models is shown as plain text, without markup."""
+    title = f"{printable(comparison.reference.name)}  →  {printable(comparison.suspect.name)}"
+    verdict = Text(comparison.verdict.upper(), style=COLOURS[comparison.verdict])
+    head = Group(verdict, Text(printable(comparison.sentence(), 1000)))
+    pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
+    pieces.append(_tests(comparison.tests))
+    if comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
+        pieces.append(Text("Layers of the reference, by suspect layer: " + " ".join(map(str, comparison.layer_map))))
+    pieces.append(_scores(comparison.scores))
+    pieces.append(_context(comparison))
+    return Group(*pieces)
+
+
+def methods_text(methods: Sequence[Method]) -> RenderableType:
+    """The list of methods: kind, what it compares, what it needs, null hypothesis or known failure, source."""
+    table = Table(box=box.SIMPLE_HEAD, show_lines=True, title="Tests decide, scores describe", title_justify="left")
+    for column, ratio in (("method", 2), ("kind", 1), ("compares", 5), ("null hypothesis | known failure", 6), ("source", 4)):
+        table.add_column(column, ratio=ratio, overflow="fold")
+    for method in methods:
+        needs = ", ".join(need if isinstance(need, str) else " or ".join(need[:2]) for need in method.needs)
+        table.add_row(
+            Text(method.name, style="bold"),
+            method.kind,
+            Text(f"{method.summary}\nneeds {needs}"),
+            Text(method.null),
+            Text(method.source),
+        )
+    return table
+
+
+def _tests(tests: Iterable[Evidence]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="Tests (these decide)", title_justify="left", title_style="bold")
+    table.add_column("test")
+    table.add_column("z", justify="right")
+    table.add_column("p", justify="right")
+    table.add_column("by layer")
+    table.add_column("what was compared", overflow="fold")
+    for item in tests:
+        if item.applies and item.statistic is not None and item.log10_p is not None:
+            table.add_row(item.method, f"{item.statistic:.1f}", _p(item), _bars(item.layers or ()), Text(item.note))
+        else:
+            table.add_row(item.method, "–", "–", "", Text(item.note, style="dim"))
+    return table
+
+
+def _scores(scores: Iterable[Evidence]) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, title="Scores (these describe, and never decide)", title_justify="left", title_style="bold dim"
+    )
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("parts", overflow="fold")
+    table.add_column("caveat", overflow="fold")
+    for item in scores:
+        value = "–" if item.statistic is None else f"{item.statistic:.3f}"
+        parts = ", ".join(f"{name} {number:.2f}" for name, number in item.parts.items())
+        table.add_row(item.method, value, Text(parts), Text(item.note), style="dim")
+    return table
+
+
+def _context(comparison: Comparison) -> Table:
+    context = comparison.context
+    table = Table(box=box.SIMPLE_HEAD, title="Context (facts, no evidence)", title_justify="left", title_style="bold dim")
+    table.add_column("fact")
+    table.add_column("reference", overflow="fold")
+    table.add_column("suspect", overflow="fold")
+    for fact, value in context["same"].items():
+        table.add_row(fact, Text(printable(value)), Text(printable(value)), style="dim")
+    for fact, (ours, theirs) in context["different"].items():
+        table.add_row(fact, Text(printable(ours)), Text(printable(theirs)))
+    if context["token_overlap"] is not None:
+        table.add_row("vocabulary in common", Text(f"{context['token_overlap']:.0%}"), "")
+    if any(context["declared_base"].values()):
+        table.add_row("declared base model", *(Text(printable(v or "–")) for v in context["declared_base"].values()))
+    for side, count in context["non_finite"].items():
+        cells = (f"{count} weights", "") if side == "reference" else ("", f"{count} weights")
+        table.add_row("NaN or infinite", *cells, style="yellow")
+    return table
+
+
+def _p(item: Evidence) -> str:
+    """A p-value as people write it; ≤ marks a rigorous bound."""
+    assert item.log10_p is not None
+    if item.bound:
+        return f"≤ 1e{math.ceil(item.log10_p)}"
+    return f"{10**item.log10_p:.3f}"
+
+
+def _bars(layers: Sequence[float]) -> str:
+    """z by layer as a row of bars, full at 10; at most 40 layers shown."""
+    step = max(-(-len(layers) // 40), 1)
+    return "".join(BARS[min(max(int(z * 0.8), 0), 8)] for z in list(layers)[::step])
