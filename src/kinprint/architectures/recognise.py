@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _anatomy(
     if not config:
         notes.append("no configuration: heads are known only as far as the tensors show them")
     order = sorted(parts, key=lambda p: (p.layer is None, p.layer or 0, p.role, -1 if p.expert is None else p.expert))
-    twice = next((a for a, b in zip(order, order[1:], strict=False) if _place(a) == _place(b)), None)
+    twice = next((a for a, b in pairwise(order) if _place(a) == _place(b)), None)
     if twice:
         raise ArchitectureError(source, f"two tensors claim to be {twice.role} of layer {twice.layer}: {twice.tensor}")
     return Anatomy(table.family, facts, tuple(order), tuple(unknown), tuple(notes))
@@ -161,9 +162,7 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
             )
 
 
-def _pieces(
-    entry: Entry, outputs: int, numbers: Mapping[str, int], name: str, source: str
-) -> list[slice | NDArray[np.int64]]:
+def _pieces(entry: Entry, outputs: int, numbers: Mapping[str, int], name: str, source: str) -> list[slice | NDArray[np.int64]]:
     """Which rows of the output axis belong to each fused role."""
     if len(entry.roles) == 1:
         return [slice(0, outputs)]

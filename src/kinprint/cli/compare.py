@@ -22,7 +22,8 @@ def command(
     suspect: Annotated[str, typer.Argument(help="The model that is examined.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     fail_on: Annotated[
-        str | None, typer.Option(help="Exit with 3 on this verdict: identical, related (or identical), no-evidence, untestable.")
+        str | None,
+        typer.Option(help="Exit with 3 on this verdict: related (or identical), identical, no-evidence, untestable."),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Largest combined p-value that is called related.")] = ALPHA,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,

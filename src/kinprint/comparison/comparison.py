@@ -59,8 +59,8 @@ class Comparison:
             return f"{b} holds the same weights as {a}: {self.same}."
         if self.verdict == "related":
             return (
-                f"{b} and {a} share initial or trained weights (p ≤ 1e{math.ceil(self.log10_p or 0)}): one was made from the other, or "
-                "both from a common origin. The test does not say which, nor whether it was allowed."
+                f"{b} and {a} share initial or trained weights (p ≤ 1e{math.ceil(self.log10_p or 0)}): one was made from the "
+                "other, or both from a common origin. The test does not say which, nor whether it was allowed."
             )
         if self.verdict == "untestable":
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ml_dtypes  # noqa: F401 - registers bfloat16 and fp8 with numpy
+import ml_dtypes
 import numpy as np
 
 from kinprint.fingerprints import Fingerprint
@@ -65,4 +65,4 @@ def _cast(values: np.ndarray, dtype: str | None) -> np.ndarray:
 
 def _spacing(dtype: str) -> float:
     """Relative distance of neighbouring numbers of a floating type."""
-    return float(ml_dtypes.finfo(np.dtype(dtype)).eps)
+    return float(ml_dtypes.finfo(np.dtype(dtype)).eps)  # type: ignore[no-untyped-call]

@@ -52,7 +52,7 @@ def measure(parts: Mapping[str, Part]) -> dict[str, Array]:
 
 
 def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> Array:
-    return np.einsum("ij,ij->i", a, b).astype(np.float64)
+    return np.asarray(np.einsum("ij,ij->i", a, b), dtype=np.float64)
 
 
 def _norm(a: NDArray[np.float32]) -> Array:

@@ -43,7 +43,7 @@ def product_spectra(left: Array, right: Array) -> Array:
 def _root(gram: Array) -> Array:
     """L with L L^T = gram; by Cholesky, or by eigenvectors where rows are linearly dependent."""
     try:
-        return np.linalg.cholesky(gram)
+        return np.asarray(np.linalg.cholesky(gram), dtype=np.float64)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(gram)
         return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))

@@ -159,9 +159,7 @@ def problem(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
 
 def markdown_table(traits: Iterable[Trait] = TRAITS) -> str:
     """The table as it stands in the documentation."""
-    rows = [
-        f"| `{t.pattern}` | {' or '.join(map(_shown, t.shapes))} | {t.dtype} | {_escaped(t.meaning)} |" for t in traits
-    ]
+    rows = [f"| `{t.pattern}` | {' or '.join(map(_shown, t.shapes))} | {t.dtype} | {_escaped(t.meaning)} |" for t in traits]
     return "\n".join(["| trait | shape | dtype | meaning |", "|---|---|---|---|", *rows])
 
 

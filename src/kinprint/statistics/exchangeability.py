@@ -203,7 +203,7 @@ def log_mean_exp(scaled: Array, outer: NDArray[np.int64], inner: NDArray[np.int6
         outer, inner: the blocks, -1 where short.
     """
     members = _log_mean_permanent(scaled, inner)
-    return _log_mean_permanent(members.sum(-1), outer).sum(-1)
+    return np.asarray(_log_mean_permanent(members.sum(-1), outer).sum(-1))
 
 
 def _log_mean_permanent(logs: Array, blocks: NDArray[np.int64]) -> Array:

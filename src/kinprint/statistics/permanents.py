@@ -11,13 +11,16 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+TINY = 1e-280
+"""Permanents of scaled matrices below this are reported as this: rounding to zero must never make a p-value smaller."""
+
 
 @njit(cache=True, parallel=True)
 def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """log perm(exp(logs)) for each of (count, n, n) matrices, n at most 8 or so; entries may be -inf.
 
     Sums over subsets of columns row by row, 2^n n / 2 multiplications. All terms are positive, so unlike Ryser's formula
-    nothing cancels. Rows are scaled by their largest entry; an empty row gives -inf.
+    nothing cancels. Rows are scaled by their largest entry; an empty row gives -inf. Never below the truth.
     """
     count, n = logs.shape[0], logs.shape[1]
     result = np.empty(count)
@@ -44,6 +47,5 @@ def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
                 if subset >> j & 1:
                     total += entries[row, j] * sums[subset ^ (1 << j)]
             sums[subset] = total
-        permanent = sums[(1 << n) - 1]
-        result[item] = scale + math.log(permanent) if permanent > 0.0 else -math.inf
+        result[item] = scale + math.log(max(sums[(1 << n) - 1], TINY)) if scale > -math.inf else -math.inf
     return result
