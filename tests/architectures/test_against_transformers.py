@@ -1,0 +1,264 @@
+"""The roles that a table extracts are the matrices that the real implementation multiplies by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kinprint.architectures import Anatomy, known, recognise
+from kinprint.checkpoints import open_checkpoint
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+SIZES = {"hidden_size": 48, "intermediate_size": 56, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 72}
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+EXPERTS = {**GROUPED, "num_experts_per_tok": 3, "norm_topk_prob": True}
+TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+OLD = {"n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 72}
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {**GROUPED, "attention_bias": True, "mlp_bias": True},
+    "mistral": GROUPED,
+    "qwen2": GROUPED,
+    "qwen3": {**GROUPED, "head_dim": 16},
+    "granite": GROUPED,
+    "gemma": {**GROUPED, "head_dim": 16},
+    "gemma2": {**GROUPED, "head_dim": 16},
+    "gemma3_text": {**GROUPED, "head_dim": 16},
+    "phi3": {**GROUPED, **TOKENS},
+    "glm4": {**GROUPED, **TOKENS, "head_dim": 12, "attention_bias": True},
+    "olmo2": {**GROUPED, **TOKENS},
+    "cohere": {**GROUPED, **TOKENS, "use_qk_norm": True},
+    "stablelm": {**GROUPED, "use_qkv_bias": True, "partial_rotary_factor": 0.5},
+    "gpt2": {**OLD, "n_positions": 16},
+    "gpt_neox": {**SIZES, "rotary_pct": 0.5},
+    "gptj": {**OLD, "rotary_dim": 4, "n_positions": 16},
+    "opt": {**SIZES, "ffn_dim": 56, "max_position_embeddings": 16, "word_embed_proj_dim": 48},
+    "bloom": {"hidden_size": 48, "n_layer": 2, "n_head": 4, "vocab_size": 72},
+    "falcon": {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 72, "multi_query": True},
+    "falcon-grouped": {
+        "hidden_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 72,
+        "new_decoder_architecture": True,
+        "num_kv_heads": 2,
+    },
+    "falcon-interleaved": {
+        "hidden_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 72,
+        "multi_query": False,
+        "bias": True,
+    },
+    "mixtral": {**GROUPED, "num_local_experts": 3, "num_experts_per_tok": 3},
+    "qwen2_moe": {**EXPERTS, "num_experts": 3, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 40},
+    "qwen3_moe": {**EXPERTS, "num_experts": 3, "moe_intermediate_size": 24, "head_dim": 16},
+    "olmoe": {**EXPERTS, "num_experts": 3},
+    "bert": {**SIZES, "max_position_embeddings": 16},
+    "roberta": {**SIZES, "max_position_embeddings": 16},
+}
+
+
+class Watch:
+    """Inputs and outputs of every module of one forward pass, and the zeroing of rows of a tensor."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.seen: dict[str, tuple[Any, Any]] = {}
+        for name, module in model.named_modules():
+            module.register_forward_hook(self._note(name))
+
+    def _note(self, name: str) -> Any:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            first = lambda value: value[0] if isinstance(value, tuple) else value  # noqa: E731
+            if inputs and torch.is_tensor(first(inputs)) and torch.is_tensor(first(output)):
+                self.seen[name] = first(inputs).detach().double().numpy(), first(output).detach().double().numpy()
+
+        return hook
+
+    def run(self) -> Any:
+        with torch.no_grad():
+            return self.model(input_ids=torch.tensor([[5, 9, 33]]), output_attentions=True)
+
+    def of(self, tensor: str) -> tuple[np.ndarray, np.ndarray]:
+        """Input and output, (tokens, width), of the module that owns a tensor of the checkpoint."""
+        name = tensor.rpartition(".")[0]
+        found = next(key for key in self.seen if key == name or key.endswith(f".{name}") or name.endswith(f".{key}"))
+        return tuple(array.reshape(-1, array.shape[-1]) for array in self.seen[found])  # type: ignore[return-value]
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Anatomy, Any]:
+    """A random small model with noise on every parameter, its anatomy, and its checkpoint."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    config = transformers.AutoConfig.for_model(request.param.partition("-")[0], **FAMILIES[request.param])
+    config._attn_implementation = "eager"
+    kind = transformers.AutoModel if request.param in ("bert", "roberta") else transformers.AutoModelForCausalLM
+    model = kind.from_config(config).eval().float()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.save_pretrained(tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
+    return model, recognise(checkpoint), checkpoint
+
+
+def parts(anatomy: Anatomy, layer: int) -> dict[str, Any]:
+    return {part.role: part for part in anatomy.parts if part.layer == layer and part.expert in (None, 0)}
+
+
+def bias(found: dict[str, Any], role: str) -> Any:
+    return found[f"biases.{role}"].read() if f"biases.{role}" in found else 0.0
+
+
+def activation(model: Any) -> Any:
+    """The FFN's activation on arrays; BLOOM's is fixed and not in its configuration."""
+    names = ("hidden_act", "activation_function", "hidden_activation", "activation")
+    name = next((getattr(model.config, key) for key in names if getattr(model.config, key, None)), "gelu_pytorch_tanh")
+    function = transformers.activations.ACT2FN[name]
+    return lambda array: function(torch.from_numpy(array)).numpy()
+
+
+def test_every_tensor_has_a_role(family: tuple[Any, Anatomy, Any]) -> None:
+    """Nothing that carries weights is overlooked, and the sizes are those of the configuration."""
+    model, anatomy, _ = family
+    assert anatomy.unknown == ()
+    assert anatomy.facts["num_hidden_layers"] == 2
+    assert anatomy.facts["hidden_size"] == 48
+    assert anatomy.facts["num_attention_heads"] == 4
+    assert {"q", "k", "v", "o", "up", "down"} <= set(parts(anatomy, 1))
+    stored = sum(parameter.numel() for parameter in model.parameters())
+    named = sum(int(np.prod(part.shape)) for part in anatomy.parts)
+    ignored = sum(p.numel() for n, p in model.named_parameters() if "token_type" in n or "pooler" in n or n == "lm_head.bias")
+    assert named == stored - ignored
+
+
+def test_output_and_ffn_matrices(family: tuple[Any, Anatomy, Any]) -> None:
+    """o and down reproduce their module's output from its input; gate and up reproduce what down reads."""
+    model, anatomy, _ = family
+    watch = Watch(model)
+    watch.run()
+    for layer in range(2):
+        found = parts(anatomy, layer)
+        x, y = watch.of(found["o"].tensor)
+        np.testing.assert_allclose(x @ found["o"].read().T + bias(found, "o"), y, atol=1e-4)
+        if "router" in found:
+            continue
+        x, _ = watch.of(found["up"].tensor)
+        hidden, y = watch.of(found["down"].tensor)
+        np.testing.assert_allclose(hidden @ found["down"].read().T + bias(found, "down"), y, atol=1e-4)
+        act = activation(model)
+        up = x @ found["up"].read().T + bias(found, "up")
+        gated = act(x @ found["gate"].read().T + bias(found, "gate")) * up if "gate" in found else act(up)
+        np.testing.assert_allclose(gated, hidden, atol=1e-3)
+
+
+def test_values(family: tuple[Any, Anatomy, Any]) -> None:
+    """The first token attends to itself alone, so what o reads there is its value, once a query head."""
+    model, anatomy, _ = family
+    if model.config.model_type in ("bert", "roberta"):
+        pytest.skip("an encoder's first token attends to all")
+    watch = Watch(model)
+    watch.run()
+    found = parts(anatomy, 1)
+    x = watch.of(found["v"].tensor)[0][:1]
+    groups, heads = anatomy.facts["num_key_value_heads"], anatomy.facts["num_attention_heads"]
+    value = (x @ found["v"].read().T + bias(found, "v")).reshape(groups, -1)
+    np.testing.assert_allclose(np.repeat(value, heads // groups, axis=0).ravel(), watch.of(found["o"].tensor)[0][0], atol=1e-4)
+
+
+@pytest.mark.parametrize("role", ["q", "k"])
+def test_queries_and_keys(family: tuple[Any, Anatomy, Any], role: str) -> None:
+    """Without the rows of one head its attention looks at no content, and no other head changes."""
+    model, anatomy, _ = family
+    found = parts(anatomy, 0)
+    attentions = model(input_ids=torch.tensor([[5, 9, 33]]), output_attentions=True).attentions[0][0].detach().numpy()
+    groups, heads = anatomy.facts["num_key_value_heads"], anatomy.facts["num_attention_heads"]
+    head = 1 if role == "q" else groups - 1
+    affected = [1] if role == "q" else list(range(head * heads // groups, heads))
+    with torch.no_grad():
+        for name in (role, f"biases.{role}"):
+            if name not in found:
+                continue
+            part = found[name].read().copy()
+            width = part.shape[0] // (heads if role == "q" else groups)
+            rows = {row.tobytes() for row in part[head * width : (head + 1) * width]}
+            stored = found[name].tensor
+            parameter = next(p for n, p in model.named_parameters() if n.endswith(stored) or stored.endswith(n))
+            lines = parameter.T if "c_attn" in stored else parameter
+            zeroed = 0
+            for row in range(lines.shape[0]):
+                if lines[row].detach().numpy().copy().tobytes() in rows:
+                    lines[row] = 0
+                    zeroed += 1
+            assert zeroed == width
+    changed = model(input_ids=torch.tensor([[5, 9, 33]]), output_attentions=True).attentions[0][0].detach().numpy()
+    joint = "gains.q" in found and found["gains.q"].shape == found["q"].shape[:1]  # one norm over all heads
+    others = [] if joint else [h for h in range(heads) if h not in affected]
+    np.testing.assert_allclose(changed[others], attentions[others], atol=1e-5)
+    if anatomy.facts["positions"] != "alibi":
+        causal = model.config.model_type not in ("bert", "roberta")
+        flat = np.tril(np.ones((3, 3))) if causal else np.ones((3, 3))
+        for h in affected:
+            np.testing.assert_allclose(changed[h], flat / flat.sum(1, keepdims=True), atol=1e-3)
+    assert not np.allclose(changed[affected], attentions[affected], atol=1e-4)
+
+
+def test_experts(family: tuple[Any, Anatomy, Any]) -> None:
+    """Router, experts and shared expert reproduce the output of the whole block, every expert being chosen."""
+    model, anatomy, _ = family
+    found = parts(anatomy, 1)
+    if "router" not in found:
+        pytest.skip("dense")
+    watch = Watch(model)
+    watch.run()
+    block = next(name for name in watch.seen if name.endswith("layers.1.mlp"))
+    x, y = (array.reshape(-1, 48) for array in watch.seen[block])
+    scores = np.exp(x @ found["router"].read().T)
+    weights, act, total = scores / scores.sum(1, keepdims=True), activation(model), np.zeros_like(y)
+    by_expert = {(part.role, part.expert): part for part in anatomy.parts if part.layer == 1}
+    for expert in range(3):
+        gate, up, down = (by_expert[role, expert].read() for role in ("gate", "up", "down"))
+        total += weights[:, [expert]] * ((act(x @ gate.T) * (x @ up.T)) @ down.T)
+    if "shared_up" in found:
+        gate, up, down = (found[f"shared_{role}"].read() for role in ("gate", "up", "down"))
+        share = 1 / (1 + np.exp(-x @ found["shared_router"].read().T))
+        total += share * ((act(x @ gate.T) * (x @ up.T)) @ down.T)
+    np.testing.assert_allclose(total, y, atol=1e-3)
+
+
+def test_norm_gains(family: tuple[Any, Anatomy, Any]) -> None:
+    """A gain reproduces its module's output from its normalised input, biases included."""
+    model, anatomy, _ = family
+    watch = Watch(model)
+    watch.run()
+    names = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon")
+    eps = next((getattr(model.config, name) for name in names if hasattr(model.config, name)), 1e-5)
+    tested = 0
+    shifts = [part for part in anatomy.parts if part.role.startswith("norm_biases.")]
+    biases = {(part.role.removeprefix("norm_biases."), part.layer): part for part in shifts}
+    for part in anatomy.parts:
+        name = part.role.removeprefix("gains.")
+        if not part.role.startswith("gains.") or name in ("q", "k"):
+            continue
+        x, y = watch.of(part.tensor)
+        if anatomy.facts["norm"] == "layer":
+            x = x - x.mean(1, keepdims=True)
+        normal = x / np.sqrt((x**2).mean(1, keepdims=True) + eps)
+        shift = biases[name, part.layer].read() if (name, part.layer) in biases else 0.0
+        np.testing.assert_allclose(normal * part.read() + shift, y, atol=1e-3)
+        tested += 1
+    assert tested >= 3
+
+
+def test_every_family_is_here() -> None:
+    """Each table is tested by at least one of its model types."""
+    tried = {name.partition("-")[0] for name in FAMILIES}
+    assert {table.family for table in known() if not tried & set(table.model_types)} == set()

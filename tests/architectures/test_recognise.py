@@ -1,0 +1,132 @@
+"""Recognising checkpoints that are incomplete, unknown or contradictory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinprint.architectures import known, recognise
+from kinprint.architectures.table import parse
+from kinprint.checkpoints import Checkpoint
+from kinprint.errors import ArchitectureError
+
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 40,
+}
+
+
+class Plain:
+    def __init__(self, name: str, array: np.ndarray) -> None:
+        self.name, self.array, self.dtype, self.shape = name, array, array.dtype, array.shape
+
+    def read(self) -> np.ndarray:
+        return self.array
+
+
+def llama(
+    config: dict[str, Any], prefix: str = "model.", layers: tuple[int, ...] = (0, 1), dtype: type = np.float32
+) -> Checkpoint:
+    shapes = {"embed_tokens.weight": (50, 24), "norm.weight": (24,)}
+    for layer in layers:
+        block = f"layers.{layer}."
+        shapes |= {block + "input_layernorm.weight": (24,), block + "post_attention_layernorm.weight": (24,)}
+        shapes |= {block + "self_attn.q_proj.weight": (24, 24), block + "self_attn.k_proj.weight": (12, 24)}
+        shapes |= {block + "self_attn.v_proj.weight": (12, 24), block + "self_attn.o_proj.weight": (24, 24)}
+        shapes |= {block + "mlp.gate_proj.weight": (40, 24), block + "mlp.up_proj.weight": (40, 24)}
+        shapes |= {block + "mlp.down_proj.weight": (24, 40)}
+    tensors = {prefix + name: Plain(prefix + name, np.ones(shape, dtype)) for name, shape in shapes.items()}
+    return Checkpoint(name="m", source="m", tensors=tensors, config=config)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "", "language_model.model."])
+def test_prefixes(prefix: str) -> None:
+    """A head model, its base model and the text part of a multimodal one are read alike."""
+    anatomy = recognise(llama(CONFIG, prefix))
+    assert anatomy.unknown == ()
+    assert anatomy.facts["num_key_value_heads"] == 2
+
+
+def test_without_configuration_heads_are_not_guessed() -> None:
+    """Shapes alone do not tell heads apart: the fact is left out, and a note says so."""
+    anatomy = recognise(llama({}))
+    assert "num_attention_heads" not in anatomy.facts
+    assert anatomy.facts["hidden_size"] == 24
+    assert any("no configuration" in note for note in anatomy.notes)
+
+
+def test_unknown_model_type_is_tried_by_its_tensors() -> None:
+    assert recognise(llama({**CONFIG, "model_type": "something-new"})).family is not None
+
+
+def test_text_configuration_inside_a_multimodal_one() -> None:
+    assert recognise(llama({"model_type": "wrapper", "text_config": CONFIG})).facts["num_attention_heads"] == 4
+
+
+def test_known_type_with_foreign_tensors() -> None:
+    with pytest.raises(ArchitectureError, match="gpt2"):
+        recognise(llama({**CONFIG, "model_type": "gpt2"}))
+
+
+def test_unknown_tensors_name_what_is_known() -> None:
+    checkpoint = Checkpoint("m", "m", {"a.b": Plain("a.b", np.ones((2, 2)))}, {})
+    with pytest.raises(ArchitectureError, match="known model types"):
+        recognise(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("hidden_size", 25), ("num_hidden_layers", 3), ("num_attention_heads", 5), ("num_key_value_heads", 4)]
+)
+def test_contradicting_configuration(key: str, value: int) -> None:
+    """Both numbers are named, and what to do."""
+    with pytest.raises(ArchitectureError, match=rf"(?s){key}.*(configuration|tensors)"):
+        recognise(llama({**CONFIG, key: value}))
+
+
+def test_missing_layer() -> None:
+    with pytest.raises(ArchitectureError, match="layers are missing"):
+        recognise(llama(CONFIG, layers=(0, 2)))
+
+
+def test_integer_weights_are_refused() -> None:
+    with pytest.raises(ArchitectureError, match="quantised"):
+        recognise(llama(CONFIG, dtype=np.int8))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(sorted(CONFIG)), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from([*CONFIG, "text_config", "head_dim"]), JSON))
+def test_hostile_configurations(values: dict[str, Any]) -> None:
+    """Whatever a configuration says, the outcome is an anatomy or one clear error."""
+    try:
+        recognise(llama({**CONFIG, **values}))
+    except ArchitectureError as error:
+        assert len(str(error)) < 1000  # noqa: PT017
+
+
+def test_every_table_is_sound() -> None:
+    """Tables are checked when they are read; names of families and model types are unique."""
+    types = [model_type for table in known() for model_type in table.model_types]
+    assert len(types) == len(set(types))
+
+
+def test_a_table_with_an_unknown_role_is_refused() -> None:
+    raw = {"model_types": ["x"], "norm": "rms", "positions": [], "prefixes": [""], "tensors": {"w": "nonsense"}}
+    with pytest.raises(ArchitectureError, match="nonsense"):
+        parse("x", raw)
+    with pytest.raises(ArchitectureError, match="unknown keys"):
+        parse("x", {**raw, "tensors": {}, "rolls": 1})
