@@ -238,5 +238,6 @@ def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
         facts["num_attention_heads"] = first["q"].shape[0] // facts["head_dim"]
         facts["num_key_value_heads"] = max(first["k"].shape[0] // facts["head_dim"], 1)
     if "num_attention_heads" in facts:
+        facts.setdefault("head_dim", max(first["q"].shape[0] // facts["num_attention_heads"], 1))
         for role, fact in (("q", "num_attention_heads"), ("k", "num_key_value_heads")):
             _check(facts, fact, first[role].shape[0] // facts["head_dim"], source)
