@@ -14,7 +14,7 @@ import pytest
 WriteRaw = Callable[..., Path]
 
 
-@pytest.fixture()
+@pytest.fixture
 def write_raw(tmp_path: Path) -> WriteRaw:
     """Write a safetensors file byte by byte: a header (object, text or bytes) and data, right or wrong."""
 
@@ -30,7 +30,7 @@ def write_raw(tmp_path: Path) -> WriteRaw:
     return write
 
 
-@pytest.fixture()
+@pytest.fixture
 def write_tensors(write_raw: WriteRaw) -> Callable[..., Path]:
     """Write a valid safetensors file of float32 tensors, one number each."""
 

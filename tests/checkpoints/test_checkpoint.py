@@ -34,5 +34,5 @@ def test_plain_mappings_have_nothing_to_note() -> None:
 
 def test_a_checkpoint_and_its_errors_travel_to_other_processes() -> None:
     assert dict(pickle.loads(pickle.dumps(Deferred(partial(dict, a=1))))) == {"a": 1}
-    with pytest.raises(CheckpointError, match="tokenizer.json: damaged"):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: damaged"):
         raise pickle.loads(pickle.dumps(CheckpointError("tokenizer.json", "damaged")))

@@ -16,7 +16,7 @@ def tensor(path: Path, dtype: str, shape: tuple[int, ...], offset: int, strides:
     return MappedTensor("w", np.dtype(dtype), shape, path, path.stat().st_size, offset, strides)
 
 
-@pytest.fixture()
+@pytest.fixture
 def numbers(tmp_path: Path) -> Path:
     path = tmp_path / "numbers"
     path.write_bytes(np.arange(100_000, dtype="<u4").tobytes())
