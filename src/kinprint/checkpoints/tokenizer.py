@@ -45,9 +45,9 @@ def _tokenizer(path: Path, content: dict[str, Any]) -> dict[str, int]:
             raise CheckpointError(path, "its vocabulary is not a list of pieces and scores")
         vocabulary = {piece: index for index, piece in enumerate(pieces) if isinstance(piece, str)}
     added = content.get("added_tokens") or []
-    if not isinstance(added, list) or not all(isinstance(t, dict) for t in added):
+    if not isinstance(added, list) or not all(isinstance(t, dict) and isinstance(t.get("content"), str) for t in added):
         raise CheckpointError(path, "its added tokens are not a list of tokens")
-    return _table(path, vocabulary) | _table(path, {t.get("content"): t.get("id") for t in added})
+    return _table(path, vocabulary) | _table(path, {t["content"]: t.get("id") for t in added})
 
 
 def _table(path: Path, table: Any) -> dict[str, int]:

@@ -126,6 +126,10 @@ TRAITS: tuple[Trait, ...] = (
         meaning="Entries at fixed pseudo-random positions of q, k, v, o, gate, up, down, the same in every layer.",
     ),
     _trait(
+        "tokenizer.sketch", ("n",), dtype="uint64",
+        meaning="The 512 smallest 64-bit BLAKE3 hashes of the token strings: how far two vocabularies overlap.",
+    ),
+    _trait(
         "digests", ("parts", 32), dtype="uint8",
         meaning="BLAKE3 of each part's canonical content, in the order of the fact `digest_parts`.",
     ),

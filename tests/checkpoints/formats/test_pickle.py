@@ -40,7 +40,7 @@ class Calls:
         {"a": [1, 2.5, "é", True, False, None, -1, 2**40, 300, 70_000], "b": {"c": ()}},
         [(1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [[]], list(range(3000))],
         {str(n): n for n in range(3000)},
-        {1: "a", None: "b", True: "c"},
+        {2: "a", None: "b", True: "c"},
         ("x" * 300, "y" * 70_000),
     ],
 )
@@ -67,7 +67,7 @@ def test_stubs_stand_for_globals(protocol: int) -> None:
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize(
     ("function", "name"),
-    [(os.system, f"{os.name}.system"), (eval, "eval"), (getattr, "getattr"), (pickle.loads, "_pickle.loads")],
+    [(os.system, f"{os.name}.system"), (eval, "eval"), (getattr, "getattr"), (pickle.loads, "pickle.loads")],
 )
 def test_no_function_is_ever_called(function: Any, name: str, protocol: int) -> None:
     with pytest.raises(PickleError, match=f"loading it would run .*{name}"):
@@ -162,6 +162,7 @@ def test_nesting_costs_no_recursion() -> None:
 SEEDS = [pickle.dumps(collections.OrderedDict(a=[1, (2, "x")], b={"c": None}), protocol) for protocol in (2, 4)]
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # pickletools decodes what we then refuse
 @settings(deadline=2000, max_examples=400)
 @given(
     st.binary(max_size=60)
