@@ -8,7 +8,7 @@ from typing import Any
 
 from kinprint.errors import CheckpointError
 
-MAX_ITEMS = 8_000_000  # objects, arrays and their elements; parsed they cost up to a hundred bytes each
+MAX_ITEMS = 4_000_000  # objects, arrays and their elements; parsed they cost up to a hundred bytes each
 
 
 def parse_object(data: bytes, path: str | Path, *, strict: bool = False) -> dict[str, Any]:
