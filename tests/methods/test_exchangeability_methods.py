@@ -143,7 +143,7 @@ def test_too_few_units_cannot_decide(method: Method) -> None:
 
 @named
 def test_absent_values_count_for_nothing(method: Method) -> None:
-    """A layer without a quantity (NaN) takes no part; the others still decide."""
+    """A layer or a unit without a quantity (NaN: a dead neuron) takes no part; the others still decide."""
     rng = np.random.default_rng(8)
     parent = model(rng, layers=8)
     child = descendant(parent, rng, 0.05)
@@ -151,6 +151,7 @@ def test_absent_values_count_for_nothing(method: Method) -> None:
     for name, trait in child.traits.items():
         holed[name] = trait.copy()
         holed[name][2] = np.nan
+        holed[name][:, 0] = np.nan
     evidence = method(parent, Fingerprint("holed", holed, child.facts))
     assert evidence.log10_p is not None
     assert evidence.log10_p < -12

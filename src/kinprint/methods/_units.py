@@ -26,13 +26,9 @@ def require_attainable(structure: Structure, layers: int, units: str) -> None:
 
 
 def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Array, Array]:
-    """Label-free scores of the features (last axis) that both models have in some layer."""
-    common = [
-        f
-        for f in range(reference.shape[-1])
-        if all(np.isfinite(model[..., f]).all(axis=1).any() for model in (reference, suspect))
-    ]
-    if not common:
+    """Label-free scores of the features (last axis) that both models have for some unit."""
+    common = np.isfinite(reference).any(axis=(0, 1)) & np.isfinite(suspect).any(axis=(0, 1))
+    if not common.any():
         raise NotApplicable("the two models have no feature in common")
     return label_free_scores(reference[..., common]), label_free_scores(suspect[..., common])
 

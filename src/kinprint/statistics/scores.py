@@ -20,14 +20,13 @@ def normal_scores(features: NDArray[np.floating]) -> Array:
         features: (layers, units, features).
 
     Returns:
-        (layers, units, features) float64. Ties share their mean rank; a feature with a NaN anywhere in a layer (a quantity
-        that this layer does not have) is zero in that layer and so counts for nothing.
+        (layers, units, features) float64. Ties share their mean rank. NaN (a quantity that a unit does not have) becomes
+        zero, the middle, and counts for nothing; the others are ranked among themselves.
     """
-    with np.errstate(invalid="ignore"):
-        ranks = rankdata(np.nan_to_num(features, nan=0.0), axis=1)
-    scores = ndtri(ranks / (features.shape[1] + 1))
-    absent = np.isnan(features).any(axis=1, keepdims=True)
-    return np.where(absent, 0.0, scores)
+    absent = np.isnan(features)
+    ranks = rankdata(np.where(absent, np.inf, features), axis=1)
+    known = np.maximum((~absent).sum(axis=1, keepdims=True), 1)
+    return np.where(absent, 0.0, ndtri(np.minimum(ranks / (known + 1), known / (known + 1))))
 
 
 def whiten(scores: Array) -> Array:
