@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from kinprint.architectures import recognise
 from kinprint.checkpoints import open_checkpoint
 from kinprint.fingerprints import Fingerprint, fingerprint, measure
-from kinprint.fingerprints.samples import positions
+from kinprint.fingerprints.positions import positions
 
 PREFIX = "model.layers.2."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinprint.fingerprints.spectra import grams, product_spectra
+from kinprint.fingerprints.families.heads import grams, product_spectra
 
 
 @pytest.mark.parametrize(("heads", "groups"), [(4, 4), (6, 2), (5, 1)])

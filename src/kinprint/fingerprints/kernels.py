@@ -1,135 +1,86 @@
-"""The one pass over a matrix that everything else is derived from: each byte is read once.
+"""The compiled loops: one pass over a matrix that everything else is derived from, and the angles of neurons.
 
-Accumulation runs in a fixed order (float32 inside a row or a block of rows, float64 across them), so the results do not
-depend on threads, shards or file formats.
+bf16, f16, fp8 and f32 are read as they lie, anything else is converted to f32 first. A loop adds in float32 over at most a few
+thousand entries, in float64 beyond, always in the same order: results do not depend on threads, shards or file formats.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kinprint.fingerprints.encodings import BITS, value
+
+Array = NDArray[np.float64]
+
 BLOCK_ROWS = 64
-"""Rows whose squares are added in float32 before they go into the float64 column sums."""
+"""Rows whose columns are added in float32 before they go into the float64 column sums. Pieces are multiples of it."""
 
-_FINITE = np.uint32(0x7F800000)
+BLOCK_COLUMNS = 1024
+"""Columns handled at a time: two float32 accumulators of this length and four rows fit the first-level cache."""
+
+# Between these bounds of sum(x^4) a block neither overflowed, nor lost anything that matters to underflow.
+_HIGH, _LOW = np.float32(1e37), np.float32(1e-30)
+
+_ABSOLUTE = np.int32(0x7FFFFFFF)
+
+# Sums may be reordered (that is what makes them vector code, the same at every call) but NaN and infinity must survive.
+_REORDER = {"reassoc", "contract", "nsz"}
 
 
-def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A contiguous float32 copy or view; exact for bf16, f16, fp8 and f32."""
-    array = np.ascontiguousarray(array)
-    if array.dtype == ml_dtypes.bfloat16:
-        return (array.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is counted as such
-        return array.astype(np.float32, copy=False)
+class Sums(NamedTuple):
+    """What one pass over a (rows, columns) piece gives. Entries that are not finite count for nothing but their number.
+
+    Attributes:
+        totals: (8,) count of finite entries, sums of x, x^2, x^3 and x^4, largest |x|, zeros, entries not finite.
+        row_squares: (rows,) sums of squares.
+        column_squares: (columns,) sums of squares.
+        column_sums: (columns,) sums.
+    """
+
+    totals: Array
+    row_squares: Array
+    column_squares: Array
+    column_sums: Array
 
 
-def sums(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Power sums of a contiguous (rows, columns) piece of a matrix.
+def sums(piece: NDArray[Any]) -> Sums:
+    """One pass over a piece of a matrix."""
+    found = Sums(np.zeros(8), np.zeros(piece.shape[0]), np.zeros(piece.shape[1]), np.zeros(piece.shape[1]))
+    _scan(_readable(piece), found.totals, found.row_squares, found.column_squares, found.column_sums)
+    return found
+
+
+def products(gate: NDArray[Any], up: NDArray[Any], down: NDArray[Any]) -> Array:
+    """Inner products of each neuron's vectors.
+
+    Args:
+        gate, up: (neurons, hidden).
+        down: (hidden, neurons).
 
     Returns:
-        totals (8,): count of finite entries, sums of x, x^2, x^3 and x^4, largest |x|, zeros, entries not finite;
-        row_squares (rows,) and column_squares (columns,): sums of squares. Entries not finite count for nothing but
-        their number.
+        (neurons, 6): gate.gate, up.up, down.down, gate.up, gate.down, up.down.
     """
-    totals, row_squares, column_squares = np.zeros(8), np.zeros(rows.shape[0]), np.zeros(rows.shape[1])
-    if rows.dtype == ml_dtypes.bfloat16:
-        _sums_bf16(rows.view(np.uint16), totals, row_squares, column_squares)
-    else:
-        _sums_f32(as_float32(rows).view(np.uint32), totals, row_squares, column_squares)
-    return totals, row_squares, column_squares
+    found, same = np.zeros((len(up), 6)), gate.dtype == up.dtype == down.dtype
+    g, u, d = (_readable(part) if same else widened(part) for part in (gate, up, down))
+    _products(g, u, d, found)
+    return found
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _row(bits: NDArray[np.uint32], block: NDArray[np.float32], totals: NDArray[np.float64]) -> float:
-    """Add one row to the totals and to the block's column squares; returns the row's sum of squares."""
-    x = bits.view(np.float32)
-    s1 = s2 = s3 = s4 = np.float32(0)
-    largest = np.uint32(0)
-    zeros = np.uint32(0)
-    for j in range(x.size):
-        magnitude = bits[j] & np.uint32(0x7FFFFFFF)
-        largest = max(largest, magnitude)
-        zeros += np.uint32(magnitude == np.uint32(0))
-        v = x[j]
-        square = v * v
-        s1 += v
-        s2 += square
-        s3 += square * v
-        s4 += square * square
-    if largest >= _FINITE or not s4 < np.float32(3e38):
-        return _careful_row(x, block, totals)
-    for j in range(x.size):
-        block[j] += x[j] * x[j]
-    totals[0] += x.size
-    totals[1] += s1
-    totals[2] += s2
-    totals[3] += s3
-    totals[4] += s4
-    totals[5] = max(totals[5], np.abs(x).max())
-    totals[6] += zeros
-    return float(s2)
+def widened(array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float32) -> NDArray[Any]:
+    """A contiguous copy or view as float32 or float64; exact for bf16, f16, fp8 and f32."""
+    bits = _readable(array)
+    if bits.dtype == np.float32:
+        return bits.astype(dtype, copy=False)
+    found = np.empty(array.shape, dtype)
+    _widen(bits.reshape(-1), found.reshape(-1))
+    return found
 
 
-@njit(nogil=True, cache=True)
-def _careful_row(x: NDArray[np.float32], block: NDArray[np.float32], totals: NDArray[np.float64]) -> float:
-    """As `_row`, in float64 and without the entries that are not finite."""
-    squares = 0.0
-    for j in range(x.size):
-        v = float(x[j])
-        if not np.isfinite(v):
-            totals[7] += 1
-            continue
-        block[j] += np.float32(min(v * v, 1e37))
-        squares += v * v
-        totals[0] += 1
-        totals[1] += v
-        totals[2] += v * v
-        totals[3] += v * v * v
-        totals[4] += v * v * v * v
-        totals[5] = max(totals[5], abs(v))
-        totals[6] += v == 0.0
-    return squares
-
-
-@njit(nogil=True, cache=True)
-def _sums_bf16(
-    rows: NDArray[np.uint16],
-    totals: NDArray[np.float64],
-    row_squares: NDArray[np.float64],
-    column_squares: NDArray[np.float64],
-) -> None:
-    bits = np.empty(rows.shape[1], dtype=np.uint32)
-    block = np.zeros(rows.shape[1], dtype=np.float32)
-    for i in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            bits[j] = np.uint32(rows[i, j]) << np.uint32(16)
-        row_squares[i] = _row(bits, block, totals)
-        if (i + 1) % BLOCK_ROWS == 0 or i + 1 == rows.shape[0]:
-            column_squares += block
-            block[:] = 0
-
-
-@njit(nogil=True, cache=True)
-def _sums_f32(
-    rows: NDArray[np.uint32],
-    totals: NDArray[np.float64],
-    row_squares: NDArray[np.float64],
-    column_squares: NDArray[np.float64],
-) -> None:
-    block = np.zeros(rows.shape[1], dtype=np.float32)
-    for i in range(rows.shape[0]):
-        row_squares[i] = _row(rows[i], block, totals)
-        if (i + 1) % BLOCK_ROWS == 0 or i + 1 == rows.shape[0]:
-            column_squares += block
-            block[:] = 0
-
-
-def moments(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+def moments(totals: Array) -> Array:
     """Totals of `sums` -> mean, standard deviation, skewness, kurtosis (normal: 3), largest |x|, share of zeros."""
     count = totals[0]
     if not count:
@@ -141,3 +92,162 @@ def moments(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     spread = variance**0.5
     shape = (third / spread**3, fourth / variance**2) if spread > 1e-6 * totals[5] else (np.nan, np.nan)
     return np.array([m1, spread, *shape, totals[5], totals[6] / count])
+
+
+def _readable(array: NDArray[Any]) -> NDArray[Any]:
+    """The contiguous bits of a type that `value` knows, under the integer type it knows them by; others as float32."""
+    array = np.ascontiguousarray(array)
+    bits = BITS.get(array.dtype)
+    if bits is not None:
+        return array.view(bits)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is counted as such
+        return array.astype(np.float32, copy=False)
+
+
+@njit(nogil=True, cache=True)
+def _widen(bits: Any, found: Any) -> None:
+    for j in range(bits.size):
+        found[j] = value(bits[j])
+
+
+@njit(nogil=True, cache=True, fastmath=_REORDER)
+def _four_rows(a: Any, b: Any, c: Any, d: Any, column_squares: Any, column_sums: Any) -> Any:
+    """Four rows together, so that the column accumulators are loaded and stored once for four entries.
+
+    Returns the sums of squares of each row, of cubes and of fourth powers, the bits of the largest |x|, and zeros.
+    """
+    a2 = b2 = c2 = d2 = s3 = s4 = np.float32(0)
+    largest = zeros = np.int32(0)
+    for j in range(a.size):
+        x, y, z, w = value(a[j]), value(b[j]), value(c[j]), value(d[j])
+        xx, yy, zz, ww = x * x, y * y, z * z, w * w
+        a2 += xx
+        b2 += yy
+        c2 += zz
+        d2 += ww
+        s3 += (xx * x + yy * y) + (zz * z + ww * w)
+        s4 += (xx * xx + yy * yy) + (zz * zz + ww * ww)
+        column_squares[j] += (xx + yy) + (zz + ww)
+        column_sums[j] += (x + y) + (z + w)
+        p, q = np.int32(np.float32(x).view(np.int32) & _ABSOLUTE), np.int32(np.float32(y).view(np.int32) & _ABSOLUTE)
+        r, s = np.int32(np.float32(z).view(np.int32) & _ABSOLUTE), np.int32(np.float32(w).view(np.int32) & _ABSOLUTE)
+        largest = max(largest, max(max(p, q), max(r, s)))
+        zeros = np.int32(zeros + np.int32(p == 0) + np.int32(q == 0) + np.int32(r == 0) + np.int32(s == 0))
+    return a2, b2, c2, d2, s3, s4, largest, zeros
+
+
+@njit(nogil=True, cache=True, fastmath=_REORDER)
+def _total(values: Any) -> float:
+    total = 0.0
+    for j in range(values.size):
+        total += values[j]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _block(
+    rows: Any, r0: int, r1: int, c0: int, c1: int, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any
+) -> None:
+    """Add rows[r0:r1, c0:c1], at most BLOCK_ROWS (a multiple of four) by BLOCK_COLUMNS."""
+    entries = (r1 - r0) * (c1 - c0)
+    squares, values = np.zeros(c1 - c0, np.float32), np.zeros(c1 - c0, np.float32)
+    by_row = np.empty(r1 - r0)
+    s2 = s3 = s4 = 0.0
+    largest, zeros = np.int32(0), 0
+    for r in range(r0, r1, 4):
+        a2, b2, c2, d2, cubes, fourths, top, none = _four_rows(
+            rows[r, c0:c1], rows[r + 1, c0:c1], rows[r + 2, c0:c1], rows[r + 3, c0:c1], squares, values
+        )
+        i = r - r0
+        by_row[i], by_row[i + 1], by_row[i + 2], by_row[i + 3] = a2, b2, c2, d2
+        s2 += (float(a2) + b2) + (float(c2) + d2)
+        s3 += cubes
+        s4 += fourths
+        largest, zeros = max(largest, top), zeros + none
+    s1 = _total(values)
+    in_range = _LOW < s4 < _HIGH or zeros == entries
+    centred = s1 * s1 <= 0.25 * entries * s2  # otherwise central moments would be small differences of large sums
+    if not (in_range and centred):
+        _careful(rows, r0, r1, c0, c1, totals, row_squares, column_squares, column_sums)
+        return
+    totals[0] += entries
+    totals[1] += s1
+    totals[2] += s2
+    totals[3] += s3
+    totals[4] += s4
+    totals[5] = max(totals[5], np.int32(largest).view(np.float32))
+    totals[6] += zeros
+    for i in range(r1 - r0):
+        row_squares[r0 + i] += by_row[i]
+    for j in range(c1 - c0):
+        column_squares[c0 + j] += squares[j]
+    for j in range(c1 - c0):
+        column_sums[c0 + j] += values[j]
+
+
+@njit(nogil=True, cache=True)
+def _careful(
+    rows: Any, r0: int, r1: int, c0: int, c1: int, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any
+) -> None:
+    """As `_block`, in float64 and without the entries that are not finite; any number of rows and columns."""
+    for r in range(r0, r1):
+        for c in range(c0, c1):
+            v = float(value(rows[r, c]))
+            if not np.isfinite(v):
+                totals[7] += 1
+                continue
+            square = v * v
+            totals[0] += 1
+            totals[1] += v
+            totals[2] += square
+            totals[3] += square * v
+            totals[4] += square * square
+            totals[5] = max(totals[5], abs(v))
+            totals[6] += v == 0.0
+            row_squares[r] += square
+            column_squares[c] += square
+            column_sums[c] += v
+
+
+@njit(nogil=True, cache=True)
+def _scan(rows: Any, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any) -> None:
+    height, width = rows.shape
+    for r0 in range(0, height, BLOCK_ROWS):
+        r2 = min(r0 + BLOCK_ROWS, height)
+        r1 = r2 - (r2 - r0) % 4
+        for c0 in range(0, width, BLOCK_COLUMNS):
+            c1 = min(c0 + BLOCK_COLUMNS, width)
+            _block(rows, r0, r1, c0, c1, totals, row_squares, column_squares, column_sums)
+            _careful(rows, r1, r2, c0, c1, totals, row_squares, column_squares, column_sums)
+
+
+@njit(nogil=True, cache=True, fastmath=_REORDER)
+def _three_products(g: Any, u: Any, d: Any) -> Any:
+    gg = uu = dd = gu = gd = ud = np.float32(0)
+    for j in range(d.size):
+        x, y, z = value(g[j]), value(u[j]), d[j]
+        gg += x * x
+        uu += y * y
+        dd += z * z
+        gu += x * y
+        gd += x * z
+        ud += y * z
+    return gg, uu, dd, gu, gd, ud
+
+
+@njit(nogil=True, cache=True)
+def _products(gate: Any, up: Any, down: Any, found: Any) -> None:
+    """`products`, by tiles of 64 neurons and 128 channels: a tile of down is turned so that all three lie along channels."""
+    neurons, hidden = gate.shape
+    turned = np.empty((64, 128), np.float32)
+    for n0 in range(0, neurons, 64):
+        n1 = min(n0 + 64, neurons)
+        for h0 in range(0, hidden, 128):
+            h1 = min(h0 + 128, hidden)
+            for h in range(h0, h1):
+                for n in range(n0, n1):
+                    turned[n - n0, h - h0] = value(down[h, n])
+            for n in range(n0, n1):
+                six = _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, : h1 - h0])
+                for i in range(6):
+                    found[n, i] += six[i]

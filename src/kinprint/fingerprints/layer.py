@@ -1,0 +1,95 @@
+"""What the trait families are given: one layer, every part of it already read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part
+from kinprint.fingerprints.kernels import Sums, sums
+from kinprint.fingerprints.pieces import pieces
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a part found.
+
+    Attributes:
+        part: the part.
+        digest: BLAKE3 of its canonical content.
+        sums: of all its entries, rows and columns; a vector is one row.
+    """
+
+    part: Part
+    digest: bytes
+    sums: Sums
+
+
+@dataclass
+class Layer:
+    """The parts of one layer, or a single part outside the layers (`index` None).
+
+    Attributes:
+        index: of the layer.
+        facts: of the anatomy.
+        scans: in the order of the anatomy.
+        notes: what a family could not measure, and why; families add to it.
+    """
+
+    index: int | None
+    facts: Mapping[str, Any]
+    scans: list[Scan]
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def roles(self) -> dict[str, list[Scan]]:
+        """The scans of each role, in the order of the experts."""
+        found: dict[str, list[Scan]] = {}
+        for scan in self.scans:
+            found.setdefault(scan.part.role, []).append(scan)
+        return found
+
+    def first(self, *roles: str) -> list[Part] | None:
+        """The part of each role, of the first expert where there are several; None if a role is absent."""
+        if not all(role in self.roles for role in roles):
+            return None
+        return [self.roles[role][0].part for role in roles]
+
+
+def scan(part: Part, tell: Callable[[int], None]) -> Scan:
+    """Read a part once, piece by piece: digest and sums. `tell` is given the bytes of each piece."""
+    array = part.read()
+    digest = blake3(f"{array.dtype.name} {array.shape}\n".encode())
+    matrix = array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(1, -1)
+    found = Sums(np.zeros(8), np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1]))
+    start = 0
+    for piece in pieces(matrix):
+        digest.update(piece.view(np.uint8).data)
+        more = sums(piece)
+        largest = max(found.totals[5], more.totals[5])
+        found.totals[:] += more.totals
+        found.totals[5] = largest
+        found.row_squares[start : start + len(piece)] = more.row_squares
+        found.column_squares[:] += more.column_squares
+        found.column_sums[:] += more.column_sums
+        start += len(piece)
+        tell(piece.nbytes)
+    return Scan(part, digest.digest(), found)
+
+
+def residual_squares(item: Scan) -> Array:
+    """Sums of squares per residual channel: of columns, or of rows where the matrix writes into the residual stream."""
+    return item.sums.row_squares if item.part.role in ("o", "down") else item.sums.column_squares
+
+
+def finite(values: Array) -> Array:
+    """NaN, which marks what is absent, in the place of infinities."""
+    return np.where(np.isfinite(values), values, np.nan)

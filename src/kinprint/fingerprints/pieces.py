@@ -1,0 +1,43 @@
+"""Reading an array in pieces, and giving mapped pages back: what keeps memory small whatever the checkpoint's size."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.fingerprints.kernels import BLOCK_ROWS
+
+PIECE = 1 << 19
+"""Entries of a piece, about: it stays in the processor's cache from the digest to the kernel."""
+
+RELEASE = 32 << 20
+"""Bytes after which the pages of a mapped array are given back."""
+
+
+def pieces(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Consecutive rows of a matrix, contiguous, a multiple of BLOCK_ROWS but for the last piece.
+
+    The cuts depend on the shape alone, so that sums over pieces do not depend on how the matrix is stored.
+    """
+    step = max(PIECE // max(matrix.shape[1], 1) // BLOCK_ROWS, 1) * BLOCK_ROWS
+    unreleased = 0
+    for start in range(0, len(matrix), step):
+        piece = np.ascontiguousarray(matrix[start : start + step])
+        yield piece
+        unreleased += piece.nbytes
+        if unreleased >= RELEASE:
+            release(matrix)
+            unreleased = 0
+
+
+def release(array: NDArray[Any]) -> None:
+    """Drop the pages of a mapped file from this process; they come back, from the page cache, when they are touched."""
+    base: Any = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
