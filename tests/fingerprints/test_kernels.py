@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kinprint.fingerprints.kernels import moments, sums, widened
+from kinprint.fingerprints.kernels import moments, products, sums, widened
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
 
@@ -50,6 +50,57 @@ def test_subnormal_and_huge_values() -> None:
         assert totals[7] == 0
         if scale > 1:
             np.testing.assert_allclose(rows, (values.astype(np.float64) ** 2).sum(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[2:], ids=lambda d: np.dtype(d).name)
+def test_every_bit_pattern(dtype: type) -> None:
+    """Subnormal, infinite, NaN, both zeros: every value of the narrow types is read as numpy reads it."""
+    width = np.uint8 if np.dtype(dtype).itemsize == 1 else np.uint16
+    values = np.arange(np.iinfo(width).max + 1, dtype=width).view(dtype)
+    with np.errstate(invalid="ignore"):  # NaN that signal
+        exact = values.astype(np.float32)
+        exact64 = exact.astype(np.float64)
+    np.testing.assert_array_equal(widened(values), exact)
+    np.testing.assert_array_equal(widened(values, np.float64), exact64)
+    number = ~np.isnan(exact)
+    np.testing.assert_array_equal(np.signbit(widened(values)[number]), np.signbit(exact[number]))
+    totals, _, columns, column_sums = sums(values.reshape(16, -1))
+    kept = np.where(np.isfinite(exact), exact, 0).astype(np.float64).reshape(16, -1)
+    assert totals[7] == (~np.isfinite(exact)).sum()
+    assert totals[0] == np.isfinite(exact).sum()
+    assert totals[6] == (exact == 0).sum()
+    np.testing.assert_allclose(columns, (kept**2).sum(0), rtol=1e-5)
+    np.testing.assert_allclose(column_sums, kept.sum(0), rtol=1e-5, atol=1e-6 * np.abs(kept).max())
+
+
+def test_moments_far_from_zero() -> None:
+    """A mean a hundred times the spread leaves skewness and kurtosis right; where they would be noise they are absent."""
+    values = np.random.default_rng(4).gamma(2, 0.07, (256, 300)).astype(np.float32) + np.float32(10)
+    exact = values.astype(np.float64)
+    found = moments(sums(values).totals)
+    np.testing.assert_allclose(found[:2], [exact.mean(), exact.std()], rtol=1e-7)
+    np.testing.assert_allclose(found[2:4], [stats.skew(exact, None), stats.kurtosis(exact, None) + 3], rtol=1e-3)
+    assert np.isnan(moments(sums(values + np.float32(1e4)).totals)[2:4]).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64, 67, 200])
+def test_cutting_by_blocks_changes_nothing(rows: int) -> None:
+    """Bit for bit: what a piece gives does not depend on what is in memory around it."""
+    values = np.random.default_rng(5).normal(size=(rows, 1500)).astype(ml_dtypes.bfloat16)
+    padded = np.zeros((rows, 1600), ml_dtypes.bfloat16)
+    padded[:, 50:1550] = values
+    for mine, other in zip(sums(padded[:, 50:1550]), sums(values), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+def test_products_of_neurons(dtype: type) -> None:
+    rng = np.random.default_rng(6)
+    gate, up, down = (rng.normal(size=shape).astype(dtype) for shape in ((70, 150), (70, 150), (150, 70)))
+    g, u, d = gate.astype(np.float64), up.astype(np.float64), down.astype(np.float64).T
+    expected = np.stack([(a * b).sum(1) for a, b in ((g, g), (u, u), (d, d), (g, u), (g, d), (u, d))], axis=1)
+    np.testing.assert_allclose(products(gate, up, down), expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(products(gate, up.astype(np.float32), down), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_nothing_measured_is_absent() -> None:

@@ -90,7 +90,8 @@ def moments(totals: Array) -> Array:
     third = m3 - 3 * m1 * m2 + 2 * m1**3
     fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
     spread = variance**0.5
-    shape = (third / spread**3, fourth / variance**2) if spread > 1e-6 * totals[5] else (np.nan, np.nan)
+    known = spread > 2e-3 * abs(m1)  # otherwise they are rounding errors: differences of sums (m1 / spread)^4 times larger
+    shape = (third / spread**3, fourth / variance**2) if known else (np.nan, np.nan)
     return np.array([m1, spread, *shape, totals[5], totals[6] / count])
 
 
@@ -160,7 +161,7 @@ def _block(
         )
         i = r - r0
         by_row[i], by_row[i + 1], by_row[i + 2], by_row[i + 3] = a2, b2, c2, d2
-        s2 += (float(a2) + b2) + (float(c2) + d2)
+        s2 += (np.float64(a2) + b2) + (np.float64(c2) + d2)
         s3 += cubes
         s4 += fourths
         largest, zeros = max(largest, top), zeros + none
@@ -192,7 +193,7 @@ def _careful(
     """As `_block`, in float64 and without the entries that are not finite; any number of rows and columns."""
     for r in range(r0, r1):
         for c in range(c0, c1):
-            v = float(value(rows[r, c]))
+            v = np.float64(value(rows[r, c]))
             if not np.isfinite(v):
                 totals[7] += 1
                 continue
