@@ -6,8 +6,8 @@ base       a Llama of 0.65 million parameters, trained on the source of the stan
 finetune   base, trained on with other text (the documentation topics of Python)
 twin       as base in architecture, tokenizer, data and data order, from another seed: unrelated by descent
 
-The same torch version gives the same weights; another one gives other weights and the same verdicts. Needs the extra
-`behaviour`; about five minutes on two cores.
+The text is the library of the Python that runs this, so other versions of Python or torch, and other processors, give other
+weights; the verdicts are meant to be the same. Needs the extra `behaviour`; about four minutes on two cores.
 """
 
 from __future__ import annotations
