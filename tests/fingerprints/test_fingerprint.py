@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +87,95 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_the_documentation_lists_every_trait() -> None:
     page = Path(__file__).parents[2] / "docs" / "fingerprint-format.md"
     assert markdown_table() in page.read_text()
+
+
+METADATA = {"format": "kinprint-fingerprint/1", "trait_version": "1", "name": "x", "facts": "{}", "provenance": "{}"}
+TENSOR = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"[]",
+        b"{" * 100_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe",
+        json.dumps({"gains.final": TENSOR}).encode(),
+        *(
+            json.dumps(header).encode()
+            for header in (
+                {"__metadata__": METADATA | change, "gains.final": TENSOR | {"data_offsets": [0, 8]}}
+                for change in (
+                    {"format": "kinprint-fingerprint/2"},
+                    {"trait_version": "999"},
+                    {"name": ""},
+                    {"name": "a\nb"},
+                    {"name": "x" * 1000},
+                    {"facts": "[1]"},
+                    {"facts": '{"a":NaN}'},
+                    {"facts": '{"a":1e999}'},
+                    {"facts": "[" * 100_000},
+                    {"provenance": "{"},
+                    {"facts": 3},
+                )
+            )
+        ),
+        *(
+            json.dumps({"__metadata__": METADATA, name: TENSOR | change}).encode()
+            for name, change in (
+                ("../x", {}),
+                ("UPPER", {}),
+                ("a" * 200, {}),
+                ("gains.final", {"dtype": "BF16", "shape": [4]}),
+                ("gains.final", {"dtype": "Q9"}),
+                ("gains.final", {"shape": [1 << 62, 4]}),
+                ("gains.final", {"shape": [-2]}),
+                ("gains.final", {"shape": [3]}),
+                ("gains.final", {"data_offsets": [0, 1 << 60]}),
+                ("gains.final", {"data_offsets": [8, 0]}),
+                ("gains.final", {"data_offsets": [4, 8], "shape": [1]}),
+                ("gains.final", {"shape": [1, 1, 1, 1, 1, 2]}),
+            )
+        ),
+    ],
+)
+def test_hostile_headers(tmp_path: Path, header: bytes) -> None:
+    """Whatever a header says: one clear error that names the file."""
+    path = tmp_path / "hostile.kinprint"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + np.ones(2, np.float32).tobytes())
+    with pytest.raises(FingerprintError, match=r"hostile\.kinprint"):
+        Fingerprint.load(path)
+
+
+@pytest.mark.parametrize("length", [0, 7, 1 << 40, (1 << 64) - 1])
+def test_header_lengths_are_not_trusted(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "hostile.kinprint"
+    path.write_bytes(length.to_bytes(8, "little") + b"{}")
+    with pytest.raises(FingerprintError, match=r"hostile\.kinprint"):
+        Fingerprint.load(path)
+
+
+def test_not_a_file(tmp_path: Path) -> None:
+    with pytest.raises(FingerprintError):
+        Fingerprint.load(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(example: Fingerprint, tmp_path: Path) -> None:
+    with pytest.raises(FingerprintError, match="cannot be written"):
+        example.save(tmp_path / "none" / "a.kinprint")
+    with pytest.raises(FingerprintError, match="cannot be written"):
+        example.save(tmp_path)
+
+
+def test_fingerprints_are_values(example: Fingerprint) -> None:
+    """Equal by content, pickled for worker processes, not to be changed."""
+    again = pickle.loads(pickle.dumps(example))
+    assert again == example
+    assert hash(again) == hash(example)
+    renamed = Fingerprint("other", example.traits, example.facts)
+    assert renamed.digest == example.digest
+    assert Fingerprint("example", example.traits, {"model_type": "gpt2"}).digest != example.digest
+    with pytest.raises(ValueError, match="read-only"):
+        example.traits["gains.input"][0, 0] = 1
+    assert example.layers == 2

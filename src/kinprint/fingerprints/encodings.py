@@ -1,6 +1,8 @@
 """How compiled code reads bf16, f16 and fp8: as integers whose fields are moved to where float32 has them.
 
 Multiplying by a power of two then corrects the exponent, of subnormal numbers too, and vectorises on any processor.
+
+Compiled loops are kept under the date of their own file: after a change here, save `kernels.py` again.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from kinprint.fingerprints.compiled import compiled
 from kinprint.fingerprints.encodings import BITS, value
 
 Array = NDArray[np.float64]
@@ -26,9 +26,6 @@ BLOCK_COLUMNS = 1024
 _HIGH, _LOW = np.float32(1e37), np.float32(1e-30)
 
 _ABSOLUTE = np.int32(0x7FFFFFFF)
-
-# Sums may be reordered (that is what makes them vector code, the same at every call) but NaN and infinity must survive.
-_REORDER = {"reassoc", "contract", "nsz"}
 
 
 class Sums(NamedTuple):
@@ -105,13 +102,13 @@ def _readable(array: NDArray[Any]) -> NDArray[Any]:
         return array.astype(np.float32, copy=False)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _widen(bits: Any, found: Any) -> None:
     for j in range(bits.size):
         found[j] = value(bits[j])
 
 
-@njit(nogil=True, cache=True, fastmath=_REORDER)
+@compiled(reorder=True)
 def _four_rows(a: Any, b: Any, c: Any, d: Any, column_squares: Any, column_sums: Any) -> Any:
     """Four rows together, so that the column accumulators are loaded and stored once for four entries.
 
@@ -137,7 +134,7 @@ def _four_rows(a: Any, b: Any, c: Any, d: Any, column_squares: Any, column_sums:
     return a2, b2, c2, d2, s3, s4, largest, zeros
 
 
-@njit(nogil=True, cache=True, fastmath=_REORDER)
+@compiled(reorder=True)
 def _total(values: Any) -> float:
     total = 0.0
     for j in range(values.size):
@@ -145,7 +142,7 @@ def _total(values: Any) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _block(
     rows: Any, r0: int, r1: int, c0: int, c1: int, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any
 ) -> None:
@@ -186,7 +183,7 @@ def _block(
         column_sums[c0 + j] += values[j]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _careful(
     rows: Any, r0: int, r1: int, c0: int, c1: int, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any
 ) -> None:
@@ -210,7 +207,7 @@ def _careful(
             column_sums[c] += v
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _scan(rows: Any, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any) -> None:
     height, width = rows.shape
     for r0 in range(0, height, BLOCK_ROWS):
@@ -222,7 +219,7 @@ def _scan(rows: Any, totals: Any, row_squares: Any, column_squares: Any, column_
             _careful(rows, r1, r2, c0, c1, totals, row_squares, column_squares, column_sums)
 
 
-@njit(nogil=True, cache=True, fastmath=_REORDER)
+@compiled(reorder=True)
 def _three_products(g: Any, u: Any, d: Any) -> Any:
     gg = uu = dd = gu = gd = ud = np.float32(0)
     for j in range(d.size):
@@ -236,7 +233,7 @@ def _three_products(g: Any, u: Any, d: Any) -> Any:
     return gg, uu, dd, gu, gd, ud
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _products(gate: Any, up: Any, down: Any, found: Any) -> None:
     """`products`, by tiles of 64 neurons and 128 channels: a tile of down is turned so that all three lie along channels."""
     neurons, hidden = gate.shape
