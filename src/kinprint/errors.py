@@ -36,5 +36,13 @@ class FingerprintError(KinprintError):
     """A `.kinprint` file or a set of traits is damaged or does not follow the format."""
 
 
+class TransformError(KinprintError):
+    """A transform does not apply to a model, or its result cannot be written."""
+
+
+class ZooError(KinprintError):
+    """A zoo, or a list of labelled pairs, is missing, damaged or incomplete."""
+
+
 class MissingExtraError(KinprintError):
     """A command needs an optional part of kinprint that is not installed."""

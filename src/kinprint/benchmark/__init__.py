@@ -1,0 +1,1 @@
+"""Labelled pairs in, a table of methods out."""

@@ -1,0 +1,163 @@
+"""Who descends from whom: the truth about every pair of models of a zoo, and the file that holds it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+from kinprint.errors import ZooError
+
+FILE = "lineage.json"
+FORMAT = "kinprint-zoo/1"
+MAX_BYTES = 16_000_000
+
+Truth = Literal["related", "unrelated", "shared-initialisation"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a zoo.
+
+    Attributes:
+        name: also the name of its folder.
+        family: model type ("llama", "qwen2", ...).
+        kind: how it came from its parents ("fine-tune", "pruned-depth", ...); how it was made, if it has none ("base",
+            "distilled", ...).
+        parents: models whose trained weights went into it.
+        disguise: True if that last step changed the form of the weights and not the function.
+        initialisation: name of the random initial weights its line began with; equal names are equal weights.
+        teacher: the model whose outputs it learned from, without taking any of its weights.
+        seed: of its last step.
+    """
+
+    name: str
+    family: str
+    kind: str
+    parents: tuple[str, ...] = ()
+    disguise: bool = False
+    initialisation: str = ""
+    teacher: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Relation:
+    """The truth about one pair.
+
+    Attributes:
+        reference, suspect: names; of two models of one line the ancestor is the reference.
+        truth: "related" where trained weights are shared by descent, "shared-initialisation" where only the random
+            initial weights are, else "unrelated".
+        kind: steps from ancestor to descendant ("fine-tune + disguise"); "relatives" for two models that only have an
+            ancestor in common; why they might look alike for pairs that are not related ("distilled", "same family",
+            "other family").
+        disguised: True if a step between them was a disguise.
+    """
+
+    reference: str
+    suspect: str
+    truth: Truth
+    kind: str
+    disguised: bool
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Every model of a zoo, by name, parents before children."""
+
+    size: str
+    members: Mapping[str, Member]
+
+    @cached_property
+    def _paths(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """model -> ancestor (itself included) -> the models on the shortest way from it, ancestor excluded."""
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for name, member in self.members.items():
+            found[name] = {name: ()}
+            for parent in member.parents:
+                for ancestor, steps in found[parent].items():
+                    way = (*steps, name)
+                    if ancestor not in found[name] or len(way) < len(found[name][ancestor]):
+                        found[name][ancestor] = way
+        return found
+
+    def relation(self, a: str, b: str) -> Relation:
+        """The truth about two different models of the zoo."""
+        ours, theirs = self._paths[a], self._paths[b]
+        if a in theirs or b in ours:
+            reference, suspect = (a, b) if a in theirs else (b, a)
+            steps = self._paths[suspect][reference]
+            kind = " + ".join(self.members[step].kind for step in steps)
+            return Relation(reference, suspect, "related", kind, self._disguised(steps))
+        common = min(
+            (name for name in ours if name in theirs), key=lambda name: len(ours[name]) + len(theirs[name]), default=None
+        )
+        if common is not None:
+            return Relation(a, b, "related", "relatives", self._disguised((*ours[common], *theirs[common])))
+        one, other = self.members[a], self.members[b]
+        disguised = self._disguised((*ours, *theirs))
+        shared = {self.members[name].initialisation for name in ours} & {self.members[name].initialisation for name in theirs}
+        if shared - {""}:
+            return Relation(a, b, "shared-initialisation", "shared initialisation", disguised)
+        taught = {self.members[name].teacher for name in ours} & set(theirs)
+        taught |= {self.members[name].teacher for name in theirs} & set(ours)
+        kind = "distilled" if taught else "same family" if one.family == other.family else "other family"
+        return Relation(a, b, "unrelated", kind, disguised)
+
+    def _disguised(self, names: tuple[str, ...]) -> bool:
+        return any(self.members[name].disguise for name in names)
+
+    def pairs(self) -> Iterator[Relation]:
+        """The truth about every pair of different models, once each."""
+        for a, b in combinations(self.members, 2):
+            yield self.relation(a, b)
+
+    def write(self, folder: str | os.PathLike[str]) -> None:
+        """Write `lineage.json` into the zoo's folder, atomically."""
+        target = Path(folder) / FILE
+        models = [asdict(member) for member in self.members.values()]
+        temporary = target.with_name(f".{FILE}.{os.getpid()}")
+        temporary.write_text(json.dumps({"format": FORMAT, "size": self.size, "models": models}, indent=1) + "\n")
+        temporary.replace(target)
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> Lineage:
+        """The lineage of the zoo in `folder`.
+
+        Raises:
+            ZooError: there is none, or it is damaged.
+        """
+        path = Path(folder) / FILE
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise ZooError(path, error.strerror or "cannot be read", "build one with `kinprint zoo build`") from None
+        try:
+            if len(data) > MAX_BYTES:
+                raise ValueError("too large")
+            content = json.loads(data)
+            if content["format"] != FORMAT:
+                raise ValueError(f"format {content['format']!r}")
+            return cls(str(content["size"]), _members(content["models"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ZooError(path, f"not a lineage file ({error!r})", f"expected {FORMAT}; build the zoo again") from None
+
+
+def _members(rows: list[dict[str, object]]) -> dict[str, Member]:
+    members: dict[str, Member] = {}
+    known = {field.name for field in fields(Member)}
+    for row in rows:
+        member = Member(**{**row, "parents": tuple(row.get("parents", ()))})  # type: ignore[arg-type]
+        if set(row) - known or not isinstance(member.name, str) or Path(member.name).name != member.name:
+            raise ValueError(f"model {member.name!r}")
+        if member.name in members or not all(parent in members for parent in member.parents):
+            raise ValueError(f"model {member.name!r} comes twice or before its parents")
+        members[member.name] = member
+    return members
