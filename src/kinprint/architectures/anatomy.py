@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures.table import Entry
+
 
 @dataclass(frozen=True)
 class Part:
@@ -41,6 +43,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Name:
+    """How this checkpoint calls a kind of tensor: `pattern` with `{layer}` and `{expert}`, what it holds, a shape it has."""
+
+    pattern: str
+    entry: Entry
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """A checkpoint seen through its architecture.
 
@@ -48,10 +59,13 @@ class Anatomy:
         family: name of the table that was used ("llama", "gpt2", ...).
         facts: num_hidden_layers, hidden_size, num_attention_heads, num_key_value_heads, head_dim, intermediate_size,
             vocab_size, num_experts (0 if dense), model_type, positions ("rope" | "alibi" | "learned" | ...),
-            norm ("rms" | "layer"), tie_word_embeddings: numbers checked against the shapes of the tensors.
+            norm ("rms" | "layer"), norm_first (False: after the blocks, on the residual stream), activation, rotary_dim
+            (dimensions of a head that positions rotate), rotary_pairs ("halves" | "interleaved"), tie_word_embeddings:
+            numbers checked against the shapes of the tensors.
         parts: every part, ordered by layer (None last), then role, then expert.
         unknown: names of tensors that the table gives no role.
         notes: what a reader should know (a configuration that was missing, a role absent in some layers, ...).
+        names: the kinds of tensors the checkpoint has, for writing another one like it.
     """
 
     family: str
@@ -59,3 +73,4 @@ class Anatomy:
     parts: tuple[Part, ...]
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    names: tuple[Name, ...] = ()

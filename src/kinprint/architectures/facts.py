@@ -52,13 +52,46 @@ def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[st
 def lookup(names: Any, config: Mapping[str, Any]) -> Any:
     """The first alternative that the configuration has.
 
-    An alternative is a key, or a table with `key` or `value` that may hold only `when` another key is set to something true.
+    An alternative is a key (dots go into tables), or a table with `key` or `value` that may hold only `when` another key is
+    set to something true.
     """
-    for alternative in names if isinstance(names, list) else [names]:
+    for alternative in [names] if isinstance(names, (str, Mapping)) else names:
         rule = {"key": alternative} if isinstance(alternative, str) else alternative
         if "when" in rule and not config.get(rule["when"]):
             continue
-        value = rule["value"] if "value" in rule else config.get(rule["key"])
+        value = rule["value"] if "value" in rule else _at(rule["key"], config)
         if value is not None:
             return value
     return None
+
+
+def _at(key: str, config: Mapping[str, Any]) -> Any:
+    value: Any = config
+    for step in key.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def rewritten(table: Table, config: Mapping[str, Any], changes: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """A configuration with other numbers, each under the key that this configuration keeps it under.
+
+    Args:
+        changes: fact -> new value.
+
+    Raises:
+        ArchitectureError: the family's configurations cannot say such a number (it follows from others).
+    """
+    changed = dict(config)
+    for fact, value in changes.items():
+        names = {**DEFAULTS, **table.config}[fact]
+        keys = [rule if isinstance(rule, str) else rule.get("key") for rule in ([names] if isinstance(names, str) else names)]
+        keys = [key for key in keys if key is not None]
+        if not keys:
+            raise ArchitectureError(source, f"configurations of {table.family} cannot say another {fact}")
+        changed[next((key for key in keys if key in config), keys[0])] = value
+    return changed
+
+
+def can_say(table: Table, fact: str) -> bool:
+    """Whether the family's configurations hold that number, rather than derive it from others."""
+    return bool({**DEFAULTS, **table.config}[fact])

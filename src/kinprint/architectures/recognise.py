@@ -9,11 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.architectures import facts as configuration
-from kinprint.architectures import roles
-from kinprint.architectures.anatomy import Anatomy, Part
+from kinprint.architectures import layout, roles
+from kinprint.architectures.anatomy import Anatomy, Name, Part
 from kinprint.architectures.table import Entry, Table, known
 from kinprint.checkpoints import Checkpoint, Tensor
 from kinprint.errors import ArchitectureError
@@ -21,10 +20,11 @@ from kinprint.errors import ArchitectureError
 
 @dataclass(frozen=True)
 class Match:
-    """A tensor that a table knows: which entry it is, of which layer and expert."""
+    """A tensor that a table knows: which entry it is, under which pattern, of which layer and expert."""
 
     tensor: Tensor
     entry: Entry
+    pattern: str
     layer: int | None
     expert: int | None
 
@@ -69,14 +69,15 @@ def _match_prefix(table: Table, tensors: Mapping[str, Tensor], prefix: str) -> t
     matches, unknown = [], []
     for name, tensor in tensors.items():
         short = name.removeprefix(prefix)
-        for pattern, entry in table.patterns:
+        for key, pattern, entry in table.patterns:
             found = pattern.fullmatch(short) or pattern.fullmatch(name)
             if found:
-                index = {key: int(value) for key, value in found.groupdict().items()}
-                matches.append(Match(tensor, entry, index.get("layer"), index.get("expert")))
+                index = {index: int(value) for index, value in found.groupdict().items()}
+                full = key if found.string == name else prefix + key
+                matches.append(Match(tensor, entry, full, index.get("layer"), index.get("expert")))
                 break
         else:
-            if not any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored):
+            if not any(fnmatch.fnmatchcase(name, ignored) for ignored in (*table.ignored, *table.untracked)):
                 unknown.append(name)
     return matches, unknown
 
@@ -111,9 +112,15 @@ def _anatomy(
         "model_type": str(config.get("model_type", table.family)),
         "positions": configuration.lookup(table.positions, config),
         "norm": table.norm,
+        "norm_first": configuration.lookup(table.norm_first, config),
+        "activation": configuration.lookup(["hidden_act", "hidden_activation", "activation_function"], config),
         "num_experts": 1 + max((part.expert for part in parts if part.expert is not None), default=-1),
         "tie_word_embeddings": not has_head,
     }
+    if facts["positions"] == "rope" and "head_dim" in facts:
+        share = configuration.lookup(table.rotary_share, config)
+        facts.setdefault("rotary_dim", round(share * facts["head_dim"]) if isinstance(share, (int, float)) else 0)
+        facts["rotary_pairs"] = table.rotary_pairs
     notes = []
     if guessed:
         notes.append(f"read as {table.family}, the table that fits its tensors best")
@@ -123,7 +130,8 @@ def _anatomy(
     twice = next((a for a, b in pairwise(order) if _place(a) == _place(b)), None)
     if twice:
         raise ArchitectureError(source, f"two tensors claim to be {twice.role} of layer {twice.layer}: {twice.tensor}")
-    return Anatomy(table.family, facts, tuple(order), tuple(unknown), tuple(notes))
+    names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in matches}
+    return Anatomy(table.family, facts, tuple(order), tuple(unknown), tuple(notes), tuple(names.values()))
 
 
 def _place(part: Part) -> tuple[int | None, str, int | None]:
@@ -140,14 +148,14 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
         )  # fmt: skip
     experts = range(tensor.shape[0]) if entry.stacked_experts and len(tensor.shape) > 1 else [match.expert]
     shape = tensor.shape[1:] if entry.stacked_experts else tensor.shape
-    matrix = entry.roles[0] in roles.MATRICES
+    matrix = entry.matrix
     if not matrix:
         shape = (int(np.prod(shape)),)  # QK gains of every head side by side
     elif len(shape) != 2:
         raise ArchitectureError(source, f"tensor {tensor.name} has shape {tensor.shape}, expected a matrix")
     if entry.transposed and matrix:
         shape = shape[::-1]
-    pieces = _pieces(entry, shape[0], numbers, tensor.name, source)
+    pieces = layout.rows(entry, shape[0], numbers, tensor.name, source)
     for expert in experts:
         for role, rows in zip(entry.roles, pieces, strict=True):
             yield Part(
@@ -158,55 +166,8 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
                 shape=(len(rows) if isinstance(rows, np.ndarray) else rows.stop - rows.start, *shape[1:]),
                 dtype=tensor.dtype,
                 tensor=tensor.name,
-                read=_reader(tensor, entry, expert, matrix, rows, shape),
+                read=layout.reader(tensor, entry, expert, rows, shape),
             )
-
-
-def _pieces(entry: Entry, outputs: int, numbers: Mapping[str, int], name: str, source: str) -> list[slice | NDArray[np.int64]]:
-    """Which rows of the output axis belong to each fused role."""
-    if len(entry.roles) == 1:
-        return [slice(0, outputs)]
-    kinds = [role.rpartition(".")[2] for role in entry.roles]
-    if kinds == ["gate", "up"]:
-        sizes = [outputs // 2, outputs - outputs // 2]
-    else:
-        try:
-            heads, groups, width = (numbers[n] for n in ("num_attention_heads", "num_key_value_heads", "head_dim"))
-        except KeyError:
-            raise ArchitectureError(
-                source, f"tensor {name} holds queries, keys and values, which only a configuration can tell apart",
-                "put the model's config.json beside its weights",
-            ) from None  # fmt: skip
-        sizes = [heads * width, groups * width, groups * width]
-    if sum(sizes) != outputs or (kinds == ["gate", "up"] and outputs % 2):
-        raise ArchitectureError(
-            source, f"tensor {name} has {outputs} rows where the configuration asks for {sum(sizes)}",
-            "use the configuration that belongs to the weights",
-        )  # fmt: skip
-    if entry.layout == "stacked":
-        ends = np.cumsum(sizes).tolist()
-        return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-    if heads % groups:
-        raise ArchitectureError(source, f"{heads} heads cannot share {groups} key-value heads")
-    rows = np.arange(outputs).reshape(groups, heads // groups + 2, width)
-    return [rows[:, :-2].ravel(), rows[:, -2].ravel(), rows[:, -1].ravel()]
-
-
-def _reader(
-    tensor: Tensor, entry: Entry, expert: int | None, matrix: bool, rows: slice | NDArray[np.int64], shape: tuple[int, ...]
-) -> Any:
-    def read() -> NDArray[Any]:
-        array = tensor.read()
-        if entry.stacked_experts:
-            array = array[expert]
-        if not matrix:
-            array = array.reshape(shape)
-        elif entry.transposed:
-            array = array.T
-        part = array[rows]
-        return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
-
-    return read
 
 
 def _check(facts: dict[str, Any], fact: str, measured: int, source: str) -> None:

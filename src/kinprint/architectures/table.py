@@ -20,7 +20,11 @@ from kinprint.architectures import roles
 from kinprint.errors import ArchitectureError
 
 LAYOUTS = ("stacked", "grouped")
-KEYS = {"like", "model_types", "norm", "positions", "prefixes", "config", "tensors", "ignored", "without"}
+KEYS = {
+    *("like", "without", "model_types", "prefixes", "config", "tensors", "ignored", "untracked"),
+    *("norm", "norm_first", "positions", "rotary_pairs", "rotary_share", "upcycled"),
+}
+ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,17 @@ class Entry:
     stacked_experts: bool = False
     add: float = 0.0
 
+    @property
+    def matrix(self) -> bool:
+        return self.roles[0] in roles.MATRICES
+
 
 @dataclass(frozen=True)
 class Table:
-    """One family. `config` gives for each fact the alternatives to try, in order; see `facts.lookup`."""
+    """One family. `config` gives for each fact the alternatives to try, in order; see `facts.lookup`.
+
+    docs/architectures.md says what the other keys mean.
+    """
 
     family: str
     model_types: tuple[str, ...]
@@ -55,7 +66,12 @@ class Table:
     config: Mapping[str, Any]
     tensors: Mapping[str, Entry]
     ignored: tuple[str, ...] = ()
-    patterns: tuple[tuple[re.Pattern[str], Entry], ...] = field(default=(), repr=False)
+    untracked: tuple[str, ...] = ()
+    norm_first: Any = ({"value": True},)
+    rotary_pairs: str = "halves"
+    rotary_share: Any = ROTARY_SHARE
+    upcycled: Mapping[str, Any] = field(default_factory=dict)
+    patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
 
 
 @cache
@@ -74,7 +90,7 @@ def _inherited(family: str, raw: Mapping[str, dict[str, Any]]) -> dict[str, Any]
     own = raw[family]
     if "like" not in own:
         return own
-    parent = _inherited(own["like"], raw)
+    parent = {key: value for key, value in _inherited(own["like"], raw).items() if key != "upcycled"}
     inherited = {name: entry for name, entry in parent["tensors"].items() if name not in own.get("without", ())}
     return {
         **parent,
@@ -103,7 +119,12 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         config=raw.get("config", {}),
         tensors=tensors,
         ignored=tuple(raw.get("ignored", ())),
-        patterns=tuple((_pattern(name), entry) for name, entry in tensors.items()),
+        untracked=tuple(raw.get("untracked", ())),
+        norm_first=raw.get("norm_first", Table.norm_first),
+        rotary_pairs=raw.get("rotary_pairs", Table.rotary_pairs),
+        rotary_share=raw.get("rotary_share", ROTARY_SHARE),
+        upcycled=raw.get("upcycled", {}),
+        patterns=tuple((name, _pattern(name), entry) for name, entry in tensors.items()),
     )
 
 

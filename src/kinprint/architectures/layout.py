@@ -1,0 +1,103 @@
+"""How the canonical parts of a model lie in the tensors of a file: taken out of them, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures.table import Entry
+from kinprint.checkpoints import Tensor
+from kinprint.errors import ArchitectureError
+
+Rows = slice | NDArray[np.int64]
+
+
+def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, source: str) -> list[Rows]:
+    """Which rows of the output axis of a tensor belong to each of its fused roles.
+
+    Args:
+        entry: what the tensor holds.
+        outputs: length of its output axis.
+        numbers: facts of the model; fused queries, keys and values need its heads.
+        name, source: of the tensor and the model, for errors.
+
+    Raises:
+        ArchitectureError: the heads are not known, or do not add up to `outputs`.
+    """
+    if len(entry.roles) == 1:
+        return [slice(0, outputs)]
+    kinds = [role.rpartition(".")[2] for role in entry.roles]
+    if kinds == ["gate", "up"]:
+        sizes = [outputs // 2, outputs - outputs // 2]
+    else:
+        try:
+            heads, groups, width = (numbers[n] for n in ("num_attention_heads", "num_key_value_heads", "head_dim"))
+        except KeyError:
+            raise ArchitectureError(
+                source, f"tensor {name} holds queries, keys and values, which only a configuration can tell apart",
+                "put the model's config.json beside its weights",
+            ) from None  # fmt: skip
+        sizes = [heads * width, groups * width, groups * width]
+    if sum(sizes) != outputs or (kinds == ["gate", "up"] and outputs % 2):
+        raise ArchitectureError(
+            source, f"tensor {name} has {outputs} rows where the configuration asks for {sum(sizes)}",
+            "use the configuration that belongs to the weights",
+        )  # fmt: skip
+    if entry.layout == "stacked":
+        ends = np.cumsum(sizes).tolist()
+        return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    if heads % groups:
+        raise ArchitectureError(source, f"{heads} heads cannot share {groups} key-value heads")
+    grid = np.arange(outputs).reshape(groups, heads // groups + 2, width)
+    return [grid[:, :-2].ravel(), grid[:, -2].ravel(), grid[:, -1].ravel()]
+
+
+def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
+    """What takes one canonical part out of a tensor when it is called.
+
+    Args:
+        expert: which of stacked experts.
+        mine: the part's rows, of `rows`.
+        shape: of all rows together, canonical.
+    """
+
+    def read() -> NDArray[Any]:
+        array = tensor.read()
+        if entry.stacked_experts:
+            array = array[expert]
+        if not entry.matrix:
+            array = array.reshape(shape)
+        elif entry.transposed:
+            array = array.T
+        part = array[mine]
+        return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
+
+    return read
+
+
+def join(
+    entry: Entry, parts: Sequence[Sequence[NDArray[Any]]], numbers: Mapping[str, Any], dtype: np.dtype[Any], name: str
+) -> NDArray[Any]:
+    """The tensor of a file from its canonical parts: what `rows` and `reader` take apart.
+
+    Args:
+        entry: what the tensor holds.
+        parts: for each stacked expert (one, if experts are not stacked) the arrays of `entry.roles`, in order.
+        numbers: facts of the model that is written.
+        dtype: of the tensor; values are rounded to it once.
+        name: of the tensor, for errors.
+
+    Returns:
+        a contiguous array; vectors are one-dimensional.
+    """
+    joined = []
+    for arrays in parts:
+        outputs = sum(len(array) for array in arrays)
+        whole = np.empty((outputs, *arrays[0].shape[1:]), dtype)
+        for mine, array in zip(rows(entry, outputs, numbers, name, name), arrays, strict=True):
+            whole[mine] = array if not entry.add else np.asarray(array, np.float32) - np.float32(entry.add)
+        joined.append(np.ascontiguousarray(whole.T) if entry.transposed and entry.matrix else whole)
+    return np.stack(joined) if entry.stacked_experts else joined[0]
