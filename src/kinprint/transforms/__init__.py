@@ -1,1 +1,62 @@
-"""Checkpoint in, checkpoint out."""
+"""Checkpoint in, checkpoint out, one file a transform.
+
+A new file that defines TRANSFORM is found, listed, given a command and tested; nothing else names it. A transform is a
+function from a `Model` to a `Model`: it says how every weight is computed from others and computes none, so transforms
+compose, and `write` streams the result tensor by tensor.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kinprint import discovery
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, open_model
+from kinprint.transforms._transform import Transform
+from kinprint.transforms._writing import Progress, write
+
+
+@cache
+def known() -> dict[str, Transform]:
+    """Every transform by name: ours and those of installed packages (entry points `kinprint.transforms`), disguises first."""
+    ours = [module.TRANSFORM for module in discovery.modules(sys.modules[__name__])]
+    found = sorted([*ours, *discovery.installed("transforms")], key=lambda t: (t.kind != "disguise", t.name))
+    return {transform.name: transform for transform in found}
+
+
+def apply(
+    name: str,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Model:
+    """Write a transformed copy of a model as a folder that `transformers` loads.
+
+    Args:
+        name: of the transform, as `kinprint transform` lists them.
+        source: a folder with a configuration.
+        target: the folder to make; nothing but an empty folder may be there. It appears complete or not at all.
+        progress: called with bytes written and bytes in all.
+        options: of the transform.
+
+    Returns:
+        the model that was written; its notes say what was left out and why.
+
+    Raises:
+        TransformError: no such transform, it does not apply to this model, or the target exists.
+        CheckpointError, ArchitectureError: the source cannot be read.
+    """
+    if name not in known():
+        raise TransformError(name, "no such transform", f"known: {', '.join(known())}")
+    model = known()[name](open_model(source), **options)
+    write(model, Path(target), progress=progress)
+    return model
+
+
+__all__ = ["Model", "Transform", "apply", "known", "open_model", "write"]

@@ -1,0 +1,203 @@
+"""A model whose weights are computed when they are asked for: what transforms take and give."""
+
+from __future__ import annotations
+
+import copy
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes  # noqa: F401 - numpy learns bfloat16 and fp8
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part, Table, known, recognise
+from kinprint.architectures import facts as configuration
+from kinprint.architectures.anatomy import Name
+from kinprint.checkpoints import Tensor, open_checkpoint
+from kinprint.errors import TransformError
+
+Place = tuple[int | None, str, int | None]
+"""Layer, role, expert."""
+
+MATRICES = ("q", "k", "v", "o", "gate", "up", "down", "shared_gate", "shared_up", "shared_down")
+"""Roles of the matrices inside layers, the router apart."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in canonical form, lazily.
+
+    Attributes:
+        source: what the user called it, for errors.
+        folder: where its tokenizer files lie.
+        table: its family.
+        config: the configuration of the language model, as `config.json` says it.
+        outer: the configuration around it in a multimodal model; empty otherwise.
+        facts: of its anatomy.
+        parts: every weight with a role. `Part.read` may return any floating dtype; it is rounded to `Part.dtype` once,
+            when the model is written.
+        names: how its file calls them.
+        rest: tensors without a role that carry weights; written as they are.
+        notes: what a transform left out, and why.
+    """
+
+    source: str
+    folder: Path
+    table: Table
+    config: Mapping[str, Any]
+    outer: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    parts: Mapping[Place, Part]
+    names: tuple[Name, ...]
+    rest: tuple[Tensor, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> int:
+        return int(self.facts["num_hidden_layers"])
+
+    @property
+    def groups(self) -> int:
+        """Key-value heads of a layer."""
+        return int(self.facts["num_key_value_heads"])
+
+    @property
+    def heads_per_group(self) -> int:
+        return int(self.facts["num_attention_heads"]) // self.groups
+
+    @property
+    def head_dim(self) -> int:
+        return int(self.facts["head_dim"])
+
+    def get(self, layer: int | None, role: str, expert: int | None = None) -> Part | None:
+        return self.parts.get((layer, role, expert))
+
+    def experts(self, layer: int) -> list[int | None]:
+        """Where a layer keeps its neurons: [None] if it is dense, else the indices of its experts."""
+        found = {place[2] for place in self.parts if place[0] == layer and place[1] == "up"}
+        return sorted(found, key=lambda e: -1 if e is None else e)
+
+    def neurons(self, layer: int, expert: int | None) -> int:
+        return self.parts[layer, "up", expert].shape[0]
+
+    def each(self, change: Callable[[Place, Part], Part]) -> Model:
+        """The model with every part changed."""
+        return replace(self, parts={place: change(place, part) for place, part in self.parts.items()})
+
+    def updated(self, parts: Mapping[Place, Part]) -> Model:
+        """The model with some parts exchanged or added."""
+        return replace(self, parts={**self.parts, **parts})
+
+    def resized(self, **changes: int) -> Model:
+        """The model with other facts, and the configuration that says so.
+
+        Raises:
+            ArchitectureError: configurations of the family cannot say such a number.
+        """
+        config = configuration.rewritten(self.table, self.config, changes, self.source)
+        return replace(self, config=config, facts={**self.facts, **changes})
+
+    def noting(self, *notes: str) -> Model:
+        return replace(self, notes=(*self.notes, *notes))
+
+    def require_known(self, what: str) -> None:
+        """TransformError if the model has weights without a role, which `what` would tear apart from the others."""
+        if self.rest:
+            raise TransformError(
+                self.source, f"{what} needs to know every weight, and {self.rest[0].name} has no role in the architecture table"
+            )
+
+    def require_heads(self) -> None:
+        """TransformError if heads are not known."""
+        if "num_attention_heads" not in self.facts:
+            raise TransformError(self.source, "the configuration does not say how many heads it has")
+
+
+def open_model(model: str | os.PathLike[str]) -> Model:
+    """A model on disk, ready to be transformed.
+
+    Raises:
+        CheckpointError, ArchitectureError: it cannot be read, or is of no known architecture.
+        TransformError: it has no configuration, so that no valid folder could be written.
+    """
+    checkpoint = open_checkpoint(model)
+    if not checkpoint.config:
+        raise TransformError(checkpoint.source, "no config.json, which the new model needs", "give a folder that has one")
+    anatomy = recognise(checkpoint)
+    inner = configuration.text_part(checkpoint.config)
+    table = next(table for table in known() if table.family == anatomy.family)
+    rest = [tensor for name, tensor in checkpoint.tensors.items() if _carried(name, anatomy.unknown, table)]
+    path = Path(checkpoint.source)
+    return Model(
+        source=checkpoint.source,
+        folder=path if path.is_dir() else path.parent,
+        table=table,
+        config=copy.deepcopy(dict(inner)),
+        outer={} if inner is checkpoint.config else dict(checkpoint.config),
+        facts=dict(anatomy.facts),
+        parts={(part.layer, part.role, part.expert): _with_heads(part, anatomy.facts) for part in anatomy.parts},
+        names=anatomy.names,
+        rest=tuple(rest),
+    )
+
+
+def _carried(name: str, unknown: Sequence[str], table: Table) -> bool:
+    """Whether a tensor without a role belongs to the model; buffers that models compute themselves do not."""
+    return name in unknown or any(fnmatchcase(name, pattern) for pattern in table.untracked)
+
+
+def _with_heads(part: Part, facts: Mapping[str, Any]) -> Part:
+    """QK gains lie on the dimensions of one head, or on those of every head: then heads are their units."""
+    if part.role in ("gains.q", "gains.k") and part.shape[0] > facts.get("head_dim", part.shape[0]):
+        return replace(part, axes=("heads" if part.role == "gains.q" else "kv_heads",))
+    return part
+
+
+def widened(array: NDArray[Any]) -> NDArray[Any]:
+    """As float32, or float64 if it is that: what arithmetic on weights is done in."""
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def changed(part: Part, function: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, ...] | None = None) -> Part:
+    """A part computed from a part by a function of its array in float32 (or float64)."""
+    return replace(part, read=lambda: function(widened(part.read())), shape=part.shape if shape is None else shape)
+
+
+def taken(part: Part, axis: int, index: NDArray[np.int64]) -> Part:
+    """A part with some of its units, in the order of `index`; values are not touched."""
+    shape = (*part.shape[:axis], len(index), *part.shape[axis + 1 :])
+    return replace(part, read=lambda: np.take(part.read(), index, axis=axis), shape=shape)
+
+
+def scaled(part: Part, axis: int, factors: NDArray[np.float64]) -> Part:
+    """A part with every unit of an axis multiplied by its factor."""
+    return changed(part, lambda array: array * _along(factors, axis, array.ndim).astype(array.dtype))
+
+
+def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
+    return values.reshape([-1 if dimension == axis else 1 for dimension in range(rank)])
+
+
+def head_rows(heads: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Rows of q, k or v (columns of o) of these heads, in their order."""
+    return np.asarray((heads[:, None] * width + np.arange(width)).ravel())
+
+
+def matrices(model: Model) -> Iterator[tuple[Place, Part]]:
+    """The matrices inside the layers, routers apart."""
+    yield from ((place, part) for place, part in model.parts.items() if place[0] is not None and place[1] in MATRICES)
+
+
+def generator(seed: int, *what: object) -> np.random.Generator:
+    """Random numbers that depend on the seed and on what they are for, in no order of calls."""
+    return np.random.default_rng([seed, *(zlib.crc32(str(item).encode()) for item in what)])
+
+
+def constant(like: Part, role: str, shape: tuple[int, ...], value: float) -> Part:
+    """A vector of one value."""
+    return replace(like, role=role, shape=shape, read=lambda: np.full(shape, value, np.float32))

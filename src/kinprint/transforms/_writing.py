@@ -1,0 +1,180 @@
+"""A model as a folder that `transformers` loads: tensors streamed one by one, the folder moved into place at the end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part, layout
+from kinprint.architectures.anatomy import Name
+from kinprint.checkpoints.files import open_regular
+from kinprint.checkpoints.formats.safetensors import DTYPES
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, Place
+
+Progress = Callable[[int, int], None]
+SHARD_BYTES = 5_000_000_000
+MAX_COPIED = 200_000_000
+
+BESIDE = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"),
+    *("vocab.txt", "tokenizer.model", "spiece.model", "chat_template.jinja", "generation_config.json", "LICENSE"),
+)
+"""Files that are copied; the model card is not, since it speaks of another model."""
+
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One tensor of the new file, not computed yet."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    compute: Callable[[], NDArray[Any]]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def write(model: Model, target: Path, *, progress: Progress | None = None, shard_bytes: int = SHARD_BYTES) -> None:
+    """Write a model into a new folder, which appears complete or not at all.
+
+    Args:
+        target: the folder to make; an empty one may be there.
+        progress: called with bytes written and bytes in all.
+        shard_bytes: largest weights file, unless a single tensor is larger.
+
+    Raises:
+        TransformError: the target exists, or its parent does not or cannot be written to.
+    """
+    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
+        raise TransformError(target, "exists already", "choose another folder, or remove it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            _write_all(model, temporary, progress, shard_bytes)
+            temporary.chmod(0o755)
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise TransformError(target, f"cannot be written ({error.strerror or error})", "check it and the space") from None
+
+
+def _write_all(model: Model, folder: Path, progress: Progress | None, shard_bytes: int) -> None:
+    pieces = list(_pieces(model))
+    total, done = sum(piece.size for piece in pieces), 0
+    shards = _shards(pieces, shard_bytes)
+    files: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        name = "model.safetensors" if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
+        files |= {piece.name: name for piece in shard}
+        for size in _write_shard(folder / name, shard):
+            done += size
+            if progress is not None:
+                progress(done, total)
+    if len(shards) > 1:
+        index = {"metadata": {"total_size": total}, "weight_map": files}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
+    config = {**model.outer, "text_config": dict(model.config)} if model.outer else dict(model.config)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    _copy_beside(model.folder, folder)
+
+
+def _write_shard(path: Path, pieces: list[Piece]) -> Iterator[int]:
+    """Write one safetensors file; yields the bytes of each tensor as it is done.
+
+    Written here because the library of that name wants all tensors of a file in memory.
+    """
+    ends = np.cumsum([piece.size for piece in pieces]).tolist()
+    header = {
+        piece.name: {"dtype": NAMES[piece.dtype], "shape": piece.shape, "data_offsets": [end - piece.size, end]}
+        for piece, end in zip(pieces, ends, strict=True)
+    }
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for piece in pieces:
+            array = piece.compute()
+            if array.shape != piece.shape or array.dtype != piece.dtype:
+                raise AssertionError(f"{piece.name}: {array.shape} {array.dtype}, announced {piece.shape} {piece.dtype}")
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            yield piece.size
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _shards(pieces: list[Piece], limit: int) -> list[list[Piece]]:
+    shards: list[list[Piece]] = [[]]
+    for piece in pieces:
+        if shards[-1] and sum(other.size for other in shards[-1]) + piece.size > limit:
+            shards.append([])
+        shards[-1].append(piece)
+    return shards
+
+
+def _pieces(model: Model) -> Iterator[Piece]:
+    """Every tensor of the new file: the model's parts under its names, then the tensors without a role."""
+    left = set(model.parts)
+    for name in model.names:
+        for layer in range(model.layers) if "{layer}" in name.pattern else [None]:
+            present = {place[2] for place in model.parts if place[0] == layer and place[1] == name.entry.roles[0]}
+            experts = sorted(present, key=lambda e: -1 if e is None else e)
+            together = [experts] if name.entry.stacked_experts else [[expert] for expert in experts]
+            for group in together if experts else []:
+                places = [[(layer, role, expert) for role in name.entry.roles] for expert in group]
+                left -= {place for row in places for place in row}
+                yield _piece(model, name, layer, group[0], [[model.parts[place] for place in row] for row in places])
+    if left:
+        raise TransformError(model.source, f"its file has no name for {_spoken(min(left, key=str))}")
+    for tensor in model.rest:
+        yield Piece(tensor.name, tensor.dtype, tensor.shape, tensor.read)
+
+
+def _piece(model: Model, name: Name, layer: int | None, expert: int | None, parts: list[list[Part]]) -> Piece:
+    """One tensor from the parts that share it: for each stacked expert, the roles fused in it."""
+    full = name.pattern.replace("{layer}", str(layer)).replace("{expert}", str(expert))
+    dtype = parts[0][0].dtype
+    outputs = sum(part.shape[0] for part in parts[0])
+    shape = (outputs, *parts[0][0].shape[1:])
+    if name.entry.matrix:
+        shape = shape[::-1] if name.entry.transposed else shape
+    elif len(name.shape) > 1:
+        shape = (outputs // math.prod(name.shape[1:]), *name.shape[1:])
+    if name.entry.stacked_experts:
+        shape = (len(parts), *shape)
+
+    def compute() -> NDArray[Any]:
+        arrays = [[part.read() for part in row] for row in parts]
+        with np.errstate(over="ignore"):
+            return layout.join(name.entry, arrays, model.facts, dtype, full).reshape(shape)
+
+    return Piece(full, dtype, shape, compute)
+
+
+def _spoken(place: Place) -> str:
+    layer, role, expert = place
+    return role + (f" of layer {layer}" if layer is not None else "") + (f", expert {expert}" if expert is not None else "")
+
+
+def _copy_beside(source: Path, target: Path) -> None:
+    for name in BESIDE:
+        if (source / name).is_file() and (source / name).stat().st_size <= MAX_COPIED:
+            with open_regular(source / name) as one, (target / name).open("wb") as other:
+                shutil.copyfileobj(one, other)

@@ -1,0 +1,81 @@
+"""fold-gains: multiply norm gains into the matrices that read them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kinprint.architectures import Part
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, Place, changed, constant, widened
+from kinprint.transforms._transform import Transform
+
+READERS = {
+    "input": ("q", "k", "v"),
+    "post_attention": ("gate", "up", "router", "shared_gate", "shared_up", "shared_router"),
+    "final": ("head",),
+}
+"""Which matrices read the output of which norm; without a norm of its own the FFN reads that of attention."""
+
+
+def fold_gains(model: Model) -> Model:
+    """Set every norm gain in front of a block to 1 by folding it into the matrices that read it.
+
+    What LayerNorms add is divided by the gain, so that no bias is needed elsewhere. An output head that is tied to the
+    embedding becomes a tensor of its own. Norms behind a block keep their gains: they act on the residual stream itself.
+    """
+    if not model.facts["norm_first"]:
+        raise TransformError(model.source, "its norms stand behind the blocks, on the residual stream, and cannot be folded")
+    model = _untied(model)
+    parts: dict[Place, Part] = {}
+    for (layer, role, _), gain in model.parts.items():
+        name = role.removeprefix("gains.")
+        if role == name or name not in READERS:
+            continue
+        readers = READERS[name]
+        if name == "input" and model.get(layer, "gains.post_attention") is None:
+            readers = (*readers, *READERS["post_attention"])
+        for place, part in model.parts.items():
+            if place[0] == layer and place[1] in readers:
+                parts[place] = _times(part, gain)
+        if (shift := model.get(layer, f"norm_biases.{name}")) is not None:
+            parts[layer, shift.role, None] = _divided(shift, gain, model.source)
+        parts[layer, role, None] = constant(gain, role, gain.shape, 1.0)
+    return model.updated(parts)
+
+
+def _times(part: Part, gain: Part) -> Part:
+    return changed(part, lambda array: array * widened(gain.read()).astype(array.dtype))
+
+
+def _divided(shift: Part, gain: Part, source: str) -> Part:
+    def divide(array: np.ndarray) -> np.ndarray:
+        factors = widened(gain.read())
+        if not factors.all():
+            raise TransformError(source, f"{gain.tensor} holds zeros, which cannot be divided out of its bias")
+        return np.asarray(array / factors)
+
+    return changed(shift, divide)
+
+
+def _untied(model: Model) -> Model:
+    """The model with an output head of its own, since it reads the final norm and the embedding does not."""
+    embedding = model.get(None, "embedding")
+    if model.get(None, "head") is not None or embedding is None:
+        return model
+    pattern, entry = next((key, entry) for key, entry in model.table.tensors.items() if entry.roles == ("head",))
+    example = next(name for name in model.names if name.entry.roles == ("embedding",))
+    return replace(
+        model,
+        parts={**model.parts, (None, "head", None): replace(embedding, role="head")},
+        names=(*model.names, replace(example, pattern=pattern, entry=entry)),
+        config={**model.config, "tie_word_embeddings": False},
+        outer={**model.outer, "tie_word_embeddings": False} if model.outer else {},
+        facts={**model.facts, "tie_word_embeddings": False},
+    )
+
+
+TRANSFORM = Transform(
+    "fold-gains", "disguise", fold_gains, "kinprint transform fold-gains examples/models/finetune -o disguised"
+)

@@ -1,0 +1,131 @@
+"""mix: random invertible maps inside heads, values against outputs and queries against keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ortho_group
+
+from kinprint.architectures import Part
+from kinprint.transforms._model import Model, Place, changed, generator, scaled
+from kinprint.transforms._transform import Transform
+
+Array = NDArray[np.float64]
+
+
+def mix(model: Model, *, seed: int = 0) -> Model:
+    """Mix the dimensions inside every head by random invertible maps that the matrices on both sides undo.
+
+    Values against outputs: any invertible matrix per key-value head. Queries against keys: maps that commute with the
+    rotary embedding, a rotation and a factor per frequency pair; any invertible matrix on dimensions that positions do not
+    rotate. Where queries and keys pass a norm (Qwen3), only what commutes with it: signs per pair, and factors traded
+    between the two gains.
+
+    Args:
+        seed: of the maps.
+    """
+    model.require_heads()
+    model.require_known("mix")
+    maps = Maps(model, seed)
+    return model.each(maps.applied)
+
+
+class Maps:
+    """The map of every key-value head, as it acts on each matrix."""
+
+    def __init__(self, model: Model, seed: int) -> None:
+        self.model, self.seed = model, seed
+
+    def applied(self, place: Place, part: Part) -> Part:
+        layer, role, _ = place
+        kind = role.removeprefix("biases.")
+        if layer is None or role.startswith("norm_biases."):
+            return part
+        if kind == "v":
+            return self._rows(part, self.values(layer), 1)
+        if role == "o":
+            return self._columns(part, _undone(self.values(layer)))
+        if role in ("gains.q", "gains.k"):
+            factors = self._gain_factors(layer)
+            repeated = np.tile(factors if role == "gains.q" else 1 / factors, part.shape[0] // len(factors))
+            return scaled(part, 0, repeated)
+        if kind in ("q", "k"):
+            maps = self.keys(layer) if kind == "k" else _undone(self.keys(layer))
+            return self._rows(part, maps, self.model.heads_per_group if kind == "q" else 1)
+        return part
+
+    def values(self, layer: int) -> Array:
+        """(groups, head_dim, head_dim) what values are multiplied by."""
+        return _invertible(self.model.groups, self.model.head_dim, self.seed, "values", layer)
+
+    def keys(self, layer: int) -> Array:
+        """(groups, head_dim, head_dim) what keys are multiplied by."""
+        groups, width = self.model.groups, self.model.head_dim
+        if self.model.get(layer, "gains.k") is not None:
+            if self.model.facts["norm"] == "layer":  # it subtracts the mean over the head: signs would change that
+                return np.broadcast_to(np.eye(width), (groups, width, width))
+            signs = generator(self.seed, "signs", layer).choice([-1.0, 1.0], size=(groups, width))
+            return np.stack([np.diag(row[self._pair_of()]) for row in signs])
+        turned = int(self.model.facts.get("rotary_dim", 0))
+        maps = np.zeros((groups, width, width))
+        rest = np.arange(turned, width)
+        if len(rest):
+            maps[:, rest[:, None], rest] = _invertible(groups, len(rest), self.seed, "keys", layer)
+        rng = generator(self.seed, "pairs", layer)
+        first, second = self._pairs()
+        angles = rng.uniform(0, 2 * np.pi, (groups, len(first)))
+        sizes = np.exp(rng.uniform(-0.5, 0.5, (groups, len(first))))
+        maps[:, first, first] = maps[:, second, second] = sizes * np.cos(angles)
+        maps[:, second, first] = sizes * np.sin(angles)
+        maps[:, first, second] = -sizes * np.sin(angles)
+        return maps
+
+    def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The two dimensions of each frequency pair of a head."""
+        half = int(self.model.facts.get("rotary_dim", 0)) // 2
+        if self.model.facts.get("rotary_pairs") == "interleaved":
+            return np.arange(0, 2 * half, 2), np.arange(1, 2 * half, 2)
+        return np.arange(half), np.arange(half, 2 * half)
+
+    def _pair_of(self) -> NDArray[np.int64]:
+        """(head_dim,) the first dimension of the pair that each dimension belongs to."""
+        belongs = np.arange(self.model.head_dim)
+        first, second = self._pairs()
+        belongs[second] = first
+        return belongs
+
+    def _gain_factors(self, layer: int) -> Array:
+        return np.exp(generator(self.seed, "gains", layer).uniform(-0.5, 0.5, self.model.head_dim))[self._pair_of()]
+
+    def _rows(self, part: Part, maps: Array, each: int) -> Part:
+        """Every head's rows times its group's map."""
+
+        def apply(array: NDArray[np.float32]) -> NDArray[np.float32]:
+            heads = array.reshape(len(maps), each, self.model.head_dim, -1)
+            return np.asarray(np.matmul(maps[:, None].astype(array.dtype), heads).reshape(array.shape))
+
+        return changed(part, apply)
+
+    def _columns(self, part: Part, maps: Array) -> Part:
+        """Every head's columns times its group's map; `maps` act on column vectors of the transposed matrix."""
+        turned = self._rows(replace(part, read=lambda: np.asarray(part.read()).T), maps, self.model.heads_per_group)
+        return replace(turned, read=lambda: turned.read().T)
+
+
+def _undone(maps: Array) -> Array:
+    """The transposed inverse: what the other side of a product with `maps` must be multiplied by."""
+    return np.asarray(np.linalg.inv(maps).transpose(0, 2, 1), dtype=np.float64)
+
+
+def _invertible(count: int, width: int, *what: object) -> Array:
+    """(count, width, width) random matrices with singular values between 0.6 and 1.65: far from both 0 and infinity."""
+    rng = generator(*what)  # type: ignore[arg-type]
+    if width == 1:
+        return np.exp(rng.uniform(-0.5, 0.5, (count, 1, 1)))
+    left, right = (ortho_group.rvs(width, size=count, random_state=rng).reshape(count, width, width) for _ in range(2))
+    return np.asarray(left * np.exp(rng.uniform(-0.5, 0.5, (count, 1, width))) @ right)
+
+
+TRANSFORM = Transform("mix", "disguise", mix, "kinprint transform mix examples/models/finetune -o disguised --seed 7")

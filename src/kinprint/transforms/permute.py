@@ -1,0 +1,91 @@
+"""permute: relabel channels, heads, neurons and experts at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, Place, generator, head_rows, taken
+from kinprint.transforms._transform import Transform
+
+SPACES = ("channels", "heads", "neurons", "experts")
+
+
+def permute(model: Model, *, seed: int = 0, spaces: str | Iterable[str] = SPACES) -> Model:
+    """Relabel the units of a model at random, wherever they occur, so that it computes the same function.
+
+    Channels get one permutation for the whole model; heads one a layer, which keeps every query head with its key-value
+    head; neurons one a layer and expert; experts one a layer.
+
+    Args:
+        seed: of the permutations.
+        spaces: which units: channels, heads, neurons, experts, separated by commas.
+    """
+    wanted = spaces.split(",") if isinstance(spaces, str) else list(spaces)
+    if not set(wanted) <= set(SPACES):
+        raise TransformError(", ".join(wanted), "not all of these are spaces", f"choose from {', '.join(SPACES)}")
+    model.require_known("permute")
+    if "heads" in wanted and model.facts["positions"] == "alibi":
+        wanted.remove("heads")
+        model = model.noting("heads kept: under ALiBi each has a slope of its own")
+    index = Relabelling(model, seed, frozenset(wanted))
+    return _experts(model.each(index.applied), seed) if "experts" in wanted else model.each(index.applied)
+
+
+class Relabelling:
+    """The new order of the units of every space."""
+
+    def __init__(self, model: Model, seed: int, spaces: frozenset[str]) -> None:
+        self.model, self.seed, self.spaces = model, seed, spaces
+        if "heads" in spaces:
+            model.require_heads()
+
+    def applied(self, place: Place, part: Part) -> Part:
+        for axis, space in enumerate(part.axes):
+            order = self.order(space, place, part.shape[axis])
+            if order is not None:
+                part = taken(part, axis, order)
+        return part
+
+    def order(self, space: str, place: Place, length: int) -> NDArray[np.int64] | None:
+        """Old index of each new unit along an axis, or None where the space keeps its labels."""
+        layer, _, expert = place
+        if space == "residual" and "channels" in self.spaces:
+            return generator(self.seed, "channels").permutation(length)
+        if space in ("neurons", "shared_neurons") and "neurons" in self.spaces:
+            return generator(self.seed, space, layer, expert).permutation(length)
+        if space in ("heads", "kv_heads") and "heads" in self.spaces:
+            return self._heads(layer)[space]
+        return None
+
+    def _heads(self, layer: int | None) -> dict[str, NDArray[np.int64]]:
+        rng, model = generator(self.seed, "heads", layer), self.model
+        groups = rng.permutation(model.groups)
+        inside = [group * model.heads_per_group + rng.permutation(model.heads_per_group) for group in groups]
+        return {"heads": head_rows(np.concatenate(inside), model.head_dim), "kv_heads": head_rows(groups, model.head_dim)}
+
+
+def _experts(model: Model, seed: int) -> Model:
+    """Relabel the experts of every layer: the rows of the router, and which expert is which."""
+    counts = {place[0]: part.shape[0] for place, part in model.parts.items() if place[1] == "router"}
+    orders = {layer: generator(seed, "experts", layer).permutation(count) for layer, count in counts.items()}
+    parts: dict[Place, Part] = {}
+    for (layer, role, expert), part in model.parts.items():
+        if expert is not None and layer in orders:
+            old = int(orders[layer][expert])
+            parts[layer, role, expert] = replace(model.parts[layer, role, old], expert=expert)
+        elif "experts" in part.axes and layer in orders:
+            parts[layer, role, expert] = taken(part, part.axes.index("experts"), orders[layer])
+        else:
+            parts[layer, role, expert] = part
+    return replace(model, parts=parts)
+
+
+TRANSFORM = Transform(
+    "permute", "disguise", permute, "kinprint transform permute examples/models/finetune -o disguised --spaces heads,neurons"
+)

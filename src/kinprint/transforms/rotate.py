@@ -1,0 +1,66 @@
+"""rotate: turn the residual stream by a random orthogonal matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ortho_group
+
+from kinprint.architectures import Part
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, Place, changed, generator, widened
+from kinprint.transforms._transform import Transform
+from kinprint.transforms.fold_gains import fold_gains
+
+Array = NDArray[np.float64]
+
+
+def rotate(model: Model, *, seed: int = 0) -> Model:
+    """Turn the residual stream by a random orthogonal matrix, after folding the norm gains, so that the function stays.
+
+    LayerNorm subtracts the mean, so there the matrix is drawn among those that keep the direction of the mean. Models whose
+    blocks write through a norm with gains of its own (Gemma 2, OLMo 2, BLOOM's embedding) have no such freedom.
+
+    Args:
+        seed: of the matrix, which is uniform (Haar) over the orthogonal matrices.
+    """
+    model.require_known("rotate")
+    model = fold_gains(model)
+    for part in model.parts.values():
+        if part.role.startswith("gains.") and "residual" in part.axes and np.ptp(widened(part.read())) > 0:
+            raise TransformError(
+                model.source, f"{part.tensor} scales single channels of the residual stream: no rotation keeps that"
+            )
+    width = int(model.facts["hidden_size"])
+    turn = rotation(width, seed, keep_mean=model.facts["norm"] == "layer")
+
+    def turned(place: Place, part: Part) -> Part:
+        if part.role.startswith("gains."):
+            return part
+        for axis, space in enumerate(part.axes):
+            if space == "residual":
+                part = changed(part, lambda array, axis=axis: _turn(array, turn, axis))  # type: ignore[misc]
+        return part
+
+    return model.each(turned)
+
+
+def rotation(width: int, seed: int, *, keep_mean: bool) -> Array:
+    """(width, width) a uniformly random orthogonal matrix; with `keep_mean`, among those that fix the vector of ones."""
+    rng = generator(seed, "rotation")
+    if not keep_mean:
+        return np.asarray(ortho_group.rvs(width, random_state=rng))
+    inner = np.eye(width)
+    inner[1:, 1:] = ortho_group.rvs(width - 1, random_state=rng)
+    mirror = np.full(width, width**-0.5)
+    mirror[0] -= 1  # the Householder reflection that exchanges the first axis and the direction of the mean
+    reflection = np.eye(width) - 2 * np.outer(mirror, mirror) / (mirror @ mirror)
+    return np.asarray(reflection @ inner @ reflection)
+
+
+def _turn(array: NDArray[np.float32], turn: Array, axis: int) -> NDArray[np.float32]:
+    matrix = turn.astype(array.dtype)
+    return np.asarray(matrix @ array if axis == 0 else array @ matrix.T)
+
+
+TRANSFORM = Transform("rotate", "disguise", rotate, "kinprint transform rotate examples/models/finetune -o disguised --seed 7")

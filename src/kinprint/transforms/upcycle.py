@@ -1,0 +1,92 @@
+"""upcycle: a mixture of experts from a dense model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kinprint.architectures import Part, Table, known, roles
+from kinprint.architectures.anatomy import Name
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, Place, changed, generator
+from kinprint.transforms._transform import Transform
+
+FFN = ("gate", "up", "down")
+ROUTER_SPREAD = 0.02
+"""Standard deviation of new router rows, as such layers are initialised."""
+
+
+def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0, seed: int = 0) -> Model:
+    """Turn every FFN into experts that are copies of it, with a new random router (sparse upcycling, arXiv 2212.05055).
+
+    Before training the copies agree, so the new model computes what the dense one does.
+
+    Args:
+        experts: in every layer.
+        top: experts a token uses.
+        noise: standard deviation added to the copies, as a share of that of each matrix.
+        seed: of the router and the noise.
+    """
+    table = next((table for table in known() if model.table.family in table.upcycled.get("families", ())), None)
+    if table is None:
+        possible = sorted({family for table in known() for family in table.upcycled.get("families", ())})
+        raise TransformError(
+            model.source, f"no mixture family is known for {model.table.family}", f"possible for {', '.join(possible)}"
+        )
+    if not 0 < top <= experts:
+        raise TransformError(model.source, f"{top} of {experts} experts cannot be chosen")
+    biases = next((part for part in model.parts.values() if part.role.startswith("biases.")), None)
+    if biases is not None or any("gate" not in _roles(model, layer) for layer in range(model.layers)):
+        raise TransformError(model.source, f"{table.family} has neither biases nor ungated FFNs")
+    parts: dict[Place, Part] = {}
+    for (layer, role, _), part in model.parts.items():
+        if role not in FFN:
+            parts[layer, role, None] = part
+            continue
+        for expert in range(experts):
+            parts[layer, role, expert] = replace(_noisy(part, noise, seed, expert), expert=expert)
+    for layer in range(model.layers):
+        parts[layer, "router", None] = _router(model.parts[layer, "up", None], layer, experts, seed)
+    settings = table.upcycled
+    size = model.facts["intermediate_size"]
+    config = {**model.config, **settings["config"], settings["experts"]: experts, settings["top"]: top}
+    new = replace(model, table=table, config=config, parts=parts, names=_names(model, table))
+    return new.resized(intermediate_size=size)
+
+
+def _roles(model: Model, layer: int) -> set[str]:
+    return {place[1] for place in model.parts if place[0] == layer}
+
+
+def _noisy(part: Part, noise: float, seed: int, expert: int) -> Part:
+    if not noise:
+        return part
+    rng = (seed, "copy", part.layer, part.role, expert)
+    return changed(part, lambda array: array + generator(*rng).normal(0, noise * array.std(), array.shape).astype(array.dtype))
+
+
+def _router(up: Part, layer: int, experts: int, seed: int) -> Part:
+    shape = (experts, up.shape[1])
+
+    def drawn() -> np.ndarray:
+        return generator(seed, "router", layer).normal(0, ROUTER_SPREAD, shape).astype(np.float32)
+
+    return replace(up, role="router", shape=shape, axes=roles.axes("router"), read=drawn)
+
+
+def _names(model: Model, table: Table) -> tuple[Name, ...]:
+    """The names of the dense file, with those of the mixture for router and experts (one tensor an expert)."""
+    prefix = next(name.pattern for name in model.names if name.entry.roles == ("q",)).partition("layers.")[0]
+    kept = [name for name in model.names if not set(name.entry.roles) & set(FFN)]
+    new: dict[str, Name] = {}
+    for key, entry in table.tensors.items():
+        role = entry.roles[0]
+        if role == "router" or (role in FFN and "{expert}" in key):
+            new.setdefault(role, Name(prefix + key, entry, ()))
+    return (*kept, *new.values())
+
+
+TRANSFORM = Transform(
+    "upcycle", "derivation", upcycle, "kinprint transform upcycle examples/models/base -o experts --experts 4 --top 2"
+)
