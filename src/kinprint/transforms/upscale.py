@@ -17,7 +17,7 @@ def upscale(model: Model, *, layers: Sequence[int] | None = None) -> Model:
             quarter and the second without its first quarter (depth up-scaling, SOLAR 10.7B, arXiv 2312.15166, section 2).
     """
     if layers is None:
-        cut = max(model.layers // 4, 1) if model.layers > 1 else 0
+        cut = model.layers // 4
         layers = [*range(model.layers - cut), *range(cut, model.layers)]
     return relayered(model, list(layers))
 
