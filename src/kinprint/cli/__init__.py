@@ -30,7 +30,10 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 for _module in discovery.modules(sys.modules[__name__]):
-    app.command(_module.NAME)(_module.command)
+    if hasattr(_module, "app"):  # a command of commands
+        app.add_typer(_module.app, name=_module.NAME)
+    else:
+        app.command(_module.NAME)(_module.command)
 
 
 def main() -> None:

@@ -201,3 +201,10 @@ def generator(seed: int, *what: object) -> np.random.Generator:
 def constant(like: Part, role: str, shape: tuple[int, ...], value: float) -> Part:
     """A vector of one value."""
     return replace(like, role=role, shape=shape, read=lambda: np.full(shape, value, np.float32))
+
+
+def orthogonal(rng: np.random.Generator, width: int) -> NDArray[np.float64]:
+    """(width, width) an orthogonal matrix, uniform over all of them."""
+    from scipy.stats import ortho_group  # half a second that every other command would wait for
+
+    return np.asarray(ortho_group.rvs(width, random_state=rng) if width > 1 else rng.choice([-1.0, 1.0], size=(1, 1)))

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ortho_group
 
 from kinprint.architectures import Part
-from kinprint.transforms._model import Model, Place, changed, generator, scaled
+from kinprint.transforms._model import Model, Place, changed, generator, orthogonal, scaled
 from kinprint.transforms._transform import Transform
 
 Array = NDArray[np.float64]
@@ -122,9 +121,7 @@ def _undone(maps: Array) -> Array:
 def _invertible(count: int, width: int, *what: object) -> Array:
     """(count, width, width) random matrices with singular values between 0.6 and 1.65: far from both 0 and infinity."""
     rng = generator(*what)  # type: ignore[arg-type]
-    if width == 1:
-        return np.exp(rng.uniform(-0.5, 0.5, (count, 1, 1)))
-    left, right = (ortho_group.rvs(width, size=count, random_state=rng).reshape(count, width, width) for _ in range(2))
+    left, right = (np.stack([orthogonal(rng, width) for _ in range(count)]) for _ in range(2))
     return np.asarray(left * np.exp(rng.uniform(-0.5, 0.5, (count, 1, width))) @ right)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ortho_group
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator, widened
+from kinprint.transforms._model import Model, Place, changed, generator, orthogonal, widened
 from kinprint.transforms._transform import Transform
 from kinprint.transforms.fold_gains import fold_gains
 
@@ -49,9 +48,9 @@ def rotation(width: int, seed: int, *, keep_mean: bool) -> Array:
     """(width, width) a uniformly random orthogonal matrix; with `keep_mean`, among those that fix the vector of ones."""
     rng = generator(seed, "rotation")
     if not keep_mean:
-        return np.asarray(ortho_group.rvs(width, random_state=rng))
+        return orthogonal(rng, width)
     inner = np.eye(width)
-    inner[1:, 1:] = ortho_group.rvs(width - 1, random_state=rng)
+    inner[1:, 1:] = orthogonal(rng, width - 1)
     mirror = np.full(width, width**-0.5)
     mirror[0] -= 1  # the Householder reflection that exchanges the first axis and the direction of the mean
     reflection = np.eye(width) - 2 * np.outer(mirror, mirror) / (mirror @ mirror)

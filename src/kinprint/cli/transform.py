@@ -1,0 +1,118 @@
+"""kinprint transform NAME MODEL -o DIR: one command a transform, its options those of the function."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from kinprint.errors import printable
+from kinprint.transforms import Transform, apply, known
+
+NAME = "transform"
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make a model from a model: disguised copies that compute the same, and descendants of every kind.",
+)
+
+PANELS = {"disguise": "Disguises (the function stays)", "derivation": "Derivations (descendants)"}
+LISTS = {Sequence[int]: int, Sequence[float]: float}
+
+
+def _command(transform: Transform) -> Callable[..., None]:
+    """A function with the transform's own options, as typer wants it."""
+    hints = typing.get_type_hints(transform.make)
+    text, helps = _documentation(transform)
+    options, readers = [], {}
+    for name, parameter in list(inspect.signature(transform.make).parameters.items())[1:]:
+        kind, readers[name], settings = _option(hints[name])
+        required = parameter.default is inspect.Parameter.empty
+        default = ... if required else _shown(parameter.default)
+        option = Annotated[kind, typer.Option(f"--{name}", help=helps.get(name, ""), **settings)]  # type: ignore[valid-type]
+        options.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if required else default,
+                annotation=option,
+            )
+        )
+
+    def run(model: str, output: Path, **chosen: Any) -> None:
+        given = {name: readers[name](value) for name, value in chosen.items() if value is not None}
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            bar = bars.add_task(escape(printable(output, 40)), total=None)
+            made = apply(
+                transform.name,
+                model,
+                output,
+                progress=lambda done, total: bars.update(bar, completed=done, total=total),
+                **given,
+            )
+        for note in made.notes:
+            typer.echo(f"note: {printable(note)}", err=True)
+        typer.echo(f"{printable(output)}: {transform.name} of {printable(model)}, {made.layers} layers")
+
+    fixed = [
+        inspect.Parameter(
+            "model",
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[str, typer.Argument(help="A folder with config.json and weights.")],
+        ),
+        inspect.Parameter(
+            "output",
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[Path, typer.Option("-o", "--output", help="The folder to make.")],
+        ),
+    ]
+    run.__signature__ = inspect.Signature([*fixed, *options])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*fixed, *options]}
+    run.__doc__ = f"{text}\n\nExample: {transform.example}"
+    return run
+
+
+def _option(hint: Any) -> tuple[Any, Callable[[Any], Any], dict[str, Any]]:
+    """The type of an option, what turns its value into the function's, and settings of typer."""
+    variants = [kind for kind in get_args(hint) if kind is not type(None)] if get_origin(hint) is types.UnionType else [hint]
+    optional = type(None) in get_args(hint)
+    kind = variants[0]
+    if kind in LISTS:
+        return str | None, lambda text: _listed(text, LISTS[kind]), {"metavar": "A,B,..."}
+    if kind == Sequence[Path]:
+        return list[Path], list, {"metavar": "MODEL"}
+    if get_origin(kind) is Literal:
+        return enum.StrEnum("Choice", {choice: choice for choice in get_args(kind)}), str, {}
+    return (kind | None if optional else kind), lambda value: value, {}
+
+
+def _listed(text: str, kind: type) -> list[Any]:
+    try:
+        return [kind(item) for item in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0,1,3") from None
+
+
+def _shown(default: Any) -> Any:
+    return ",".join(default) if isinstance(default, Iterable) and not isinstance(default, str) else default
+
+
+def _documentation(transform: Transform) -> tuple[str, dict[str, str]]:
+    """What the docstring says before its arguments, and of each of them."""
+    text, _, arguments = (inspect.getdoc(transform.make) or "").partition("\nArgs:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, re.MULTILINE)
+    return text.strip(), {name: " ".join(help_text.split()) for name, help_text in found}
+
+
+for _transform in known().values():
+    app.command(_transform.name, rich_help_panel=PANELS[_transform.kind])(_command(_transform))
