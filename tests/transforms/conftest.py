@@ -1,0 +1,46 @@
+"""Random models of every family on disk, made once, and what they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from families import random_model
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+TOKENS = [[5, 9, 33, 2, 60, 7, 7, 1]]
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a random float32 model of a family of `families.FAMILIES`."""
+    folder, done = tmp_path_factory.mktemp("originals"), set()
+
+    def of(name: str) -> Path:
+        if name not in done:
+            random_model(name).save_pretrained(folder / name)
+            done.add(name)
+        return folder / name
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def outputs() -> Callable[[Path], Any]:
+    """(tokens, vocabulary or width) float64 of what the real library computes; it must miss and ignore no tensor."""
+
+    def of(folder: Path) -> Any:
+        encoder = "bert" in folder.joinpath("config.json").read_text().lower()
+        kind = transformers.AutoModel if encoder else transformers.AutoModelForCausalLM
+        model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        left = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
+        assert not left
+        with torch.no_grad():
+            found = model(input_ids=torch.tensor(TOKENS))
+        return (found.last_hidden_state if encoder else found.logits)[0].double().numpy()
+
+    return of
