@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hub_server import HubServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,3 +31,26 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("the published measurements are not here (../shared/data)")
     return folder
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, Path]], HubServer]]:
+    """Call it with `org/name` or `org/name@revision` -> folder: a hub on this machine, with a cache of the test's own."""
+    from huggingface_hub import constants
+
+    home = tmp_path / "hub-home"
+    for name in ("HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))  # read when the library was imported
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+
+    with ExitStack() as servers:
+
+        def serve(models: Mapping[str, Path]) -> HubServer:
+            server = servers.enter_context(HubServer(models))
+            monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+            return server
+
+        yield serve

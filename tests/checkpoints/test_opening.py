@@ -103,7 +103,9 @@ def test_a_broken_tokenizer_or_card_is_a_note(model: Path, name: str, how: str) 
     assert name in checkpoint.notes[0]
 
 
-@pytest.mark.parametrize("source", ["", "nowhere", "org/name", "a\0b", "x" * 5000, "nowhere/model.safetensors", "\ud800"])
+@pytest.mark.parametrize(
+    "source", ["", "nowhere", "a/b/c", "org/na me", "a\0b", "x" * 5000, "nowhere/model.safetensors", "\ud800"]
+)
 def test_what_is_not_there_is_a_clear_error(tmp_path: Path, monkeypatch, source: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError) as caught:

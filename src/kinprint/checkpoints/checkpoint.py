@@ -78,7 +78,7 @@ class Checkpoint:
     """A model on disk.
 
     Attributes:
-        name: short name for people: the folder's or the file's name.
+        name: short name for people: the folder's or the file's name, or `org/name` on a hub.
         source: what the user gave, unchanged.
         config: the parsed `config.json`; empty where there is none.
         tensors: every tensor by name, in the order of the names.
@@ -86,6 +86,7 @@ class Checkpoint:
         tokenizer: token string -> id, read when first used; empty where there is none.
         card: the front matter of the model card (`base_model` and so on), read when first used; empty where there is
             none.
+        revision: the commit, where the model comes from a hub.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Checkpoint:
     files: tuple[Path, ...] = ()
     tokenizer: Mapping[str, int] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
+    revision: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kinprint.checkpoints import hub
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
 from kinprint.checkpoints.files import mode_of, read_bounded
@@ -20,19 +21,30 @@ MAX_CONFIG = 16_000_000
 
 
 def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
-    """Open the model on disk that `model` names, reading headers only.
+    """Open the model that `model` names, reading headers only.
 
     Args:
         model: a folder, a weights file (.safetensors, or .bin, .pt, .pth of PyTorch), or the index of a sharded
             model. Configuration, tokenizer and card are taken from the same folder; none of them is required.
+            Or a hub id, `org/name` or `org/name@revision`, as a string: what is needed is downloaded into the hub's
+            cache. What exists on disk under that name wins.
 
     Raises:
-        CheckpointError: if it is missing, damaged, hostile or of an unknown format; the message names the file.
+        CheckpointError: if it is missing, damaged, hostile or of an unknown format; the message names the file. Or if
+            the hub does not give it.
     """
     source = os.fspath(model)
     if not source:
         raise CheckpointError("an empty path", "names no model", "give a folder or a weights file")
+    if isinstance(model, str) and hub.means_repository(model):
+        snapshot = hub.download(model)
+        return _open(snapshot.folder, snapshot.name, source, snapshot.commit)
     path = Path(source)
+    return _open(path, Path(os.path.abspath(path)).name or source, source)
+
+
+def _open(path: Path, name: str, source: str, revision: str = "") -> Checkpoint:
+    """What lies at `path`, under the name and source that the user knows it by."""
     is_folder = stat.S_ISDIR(mode_of(path))
     folder = path if is_folder else path.parent
     tensors, weight_files = find_weights(path) if is_folder else read_weights(path)
@@ -41,13 +53,14 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
     vocabulary = tokenizer_files(folder)
     beside = [*(file for file in (config, card) if os.path.lexists(file)), *vocabulary]
     return Checkpoint(
-        name=Path(os.path.abspath(path)).name or source,
+        name=name,
         source=source,
         config=_read_config(config) if config in beside else {},
         tensors=tensors,
         files=(*weight_files, *beside),
         tokenizer=Deferred(partial(read_vocabulary, vocabulary)),
         card=Deferred(partial(read_card, card)) if card in beside else {},
+        revision=revision,
     )
 
 

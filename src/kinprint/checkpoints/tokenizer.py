@@ -11,11 +11,13 @@ from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError
 
 MAX_BYTES = 64_000_000
+FORMS = (("tokenizer.json",), ("vocab.json", "added_tokens.json"), ("vocab.txt",))
+"""The files of each form, the preferred first; a form is there if its first file is."""
 
 
 def tokenizer_files(folder: Path) -> tuple[Path, ...]:
     """The files in `folder` that `read_vocabulary` reads: of the forms known, the first that is there."""
-    for names in (("tokenizer.json",), ("vocab.json", "added_tokens.json"), ("vocab.txt",)):
+    for names in FORMS:
         if os.path.lexists(folder / names[0]):
             return tuple(folder / name for name in names if os.path.lexists(folder / name))
     return ()

@@ -40,13 +40,13 @@ def find_weights(folder: Path) -> tuple[dict[str, Tensor], tuple[Path, ...]]:
     for form in formats():
         mine = [name for name in names if format_of(folder / name) is form]
         if mine:
-            shards = [folder / name for name in _only_set(folder, mine, form.stem)]
+            shards = [folder / name for name in only_set(folder, mine, form.stem)]
             return _together(dict.fromkeys(shards)), tuple(shards)
     known = ", ".join(suffix for form in formats() for suffix in form.suffixes)
     raise CheckpointError(folder, "a folder without weights", f"it should hold a file ending in one of {known}")
 
 
-def _only_set(folder: Path, names: list[str], stem: str) -> list[str]:
+def only_set(subject: object, names: list[str], stem: str) -> list[str]:
     """The files of `names` that make up one model: the shards of a complete set, or a single file."""
     sets: dict[tuple[str, int, str], list[str]] = defaultdict(list)
     for name in names:
@@ -55,24 +55,24 @@ def _only_set(folder: Path, names: list[str], stem: str) -> list[str]:
     chosen = next(iter(sets)) if len(sets) == 1 else next((key for key in sets if key[0] == stem), None)
     if chosen is None:
         listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise CheckpointError(folder, f"several weights files and no index ({listed})", "give the file that you mean")
+        raise CheckpointError(subject, f"several weights files and no index ({listed})", "give the file that you mean")
     start, count, suffix = chosen
     expected = {f"{start}-{number:05}-of-{count:05}{suffix}" for number in range(1, count + 1)} or {start}
-    _require_all(folder, expected - set(names), len(expected))
+    _require_all(subject, expected - set(names), len(expected))
     return sorted(expected)
 
 
 def _indexed(index: Path) -> tuple[dict[str, Tensor], tuple[Path, ...]]:
     """The tensors that a `*.index.json` lists; index and shards must agree exactly."""
     listed: dict[str, set[str]] = defaultdict(set)
-    for name, shard in _weight_map(index).items():
+    for name, shard in weight_map(index).items():
         listed[shard].add(name)
     _require_all(index, {shard for shard in listed if not os.path.lexists(index.parent / shard)}, len(listed))
     files = {index.parent / shard: listed[shard] for shard in sorted(listed)}
     return _together(files), (index, *files)
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def weight_map(index: Path) -> dict[str, str]:
     """Tensor name -> relative path of its shard, which lies in the folder of `index` or below."""
     table = parse_object(read_bounded(index, MAX_INDEX), index, strict=True).get("weight_map")
     if not isinstance(table, dict) or not table or not all(isinstance(v, str) for v in table.values()):
@@ -85,7 +85,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     return table
 
 
-def _require_all(subject: Path, missing: set[str], count: int) -> None:
+def _require_all(subject: object, missing: set[str], count: int) -> None:
     if missing:
         listed = ", ".join(printable(name, 80) for name in sorted(missing)[:3]) + (", ..." if len(missing) > 3 else "")
         raise CheckpointError(subject, f"{len(missing)} of {count} shards missing: {listed}", "download them")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -12,8 +14,13 @@ from kinprint.fingerprints import Fingerprint, fingerprint
 def read(model: str, *, cache: bool, threads: int | None = None) -> Fingerprint:
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(printable(model, 40).replace("[", r"\["), total=None)
-        return fingerprint(
-            model, cache=cache, threads=threads, progress=lambda done, total: bars.update(bar, completed=done, total=total)
-        )
+    bars = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = bars.add_task(printable(model, 40).replace("[", r"\["), total=None)
+    with ExitStack() as shown:
+
+        def progress(done: int, total: int) -> None:
+            if not bars.live.is_started:  # not earlier: a download from a hub has its own bars, and two kinds garble each other
+                shown.enter_context(bars)
+            bars.update(bar, completed=done, total=total)
+
+        return fingerprint(model, cache=cache, threads=threads, progress=progress)

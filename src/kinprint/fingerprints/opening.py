@@ -21,7 +21,7 @@ def fingerprint(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Fingerprint:
-    """The fingerprint of a model: a folder, a weights file, a `.kinprint` file, or a fingerprint already at hand.
+    """The fingerprint of a model: a folder, a weights file, a hub id, a `.kinprint` file, or a fingerprint already at hand.
 
     Args:
         model: what to fingerprint.
@@ -42,4 +42,7 @@ def fingerprint(
         found = measure(checkpoint, recognise(checkpoint), threads=threads, progress=progress)
         if cache:
             stored.keep(checkpoint, found)
+    if checkpoint.revision:  # after the cache, which knows models by their content alone
+        provenance = {**found.provenance, "revision": checkpoint.revision}
+        found = Fingerprint(found.name, found.traits, found.facts, provenance)
     return found
