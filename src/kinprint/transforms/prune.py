@@ -85,9 +85,15 @@ class Kept:
         return max(units - round(units * self.amount), 1)
 
     def group_count(self) -> tuple[int, int]:
-        """Key-value heads that stay and query heads of each: of a single group, query heads go instead."""
+        """Key-value heads that stay and query heads of each: of a single group, query heads go instead.
+
+        Their number divides the number of channels, which several configurations ask for.
+        """
         groups, each = self.model.groups, self.model.heads_per_group
-        return (self.count(groups), each) if groups > 1 else (1, self.count(each))
+        width = int(self.model.facts["hidden_size"])
+        if groups == 1:
+            return 1, next(n for n in range(self.count(each), 0, -1) if width % n == 0)
+        return next((n for n in range(self.count(groups), 0, -1) if width % (n * each) == 0), groups), each
 
     def applied(self, place: Place, part: Part) -> Part:
         layer, _, expert = place

@@ -1,0 +1,88 @@
+"""kinprint zoo build | list"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from kinprint.zoo import Lineage
+from kinprint.zoo.build import State, build
+from kinprint.zoo.recipes import SIZES, recipes
+
+NAME = "zoo"
+app = typer.Typer(
+    no_args_is_help=True, help="Small models trained with known lineage: the ground truth that methods are measured on."
+)
+
+
+@app.command("build")
+def build_command(
+    size: Annotated[str, typer.Option(help="tiny (minutes), small (an hour), medium (for a GPU).")] = "tiny",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the zoo; zoo-SIZE by default.")] = None,
+    device: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Members made at once; one a processor by default.")] = None,
+) -> None:
+    """Train a zoo: several families from scratch, their descendants of every kind, disguised copies, hard negatives.
+
+    A build that was interrupted goes on where it stopped. Needs the extra `behaviour`.
+
+    Example: kinprint zoo build --size tiny
+
+    makes zoo-tiny/ with one folder a model and lineage.json, which says who descends from whom.
+    """
+    folder = output or Path(f"zoo-{size}")
+    columns = (
+        TextColumn("{task.description:<32}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    bars = Progress(*columns, console=Console(stderr=True), transient=True)
+    whole = bars.add_task(f"zoo ({size})", total=None)
+    shown: dict[str, int] = {}
+
+    def watch(state: State) -> None:
+        bars.update(whole, completed=state.done, total=state.total)
+        for name in set(shown) - set(state.running):
+            bars.remove_task(shown.pop(name))  # type: ignore[arg-type]
+        for name, (done, total, loss) in state.running.items():
+            if name not in shown:
+                shown[name] = bars.add_task(name, total=total)
+            bars.update(shown[name], completed=done, total=total, description=f"{name} ({loss:.2f})")  # type: ignore[arg-type]
+
+    with bars:
+        lineage = build(folder, size, device=device, jobs=jobs, watch=watch)
+    typer.echo(f"{folder}: {len(lineage.members)} models")
+
+
+@app.command("list")
+def list_command(
+    folder: Annotated[Path | None, typer.Argument(help="A zoo; without one, what each size would hold.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """List the models of a zoo with their lineage.
+
+    Example: kinprint zoo list zoo-tiny
+    """
+    if folder is not None:
+        lineage = Lineage.read(folder)
+        zoos = {lineage.size: list(lineage.members.values())}
+    else:
+        zoos = {size: [recipe.member for recipe in recipes(size)] for size in SIZES}
+    if as_json:
+        typer.echo(json.dumps({size: [asdict(member) for member in members] for size, members in zoos.items()}))
+        return
+    for size, members in list(zoos.items())[: 2 if folder is None else 1]:
+        title = f"{size}: {len(members)} models" + (" (medium holds the same)" if folder is None and size == "small" else "")
+        table = Table("name", "family", "kind", "parents", "teacher", title=title, title_justify="left")
+        for member in members:
+            table.add_row(member.name, member.family, member.kind, ", ".join(member.parents), member.teacher or "")
+        Console().print(table)
