@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def _fresh(step: Fresh, target: Path, zoo: Path, size: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    torch.manual_seed(step.seed)
+    torch.manual_seed(zlib.crc32(step.start.encode()))
     causal: Any = AutoModelForCausalLM
     model = causal.from_config(configuration(step.family, SHAPES[size])).float()
     _save(model, target, zoo / "tokenizers" / "main", torch.float32)

@@ -13,10 +13,13 @@ SIZES = ("tiny", "small", "medium")
 
 @dataclass(frozen=True)
 class Fresh:
-    """Random weights of a family."""
+    """Random weights of a family, drawn from a seed that `start` names.
+
+    Families of one shape draw in one order: from one seed they would start from the same weights.
+    """
 
     family: str
-    seed: int
+    start: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def recipes(size: str) -> tuple[Recipe, ...]:
 def _base(name: str, family: str, seed: int, text: str, *, order: int = 0, tiny: bool = False) -> Recipe:
     initialisation = f"{family}-{seed}"
     member = Member(name, family, "base", initialisation=initialisation, seed=seed)
-    return Recipe(member, (Fresh(family, seed), Train(order=order)), text, tiny)
+    return Recipe(member, (Fresh(family, initialisation), Train(order=order)), text, tiny)
 
 
 def _bases() -> Iterator[Recipe]:
@@ -102,7 +105,7 @@ def _bases() -> Iterator[Recipe]:
     yield _base("llama-same-start", "llama", 0, text, order=1, tiny=True)
     student = Member("llama-student", "llama", "distilled", initialisation="llama-9", teacher="llama-base", seed=9)
     text = "Fresh weights, trained on the outputs of `llama-base`: its behaviour, none of its weights."
-    yield Recipe(student, (Fresh("llama", 9), Train(teacher="llama-base")), text, tiny=True)
+    yield Recipe(student, (Fresh("llama", "llama-9"), Train(teacher="llama-base")), text, tiny=True)
 
 
 def _child(
