@@ -33,6 +33,21 @@ def data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_zoo() -> Path:
+    """The smallest zoo, built once and kept between runs; members whose recipe changed are built again."""
+    pytest.importorskip("torch")
+    from filelock import FileLock
+
+    from kinprint.zoo.build import build
+
+    folder = ROOT / ".pytest_cache" / "zoo-tiny"
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        build(folder, "tiny")
+    return folder
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, Path]], HubServer]]:
     """Call it with `org/name` or `org/name@revision` -> folder: a hub on this machine, with a cache of the test's own."""

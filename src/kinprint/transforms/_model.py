@@ -132,10 +132,9 @@ def open_model(model: str | os.PathLike[str]) -> Model:
     inner = configuration.text_part(checkpoint.config)
     table = next(table for table in known() if table.family == anatomy.family)
     rest = [tensor for name, tensor in checkpoint.tensors.items() if _carried(name, anatomy.unknown, table)]
-    path = Path(checkpoint.source)
     return Model(
         source=checkpoint.source,
-        folder=path if path.is_dir() else path.parent,
+        folder=checkpoint.files[0].parent,
         table=table,
         config=copy.deepcopy(dict(inner)),
         outer={} if inner is checkpoint.config else dict(checkpoint.config),
