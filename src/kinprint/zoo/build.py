@@ -188,9 +188,15 @@ def _begin(messages: Any) -> None:
 
 def _work(recipe: Recipe, zoo: Path, size: str, device: str, digest: str) -> str:
     """Make a member; returns why it could not be made, since not every library's errors survive the way back."""
-    name = recipe.member.name
+    parent = os.getppid()
+
+    def tell(done: int, total: int, loss: float) -> None:
+        if os.getppid() != parent:  # the build was killed, and nobody waits for this
+            os._exit(1)
+        _messages.put((recipe.member.name, done, total, loss))
+
     try:
-        make(recipe, zoo, size, device, digest, lambda done, total, loss: _messages.put((name, done, total, loss)))
+        make(recipe, zoo, size, device, digest, tell)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""
