@@ -31,6 +31,8 @@ class Evidence:
         detectable: smallest correlation between units with equal labels that a test would call significant at 1e-6 in
             half of all cases: its power on this pair.
         note: what a reader should know, in a sentence or two.
+        false_accusations: of a score: how many of the benchmark's unrelated pairs reach the statistic, and how many there
+            are; None where that was not measured. `compare` fills it in.
     """
 
     method: str
@@ -43,6 +45,7 @@ class Evidence:
     parts: Mapping[str, float] = field(default_factory=dict)
     detectable: float | None = None
     note: str = ""
+    false_accusations: tuple[int, int] | None = None
 
     @property
     def applies(self) -> bool:
@@ -53,6 +56,9 @@ class Evidence:
         data: dict[str, Any] = {"method": self.method, "kind": self.kind, "statistic": _number(self.statistic)}
         if self.kind == "test":
             data |= {"log10_p": _number(self.log10_p), "bound": self.bound, "detectable": _number(self.detectable)}
+        elif self.false_accusations is not None:
+            count, total = self.false_accusations
+            data |= {"false_accusation_rate": count / total, "unrelated_pairs": total}
         if self.layers is not None:
             data["layers"] = [_number(value) for value in self.layers]
         if self.parts:
@@ -77,6 +83,8 @@ class Method:
         source: where the method was published.
         null: a test's null hypothesis; a score's known failure.
         run: compares (reference, suspect); raises NotApplicable with the reason where it has nothing to say.
+        threshold: of a score: the statistic from which its source calls models derived; larger statistics mean more alike.
+        threshold_source: where that was said.
     """
 
     name: str
@@ -86,6 +94,8 @@ class Method:
     source: str
     null: str
     run: Callable[[Fingerprint, Fingerprint], Evidence]
+    threshold: float | None = None
+    threshold_source: str = ""
 
     def __call__(self, reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         """Evidence about the pair; where the method does not apply, evidence that says why."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kinprint import methods as registry
 from kinprint.comparison.context import context
+from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import identical
 from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide
 from kinprint.evidence import Evidence, Method
@@ -111,7 +112,7 @@ def compare(
     """
     a, b = fingerprint(reference), fingerprint(suspect)
     found = [method(a, b) for method in (registry.known() if methods is None else methods)]
-    evidence = tuple(sorted(found, key=_strength))
+    evidence = tuple(sorted(map(_with_false_accusations, found), key=_strength))
     log10_p, same = combined_log10_p(evidence), identical(a, b)
     verdict = decide(same, log10_p, alpha)
     layer_map = next((item.layer_map for item in evidence if item.layer_map and item.log10_p is not None), None)
@@ -126,6 +127,13 @@ def compare(
         context=context(a, b),
         alpha=alpha,
     )
+
+
+def _with_false_accusations(item: Evidence) -> Evidence:
+    """A score with what unrelated models reach of it; tests need none, they have p-values."""
+    if item.kind != "score":
+        return item
+    return replace(item, false_accusations=false_accusations(item.method, item.statistic))
 
 
 def _strength(item: Evidence) -> tuple[bool, bool, float, str]:

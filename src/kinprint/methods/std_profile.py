@@ -69,4 +69,6 @@ METHOD = Method(
     null="Depth curves look alike wherever architecture, depth and recipe are alike: unrelated 7B models reach 0.91, "
     "and by spectra 0.98. Unreliable below about a billion parameters.",
     run=run,
+    threshold=0.927,
+    threshold_source="arXiv 2507.03014 (withdrawn): the value it called derivation",
 )

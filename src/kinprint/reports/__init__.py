@@ -1,5 +1,19 @@
-"""A comparison, shown: as terminal text."""
+"""A comparison or a benchmark, shown: as terminal text, JSON, Markdown or one HTML page."""
 
+from kinprint.reports.benchmark_html import benchmark_html
+from kinprint.reports.benchmark_json import benchmark_json
+from kinprint.reports.benchmark_markdown import benchmark_markdown
+from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.terminal import comparison_text, methods_text
+from kinprint.reports.writing import ReportError, write_text
 
-__all__ = ["comparison_text", "methods_text"]
+__all__ = [
+    "ReportError",
+    "benchmark_html",
+    "benchmark_json",
+    "benchmark_markdown",
+    "benchmark_text",
+    "comparison_text",
+    "methods_text",
+    "write_text",
+]

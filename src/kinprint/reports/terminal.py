@@ -71,13 +71,24 @@ def _scores(scores: Iterable[Evidence]) -> Table:
     )
     table.add_column("score")
     table.add_column("value", justify="right")
+    table.add_column("reached by", overflow="fold")
     table.add_column("parts", overflow="fold")
     table.add_column("caveat", overflow="fold")
     for item in scores:
         value = "–" if item.statistic is None else f"{item.statistic:.3f}"
         parts = ", ".join(f"{name} {number:.2f}" for name, number in item.parts.items())
-        table.add_row(item.method, value, Text(parts), Text(item.note), style="dim")
+        table.add_row(item.method, value, _reached(item), Text(parts), Text(item.note), style="dim")
     return table
+
+
+def _reached(item: Evidence) -> str:
+    """How often strangers have this score."""
+    if not item.applies:
+        return ""
+    if item.false_accusations is None:
+        return "not measured"
+    count, total = item.false_accusations
+    return f"{count / total:.0%} of {total} unrelated pairs"
 
 
 def _context(comparison: Comparison) -> Table:

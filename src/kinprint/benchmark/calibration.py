@@ -1,0 +1,39 @@
+"""What unrelated pairs reach by each score, small enough to be shipped: `comparison.false_accusations` reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kinprint.benchmark.result import Result
+from kinprint.comparison.false_accusations import FORMAT
+from kinprint.errors import ZooError
+
+QUANTILES = 200
+"""At most this many values of a score are kept."""
+
+
+def calibration(result: Result) -> dict[str, Any]:
+    """The statistics of each score on the undisguised unrelated pairs: what ordinary strangers reach.
+
+    Disguised pairs are left out: they lower some scores, and would make the others look safer than they are.
+
+    Raises:
+        ZooError: no score applied to any unrelated pair.
+    """
+    unrelated = [o for o in result.compared if o.pair.truth == "unrelated" and not o.pair.disguised]
+    scores = {}
+    for column in result.columns:
+        values = sorted(value for o in unrelated if (value := o.value(column.name)) is not None)
+        if column.kind == "score" and values:
+            scores[column.name] = {"pairs": len(values), "statistics": [round(v, 6) for v in _thinned(values)]}
+    if not scores:
+        raise ZooError(result.name, "no score applied to an unrelated pair", "a calibration needs unrelated models")
+    return {"format": FORMAT, "benchmark": result.name, "command": result.command, "version": result.version, "scores": scores}
+
+
+def _thinned(values: list[float]) -> list[float]:
+    """At most QUANTILES of the sorted values, evenly spaced by rank, the first and the last among them."""
+    chosen = np.linspace(0, len(values) - 1, min(QUANTILES, len(values))).round().astype(int)
+    return [values[i] for i in chosen]

@@ -1,0 +1,138 @@
+"""What a benchmark saw: every reading of every method on every pair, and the JSON that keeps it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from kinprint.benchmark.pairs import Pair
+from kinprint.comparison import ALPHA
+from kinprint.errors import ZooError
+from kinprint.evidence import Kind
+
+FORMAT = "kinprint-benchmark/1"
+VERDICT = "kinprint"
+"""Name of the combined verdict among the methods."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A method as the benchmark needs it; see `kinprint.evidence.Method`."""
+
+    name: str
+    kind: Kind
+    threshold: float | None = None
+    threshold_source: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one method said about one pair.
+
+    Attributes:
+        statistic: None where it does not apply.
+        log10_p: of a test.
+        bound: whether log10_p is an upper bound.
+        seconds: how long it took; None where it had nothing to run on.
+    """
+
+    statistic: float | None = None
+    log10_p: float | None = None
+    bound: bool = False
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one pair.
+
+    Attributes:
+        pair: with its truth.
+        failed: why it could not be compared; None if it was.
+        verdict, log10_p: of the comparison.
+        readings: by method.
+        seconds: the whole comparison.
+    """
+
+    pair: Pair
+    failed: str | None = None
+    verdict: str | None = None
+    log10_p: float | None = None
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    seconds: float | None = None
+
+    @property
+    def called_related(self) -> bool:
+        return self.verdict in ("related", "identical")
+
+    def value(self, column: str) -> float | None:
+        """How strongly a method speaks for relatedness: -log10 p of a test and of the verdict, the statistic of a score."""
+        if column == VERDICT:
+            if self.verdict == "identical":
+                return math.inf
+            return None if self.log10_p is None else -self.log10_p
+        reading = self.readings.get(column)
+        if reading is None or reading.statistic is None:
+            return None
+        return reading.statistic if reading.log10_p is None else -reading.log10_p
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole run.
+
+    Attributes:
+        name: of the zoo or the list.
+        command: what was typed.
+        version: of kinprint.
+        models: how many were named.
+        unreadable: model -> why it could not be read.
+        columns: the methods, tests first.
+        outcomes: one a pair.
+        jobs: pairs compared at the same time.
+        alpha: largest p-value called related.
+        measuring_seconds, comparing_seconds: wall time of the two parts.
+    """
+
+    name: str
+    command: str
+    version: str
+    models: int
+    unreadable: Mapping[str, str]
+    columns: tuple[Column, ...]
+    outcomes: tuple[Outcome, ...]
+    jobs: int = 1
+    alpha: float = ALPHA
+    measuring_seconds: float = 0.0
+    comparing_seconds: float = 0.0
+
+    @property
+    def compared(self) -> tuple[Outcome, ...]:
+        return tuple(outcome for outcome in self.outcomes if outcome.failed is None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, so that every table and plot can be made again."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Result:
+        """The run that `to_json` wrote (what a report added to it is not read).
+
+        Raises:
+            ZooError: it is none.
+        """
+        try:
+            if data["format"] != FORMAT:
+                raise ValueError(f"format {data['format']!r}")
+            fields = {key: data[key] for key in cls.__dataclass_fields__}
+            columns = tuple(Column(**column) for column in fields["columns"])
+            return cls(**{**fields, "columns": columns, "outcomes": tuple(_outcome(row) for row in fields["outcomes"])})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ZooError("benchmark result", f"not a {FORMAT} object ({error!r})") from None
+
+
+def _outcome(row: Mapping[str, Any]) -> Outcome:
+    readings = {name: Reading(**reading) for name, reading in row["readings"].items()}
+    return Outcome(**{**row, "pair": Pair(**row["pair"]), "readings": readings})

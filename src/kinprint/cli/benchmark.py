@@ -1,0 +1,79 @@
+"""kinprint benchmark [PAIRS | --zoo DIR]"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kinprint import benchmark, reports
+from kinprint.benchmark import Pairs, Result, Summary
+
+NAME = "benchmark"
+
+
+def command(
+    pairs: Annotated[Path | None, typer.Argument(help="A JSON list of labelled pairs (see docs/benchmarking.md).")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="A zoo: every pair of its models, labelled by its lineage.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON; `-` for stdout alone.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the report as Markdown, its pictures beside it.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.")] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Write what unrelated pairs reach by each score, as `compare` shows it (for developers)."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Pairs compared at the same time. Times are truest with 1.")] = 1,
+    cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
+) -> None:
+    """Run every method on labelled pairs: what it finds, whom it accuses, how its p-values hold, how long it takes.
+
+    Example: kinprint benchmark --zoo zoo --markdown docs/benchmark.md
+
+    prints a table of methods with AUC, share found, share accused and time, then every failure by name.
+    """
+    if (pairs is None) == (zoo is None):
+        raise typer.BadParameter("give either a list of PAIRS or --zoo DIR", param_hint="PAIRS")
+    _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
+    wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
+    result = _run(wanted, jobs, cache)
+    summary = Summary(result)
+    if str(as_json) == "-":
+        typer.echo(json.dumps(reports.benchmark_json(summary), allow_nan=False))
+    else:
+        Console().print(reports.benchmark_text(summary))
+    if as_json is not None and str(as_json) != "-":
+        reports.write_text(as_json, json.dumps(reports.benchmark_json(summary), allow_nan=False) + "\n")
+    if markdown is not None:
+        for name, text in reports.benchmark_markdown(summary, markdown.stem).items():
+            reports.write_text(markdown.with_name(name) if name != markdown.stem else markdown, text)
+    if html is not None:
+        reports.write_text(html, reports.benchmark_html(summary))
+    if calibration is not None:
+        reports.write_text(calibration, json.dumps(benchmark.calibration(result), indent=1) + "\n")
+
+
+def _writable(paths: list[Path]) -> None:
+    """A run can take an hour: say before it that its report has nowhere to go."""
+    for path in paths:
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise reports.ReportError(path, "cannot be written", "name a file in a folder that exists")
+
+
+def _run(pairs: Pairs, jobs: int, cache: bool) -> Result:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
+        return benchmark.run(
+            pairs,
+            command=shlex.join(["kinprint", *sys.argv[1:]]),
+            jobs=jobs,
+            cache=cache,
+            progress=lambda stage, done, total: bars.update(tasks[stage], completed=done, total=total),
+        )

@@ -1,0 +1,163 @@
+"""The pictures of a benchmark as SVG text: ROC curves, p-values against the uniform distribution, what was found by kind.
+
+Drawn here because they are small and must work in a README, in a page without network and on a phone. Colours follow the
+reader's light or dark scheme. All text is escaped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from kinprint.benchmark import VERDICT, Summary
+from kinprint.reports.benchmark_words import TRUTHS, percent, row_name
+
+Point = tuple[float, float]
+
+PALETTE = ("#d1495b", "#2274a5", "#2a9d5c", "#e08e1b", "#7d5ba6", "#1ba6a6", "#a0662c", "#c25aa0", "#7a8b1f", "#6b7785")
+LEFT, TOP, WIDTH, HEIGHT, RIGHT = 62.0, 44.0, 620.0, 330.0, 18.0
+LEGEND_COLUMN, LEGEND_ROW = 155.0, 20.0
+
+STYLE = """
+.sheet{fill:#fff} text{fill:#222;font:13px system-ui,sans-serif} .title{font-weight:600;font-size:15px}
+.small{font-size:11px} .grid{stroke:#8883;stroke-width:1} .axis{stroke:#888;stroke-width:1} .curve{fill:none;stroke-width:2}
+.verdict{stroke-width:3.5} .guess{stroke:#888;stroke-dasharray:2 4} .cell{stroke:#8884}
+@media (prefers-color-scheme:dark){.sheet{fill:#16181c} text{fill:#e4e4e4}}
+"""
+
+
+def roc_svg(summary: Summary) -> str:
+    """ROC curves on undisguised pairs; the false-accusation axis is logarithmic, with a place of its own for zero."""
+    unrelated = sum(not o.pair.disguised for o in summary.unrelated)
+    floor = 0.5 / max(unrelated, 1)
+
+    def across(share: float) -> float:
+        return LEFT + WIDTH * (1 - math.log10(max(share, floor)) / math.log10(floor))
+
+    ticks = [(LEFT, "0")] + [(across(10**-n), f"{100 * 10**-n:g} %") for n in range(6) if 10**-n > 2 * floor]
+    body = _frame(ticks, "unrelated pairs accused (logarithmic)", "related pairs found")
+    names = []
+    for index, column in enumerate(summary.columns):
+        curve = summary.roc(column.name)
+        if len(curve) < 2:
+            continue
+        look = _look(index, column.kind == "score")
+        steps: list[Point] = []
+        for x, y in curve:
+            if steps:
+                steps.append((across(x), steps[-1][1]))
+            steps.append((across(x), _up(y)))
+        body.append(_line(steps, look, "curve verdict" if column.name == VERDICT else "curve"))
+        names.append((column.name, look))
+    return _sheet("Found against accused, undisguised pairs", body, names, "upper left is best; dashed: scores")
+
+
+def calibration_svg(summary: Summary) -> str:
+    """Share of unrelated pairs with a p-value up to x: on the diagonal if the p-values hold, below it if conservative."""
+    body = _frame([(LEFT + WIDTH * n / 4, f"{n / 4:g}") for n in range(5)], "p-value", "share of unrelated pairs up to it")
+    body.append(_line([(LEFT, _up(0)), (LEFT + WIDTH, _up(1))], "", "guess"))
+    names = []
+    for index, column in enumerate(summary.columns):
+        found = next((row for row in summary.calibrations if row.method == column.name), None)
+        if found is None:
+            continue
+        p, look = found.shown, _look(index, False)
+        steps: list[Point] = [(LEFT, _up(0))]
+        for rank, value in enumerate(p, 1):
+            steps += [(LEFT + WIDTH * value, steps[-1][1]), (LEFT + WIDTH * value, _up(rank / len(p)))]
+        body.append(_line([*steps, (LEFT + WIDTH, _up(1))], look, "curve"))
+        names.append((f"{column.name} ({len(p)})", look))
+    return _sheet("p-values of unrelated pairs", body, names, "on the diagonal: they hold; above it: too small")
+
+
+def kinds_svg(summary: Summary) -> str:
+    """A grid: kinds of pairs by methods, shaded by the share called related."""
+    rows, names = summary.kinds, [column.name for column in summary.columns]
+    label, cell, line = 270.0, 76.0, 24.0
+    body, y = [], TOP + 30
+    for index, name in enumerate(names):
+        body.append(_text(label + cell * (index + 0.5), TOP + 14, name, "small", "middle"))
+    truth = ""
+    for row in rows:
+        if row.truth != truth:
+            truth = row.truth
+            body.append(_text(12, y + 16, f"{TRUTHS[truth]}:", "small"))
+            y += line
+        body.append(_text(label - 8, y + 16, f"{_cut(row_name(row), 34)} ({row.pairs})", "small", "end"))
+        for index, found in enumerate(row.found.values()):
+            x = label + cell * index
+            share = 0.0 if found is None else found / row.pairs
+            fill = PALETTE[2] if truth == "related" else PALETTE[0] if truth == "unrelated" else PALETTE[3]
+            body.append(
+                f'<rect class="cell" x="{x:.0f}" y="{y:.0f}" width="{cell - 2:.0f}" height="{line - 2:.0f}" rx="3" '
+                f'fill="{fill}" fill-opacity="{0.75 * share:.2f}"/>'
+            )
+            shown = "–" if found is None else percent((found, row.pairs))
+            body.append(_text(x + cell / 2 - 1, y + 15, shown, "small", "middle"))
+        y += line
+    width = label + cell * len(names) + RIGHT
+    body.append(
+        _text(
+            12, y + 20, "Green: found. Red: accused. Verdict and tests at p ≤ 1e-6, scores above every unrelated pair.", "small"
+        )
+    )
+    return _svg("Pairs called related, by kind", body, width, y + 34)
+
+
+def _look(index: int, dashed: bool) -> str:
+    dash = ";stroke-dasharray:7 4" if dashed else ""
+    return f"stroke:{PALETTE[index % len(PALETTE)]}{dash}"
+
+
+def _up(share: float) -> float:
+    return TOP + HEIGHT * (1 - share)
+
+
+def _frame(ticks: Iterable[tuple[float, str]], below: str, beside: str) -> list[str]:
+    body = []
+    for x, text in ticks:
+        body.append(_line([(x, TOP), (x, TOP + HEIGHT)], "", "grid"))
+        body.append(_text(x, TOP + HEIGHT + 17, text, "small", "middle"))
+    for n in range(5):
+        body.append(_line([(LEFT, _up(n / 4)), (LEFT + WIDTH, _up(n / 4))], "", "grid"))
+        body.append(_text(LEFT - 7, _up(n / 4) + 4, f"{25 * n} %", "small", "end"))
+    body.append(_line([(LEFT, TOP), (LEFT, TOP + HEIGHT), (LEFT + WIDTH, TOP + HEIGHT)], "fill:none", "axis"))
+    body.append(_text(LEFT + WIDTH / 2, TOP + HEIGHT + 36, below, "", "middle"))
+    middle = TOP + HEIGHT / 2
+    body.append(
+        f'<text x="15" y="{middle:.0f}" text-anchor="middle" transform="rotate(-90 15 {middle:.0f})">{escape(beside)}</text>'
+    )
+    return body
+
+
+def _sheet(title: str, body: list[str], names: Sequence[tuple[str, str]], hint: str) -> str:
+    """A plot with its legend below."""
+    columns = int(WIDTH // LEGEND_COLUMN)
+    start = TOP + HEIGHT + 58
+    for index, (name, look) in enumerate(names):
+        x, y = LEFT + LEGEND_COLUMN * (index % columns), start + LEGEND_ROW * (index // columns)
+        body.append(_line([(x, y), (x + 26, y)], look, "curve verdict" if name == VERDICT else "curve"))
+        body.append(_text(x + 32, y + 4, name, "small"))
+    bottom = start + LEGEND_ROW * -(-len(names) // columns)
+    body.append(_text(LEFT, bottom + 4, hint, "small"))
+    return _svg(title, body, LEFT + WIDTH + RIGHT, bottom + 16)
+
+
+def _svg(title: str, body: Sequence[str], width: float, height: float) -> str:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img">'
+    pieces = [head, f"<title>{escape(title)}</title><style>{STYLE}</style>", '<rect class="sheet" width="100%" height="100%"/>']
+    return "\n".join([*pieces, _text(12, 24, title, "title"), *body, "</svg>"]) + "\n"
+
+
+def _line(points: Iterable[Point], look: str, name: str) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline class="{name}" style="fill:none;{escape(look)}" points="{path}"/>'
+
+
+def _text(x: float, y: float, text: str, name: str, anchor: str = "start") -> str:
+    return f'<text class="{name}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
