@@ -10,6 +10,9 @@ from scipy import stats
 Share = tuple[int, int]
 """How many of how many."""
 
+FEW = 8
+"""Fewer values than this say nothing about a distribution."""
+
 
 def auc(related: Sequence[float], unrelated: Sequence[float]) -> float | None:
     """Chance that a related pair has a larger value than an unrelated one (Mann-Whitney U / (m n)); None if one is empty."""
@@ -55,8 +58,8 @@ def roc(related: Sequence[float | None], unrelated: Sequence[float | None]) -> l
 
 
 def uniformity(p: Sequence[float]) -> float | None:
-    """p-value of a two-sided Kolmogorov-Smirnov test against the uniform distribution; None for fewer than two values.
+    """p-value of a two-sided Kolmogorov-Smirnov test against the uniform distribution; None for fewer than FEW values.
 
     Monte Carlo p-values are multiples of 1/1000, which moves the distance by at most 0.001: nothing is done about it.
     """
-    return float(stats.kstest(p, "uniform").pvalue) if len(p) >= 2 else None
+    return float(stats.kstest(p, "uniform").pvalue) if len(p) >= FEW else None

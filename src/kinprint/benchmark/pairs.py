@@ -107,13 +107,17 @@ def _pair(path: Path, number: int, row: Any) -> Pair:
     a, b, related = row.get("a"), row.get("b"), row.get("related")
     kind, truth, disguised = row.get("relation") or "none", row.get("truth"), row.get("disguised", False)
     texts = (a, b, kind, row.get("source") or "")
-    if not all(isinstance(text, str) for text in texts) or not a or not b or a == b:
+    if not all(isinstance(text, str) for text in texts) or not a or not b:
         raise ZooError(path, f"pair {number} does not name two models", REMEDY)
     if truth is None and isinstance(related, bool):
         truth = "unrelated" if not related else "shared-initialisation" if kind == "none" else "related"
     if truth not in get_args(Truth) or not isinstance(disguised, bool):
         raise ZooError(path, f"pair {number} ({a}, {b}) does not say whether it is related", REMEDY)
-    if truth == "unrelated":
+    if a == b:
+        if truth != "related":
+            raise ZooError(path, f"pair {number} is one model twice ({a}) and not labelled related", REMEDY)
+        kind = "the same model"
+    elif truth == "unrelated":
         kind = "unrelated" if kind == "none" else kind
     elif kind == "none":
         kind = "siblings or shared initialisation" if truth == "shared-initialisation" else "related"

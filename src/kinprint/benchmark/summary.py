@@ -15,8 +15,8 @@ from kinprint.benchmark.result import VERDICT, Column, Outcome, Result
 RELATIVES = "relatives"
 """Kind of two models of one line of which neither descends from the other."""
 
-FEW = 20
-"""Fewer independent pairs than this say nothing about a distribution; then all pairs are used."""
+ENOUGH = 20
+"""With fewer independent pairs than this, all pairs are plotted."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Calibration:
     @property
     def shown(self) -> tuple[float, ...]:
         """The p-values for a plot."""
-        return self.p_independent if self.independent >= FEW else self.p
+        return self.p_independent if self.independent >= ENOUGH else self.p
 
 
 class Summary:
@@ -179,6 +179,7 @@ class Summary:
         if column.threshold is not None:
             accused = reaching([value for value in unrelated if value is not None], column.threshold)
         values = [o.value(name) for o in self.result.compared]
+        decides = decides and bool(_known(values))
         seconds = [time for o in self.result.compared if (time := _seconds(o, name)) is not None]
         return Standing(
             method=name,
