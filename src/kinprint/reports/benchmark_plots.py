@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from kinprint.benchmark import VERDICT, Summary
+from kinprint.benchmark.measures import FEW
 from kinprint.reports.benchmark_words import TRUTHS, percent, row_name
 
 Point = tuple[float, float]
@@ -40,7 +41,7 @@ def roc_svg(summary: Summary) -> str:
     names = []
     for index, column in enumerate(summary.columns):
         curve = summary.roc(column.name)
-        if len(curve) < 2:
+        if not curve or curve[-1] == (curve[-1][0], 0.0):  # it never applied to a related pair
             continue
         look = _look(index, column.kind == "score")
         steps: list[Point] = []
@@ -60,7 +61,7 @@ def calibration_svg(summary: Summary) -> str:
     names = []
     for index, column in enumerate(summary.columns):
         found = next((row for row in summary.calibrations if row.method == column.name), None)
-        if found is None:
+        if found is None or len(found.shown) < FEW:
             continue
         p, look = found.shown, _look(index, False)
         steps: list[Point] = [(LEFT, _up(0))]
