@@ -48,7 +48,7 @@ def terminal(result: Result) -> str:
 @pytest.mark.parametrize("result", [runs.result, evil, nothing])
 def test_pictures_are_svg_without_links_or_scripts(result: object) -> None:
     summary = Summary(result())  # type: ignore[operator]
-    for draw in (plots.roc_svg, plots.calibration_svg, plots.kinds_svg):
+    for draw in (plots.roc_svg, plots.calibration_svg, plots.kinds_svg, plots.values_svg):
         text = draw(summary)
         tags = {element.tag.split("}")[1] for element in ET.fromstring(text).iter()}
         assert tags <= {"svg", "title", "style", "rect", "text", "polyline"}

@@ -72,8 +72,14 @@ def _run(pairs: Pairs, jobs: int, cache: bool) -> Result:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
         return benchmark.run(
             pairs,
-            command=shlex.join(["kinprint", *sys.argv[1:]]),
+            command=shlex.join(["kinprint", *map(_without_folder, sys.argv[1:])]),
             jobs=jobs,
             cache=cache,
             progress=lambda stage, done, total: bars.update(tasks[stage], completed=done, total=total),
         )
+
+
+def _without_folder(argument: str) -> str:
+    """An absolute path by its last part: reports are published, and where things lay on this machine is nobody's concern."""
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return option + equals + (Path(value).name if Path(value).is_absolute() else value)

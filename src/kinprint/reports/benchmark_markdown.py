@@ -18,12 +18,14 @@ def benchmark_markdown(summary: Summary, stem: str) -> dict[str, str]:
         stem: name of the page without its suffix; names the pictures.
 
     Returns:
-        name -> text: the page under `stem`, the pictures under `STEM-roc.svg`, `STEM-calibration.svg`, `STEM-kinds.svg`.
+        name -> text: the page under `stem`, the pictures under `STEM-roc.svg`, `STEM-values.svg`,
+        `STEM-kinds.svg`, `STEM-calibration.svg`.
     """
     pictures = {
         f"{stem}-roc.svg": plots.roc_svg(summary),
         f"{stem}-calibration.svg": plots.calibration_svg(summary),
         f"{stem}-kinds.svg": plots.kinds_svg(summary),
+        f"{stem}-values.svg": plots.values_svg(summary),
     }
     return {stem: _page(summary, stem), **pictures}
 
@@ -37,6 +39,7 @@ def _page(summary: Summary, stem: str) -> str:
         f"```sh\n{result.command.replace('```', '')}\n```",
         *(f"**{_escape(line)}**" for line in words.warnings(summary)),
         f"![Found against accused]({_address(stem)}-roc.svg)",
+        f"![What the methods say about related and unrelated pairs]({_address(stem)}-values.svg)",
         f"![Pairs called related, by kind]({_address(stem)}-kinds.svg)",
         "## Methods",
         "`kinprint` is the combined verdict. Tests decide, scores describe.",

@@ -72,6 +72,50 @@ def calibration_svg(summary: Summary) -> str:
     return _sheet("p-values of unrelated pairs", body, names, "on the diagonal: they hold; above it: too small")
 
 
+def values_svg(summary: Summary) -> str:
+    """What each method says about related (above) and unrelated pairs (below), undisguised: do the two overlap?
+
+    Scores stand on their own range; tests and verdict on -log10 p, drawn as its logarithm. At most 200 pairs a row.
+    """
+    label, line, width = 110.0, 58.0, 560.0
+    body, y = [], TOP
+    for column in summary.columns:
+        related, unrelated = (
+            sorted(v for o in outcomes if not o.pair.disguised and (v := o.value(column.name)) is not None)
+            for outcomes in (summary.related, summary.unrelated)
+        )
+        finite = [v for v in (*related, *unrelated) if math.isfinite(v)]
+        if not related or not unrelated or not finite:
+            continue
+        limit = -math.log10(summary.result.alpha) if column.kind == "test" else column.threshold
+        marks = finite if limit is None else [*finite, limit]
+        low, high = (0.0, max(marks)) if column.kind == "test" else (min(marks), max(marks))
+
+        def across(value: float, low: float = low, high: float = high, test: bool = column.kind == "test") -> float:
+            value, ends = min(value, high), (low, high)
+            if test:
+                value, ends = math.log1p(value), (math.log1p(low), math.log1p(high))
+            return label + width * (value - ends[0]) / ((ends[1] - ends[0]) or 1)
+
+        body.append(_text(12, y + 30, column.name, "" if column.kind == "test" else "small"))
+        body.append(_line([(label, y + 26), (label + width, y + 26)], "", "axis"))
+        for values, top, colour in ((related, y + 4, PALETTE[2]), (unrelated, y + 28, PALETTE[0])):
+            step = max(1, -(-len(values) // 200))
+            body += [
+                f'<rect x="{across(v) - 1:.1f}" y="{top:.0f}" width="2" height="20" fill="{colour}" fill-opacity="0.35"/>'
+                for v in [*values[::-1][::step]][::-1]
+            ]
+        if limit is not None:
+            body.append(_line([(across(limit), y), (across(limit), y + 52)], "stroke-dasharray:3 3", "axis"))
+        ends = ("1", f"1e-{high:.0f}") if column.kind == "test" else (f"{low:.2f}", f"{high:.2f}")
+        body.append(_text(label - 6, y + 30, ends[0], "small", "end"))
+        body.append(_text(label + width + 6, y + 30, ends[1], "small"))
+        y += line
+    hint = "Green above: related. Red below: unrelated. Dashed: p = 1e-6, or the value a score's source called derivation."
+    body.append(_text(12, y + 14, hint, "small"))
+    return _svg("What the methods say about related and unrelated pairs", body, label + width + 70, y + 28)
+
+
 def kinds_svg(summary: Summary) -> str:
     """A grid: kinds of pairs by methods, shaded by the share called related."""
     rows, names = summary.kinds, [column.name for column in summary.columns]
