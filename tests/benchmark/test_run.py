@@ -75,6 +75,12 @@ def test_thresholds_of_sources_are_judged() -> None:
     assert row.found is None
 
 
+def test_a_method_that_never_applied_has_no_figures() -> None:
+    row = next(row for row in Summary(runs.result()).standings if row.method == "std-profile")
+    assert row.applied == (0, 78)
+    assert (row.auc, row.clean, row.accused_at_threshold) == (None, None, (0, 0))
+
+
 def test_a_model_that_cannot_be_read_is_counted_and_the_run_goes_on() -> None:
     result = run(runs.pairs(), open_model=runs.broken)
     assert result.unreadable == {"tuned1": "is <damaged>; get it again", "tuned2": "RuntimeError: a bug"}

@@ -14,6 +14,7 @@ from rich.console import Console
 from kinprint import reports
 from kinprint.benchmark import Result, Summary
 from kinprint.reports import benchmark_plots as plots
+from kinprint.reports import benchmark_words as words
 
 EVIL = "<script>alert(1)</script>|[x](y)`"
 
@@ -98,3 +99,12 @@ def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         reports.write_text(target, "\ud800")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [((0, 900), "0 %"), ((1, 900), "1 %"), ((899, 900), "99 %"), ((900, 900), "100 %")]
+)
+def test_only_all_is_all_and_only_none_is_none(value: tuple[int, int], shown: str) -> None:
+    assert words.percent(value) == shown
+    assert words.area(0.99999) == "0.999"
+    assert words.area(1.0) == "1.000"

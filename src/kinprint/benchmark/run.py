@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -113,19 +114,20 @@ def _compare_all(
         yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair, _, _ in tasks)
         return
     # Processes are started afresh: a fork of a process whose libraries run threads may hang.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_as_worker) as pool:
         try:
-            done = pool.map(_compare, ready, chunksize=max(1, min(16, len(ready) // (4 * jobs))))
+            done = pool.map(_compare, ready, chunksize=max(1, min(4, len(ready) // (4 * jobs))))
             yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair, _, _ in tasks)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _one_thread() -> None:
-    """Every process computes on one thread, or they would fight for the processors."""
+def _as_worker() -> None:
+    """A process computes on one thread, or all would fight for the processors, and leaves interrupts to its parent."""
     import numba
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     numba.set_num_threads(1)
     threadpool_limits(1)
 

@@ -27,7 +27,8 @@ class Standing:
         method, kind: "verdict" is the combined verdict.
         applied: pairs it had something to say about, of all that were compared.
         auc, auc_undisguised: related against unrelated, over the pairs it applied to.
-        clean, clean_undisguised: related pairs above the largest unrelated pair, of all related pairs.
+        clean, clean_undisguised: related pairs above the largest unrelated pair, of all related pairs; "undisguised" looks at
+            undisguised pairs alone, related and unrelated.
         found, found_undisguised: related pairs at p <= alpha (tests and verdict), of all related pairs.
         accused: unrelated pairs at p <= alpha (tests and verdict).
         threshold, threshold_source, accused_at_threshold: of a score: unrelated pairs accused by the rule of its source,
@@ -53,8 +54,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class KindRow:
-    """How many pairs of one kind were found (or accused), by method: tests and verdict at alpha, scores above every unrelated
-    pair."""
+    """How many pairs of one kind were found (or accused), by method.
+
+    Tests and verdict at alpha; scores above every unrelated pair, for undisguised kinds above every undisguised one.
+    """
 
     truth: str
     kind: str
@@ -118,7 +121,7 @@ class Summary:
             groups.setdefault((outcome.pair.truth, outcome.pair.disguised, outcome.pair.kind), []).append(outcome)
         rows = []
         for (truth, disguised, kind), here in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
-            found = {column.name: self._count(column, here) for column in self.columns}
+            found = {column.name: self._count(column, here, not disguised) for column in self.columns}
             rows.append(KindRow(truth, kind, disguised, len(here), found))
         return tuple(rows)
 
@@ -179,7 +182,6 @@ class Summary:
         if column.threshold is not None:
             accused = reaching([value for value in unrelated if value is not None], column.threshold)
         values = [o.value(name) for o in self.result.compared]
-        decides = decides and bool(_known(values))
         seconds = [time for o in self.result.compared if (time := _seconds(o, name)) is not None]
         return Standing(
             method=name,
@@ -187,11 +189,11 @@ class Summary:
             applied=(sum(value is not None for value in values), len(values)),
             auc=auc(_known(related), _known(unrelated)),
             auc_undisguised=auc(_known(plain), _known(plain_unrelated)),
-            clean=above_all(related, unrelated),
-            clean_undisguised=above_all(plain, unrelated),
-            found=reaching(related, self._limit) if decides else None,
-            found_undisguised=reaching(plain, self._limit) if decides else None,
-            accused=reaching(unrelated, self._limit) if decides else None,
+            clean=above_all(related, unrelated) if _known(related) else None,
+            clean_undisguised=above_all(plain, plain_unrelated) if _known(plain) else None,
+            found=reaching(related, self._limit) if decides and _known(related) else None,
+            found_undisguised=reaching(plain, self._limit) if decides and _known(plain) else None,
+            accused=reaching(unrelated, self._limit) if decides and _known(unrelated) else None,
             threshold=column.threshold,
             threshold_source=column.threshold_source,
             accused_at_threshold=accused,
@@ -202,14 +204,14 @@ class Summary:
     def _limit(self) -> float:
         return -math.log10(self.result.alpha)
 
-    def _count(self, column: Column, outcomes: Sequence[Outcome]) -> int | None:
+    def _count(self, column: Column, outcomes: Sequence[Outcome], undisguised: bool) -> int | None:
         """How many of the outcomes a method calls related; None if it applied to none of them or has no threshold."""
         values = [o.value(column.name) for o in outcomes]
         if not _known(values):
             return None
         if column.kind == "test":
             return reaching(values, self._limit)[0]
-        found = above_all(values, self._values(column.name)[1])
+        found = above_all(values, self._values(column.name, undisguised)[1])
         return None if found is None else found[0]
 
     def _calibration(self, method: str) -> Calibration:

@@ -53,9 +53,9 @@ def _standings(summary: Summary) -> Group:
     every, plain = [], []
     for row in summary.standings:
         accused = _percent(row.accused), _percent(row.accused_at_threshold), words.seconds(row.seconds)
-        every.append([row.method, words.number(row.auc), _percent(row.clean), _percent(row.found), *accused])
+        every.append([row.method, words.area(row.auc), _percent(row.clean), _percent(row.found), *accused])
         undisguised = _percent(row.clean_undisguised), _percent(row.found_undisguised)
-        plain.append([row.method, words.number(row.auc_undisguised), *undisguised])
+        plain.append([row.method, words.area(row.auc_undisguised), *undisguised])
     tables = [_table("Methods, on all pairs", NARROW, every)]
     if any(outcome.pair.disguised for outcome in summary.result.compared):
         tables.append(_table("Methods, on undisguised pairs", NARROW[:4], plain))

@@ -24,7 +24,8 @@ CAVEATS = (
     "AUC: the chance that a related pair has the larger value than an unrelated one, over the pairs a method applied to "
     "(ties count half). 0.5 is guessing.",
     "Found, nobody accused: related pairs above the largest unrelated pair, of all related pairs. For a score that threshold "
-    "is chosen on these very pairs, which nobody can do in practice: it is the most a score could find.",
+    "is chosen on these very pairs, which nobody can do in practice: it is the most a score could find. Undisguised: among "
+    "undisguised pairs alone.",
     "Found and accused at p ≤ 1e-6: of all related and of all unrelated pairs; a test that does not apply has not found.",
     "Accused at its source's threshold: unrelated pairs that reach the value from which the score's source spoke of "
     "derivation, of those it applied to.",
@@ -58,6 +59,13 @@ def percent(value: tuple[int, int]) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
+
+
+def area(value: float | None) -> str:
+    """An AUC; 0 and 1 only where they are exact."""
+    if value is None or value in (0, 1):
+        return number(value)
+    return number(min(max(value, 0.001), 0.999))
 
 
 def p_value(log10_p: float | None) -> str:
@@ -120,8 +128,8 @@ def _standing(row: Standing) -> list[str]:
         row.method,
         row.kind,
         share(row.applied),
-        number(row.auc),
-        number(row.auc_undisguised),
+        area(row.auc),
+        area(row.auc_undisguised),
         share(row.clean),
         share(row.clean_undisguised),
         share(row.found),
