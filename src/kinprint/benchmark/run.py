@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -114,20 +116,33 @@ def _compare_all(
         yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair, _, _ in tasks)
         return
     # Processes are started afresh: a fork of a process whose libraries run threads may hang.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_as_worker) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
         try:
-            done = pool.map(_compare, ready, chunksize=max(1, min(4, len(ready) // (4 * jobs))))
+            with _interrupts_ignored():  # workers inherit it while they start
+                done = pool.map(_compare, ready, chunksize=max(1, min(4, len(ready) // (4 * jobs))))
             yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair, _, _ in tasks)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _as_worker() -> None:
-    """A process computes on one thread, or all would fight for the processors, and leaves interrupts to its parent."""
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ctrl-C is for this process alone, not for each of its workers to report. Only the main thread can arrange that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _one_thread() -> None:
+    """A process computes on one thread, or all would fight for the processors."""
     import numba
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     numba.set_num_threads(1)
     threadpool_limits(1)
 
