@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -182,7 +183,8 @@ def _disguised() -> Iterator[Recipe]:
 
 
 def _copy(name: str, family: str, transform: str, *, tiny: bool) -> Recipe:
-    member = Member(f"{name}-{transform}", family, transform, (name,), disguise=True, seed=11)
-    return Recipe(
-        member, (Transform(transform, {"seed": 11}),), f"`{name}` in another form ({transform}), same function.", tiny
-    )
+    """A copy from a seed of its own: two copies relabelled alike would be compared as if neither were."""
+    seed = zlib.crc32(f"{name}-{transform}".encode())
+    member = Member(f"{name}-{transform}", family, transform, (name,), disguise=True, seed=seed)
+    text = f"`{name}` in another form ({transform}), same function."
+    return Recipe(member, (Transform(transform, {"seed": seed}),), text, tiny)
