@@ -36,17 +36,22 @@ EXPERTS, CHOSEN = 8, 2
 
 
 def configuration(family: str, shape: Shape) -> Any:
-    """The configuration of a family at a size: embeddings tied where the family can, experts together as large as an FFN."""
+    """The configuration of a family at a size: embeddings tied where the family can, experts together as large as an FFN.
+
+    No dropout: two trainings whose masks come from one seed would share noise channel by channel.
+    """
     from transformers import AutoConfig
 
-    return AutoConfig.for_model(family, **_settings(family, shape))
+    return AutoConfig.for_model(family, **settings(family, shape))
 
 
-def _settings(family: str, shape: Shape) -> dict[str, Any]:
+def settings(family: str, shape: Shape) -> dict[str, Any]:
+    """What the configuration says, as its constructor wants it."""
     ids = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if family == "gpt2":
         names = {"n_embd": shape.hidden, "n_layer": shape.layers, "n_head": shape.heads, "n_positions": 2 * shape.length}
-        return {**names, "n_inner": shape.neurons * 3 // 2, "vocab_size": shape.vocabulary, **ids}
+        dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+        return {**names, **dropout, "n_inner": shape.neurons * 3 // 2, "vocab_size": shape.vocabulary, **ids}
     common = {
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,

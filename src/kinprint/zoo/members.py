@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kinprint import transforms
-from kinprint.zoo.families import SHAPES, configuration
+from kinprint.zoo.families import SHAPES, configuration, settings
 from kinprint.zoo.recipes import Fresh, Recipe, Train, Transform
 from kinprint.zoo.text import make_tokenizer, tokens
 
@@ -39,7 +39,8 @@ def digests(recipes: tuple[Recipe, ...], size: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for recipe in recipes:
         needed = [found[name] for name in recipe.needs]
-        content = repr((recipe.member, recipe.steps, SHAPES[size], sys.version_info[:2], needed))
+        fresh = [settings(step.family, SHAPES[size]) for step in recipe.steps if isinstance(step, Fresh)]
+        content = repr((recipe.member, recipe.steps, SHAPES[size], fresh, sys.version_info[:2], needed))
         found[recipe.member.name] = hashlib.sha256(content.encode()).hexdigest()
     return found
 
