@@ -1,0 +1,39 @@
+"""What the benchmark must show, on the zoo that tests can afford."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kinprint.benchmark import Result, Summary, from_zoo, run
+
+
+@pytest.fixture(scope="module")
+def result(tiny_zoo: Path) -> Result:
+    return run(from_zoo(tiny_zoo), cache=False)
+
+
+def test_every_undisguised_descendant_is_found(result: Result) -> None:
+    """Alternative: one model descends from the other, or both from a third. All are called related."""
+    assert not result.unreadable
+    assert [(o.pair.reference, o.pair.suspect) for o in Summary(result).missed] == []
+    found = [outcome for outcome in result.compared if outcome.pair.truth == "related" and not outcome.pair.disguised]
+    assert len(found) > 80
+
+
+def test_nobody_is_accused(result: Result) -> None:
+    """Null: independent trainings, those on the same data in the same order and a distilled student among them."""
+    unrelated = [outcome for outcome in result.compared if outcome.pair.truth == "unrelated"]
+    assert len(unrelated) > 200
+    assert [(o.pair.reference, o.pair.suspect) for o in Summary(result).accused] == []
+
+
+def test_what_the_table_must_admit(result: Result) -> None:
+    """Index tests miss copies permuted on purpose, and a raw cosine of norm gains accuses everybody."""
+    summary = Summary(result)
+    assert any(outcome.pair.kind == "permute" for outcome in summary.missed_disguised)
+    gains = next(row for row in summary.standings if row.method == "norm-gains")
+    assert gains.accused_at_threshold is not None
+    accused, unrelated = gains.accused_at_threshold
+    assert accused > 0.9 * unrelated
