@@ -1,9 +1,10 @@
 """Are the p-values of the tests uniform on models trained independently? Trains many, compares all pairs.
 
-    python benchmarks/calibration.py --models 40
+    python benchmarks/calibration.py --models 8
 
-Models of one family differ in their seed alone: same architecture, data, data order, recipe. Every pair is unrelated. Two pairs
-that share a model are independent under the null, so the pairs are nearly a sample of independent p-values.
+Models of one family differ in their seed alone: same architecture, data, data order, recipe. Every pair is unrelated. Under
+the null, pairs are independent two by two, even those that share a model, so their p-values are nearly a sample from one
+distribution.
 """
 
 from __future__ import annotations
@@ -35,28 +36,28 @@ def founders(family: str, count: int) -> tuple[Recipe, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=int, default=40, help="of each family")
-    parser.add_argument("--families", default="llama,gpt_neox", help="separated by commas")
+    parser.add_argument("--models", type=int, default=8, help="of each family")
+    parser.add_argument("--families", default="llama,qwen2,qwen3,gpt_neox,gpt2,mixtral", help="separated by commas")
     parser.add_argument("--size", default="tiny")
     parser.add_argument("--folder", type=Path, default=Path("founders"), help="where the models are kept")
     parser.add_argument("--json", type=Path, help="write the p-values too")
     arguments = parser.parse_args()
-    found: dict[str, dict[str, list[float]]] = {}
-    for family in arguments.families.split(","):
-        lineage = build(arguments.folder / family, arguments.size, only=founders(family, arguments.models))
-        models = [fingerprint(arguments.folder / family / name) for name in lineage.members]
-        pairs = list(itertools.combinations(models, 2))
-        for one, other in track(pairs, description=family):
-            for method in (method for method in known() if method.kind == "test"):
-                evidence = method(one, other)
-                if evidence.log10_p is not None:
-                    found.setdefault(family, {}).setdefault(method.name, []).append(10**evidence.log10_p)
-    print(f"| family | test | pairs | KS p | p <= 0.01 | p <= 0.05 | p <= 0.5 | smallest |\n|{'---|' * 8}")
-    for family, tests in found.items():
+    wanted = tuple(r for family in arguments.families.split(",") for r in founders(family, arguments.models))
+    lineage = build(arguments.folder, arguments.size, only=wanted)
+    models = {name: fingerprint(arguments.folder / name) for name in lineage.members}
+    found: dict[str, dict[str, list[float]]] = {"same family": {}, "other family": {}}
+    for one, other in track(list(itertools.combinations(lineage.members.values(), 2)), description="pairs"):
+        rows = found["same family" if one.family == other.family else "other family"]
+        for method in (method for method in known() if method.kind == "test"):
+            evidence = method(models[one.name], models[other.name])
+            if evidence.log10_p is not None:
+                rows.setdefault(method.name, []).append(10**evidence.log10_p)
+    print(f"| pairs of | test | pairs | KS p | p <= 0.01 | p <= 0.05 | p <= 0.5 | smallest |\n|{'---|' * 8}")
+    for kind, tests in found.items():
         for name, values in tests.items():
             p = np.array(values)
             shares = " | ".join(f"{(p <= level).mean():.3f}" for level in (0.01, 0.05, 0.5))
-            print(f"| {family} | {name} | {len(p)} | {kstest(p, 'uniform').pvalue:.2g} | {shares} | {p.min():.3f} |")
+            print(f"| {kind} | {name} | {len(p)} | {kstest(p, 'uniform').pvalue:.2g} | {shares} | {p.min():.3f} |")
     if arguments.json:
         arguments.json.write_text(json.dumps(found))
 
