@@ -67,7 +67,12 @@ def _tests(tests: Iterable[Evidence]) -> Table:
 
 def _scores(scores: Iterable[Evidence]) -> Table:
     table = Table(
-        box=box.SIMPLE_HEAD, title="Scores (these describe, and never decide)", title_justify="left", title_style="bold dim"
+        box=box.SIMPLE_HEAD,
+        title="Scores (these describe, and never decide)",
+        title_justify="left",
+        title_style="bold dim",
+        caption="reached by: unrelated pairs of the benchmark, small models (docs/benchmark.md)",
+        caption_justify="left",
     )
     table.add_column("score")
     table.add_column("value", justify="right")
