@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kinprint.cli import main
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -83,3 +85,17 @@ def test_methods() -> None:
 @pytest.mark.parametrize("command", ["compare", "fingerprint", "methods"])
 def test_help_shows_an_example(command: str) -> None:
     assert f"kinprint {command}" in kinprint(command, "--help").stdout
+
+
+def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with exit code 130 and says so."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kinprint.cli.compare.read", interrupted)
+    monkeypatch.setattr("sys.argv", ["kinprint", "compare", "a", "b"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.strip() == "kinprint: interrupted"

@@ -11,6 +11,9 @@ from rich.text import Text
 from kinprint import discovery
 from kinprint.errors import KinprintError
 
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted, as shells count."""
+
 app = typer.Typer(
     name="kinprint",
     help="Paternity tests for language models: does one model's weights come from another's?",
@@ -43,8 +46,9 @@ def main() -> None:
     except KinprintError as error:
         Console(stderr=True, soft_wrap=True).print(Text(f"kinprint: {error}"))
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("kinprint: interrupted\n")
-        sys.exit(130)
+    except SystemExit as stopped:
+        if stopped.code == INTERRUPTED:  # typer takes the interrupt and says nothing
+            sys.stderr.write("kinprint: interrupted\n")
+        raise
     except BrokenPipeError:
         sys.exit(0)
