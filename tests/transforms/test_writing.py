@@ -123,3 +123,31 @@ def test_a_folder_that_cannot_be_written(models: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(TransformError, match="cannot be written"):
         transforms.apply("cast", models / "base", tmp_path / "copy")
+
+
+def test_a_model_from_a_hub(hub: Callable[..., object], models: Path, tmp_path: Path) -> None:
+    """A hub id works where a folder does, its tokenizer included."""
+    hub({"org/base": models / "base"})
+    transforms.apply("permute", "org/base", tmp_path / "copy")
+    assert (tmp_path / "copy" / "tokenizer.json").exists()
+    assert fingerprint(tmp_path / "copy").layers == 4
+
+
+def test_the_language_part_of_a_larger_model(models: Path, tmp_path: Path) -> None:
+    """Numbers change inside text_config, other parts stay bit for bit; what would tear them apart is refused by name."""
+    from safetensors.numpy import save_file
+
+    folder = tmp_path / "both"
+    folder.mkdir()
+    parts = {f"language_model.{name}": t.read() for name, t in open_checkpoint(models / "base").tensors.items()}
+    eye = np.arange(6, dtype=np.float32).reshape(2, 3)
+    save_file({**parts, "vision_tower.patch.weight": eye}, folder / "model.safetensors")
+    inner = json.loads((models / "base" / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({"model_type": "both", "vision": 1, "text_config": inner}))
+    transforms.apply("prune", folder, tmp_path / "new", kind="depth", layers=[0, 3])
+    made = open_checkpoint(tmp_path / "new")
+    assert made.config["vision"] == 1
+    assert made.config["text_config"]["num_hidden_layers"] == 2
+    np.testing.assert_array_equal(made.tensors["vision_tower.patch.weight"].read(), eye)
+    with pytest.raises(TransformError, match=r"vision_tower\.patch"):
+        transforms.apply("rotate", folder, tmp_path / "turned")
