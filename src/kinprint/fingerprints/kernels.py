@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.fingerprints.compiled import compiled
+from kinprint.compiled import compiled
 from kinprint.fingerprints.encodings import BITS, value
 
 Array = NDArray[np.float64]

@@ -21,11 +21,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
+from kinprint.compiled import compiled
 from kinprint.statistics import alignment
 from kinprint.statistics.permanents import log_permanents
 from kinprint.statistics.structure import Structure
@@ -216,7 +217,7 @@ def _log_mean_permanent(logs: Array, blocks: NDArray[np.int64]) -> Array:
     return logs_of_means
 
 
-@njit(cache=True)
+@compiled()
 def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:
     """SplitMix64: the next state and 64 random bits of it (Steele, Lea and Flood, 2014)."""
     state += np.uint64(0x9E3779B97F4A7C15)
@@ -226,7 +227,7 @@ def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:
     return state, bits ^ (bits >> np.uint64(31))
 
 
-@njit(cache=True)
+@compiled()
 def _shuffle(order: NDArray[np.int64], count: int, state: np.uint64) -> np.uint64:
     """Fill order[:count] with a uniformly random permutation: one draw, read as a fraction in mixed radix.
 
@@ -244,7 +245,7 @@ def _shuffle(order: NDArray[np.int64], count: int, state: np.uint64) -> np.uint6
     return state
 
 
-@njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def _relabelled(
     scores: Array,
     suspect_layer: NDArray[np.int64],

@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from kinprint.compiled import compiled
 
 TINY = 1e-280
 """Permanents of scaled matrices below this are reported as this: rounding to zero must never make a p-value smaller."""
 
 
-@njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """log perm(exp(logs)) for each of (count, n, n) matrices, n at most 8 or so; entries may be -inf.
 

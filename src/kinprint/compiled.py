@@ -11,15 +11,16 @@ from numba import njit
 _REORDER = {"reassoc", "contract", "nsz"}
 
 
-def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def compiled(*, reorder: bool = False, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function to run without the interpreter's lock.
 
     The machine code is kept beside the source, or in the user's cache folder where that is read-only, or not at all.
 
     Args:
         reorder: let sums be reordered so that they vectorise.
+        parallel: run `prange` loops on every processor.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": _REORDER if reorder else False}
+    options: dict[str, Any] = {"nogil": True, "fastmath": _REORDER if reorder else False, "parallel": parallel}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from numba.core import caching
 
-from kinprint.fingerprints.compiled import compiled
+from kinprint.compiled import compiled
 
 
 def test_no_folder_to_keep_machine_code_in(monkeypatch: pytest.MonkeyPatch) -> None:
