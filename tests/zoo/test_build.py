@@ -154,8 +154,15 @@ if __name__ == "__main__":
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown sizes and devices, a GPU that is not there, a folder that cannot be, an extra that is missing: one error each."""
     with pytest.raises(ZooError, match="tiny, small, medium"):
         build(tmp_path, "huge")
+    with pytest.raises(ZooError, match="cpu, cuda"):
+        build(tmp_path / "zoo", "tiny", device="tpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ZooError, match="no GPU"):
+        build(tmp_path / "zoo", "tiny", device="cuda")
+    assert not (tmp_path / "zoo").exists()  # refused before anything was written
     (tmp_path / "file").write_text("")
     with pytest.raises(ZooError, match="cannot be written"):
         build(tmp_path / "file", "tiny")
@@ -172,3 +179,17 @@ def test_list_shows_what_a_size_would_hold(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["zoo", "list", str(tmp_path)])
     assert "llama-finetune" in result.output
     assert CliRunner().invoke(app, ["zoo", "list", str(tmp_path / "none")]).exception is not None
+
+
+def test_list_counts_parameters(models: Path, tmp_path: Path) -> None:
+    """A member that is there shows its parameters as stored, one that is not says so; names are never cut."""
+    names = ("llama-base", "llama-pruned-magnitude")
+    Lineage("tiny", {recipe.member.name: recipe.member for recipe in some(*names)}).write(tmp_path)
+    (tmp_path / "llama-base").symlink_to(models / "base")
+    expected = sum(tensor.read().size for tensor in open_checkpoint(models / "base").tensors.values())
+    listed = json.loads(CliRunner().invoke(app, ["zoo", "list", str(tmp_path), "--json"]).output)["tiny"]
+    assert [member["parameters"] for member in listed] == [expected, None]
+    shown = CliRunner().invoke(app, ["zoo", "list", str(tmp_path)]).output
+    assert f"{expected:,}" in shown
+    assert "missing" in shown
+    assert "…" not in shown

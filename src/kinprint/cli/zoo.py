@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +12,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
-from kinprint.zoo import Lineage
+from kinprint import open_checkpoint
+from kinprint.errors import KinprintError
+from kinprint.zoo import Lineage, Member
 from kinprint.zoo.build import State, build
 from kinprint.zoo.recipes import SIZES, recipes
 
@@ -24,7 +28,7 @@ app = typer.Typer(
 
 @app.command("build")
 def build_command(
-    size: Annotated[str, typer.Option(help="tiny (minutes), small (an hour), medium (for a GPU).")] = "tiny",
+    size: Annotated[str, typer.Option(help="tiny (minutes), small (half an hour), medium (for a GPU).")] = "tiny",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the zoo; zoo-SIZE by default.")] = None,
     device: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
     jobs: Annotated[int | None, typer.Option(min=1, help="Members made at once; one a processor by default.")] = None,
@@ -68,21 +72,45 @@ def list_command(
     folder: Annotated[Path | None, typer.Argument(help="A zoo; without one, what each size would hold.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """List the models of a zoo with their lineage.
+    """List the models of a zoo with their lineage, and their numbers of parameters where they are built.
 
     Example: kinprint zoo list zoo-tiny
     """
     if folder is not None:
         lineage = Lineage.read(folder)
         zoos = {lineage.size: list(lineage.members.values())}
+        counts = {name: _parameters(folder / name) for name in lineage.members}
     else:
         zoos = {size: [recipe.member for recipe in recipes(size)] for size in SIZES}
+        counts = {}
     if as_json:
-        typer.echo(json.dumps({size: [asdict(member) for member in members] for size, members in zoos.items()}))
+        rows = {size: [asdict(member) | _counted(member, counts) for member in members] for size, members in zoos.items()}
+        typer.echo(json.dumps(rows))
         return
     for size, members in list(zoos.items())[: 2 if folder is None else 1]:
         title = f"{size}: {len(members)} models" + (" (medium holds the same)" if folder is None and size == "small" else "")
-        table = Table("name", "family", "kind", "parents", "teacher", title=title, title_justify="left")
-        for member in members:
-            table.add_row(member.name, member.family, member.kind, ", ".join(member.parents), member.teacher or "")
-        Console().print(table)
+        Console().print(_table(title, members, counts))
+
+
+def _parameters(folder: Path) -> int | None:
+    """Parameters of a model as stored (tied weights once); None if its folder is missing or cannot be read."""
+    try:
+        return sum(math.prod(tensor.shape) for tensor in open_checkpoint(folder).tensors.values())
+    except KinprintError:
+        return None
+
+
+def _counted(member: Member, counts: dict[str, int | None]) -> dict[str, int | None]:
+    return {"parameters": counts[member.name]} if member.name in counts else {}
+
+
+def _table(title: str, members: Iterable[Member], counts: dict[str, int | None]) -> Table:
+    """One row a member; names are folded rather than cut, since they are what one types."""
+    names = ("name", "family", "kind", "parents", "teacher", *(("parameters",) if counts else ()))
+    columns = (Column(name, overflow="fold", justify="right" if name == "parameters" else "left") for name in names)
+    table = Table(*columns, title=title, title_justify="left")
+    for member in members:
+        row = [member.name, member.family, member.kind, ", ".join(member.parents), member.teacher or ""]
+        count = counts.get(member.name)
+        table.add_row(*row, *(["missing" if count is None else f"{count:,}"] if counts else []))
+    return table

@@ -18,6 +18,7 @@ from kinprint.zoo.lineage import Lineage
 from kinprint.zoo.members import digests, finished, make, prepare
 from kinprint.zoo.recipes import SIZES, Recipe, recipes
 
+DEVICES = ("cpu", "cuda")
 REST = 0.2
 """Seconds between two looks at the workers."""
 
@@ -68,12 +69,13 @@ def build(
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        ZooError: no such size, or members that could not be made; the others are there.
+        ZooError: no such size or device, or members that could not be made; the others are there.
     """
     if size not in SIZES:
         raise ZooError(size, "no size of a zoo", f"choose from {', '.join(SIZES)}")
     if not all(importlib.util.find_spec(name) for name in ("torch", "transformers")):
         raise MissingExtraError("zoo build", "trains models with torch", "pip install 'kinprint[behaviour]'")
+    _check(device)
     zoo = Path(folder)
     wanted = recipes(size) if only is None else only
     marks = digests(wanted, size)
@@ -94,6 +96,17 @@ def build(
         name, reason = next(iter(state.failed.items()))
         raise ZooError(zoo / name, f"could not be made ({reason}); {len(state.failed)} such members", "the others are there")
     return lineage
+
+
+def _check(device: str) -> None:
+    """Refuse a device before anything is made, rather than once for every member."""
+    if device not in DEVICES:
+        raise ZooError(device, "no device to train on", f"choose from {', '.join(DEVICES)}")
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ZooError(device, "torch finds no GPU here", "use --device cpu, or a torch that was built for the GPU")
 
 
 def _unfinished(zoo: Path, wanted: tuple[Recipe, ...], marks: dict[str, str]) -> list[Recipe]:
@@ -179,6 +192,7 @@ def _begin(messages: Any) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the builder ends its workers itself
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it matrix products on a GPU need not repeat
     from transformers import logging
 
     quiet: Any = logging
