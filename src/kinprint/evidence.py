@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kinprint.fingerprints import Fingerprint
+from kinprint.weights import Weights
 
 Kind = Literal["test", "score"]
 
@@ -30,6 +31,7 @@ class Evidence:
         parts: named parts of the statistic.
         detectable: smallest correlation between units with equal labels that a test would call significant at 1e-6 in
             half of all cases: its power on this pair.
+        disguise: what was done to the form of the weights, in a few words each, where a test could tell.
         note: what a reader should know, in a sentence or two.
         false_accusations: of a score: how many of the benchmark's unrelated pairs reach the statistic, and how many there
             are; None where that was not measured. `compare` fills it in.
@@ -44,6 +46,7 @@ class Evidence:
     layers: tuple[float, ...] | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     detectable: float | None = None
+    disguise: tuple[str, ...] = ()
     note: str = ""
     false_accusations: tuple[int, int] | None = None
 
@@ -63,6 +66,8 @@ class Evidence:
             data["layers"] = [_number(value) for value in self.layers]
         if self.parts:
             data["parts"] = {name: _number(value) for name, value in self.parts.items()}
+        if self.disguise:
+            data["disguise"] = list(self.disguise)
         return data | {"note": self.note}
 
 
@@ -73,16 +78,18 @@ def _number(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Method:
-    """How two fingerprints are compared.
+    """How two fingerprints, or two whole checkpoints, are compared.
 
     Attributes:
         name: as on the command line and in the evidence.
         kind: a test decides, a score describes.
         summary: what it compares, in one line.
-        needs: traits without which it does not apply; of a tuple inside, any one will do.
+        needs: traits without which it does not apply; of a tuple inside, any one will do. Deep methods need none.
         source: where the method was published.
         null: a test's null hypothesis; a score's known failure.
-        run: compares (reference, suspect); raises NotApplicable with the reason where it has nothing to say.
+        run: compares (reference, suspect): two fingerprints, or the `Weights` of two checkpoints if the method is deep;
+            raises NotApplicable with the reason where it has nothing to say.
+        deep: True if it needs both checkpoints, since a fingerprint holds too little for it.
         threshold: of a score: the statistic from which its source calls models derived; larger statistics mean more alike.
         threshold_source: where that was said.
     """
@@ -93,18 +100,23 @@ class Method:
     needs: tuple[str | tuple[str, ...], ...]
     source: str
     null: str
-    run: Callable[[Fingerprint, Fingerprint], Evidence]
+    run: Callable[[Any, Any], Evidence]
+    deep: bool = False
     threshold: float | None = None
     threshold_source: str = ""
 
-    def __call__(self, reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+    def __call__(self, reference: Fingerprint | Weights, suspect: Fingerprint | Weights) -> Evidence:
         """Evidence about the pair; where the method does not apply, evidence that says why."""
         try:
             for model in (reference, suspect):
-                for need in self.needs:
-                    alternatives = (need,) if isinstance(need, str) else need
-                    if not any(trait in model.traits for trait in alternatives):
-                        raise NotApplicable(f"{model.name} has no trait {' or '.join(alternatives)}")
+                if isinstance(model, Fingerprint):
+                    self._require_traits(model)
             return self.run(reference, suspect)
         except NotApplicable as reason:
             return Evidence(self.name, self.kind, note=f"Does not apply: {reason}.")
+
+    def _require_traits(self, model: Fingerprint) -> None:
+        for need in self.needs:
+            alternatives = (need,) if isinstance(need, str) else need
+            if not any(trait in model.traits for trait in alternatives):
+                raise NotApplicable(f"{model.name} has no trait {' or '.join(alternatives)}")

@@ -9,12 +9,12 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
@@ -22,10 +22,11 @@ import kinprint
 from kinprint import methods
 from kinprint.benchmark.pairs import Pair, Pairs
 from kinprint.benchmark.result import Column, Outcome, Reading, Result
-from kinprint.comparison import compare
+from kinprint.comparison import examine
 from kinprint.errors import KinprintError, printable
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.weights import Weights, open_weights
 
 Stage = Literal["models", "pairs"]
 Progress = Callable[[Stage, int, int], None]
@@ -39,6 +40,7 @@ def run(
     pairs: Pairs,
     *,
     command: str = "",
+    deep: bool = False,
     jobs: int = 1,
     cache: bool = True,
     progress: Progress = lambda stage, done, total: None,
@@ -51,6 +53,7 @@ def run(
     Args:
         pairs: what to compare.
         command: what was typed, for the record.
+        deep: run the methods that need both checkpoints too.
         jobs: processes that compare pairs.
         cache: use and fill the user's cache of fingerprints.
         progress: told of every model and every pair.
@@ -63,17 +66,18 @@ def run(
         measured = time.perf_counter()
         outcomes = []
         progress("pairs", 0, len(pairs.pairs))
-        for outcome in _compare_all(pairs.pairs, files, unreadable, jobs):
+        for outcome in _compare_all(pairs, files, unreadable, jobs, deep):
             outcomes.append(outcome)
             progress("pairs", len(outcomes), len(pairs.pairs))
         _load.cache_clear()
+        _open.cache_clear()
     return Result(
         name=pairs.name,
         command=command,
         version=kinprint.__version__,
         models=len(pairs.models),
         unreadable=unreadable,
-        columns=tuple(Column(m.name, m.kind, m.threshold, m.threshold_source) for m in methods.known()),
+        columns=tuple(Column(m.name, m.kind, m.threshold, m.threshold_source) for m in methods.known() if deep or not m.deep),
         outcomes=tuple(outcomes),
         jobs=jobs,
         measuring_seconds=measured - start,
@@ -102,25 +106,28 @@ def _measure(
 
 
 def _compare_all(
-    pairs: Iterable[Pair], files: Mapping[str, Path], unreadable: Mapping[str, str], jobs: int
+    pairs: Pairs, files: Mapping[str, Path], unreadable: Mapping[str, str], jobs: int, deep: bool
 ) -> Iterator[Outcome]:
-    tasks = [(pair, files.get(pair.reference), files.get(pair.suspect)) for pair in pairs]
     failed = {
         pair: "; ".join(f"{name}: {unreadable[name]}" for name in (pair.reference, pair.suspect) if name in unreadable)
-        for pair, a, b in tasks
-        if a is None or b is None
+        for pair in pairs.pairs
+        if pair.reference in unreadable or pair.suspect in unreadable
     }
-    ready = [(pair, a, b) for pair, a, b in tasks if a is not None and b is not None]
+    ready = []
+    for pair in pairs.pairs:
+        if pair not in failed:
+            places = (pairs.models[pair.reference], pairs.models[pair.suspect]) if deep else None
+            ready.append(Task(pair, files[pair.reference], files[pair.suspect], places))
     if jobs == 1 or len(ready) < 2:
         done: Iterator[Outcome] = map(_compare, ready)
-        yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair, _, _ in tasks)
+        yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair in pairs.pairs)
         return
     # Processes are started afresh: a fork of a process whose libraries run threads may hang.
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
         try:
             with _interrupts_ignored():  # workers inherit it while they start
                 done = pool.map(_compare, ready, chunksize=max(1, min(4, len(ready) // (4 * jobs))))
-            yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair, _, _ in tasks)
+            yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair in pairs.pairs)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -147,25 +154,41 @@ def _one_thread() -> None:
     threadpool_limits(1)
 
 
+class Task(NamedTuple):
+    """A pair, the files of its fingerprints and, for deep methods, where its checkpoints are."""
+
+    pair: Pair
+    reference: Path
+    suspect: Path
+    places: tuple[str, str] | None
+
+
 @lru_cache(maxsize=KEPT)
 def _load(path: Path) -> Fingerprint:
     return Fingerprint.load(path)
 
 
-def _compare(task: tuple[Pair, Path, Path]) -> Outcome:
-    pair, a, b = task
+@lru_cache(maxsize=KEPT)
+def _open(place: str) -> Weights:
+    return open_weights(place)
+
+
+def _compare(task: Task) -> Outcome:
     try:
-        return compare_pair(pair, _load(a), _load(b))
+        weights = None if task.places is None else (_open(task.places[0]), _open(task.places[1]))
+        return compare_pair(task.pair, (_load(task.reference), _load(task.suspect)), weights)
     except Exception as error:  # a method that fails on one pair is reported with it, and does not end the run
-        return Outcome(pair, failed=str(error) if isinstance(error, KinprintError) else _unexpected(error))
+        return Outcome(task.pair, failed=str(error) if isinstance(error, KinprintError) else _unexpected(error))
 
 
-def compare_pair(pair: Pair, reference: Fingerprint, suspect: Fingerprint) -> Outcome:
-    """One pair by every known method, each on the clock."""
+def compare_pair(
+    pair: Pair, fingerprints: tuple[Fingerprint, Fingerprint], weights: tuple[Weights, Weights] | None = None
+) -> Outcome:
+    """One pair by every known method (the deep ones given weights), each on the clock."""
     seconds: dict[str, float] = {}
 
     def clocked(method: Method) -> Method:
-        def timed(a: Fingerprint, b: Fingerprint) -> Evidence:
+        def timed(a: Any, b: Any) -> Evidence:
             start = time.perf_counter()
             try:
                 return method.run(a, b)
@@ -175,7 +198,7 @@ def compare_pair(pair: Pair, reference: Fingerprint, suspect: Fingerprint) -> Ou
         return replace(method, run=timed)
 
     start = time.perf_counter()
-    found = compare(reference, suspect, methods=[clocked(method) for method in methods.known()])
+    found = examine(fingerprints, weights, methods=[clocked(method) for method in methods.known()])
     whole = time.perf_counter() - start
     readings = {
         item.method: Reading(_finite(item.statistic), _finite(item.log10_p), item.bound, seconds.get(item.method))

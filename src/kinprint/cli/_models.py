@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -24,3 +34,12 @@ def read(model: str, *, cache: bool, threads: int | None = None) -> Fingerprint:
             bars.update(bar, completed=done, total=total)
 
         return fingerprint(model, cache=cache, threads=threads, progress=progress)
+
+
+@contextmanager
+def comparing() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr of the methods of one comparison: what to give `examine` as its progress."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("comparing", total=None)
+        yield lambda method, done, total: bars.update(bar, description=method, completed=done, total=total)

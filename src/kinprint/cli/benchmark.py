@@ -29,6 +29,7 @@ def command(
         Path | None,
         typer.Option(help="Write what unrelated pairs reach by each score, as `compare` shows it (for developers)."),
     ] = None,
+    deep: Annotated[bool, typer.Option(help="Run the methods that need both checkpoints too.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Pairs compared at the same time. Times are truest with 1.")] = 1,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -42,7 +43,7 @@ def command(
         raise typer.BadParameter("give either a list of PAIRS or --zoo DIR", param_hint="PAIRS")
     _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
     wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
-    result = _run(wanted, jobs, cache)
+    result = _run(wanted, deep, jobs, cache)
     summary = Summary(result)
     if str(as_json) == "-":
         typer.echo(json.dumps(reports.benchmark_json(summary), allow_nan=False))
@@ -66,13 +67,14 @@ def _writable(paths: list[Path]) -> None:
             raise reports.ReportError(path, "cannot be written", "name a file in a folder that exists")
 
 
-def _run(pairs: Pairs, jobs: int, cache: bool) -> Result:
+def _run(pairs: Pairs, deep: bool, jobs: int, cache: bool) -> Result:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
         return benchmark.run(
             pairs,
             command=shlex.join(["kinprint", *map(_without_folder, sys.argv[1:])]),
+            deep=deep,
             jobs=jobs,
             cache=cache,
             progress=lambda stage, done, total: bars.update(tasks[stage], completed=done, total=total),

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from kinprint.cli._models import read
-from kinprint.comparison import ALPHA, compare
+from kinprint.cli._models import comparing, read
+from kinprint.comparison import ALPHA, examine
 from kinprint.reports import comparison_text
+from kinprint.weights import open_weights
 
 NAME = "compare"
 FAILED = 3
@@ -27,6 +28,9 @@ def command(
         str | None,
         typer.Option(help="Exit with 3 on this verdict: related (or identical), identical, no-evidence, untestable."),
     ] = None,
+    deep: Annotated[
+        bool, typer.Option(help="Add the methods that need both checkpoints (see `kinprint methods`), which no disguise stops.")
+    ] = False,
     alpha: Annotated[float, typer.Option(help="Largest combined p-value that is called related.")] = ALPHA,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -43,7 +47,10 @@ def command(
         raise typer.BadParameter(f"{fail_on!r} is no verdict", param_hint="--fail-on")
     if not 0 < alpha < 1:
         raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
-    found = compare(read(reference, cache=cache), read(suspect, cache=cache), alpha=alpha)
+    weights = (open_weights(reference), open_weights(suspect)) if deep else None
+    fingerprints = read(reference, cache=cache), read(suspect, cache=cache)
+    with comparing() as progress:
+        found = examine(fingerprints, weights, alpha=alpha, progress=progress)
     if as_json:
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from kinprint.comparison.identity import identical
 from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.weights import Weights, open_weights
 
 FORMAT = "kinprint-comparison/1"
 
@@ -92,6 +93,7 @@ def compare(
     reference: str | os.PathLike[str] | Fingerprint,
     suspect: str | os.PathLike[str] | Fingerprint,
     *,
+    deep: bool = False,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
 ) -> Comparison:
@@ -100,18 +102,41 @@ def compare(
     Args:
         reference: the model that may be the ancestor: a folder, a file, a `.kinprint` file or a fingerprint.
         suspect: the model that is examined.
+        deep: add the methods that need both checkpoints: minutes rather than seconds on large models, and no disguise that
+            keeps the function hides descent from them.
         alpha: largest combined p-value that is called related.
         methods: what to run; every known method by default.
 
     Raises:
-        KinprintError: a model cannot be read.
+        KinprintError: a model cannot be read, or is a fingerprint where `deep` needs the checkpoint.
 
     Example:
         >>> compare("examples/models/base", "examples/models/finetune").verdict  # doctest: +SKIP
         'related'
     """
-    a, b = fingerprint(reference), fingerprint(suspect)
-    found = [method(a, b) for method in (registry.known() if methods is None else methods)]
+    weights = (open_weights(reference), open_weights(suspect)) if deep else None
+    return examine((fingerprint(reference), fingerprint(suspect)), weights, alpha=alpha, methods=methods)
+
+
+def examine(
+    fingerprints: tuple[Fingerprint, Fingerprint],
+    weights: tuple[Weights, Weights] | None = None,
+    *,
+    alpha: float = ALPHA,
+    methods: Sequence[Method] | None = None,
+    progress: Callable[[str, int, int], None] = lambda method, done, total: None,
+) -> Comparison:
+    """As `compare`, of what is open already; without weights deep methods are left out.
+
+    Args:
+        progress: called with the method about to run, how many have run and how many there are.
+    """
+    a, b = fingerprints
+    wanted = [m for m in (registry.known() if methods is None else methods) if weights is not None or not m.deep]
+    found = []
+    for number, method in enumerate(wanted):
+        progress(method.name, number, len(wanted))
+        found.append(method(*weights) if method.deep and weights is not None else method(a, b))
     evidence = tuple(sorted(map(_with_false_accusations, found), key=_strength))
     log10_p, same = combined_log10_p(evidence), identical(a, b)
     verdict = decide(same, log10_p, alpha)

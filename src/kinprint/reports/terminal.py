@@ -28,6 +28,9 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     pieces.append(_tests(comparison.tests))
     if comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
         pieces.append(Text("Layers of the reference, by suspect layer: " + " ".join(map(str, comparison.layer_map))))
+    disguise = next((item.disguise for item in comparison.tests if item.disguise), ())
+    if disguise and comparison.verdict == "related":
+        pieces.append(Text("Disguise: " + ", ".join(disguise)))
     pieces.append(_scores(comparison.scores))
     pieces.append(_context(comparison))
     return Group(*pieces)
@@ -39,7 +42,8 @@ def methods_text(methods: Sequence[Method]) -> RenderableType:
     for column, ratio in (("method", 2), ("kind", 1), ("compares", 5), ("null hypothesis | known failure", 6), ("source", 4)):
         table.add_column(column, ratio=ratio, overflow="fold")
     for method in methods:
-        needs = ", ".join(need if isinstance(need, str) else " or ".join(need[:2]) for need in method.needs)
+        traits = ", ".join(need if isinstance(need, str) else " or ".join(need[:2]) for need in method.needs)
+        needs = "both checkpoints (--deep)" if method.deep else traits
         table.add_row(
             Text(method.name, style="bold"),
             method.kind,

@@ -1,0 +1,122 @@
+"""The weights of a model as methods that take whole checkpoints see them: one matrix at a time, plain or in canonical form.
+
+Canonical form (METHODS: disguised models): every norm gain in front of a block is folded into the matrices that read it;
+behind a LayerNorm, which subtracts the mean over channels, the part of every matrix that reads or writes that mean is
+removed. Two models that compute the same up to a rotation of the residual stream then differ by that rotation alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part, recognise
+from kinprint.checkpoints import open_checkpoint
+from kinprint.errors import CheckpointError
+from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.opening import SUFFIX
+from kinprint.transforms.fold_gains import READERS
+
+Array = NDArray[np.float32]
+Place = tuple[int | None, str, int | None]
+"""Layer, role, expert."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint through its architecture, read when asked for and never kept.
+
+    Attributes:
+        name: short name for people.
+        source: what the user gave.
+        facts: of its anatomy (`kinprint.architectures.Anatomy`).
+        parts: every weight with a role.
+        tokens: token string -> id; empty where there is no tokenizer.
+    """
+
+    name: str
+    source: str
+    facts: Mapping[str, Any]
+    parts: Mapping[Place, Part] = field(repr=False)
+    tokens: Mapping[str, int] = field(repr=False)
+
+    @property
+    def layers(self) -> int:
+        return int(self.facts["num_hidden_layers"])
+
+    @property
+    def hidden(self) -> int:
+        return int(self.facts["hidden_size"])
+
+    @cached_property
+    def _experts(self) -> dict[int, list[int | None]]:
+        found: dict[int, list[int | None]] = {}
+        for layer, role, expert in self.parts:
+            if layer is not None and role == "up":
+                found.setdefault(layer, []).append(expert)
+        return found
+
+    def experts(self, layer: int) -> list[int | None]:
+        """Where a layer keeps its neurons: [None] if it is dense, else the indices of its experts; [] if it has no FFN."""
+        return sorted(self._experts.get(layer, []), key=lambda expert: -1 if expert is None else expert)
+
+    def plain(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
+        """A part as stored, (output, input) for matrices, as float32; None if the model has none.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
+        part = self.parts.get((layer, role, expert))
+        return None if part is None else np.asarray(part.read(), dtype=np.float32)
+
+    def canonical(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
+        """A matrix in canonical form, as float32; None if the model has none.
+
+        Raises:
+            CheckpointError: it, or a gain in front of it, cannot be read.
+        """
+        matrix = self.plain(layer, role, expert)
+        if matrix is None:
+            return None
+        residual = self.parts[layer, role, expert].axes.index("residual")
+        gain = self._gain(layer, role)
+        if gain is not None:
+            matrix = matrix * gain
+        if self.facts.get("norm") == "layer":
+            matrix = matrix - matrix.mean(axis=residual, keepdims=True)
+        return matrix
+
+    def _gain(self, layer: int | None, role: str) -> Array | None:
+        """What the norm in front of a matrix multiplies by, if its gain can be folded."""
+        if not self.facts.get("norm_first", True):
+            return None
+        norm = next((name for name, readers in READERS.items() if role in readers), None)
+        if norm is None:
+            return None
+        gain = self.plain(layer, f"gains.{norm}")
+        if gain is None and norm == "post_attention":  # attention and FFN side by side read one norm
+            gain = self.plain(layer, "gains.input")
+        return gain
+
+
+def open_weights(model: str | os.PathLike[str] | Fingerprint) -> Weights:
+    """The weights of a checkpoint: a folder, a weights file or a hub id.
+
+    Raises:
+        CheckpointError: it cannot be read, or is a fingerprint, which holds no weights.
+        ArchitectureError: it is of no known architecture.
+    """
+    if isinstance(model, Fingerprint) or Path(model).suffix == SUFFIX:
+        named = model.name if isinstance(model, Fingerprint) else model
+        raise CheckpointError(named, "a fingerprint holds no weights", "for --deep name the checkpoint it was made from")
+    checkpoint = open_checkpoint(model)
+    anatomy = recognise(checkpoint)
+    parts = {(part.layer, part.role, part.expert): part for part in anatomy.parts}
+    return Weights(checkpoint.name, checkpoint.source, anatomy.facts, parts, checkpoint.tokenizer)
