@@ -1,0 +1,139 @@
+"""AWM: CKA of the query and key matrices after channels are aligned, with signs, by the embeddings of shared tokens."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.methods._matching import paired_layers
+from kinprint.methods._tokens import in_pieces, shared_tokens
+from kinprint.weights import Array, Weights
+
+ROLES = ("q", "k")
+
+SCREEN = 1024
+"""Channels by which layers are paired where depths differ: all of them in models up to this width."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels of the wider model that stand for those of the narrower, in the narrower one's order.
+
+    Attributes:
+        order: (hidden of the narrower,) index in the wider model.
+        signs: (hidden of the narrower,) 1 or -1.
+    """
+
+    order: NDArray[np.int64]
+    signs: Array
+
+    def aligned(self, matrix: Array) -> Array:
+        return np.asarray(matrix[:, self.order] * self.signs)
+
+
+def run(reference: Weights, suspect: Weights) -> Evidence:
+    """Mean over layers of the unbiased linear CKA of W_q and of W_k over aligned channels, then over the two.
+
+    The channels of the wider model are matched to those of the narrower by assignment on the absolute cosines of their
+    embedding columns over the shared tokens; the sign of the cosine is kept. Weights are taken as stored. Layers are
+    compared by number if the depths agree, else paired by assignment on the mean of the two CKAs (above 1024 channels,
+    estimated from 1024 of them); with no tokens in common, channels are compared by index. All this as published. GQA needs
+    no care: CKA compares channels by channels, whatever the number of heads.
+    """
+    a, b = (reference, suspect) if reference.hidden >= suspect.hidden else (suspect, reference)
+    channels, note = _channels(a, b)
+    n = b.hidden
+    if n < 4:
+        raise NotApplicable("the models have fewer than four channels")
+    pairs = [(layer, layer) for layer in range(a.layers)]
+    if a.layers != b.layers:
+        some = np.linspace(0, n - 1, min(SCREEN, n)).round().astype(int)
+        pairs = paired_layers(_table(a, b, channels, some))
+    found: dict[int, tuple[float, ...]] = {}
+    for i, j in pairs:
+        cka = tuple(_cka(_gram(channels.aligned(_matrix(a, i, role))), _gram(_matrix(b, j, role))) for role in ROLES)
+        found[j if b is suspect else i] = cka
+    parts = dict(zip(ROLES, np.mean(list(found.values()), axis=0).tolist(), strict=True))
+    return Evidence(
+        METHOD.name,
+        METHOD.kind,
+        statistic=float(np.mean(list(parts.values()))),
+        parts=parts,
+        layers=tuple(float(np.mean(found[layer])) if layer in found else math.nan for layer in range(suspect.layers)),
+        note=note,
+    )
+
+
+def _channels(a: Weights, b: Weights) -> tuple[Channels, str]:
+    """How the channels of the wider model `a` stand for those of `b`, and what to say about it."""
+    try:
+        ids = shared_tokens(a, b)
+    except NotApplicable as reason:
+        if a.hidden != b.hidden:
+            raise NotApplicable(f"{reason}, and the hidden sizes differ ({a.hidden} and {b.hidden})") from None
+        return Channels(np.arange(a.hidden), np.ones(a.hidden, np.float32)), f"Channels are compared by index, for {reason}."
+    inner = np.zeros((a.hidden, b.hidden), np.float32)
+    squares = [np.zeros(model.hidden, np.float32) for model in (a, b)]
+    for x, y in in_pieces(a, b, ids):
+        inner += x.T @ y
+        squares = [total + (part**2).sum(axis=0) for total, part in zip(squares, (x, y), strict=True)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosines = np.nan_to_num(inner / np.sqrt(np.outer(*squares)))
+    order = linear_sum_assignment(np.abs(cosines).T, maximize=True)[1]
+    signs = np.sign(cosines[order, np.arange(b.hidden)])
+    return Channels(order, signs), f"Channels are aligned by the embeddings of {len(ids[0])} shared tokens."
+
+
+def _matrix(model: Weights, layer: int, role: str) -> Array:
+    found = model.plain(layer, role)
+    if found is None:
+        raise NotApplicable(f"layer {layer} of {model.name} has no {role}")
+    return found
+
+
+def _gram(matrix: Array) -> Array:
+    """(channels, channels) inner products of a matrix's columns, U-centred: the unbiased estimate of HSIC (Song et al. 2012)
+    is proportional to the inner product of two such matrices."""
+    gram = matrix.T @ matrix
+    n = len(gram)
+    np.fill_diagonal(gram, 0)
+    means = gram.sum(axis=0, dtype=np.float64) / (n - 2)
+    means = (means - means.sum() / (2 * (n - 1))).astype(gram.dtype)
+    gram -= means[:, None]
+    gram -= means
+    np.fill_diagonal(gram, 0)
+    return np.asarray(gram)
+
+
+def _cka(x: Array, y: Array) -> float:
+    """Cosine of two U-centred Gram matrices; 0 if one of them is 0."""
+    scale = math.sqrt(float(np.vdot(x, x)) * float(np.vdot(y, y)))
+    return float(np.vdot(x, y)) / scale if scale > 0 else 0.0
+
+
+def _table(a: Weights, b: Weights, channels: Channels, some: NDArray[np.int64]) -> Array:
+    """(layers of a, layers of b) sum over Q and K of the CKA of every pair of layers over some channels."""
+    table = np.zeros((a.layers, b.layers), np.float32)
+    for role in ROLES:
+        ours = [_gram(channels.aligned(_matrix(a, layer, role))[:, some]) for layer in range(a.layers)]
+        theirs = [_gram(_matrix(b, layer, role)[:, some]) for layer in range(b.layers)]
+        table += np.array([[_cka(x, y) for y in theirs] for x in ours])
+    return table
+
+
+METHOD = Method(
+    name="awm",
+    kind="score",
+    summary="CKA of W_q and W_k over channels aligned, with signs, by the embeddings of shared tokens",
+    needs=(),
+    source="AWM: Accurate Weight-Matrix Fingerprint for Large Language Models, ICLR 2026, arXiv 2510.06738",
+    null="Signed permutations of channels are undone, other rotations of the residual stream are not; embeddings trained anew "
+    "leave nothing to align by.",
+    run=run,
+    deep=True,
+)
