@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from kinprint.errors import FingerprintError
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import markdown_table
+from kinprint.fingerprints.traits import TRAIT_VERSION, markdown_table
 
 
 @pytest.fixture
@@ -89,7 +89,13 @@ def test_the_documentation_lists_every_trait() -> None:
     assert markdown_table() in page.read_text()
 
 
-METADATA = {"format": "kinprint-fingerprint/1", "trait_version": "1", "name": "x", "facts": "{}", "provenance": "{}"}
+METADATA = {
+    "format": "kinprint-fingerprint/1",
+    "trait_version": str(TRAIT_VERSION),
+    "name": "x",
+    "facts": "{}",
+    "provenance": "{}",
+}
 TENSOR = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 

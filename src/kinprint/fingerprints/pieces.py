@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.fingerprints.kernels import BLOCK_ROWS
+from kinprint.fingerprints.kernels import BLOCK_ROWS, widened
 
 PIECE = 1 << 19
 """Entries of a piece, about: it stays in the processor's cache from the digest to the kernel."""
@@ -29,6 +29,20 @@ def pieces(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
         piece = np.ascontiguousarray(matrix[start : start + step])
         yield piece
         unreleased += piece.nbytes
+        if unreleased >= RELEASE:
+            release(matrix)
+            unreleased = 0
+
+
+def blocks(matrix: NDArray[Any], count: int, dtype: type[np.float32 | np.float64]) -> Iterator[NDArray[Any]]:
+    """`count` equal blocks of rows of a matrix, such as heads, widened one at a time; the last rows that make no block are
+    left out."""
+    width, unreleased = matrix.shape[0] // count, 0
+    for start in range(0, count * width, width):
+        part = matrix[start : start + width]
+        turned = part.strides[0] < part.strides[1]  # the rows lie side by side: copy along memory, then turn
+        yield widened(part.T, dtype).T if turned else widened(part, dtype)
+        unreleased += part.nbytes
         if unreleased >= RELEASE:
             release(matrix)
             unreleased = 0

@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-TRAIT_VERSION = 1
+TRAIT_VERSION = 2
 """Raised whenever a trait changes its meaning, so that old and new measurements are never compared."""
 
 MATRIX_ROLES = ("q", "k", "v", "o", "gate", "up", "down")
@@ -99,7 +99,8 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "products.*_spectrum", ("layers", "k"),
-        meaning="Singular values of the product over all heads of a layer, descending (GhostSpec).",
+        meaning="Singular values of W_q W_k^T (`qk`) and W_v W_o (`vo`) of a whole layer, K and V repeated to the query heads, "
+        "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec).",
     ),
     _trait(
         "gains.*", ("layers", "n"), ("n",),
