@@ -17,26 +17,30 @@ from kinprint.methods import match
 from kinprint.weights import Weights, open_weights
 
 
-def activations(model: Weights, layer: int, role: str, ids: list[int]) -> np.ndarray:
+def activations(model: Weights, layer: int, role: str, expert: int | None, ids: list[int]) -> np.ndarray:
     """(neurons, tokens) what gates or ups say to the normalised embeddings of some tokens, less the mean over the tokens."""
     x = model.plain(None, "embedding").astype(float)[ids]
     if model.facts["norm"] == "layer":
         x = x - x.mean(axis=1, keepdims=True)
     x = x / np.sqrt((x**2).mean(axis=1, keepdims=True)) * model.plain(layer, "gains.post_attention")
-    h = x @ model.plain(layer, role, model.experts(layer)[0]).astype(float).T
+    h = x @ model.plain(layer, role, expert).astype(float).T
     return (h - h.mean(axis=0)).T
 
 
 def agreement(a: Weights, b: Weights, i: int, j: int, ids: list[int]) -> tuple[float, float]:
-    """Spearman's correlation of the two matchings of the neurons of two layers, and its p-value."""
-    matchings = []
-    for role in ("gate", "up"):
-        x, y = activations(a, i, role, ids), activations(b, j, role, ids)
-        cosines = x @ y.T / np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
-        rows, columns = linear_sum_assignment(-cosines)
-        matchings.append(columns if len(x) <= len(y) else rows[np.argsort(columns)])
-    r, p = spearmanr(*matchings)
-    return r, max(p, 2 / math.factorial(len(matchings[0])))
+    """Spearman's correlation of the two matchings of the neurons of two layers, and its p-value, for the best expert."""
+    found = []
+    one, other = a.experts(i), b.experts(j)
+    for e, f in [(one[0], f) for f in other] if len(one) <= len(other) else [(e, other[0]) for e in one]:
+        matchings = []
+        for role in ("gate", "up"):
+            x, y = activations(a, i, role, e, ids), activations(b, j, role, f, ids)
+            cosines = x @ y.T / np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
+            rows, columns = linear_sum_assignment(-cosines)
+            matchings.append(columns if len(x) <= len(y) else rows[np.argsort(columns)])
+        found.append(tuple(spearmanr(*matchings)))
+    r, p = max(found)
+    return r, min(max(p, 2 / math.factorial(len(matchings[0]))) * len(found), 1)
 
 
 @pytest.mark.parametrize("shape", [{}, {"hidden": 24}, {"neurons": 30}, {"neurons": 12}, {"experts": 2}, {"norm": "layer"}])
@@ -78,10 +82,24 @@ def test_layers_are_paired_where_depths_differ(monkeypatch: pytest.MonkeyPatch) 
     assert back.statistic == pytest.approx(found.statistic)
 
 
+def test_experts_are_found_in_any_order() -> None:
+    """A dense model among the experts of another, whichever it is, and either way round."""
+    dense, experts = tiny_weights.model(0), tiny_weights.model(1, experts=3)
+    kept = {(n, role, 2): dense.plain(n, role) for n in range(2) for role in ("gate", "up", "down")}
+    kept |= {(n, "gains.post_attention", None): dense.plain(n, "gains.post_attention") for n in range(2)}
+    kept[None, "embedding", None] = dense.plain(None, "embedding")
+    experts = tiny_weights.changed(experts, kept)
+    for pair in ((dense, experts), (experts, dense)):
+        found = match.METHOD(*pair)
+        assert found.parts["spearman"] == 1
+        assert found.layers == pytest.approx([math.log10(math.factorial(20) / 2 / 3)] * 2)
+
+
 def test_no_disguise_of_the_form_hides_descent(models: Path, tmp_path: Path) -> None:
     """Permuted, rotated, scaled, mixed, folded, neurons split, and all of it: as related as the fine-tune itself."""
     for name in ("permute", "rotate", "scale", "split", "disguise"):
         transforms.apply(name, models / "finetune", tmp_path / name)
+    transforms.apply("upcycle", models / "finetune", tmp_path / "experts", experts=4)
     transforms.apply("prune", models / "finetune", tmp_path / "pruned", kind="depth", amount=0.25)
     transforms.apply("disguise", tmp_path / "pruned", tmp_path / "pruned-disguise")
     base = open_weights(models / "base")

@@ -36,7 +36,7 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     return Evidence(
         METHOD.name,
         METHOD.kind,
-        statistic=-fisher(log10_p),
+        statistic=0.0 - fisher(log10_p),
         layers=tuple(-p for p in log10_p),
         parts={"spearman": float(np.mean(correlations))},
         note="The statistic is -log10 of a p-value that the test `neurons` gives with more power, so that it decides nothing "

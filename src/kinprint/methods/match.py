@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matching import assignment, fisher, heaviest, paired_layers, spearman, unit_rows
+from kinprint.methods._matching import MOST, assignment, fisher, heaviest, paired_layers, spearman, unit_rows
 from kinprint.methods._tokens import Ids, embeddings, shared_tokens
 from kinprint.weights import Array, Weights
 
@@ -16,7 +15,13 @@ TOKENS = 1024
 """Inputs, evenly spread over the shared tokens."""
 
 SCREEN = 128
-"""Neurons of a layer by which layers are paired where depths differ."""
+"""Neurons by which layers are paired where depths differ, and experts where there are several."""
+
+Experts = tuple[int | None, int | None]
+"""An expert of the reference and one of the suspect; None of a dense layer."""
+
+SAMPLES = 128
+"""Layers and experts of each model whose sample is kept while layers are paired: 1 MiB each at most."""
 
 
 def run(reference: Weights, suspect: Weights) -> Evidence:
@@ -28,7 +33,8 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     into the weights in canonical form. That too is blind to any relabelling or rotation of the residual stream.
 
     Beyond the paper: layers of models of unequal depth are paired by assignment on the same correlation among the heaviest
-    neurons; above 4096 neurons those with the heaviest gates are matched; of a layer of experts the first is compared.
+    neurons; above 4096 neurons those with the heaviest gates are matched. Of experts, the first of the model with fewer is
+    compared with the one of the other that it agrees with most, and the p-value multiplied by the number of those.
 
     A score: inside any model gate and up depend on one another, so that in unrelated models too the two matchings may agree
     more often than chance.
@@ -36,13 +42,12 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     ids = shared_tokens(reference, suspect)
     chosen = np.linspace(0, len(ids[0]) - 1, min(TOKENS, len(ids[0]))).round().astype(int)
     ours, theirs = (Neurons(model, _inputs(model, some[chosen])) for model, some in zip((reference, suspect), ids, strict=True))
-    pairs = _pairs(ours, theirs)
-    found = {j: _agreement(ours.read(i), theirs.read(j)) for i, j in pairs}
+    found = {j: _agreement(ours, theirs, i, j) for i, j in _pairs(ours, theirs)}
     correlations, log10_p = zip(*found.values(), strict=True)
     return Evidence(
         METHOD.name,
         METHOD.kind,
-        statistic=-fisher(log10_p),
+        statistic=0.0 - fisher(log10_p),
         layers=tuple(-found[j][1] if j in found else math.nan for j in range(suspect.layers)),
         parts={"spearman": float(np.mean(correlations))},
         note="The statistic is -log10 of a p-value that is not guaranteed: gates and ups of unrelated models are not "
@@ -50,25 +55,31 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     )
 
 
-@dataclass(frozen=True)
 class Neurons:
-    """What a model's gates and ups say to given inputs.
+    """What a model's gates and ups say to given inputs, (tokens, hidden)."""
 
-    Attributes:
-        inputs: (tokens, hidden) float32.
-    """
+    def __init__(self, model: Weights, inputs: Array) -> None:
+        self.model, self.inputs = model, inputs
+        self.samples: dict[tuple[int, int | None], tuple[Array, Array]] = {}
 
-    model: Weights
-    inputs: Array
-
-    def read(self, layer: int, most: int | None = None) -> tuple[Array, Array]:
-        """(neurons, tokens) activations of gates and of ups of one layer, each row of norm 1."""
-        experts = self.model.experts(layer)
-        gate, up = (self.model.canonical(layer, role, experts[0]) if experts else None for role in ("gate", "up"))
+    def read(self, layer: int, expert: int | None, most: int = MOST) -> tuple[Array, Array]:
+        """(neurons, tokens) activations of gates and of ups, each row of norm 1, of the neurons with the heaviest gates."""
+        gate, up = (self.model.canonical(layer, role, expert) for role in ("gate", "up"))
         if gate is None or up is None:
             raise NotApplicable(f"layer {layer} of {self.model.name} has no gated FFN")
-        kept = heaviest(gate) if most is None else heaviest(gate, most)
+        kept = heaviest(gate, most)
         return unit_rows(gate[kept] @ self.inputs.T), unit_rows(up[kept] @ self.inputs.T)
+
+    def sample(self, layer: int, expert: int | None) -> tuple[Array, Array]:
+        """As `read`, of a few neurons; kept, for every layer of the other model asks for them."""
+        if (layer, expert) not in self.samples:
+            if len(self.samples) >= SAMPLES:
+                self.samples.clear()
+            self.samples[layer, expert] = self.read(layer, expert, SCREEN)
+        return self.samples[layer, expert]
+
+    def experts(self, layer: int) -> list[int | None]:
+        return self.model.experts(layer) or [None]
 
 
 def _inputs(model: Weights, ids: Ids) -> Array:
@@ -85,12 +96,34 @@ def _pairs(ours: Neurons, theirs: Neurons) -> list[tuple[int, int]]:
     depths = ours.model.layers, theirs.model.layers
     if depths[0] == depths[1]:
         return [(layer, layer) for layer in range(depths[0])]
-    samples = [[side.read(layer, SCREEN) for layer in range(depth)] for side, depth in zip((ours, theirs), depths, strict=True)]
-    return paired_layers(np.array([[_agreement(one, other)[0] for other in samples[1]] for one in samples[0]]))
+    table = [[max(_sampled(ours, theirs, i, j).values()) for j in range(depths[1])] for i in range(depths[0])]
+    return paired_layers(np.array(table))
 
 
-def _agreement(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[float, float]:
-    """Spearman's correlation of the matching by gates with the matching by ups, and its log10 p."""
+def _agreement(ours: Neurons, theirs: Neurons, i: int, j: int) -> tuple[float, float]:
+    """Of two layers, Spearman's correlation of the matching by gates with the matching by ups, and its log10 p."""
+    tried = _experts(ours, theirs, i, j)
+    if len(tried) > 1:
+        sampled = _sampled(ours, theirs, i, j)
+        tried.sort(key=lambda pair: -sampled[pair])
+    one, other = tried[0]
+    correlation, log10_p = _compared(ours.read(i, one), theirs.read(j, other))
+    return correlation, min(log10_p + math.log10(len(tried)), 0.0)
+
+
+def _experts(ours: Neurons, theirs: Neurons, i: int, j: int) -> list[Experts]:
+    """Which experts of two layers to compare: the first of the fewer with each of the others."""
+    one, other = ours.experts(i), theirs.experts(j)
+    return [(one[0], expert) for expert in other] if len(one) <= len(other) else [(expert, other[0]) for expert in one]
+
+
+def _sampled(ours: Neurons, theirs: Neurons, i: int, j: int) -> dict[Experts, float]:
+    """Spearman's correlation among a few neurons, of every pair of experts to compare."""
+    pairs = _experts(ours, theirs, i, j)
+    return {(a, b): np.nan_to_num(_compared(ours.sample(i, a), theirs.sample(j, b))[0]) for a, b in pairs}
+
+
+def _compared(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[float, float]:
     by_gate, by_up = (assignment(one @ other.T) for one, other in zip(ours, theirs, strict=True))
     return spearman(by_gate, by_up)
 
