@@ -1,0 +1,71 @@
+"""MLP spectra: the distance of GhostSpec on the singular values of gate, up and down (arXiv 2511.06390)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.evidence import Evidence, Method
+from kinprint.fingerprints.spectra import krylov_values, matrix_values, start
+from kinprint.methods._spectra import Spectra, by_suspect_layer, correspond, similarity
+from kinprint.weights import Weights
+
+Array = NDArray[np.float64]
+
+ROLES = ("gate", "up", "down")
+
+WIDE = 1024
+"""Matrices whose smaller side is larger than this one are compared by their leading values."""
+
+LEADING, BASIS = 64, 192
+"""How many leading values, and the size of the basis they are found in."""
+
+
+def run(reference: Weights, suspect: Weights) -> Evidence:
+    """Similarity of the mean spectral distance over layers and matrices, as in ghostspec-mse; of experts the first."""
+    ours, theirs = spectra(reference), spectra(suspect)
+    found = correspond(ours, theirs)
+    return Evidence(
+        METHOD.name,
+        METHOD.kind,
+        statistic=similarity(found.distance),
+        parts={role: float(distances.mean()) for role, distances in found.distances.items()} | {"distance": found.distance},
+        layers=by_suspect_layer(found, suspect.layers),
+        note="Copies have 0.976, the largest value there is; strangers of one shape and recipe reach 0.97. Parts are "
+        "distances, layers similarities.",
+    )
+
+
+def spectra(model: Weights) -> Spectra:
+    """role -> (layers, k) singular values, descending, of the matrices as stored; NaN where a layer has none."""
+    found = {role: [_values(model, layer, role) for layer in range(model.layers)] for role in ROLES}
+    return {role: table for role in ROLES if (table := _table(found[role])) is not None}
+
+
+def _values(model: Weights, layer: int, role: str) -> Array | None:
+    experts = model.experts(layer)
+    matrix = model.plain(layer, role, experts[0]) if experts else None
+    if matrix is None or not np.isfinite(matrix).all():
+        return None
+    if min(matrix.shape) <= WIDE:
+        return matrix_values(matrix)
+    return krylov_values(lambda x: matrix @ x, lambda y: matrix.T @ y, start(matrix.shape[1]), LEADING, most=BASIS)
+
+
+def _table(rows: list[Array | None]) -> Array | None:
+    """Rows cut to the length of the shortest."""
+    length = min((len(row) for row in rows if row is not None), default=0)
+    return np.stack([np.full(length, np.nan) if row is None else row[:length] for row in rows]) if length else None
+
+
+METHOD = Method(
+    name="mlp-spectra",
+    kind="score",
+    summary="shape of the singular spectra of gate, up and down",
+    needs=(),
+    source="GhostSpec, arXiv 2511.06390 (AAAI 2026)",
+    null="Matrices of one shape, trained by one recipe, have spectra of one shape: strangers of the zoo reach 0.973. Long "
+    "training and scaling neurons on purpose hide descent.",
+    run=run,
+    deep=True,
+)
