@@ -7,6 +7,7 @@ import pytest
 
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods import known, norm_gains, std_profile
+from kinprint.weights import Weights
 
 
 def moments(curve: np.ndarray) -> np.ndarray:
@@ -67,12 +68,13 @@ def test_gains_of_unequal_width_do_not_apply() -> None:
 
 @pytest.mark.parametrize("method", known(), ids=lambda method: method.name)
 def test_every_method_describes_itself_and_never_raises(method: object) -> None:
-    """Shared test of every method: it is described, and without its traits it says what is missing."""
+    """Shared test of every method: it is described, and without its traits or its matrices it says what is missing."""
     assert method.summary
     assert method.source
     assert method.null
-    empty = Fingerprint("empty", {"gains.final": np.ones(4)})
+    facts = {"num_hidden_layers": 1, "hidden_size": 4}
+    empty = Weights("empty", "empty", facts, {}, {}) if method.deep else Fingerprint("empty", {"gains.final": np.ones(4)})
     evidence = method(empty, empty)
     assert not evidence.applies
-    assert "empty" in evidence.note or "common" in evidence.note
+    assert any(word in evidence.note for word in ("empty", "common", "models"))
     assert evidence.to_json()["statistic"] is None

@@ -26,6 +26,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("merge", {"method": "ties"}),
     ("quantize", {"scheme": "int4"}),
     ("noise", {"amount": 0.1}),
+    ("replace", {"amount": 0.5}),
     ("swap-vocabulary", {"size": 96}),
     ("cast", {"dtype": "bf16"}),
 ]

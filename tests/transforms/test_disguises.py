@@ -20,8 +20,10 @@ REFUSED = {
     "mix": {"bert", "roberta"},
     "permute": {"bert", "roberta"},
     "split": {"bloom"},
+    "flip": {"bert", "roberta", "bloom", "falcon", "falcon-grouped", "falcon-interleaved", "gpt2", "gpt_neox", "gptj", "opt"},
 }
-"""Post-norms and gains on the residual stream forbid a rotation; BLOOM's configuration cannot say its neurons."""
+"""Post-norms and gains on the residual stream forbid a rotation; BLOOM's configuration cannot say its neurons; without a gate
+the sign of a neuron is part of what it computes."""
 
 
 @pytest.mark.parametrize("name", DISGUISES)

@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-TRAIT_VERSION = 2
+TRAIT_VERSION = 3
 """Raised whenever a trait changes its meaning, so that old and new measurements are never compared."""
 
 MATRIX_ROLES = ("q", "k", "v", "o", "gate", "up", "down")
@@ -76,6 +76,13 @@ TRAITS: tuple[Trait, ...] = (
         "neurons.invariants", ("layers", "neurons", 5),
         meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron. "
         "Layers of experts: the first expert.",
+    ),
+    _trait(
+        "neurons.forms", ("layers", "n", 30),
+        meaning="Of each layer's heaviest neurons over all experts (at most 2048, and 4194304 / hidden), in order of weight, "
+        "in canonical form (gains folded in): expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
+        "cos(up, down); then for what heads read as queries and as keys, write as outputs and read as values, the logs of "
+        "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
     ),
     _trait(
         "experts.norms", ("layers", "experts", 4),

@@ -1,21 +1,24 @@
-"""The one permutation engine that every test of kinprint uses. It knows arrays and relabellings, and nothing of models.
+"""The engines that every test of kinprint uses. They know arrays, relabellings and signs, and nothing of models.
 
 `scores` makes features comparable without looking at labels; `structure` says how units may be relabelled; `permanents`
 gives the exact moment generating function of a relabelling; `alignment` searches for the layers that belong together;
-`exchangeability` joins them into a test.
+`exchangeability` joins them into a test. `signs` tests numbers whose signs the null hypothesis makes random.
 """
 
 from kinprint.statistics.alignment import admissible, best_map
 from kinprint.statistics.exchangeability import Result, exchangeability_test, exchangeability_test_of_scores
 from kinprint.statistics.scores import label_free_scores
+from kinprint.statistics.signs import Signs, sign_test
 from kinprint.statistics.structure import Structure
 
 __all__ = [
     "Result",
+    "Signs",
     "Structure",
     "admissible",
     "best_map",
     "exchangeability_test",
     "exchangeability_test_of_scores",
     "label_free_scores",
+    "sign_test",
 ]

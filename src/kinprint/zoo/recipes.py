@@ -180,6 +180,7 @@ def _disguised() -> Iterator[Recipe]:
         yield _copy(name, family, "disguise", tiny=name in ("llama-finetune", "llama-long", "gpt2-finetune"))
     for single in ("permute", "rotate", "scale", "mix", "split"):
         yield _copy("llama-finetune", "llama", single, tiny=single == "permute")
+    yield _copy("llama-long-disguise", "llama", "flip", tiny=False)
 
 
 def _copy(name: str, family: str, transform: str, *, tiny: bool) -> Recipe:

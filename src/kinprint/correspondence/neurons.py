@@ -1,0 +1,160 @@
+"""The neurons of a model that are compared: the heaviest of every layer, in canonical form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.correspondence.descriptors import Forms, describe
+from kinprint.correspondence.rotation import inverse_root
+from kinprint.weights import Weights
+
+Array = NDArray[np.float32]
+Half = NDArray[np.float16]
+
+MOST = 2048
+"""Neurons of a layer that are kept: enough for a test, few enough for matrices of 4096 channels to fit memory."""
+
+DESCRIBED = 512
+"""Of these, neurons that carry descriptors and find the first matches."""
+
+COPY = 0.7
+"""Cosine of what two neurons read from which one counts as a copy of the other: split neurons, experts that were one FFN,
+layers that were one. What they read is known to differ by more in other neurons, and leaving some out costs little."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Neurons of one layer, those of all experts together: the heaviest first, copies of heavier ones last.
+
+    Attributes:
+        layer: its index in the model.
+        index: (n,) int64 place of each neuron in the layer: expert times neurons an expert, plus neuron.
+        reads: (n, hidden) float16 unit vectors: the gate row (the up row if there is no gate), whitened over the model.
+        sizes: (n, 3) float32 norms of the gate row (1 if there is none), the up row and the down column.
+        descriptors: (at most DESCRIBED, features) float64 of the first neurons.
+        first: (n,) bool, False for copies of a heavier neuron.
+    """
+
+    layer: int
+    index: NDArray[np.int64]
+    reads: Half
+    sizes: Array
+    descriptors: NDArray[np.float64]
+    first: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """The neurons of a model.
+
+    Attributes:
+        weights: where they come from.
+        gated: whether they have a gate.
+        layers: of the layers asked for, those that have neurons.
+    """
+
+    weights: Weights
+    gated: bool
+    layers: tuple[Layer, ...]
+
+
+def neurons(weights: Weights, layers: Sequence[int]) -> Neurons:
+    """The neurons of some layers of a model.
+
+    In memory at any time: the three matrices of one layer as float32, seven matrices (hidden, hidden), and what is returned.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    forms = Forms(weights.hidden)
+    raw: list[list[Half]] = []
+    found: list[Layer] = []
+    gated = any(role == "gate" for _, role, _ in weights.parts)
+    for layer in layers:
+        if not weights.experts(layer):
+            continue
+        index, sizes, first, (read, up, down) = _heaviest(weights, layer)
+        outer = (sizes[:, 1] * sizes[:, 2])[:, None]  # what scaling up against down leaves alone
+        forms.add(weights, layer, {"up": up * outer, "down": down * outer} | ({"gate": read * sizes[:, :1]} if gated else {}))
+        raw.append([part[:DESCRIBED].astype(np.float16) for part in (read, up, down)])
+        found.append(Layer(layer, index, read.astype(np.float16), sizes, np.empty((0, 0)), first))
+    matrices = forms.normalised()
+    whitening = inverse_root(sum((_gram(layer.reads) for layer in found), np.zeros((weights.hidden,) * 2)))
+    finished = []
+    for part, described in zip(found, raw, strict=True):
+        read, up, down = (kind.astype(np.float32) for kind in described)
+        descriptors = describe(read if gated else None, up, down, part.sizes[: len(up)], matrices)
+        white = unit(part.reads.astype(np.float32) @ whitening)
+        finished.append(replace(part, descriptors=descriptors, reads=white.astype(np.float16)))
+    return Neurons(weights, gated, tuple(finished))
+
+
+def vectors(weights: Weights, layer: Layer, role: str, chosen: NDArray[np.int64]) -> Array:
+    """(len(chosen), hidden) float32 unit vectors of some neurons of a layer: rows of gate or up, columns of down."""
+    experts = weights.experts(layer.layer)
+    places = layer.index[chosen]
+    found = np.empty((len(chosen), weights.hidden), np.float32)
+    start = 0
+    for expert in experts:
+        part = weights.parts[layer.layer, role, expert]
+        count = part.shape[part.axes.index("neurons")]
+        here = (places >= start) & (places < start + count)
+        if here.any():
+            found[here] = _rows(weights, layer.layer, role, expert)[places[here] - start]
+        start += count
+    return unit(found)
+
+
+def unit(rows: Array) -> Array:
+    """Rows divided by their norms; zero rows stay zero."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny))
+
+
+def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_], list[Array]]:
+    """Place, norms, `first` and unit vectors (gate or up, up, down) of the MOST neurons with the largest product of norms.
+
+    The product is the same in every disguise: gains are folded, and scaling moves norm from up to down.
+    """
+    places, sizes, parts = [], [], []
+    start = 0
+    for expert in weights.experts(layer):
+        gate, up, down = (_rows(weights, layer, role, expert) for role in ("gate", "up", "down"))
+        norms = np.stack([np.linalg.norm(part, axis=1) if len(part) else np.ones(len(up)) for part in (gate, up, down)], axis=1)
+        weight = norms.prod(axis=1)
+        usable = np.isfinite(weight) & (weight > 0)
+        chosen = np.argsort(-np.where(usable, weight, -1.0), kind="stable")[: min(MOST, int(usable.sum()))]
+        places.append(start + chosen)
+        sizes.append(norms[chosen])
+        parts.append([unit(part[chosen]) if len(part) else unit(up[chosen]) for part in (gate, up, down)])
+        start += len(up)
+    norms = np.concatenate(sizes)
+    order = np.argsort(-norms.prod(axis=1), kind="stable")[:MOST]
+    joined = [np.concatenate(kind)[order] for kind in zip(*parts, strict=True)]
+    first = _first(joined[0])
+    last = np.argsort(~first, kind="stable")
+    index, norms = np.concatenate(places)[order][last], norms[order][last].astype(np.float32)
+    return index, norms, first[last], [part[last] for part in joined]
+
+
+def _rows(weights: Weights, layer: int, role: str, expert: int | None) -> Array:
+    """(neurons, hidden) of a role; empty if the model has none."""
+    matrix = weights.canonical(layer, role, expert)
+    if matrix is None:
+        return np.empty((0, weights.hidden), np.float32)
+    return matrix.T if role == "down" else matrix
+
+
+def _first(reads: Array) -> NDArray[np.bool_]:
+    """Which neurons are no copy of a heavier one."""
+    alike = reads @ reads.T > COPY
+    return np.asarray(~np.tril(alike, -1).any(axis=1))
+
+
+def _gram(reads: Half) -> NDArray[np.float64]:
+    wide = reads.astype(np.float32)
+    return np.asarray(wide.T @ wide / len(wide), dtype=np.float64)

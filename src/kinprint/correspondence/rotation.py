@@ -1,0 +1,43 @@
+"""Orthogonal maps between two residual streams, and what they make of directions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+RIDGE = 0.05
+"""Share of the mean eigenvalue added before a root is inverted: directions with less are noise, not structure."""
+
+VOTES = 1e-3
+"""Share of the mean squared singular value below which a direction of the cross-covariance has no vote in a rotation."""
+
+
+def inverse_root(covariance: NDArray[np.float64]) -> Array:
+    """(d, d) symmetric C^(-1/2), scaled so that isotropic vectors keep their length; covariant under rotation."""
+    values, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float32))
+    values = np.maximum(values, 0) / max(float(values.mean()), 1e-30)
+    return np.asarray((vectors / np.sqrt(values + RIDGE)) @ vectors.T, dtype=np.float32)
+
+
+def rotation(cross: Array) -> Array:
+    """The orthogonal map nearest to a cross-covariance (Procrustes; Schoenemann, 1966).
+
+    Args:
+        cross: (suspect channels, reference channels), sum of y x^T over matched unit vectors.
+
+    Returns:
+        float32 of the same shape: Q with Q x ~ y. Directions on which the matches say nothing are mapped to zero.
+    """
+    if len(cross) > cross.shape[1]:
+        return rotation(cross.T).T
+    values, vectors = np.linalg.eigh(cross @ cross.T)
+    values = np.maximum(values, 0)
+    inverse = np.where(values > VOTES * values.mean(), 1 / np.sqrt(np.maximum(values, 1e-30)), 0.0).astype(np.float32)
+    return np.asarray((vectors * inverse) @ (vectors.T @ cross), dtype=np.float32)
+
+
+def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], turn: Array) -> Array:
+    """(reference units, suspect units) cosines of unit vectors after the rotation."""
+    return np.asarray((reference.astype(np.float32) @ turn.T) @ suspect.astype(np.float32).T)

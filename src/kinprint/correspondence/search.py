@@ -1,0 +1,221 @@
+"""The search: rotation, layers and neurons that belong together, found from what neurons read.
+
+Nothing here looks at the sign of a neuron's up and down vectors, and directions are taken from what neurons read alone:
+what gated neurons' signs, and what neurons write, can be tested on the matches afterwards (METHODS: disguised models, 2b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.correspondence.neurons import COPY, DESCRIBED, Layer, Neurons, neurons
+from kinprint.correspondence.rotation import cosines, rotation
+from kinprint.weights import Weights
+
+Array = NDArray[np.float32]
+Wide = NDArray[np.float64]
+
+LAYERS = 12
+"""Layers of the suspect that are compared, evenly chosen."""
+
+MOST_LAYERS = 64
+"""Layers of the reference among which theirs are looked for if the depths differ."""
+
+ROUNDS = 6
+"""Times the rotation and the matches are found anew from each other, at most."""
+
+COPIED = 0.1
+"""Share of a layer's neurons with a copy in another layer from which it counts as a copy of that layer."""
+
+SETTLED = 1e-3
+"""Change of the mean cosine of the matches from which a further round is not worth it."""
+
+RIDGE = 0.02
+"""Added to the unit variance of descriptors before whitening."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """Neurons of one layer of the reference and one of the suspect that were found to belong together, each once.
+
+    Attributes:
+        reference, suspect: the layers.
+        ours, theirs: (m,) indices into their neurons.
+        closeness: (m,) float64 cosine of what they read after the rotation, at least zero.
+    """
+
+    reference: Layer
+    suspect: Layer
+    ours: NDArray[np.int64]
+    theirs: NDArray[np.int64]
+    closeness: Wide
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """What was found, whether or not the models have anything to do with each other.
+
+    Attributes:
+        reference, suspect: their neurons.
+        turn: (suspect hidden, reference hidden) float32 the rotation.
+        matches: what can be tested: each layer of the reference once, and none that is a copy of another.
+        layer_map: reference layer of each suspect layer that was looked at.
+    """
+
+    reference: Neurons
+    suspect: Neurons
+    turn: Array
+    matches: tuple[Match, ...]
+    layer_map: tuple[int, ...]
+
+
+def correspondence(reference: Weights, suspect: Weights) -> Correspondence:
+    """Find which neurons of two models belong together.
+
+    Neurons are matched both ways by descriptors; the rotation is estimated from the matches and the matches from the
+    rotation, in turn. Layers are aligned in order, with repeats and gaps as fits best; those of a deeper suspect, which may be
+    copies of copies, in any order.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    theirs = _evenly(suspect.layers, LAYERS)
+    ours = theirs if reference.layers == suspect.layers else _evenly(reference.layers, MOST_LAYERS)
+    a, b = neurons(reference, ours), neurons(suspect, theirs)
+    if not a.layers or not b.layers or a.gated != b.gated:
+        return Correspondence(a, b, np.zeros((suspect.hidden, reference.hidden), np.float32), (), ())
+    matches = _by_descriptors(a, b)
+    turn = rotation(_cross(matches))
+    for _ in range(2):
+        table = [[_by_direction(x, y, turn, DESCRIBED) for y in b.layers] for x in a.layers]
+        matches = _in_order(table, suspect.layers > reference.layers)
+        turn = rotation(_cross(matches))
+    before = 0.0
+    for _ in range(ROUNDS - 2):
+        matches = [_by_direction(m.reference, m.suspect, turn) for m in matches]
+        turn = rotation(_cross(matches))
+        now = float(np.mean(np.concatenate([m.closeness for m in matches])))
+        if abs(now - before) < SETTLED:
+            break
+        before = now
+    return Correspondence(a, b, turn, _distinct(matches), tuple(match.reference.layer for match in matches))
+
+
+def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
+    """Each layer of the reference once, by its best match, and no copies of layers (depth up-scaling).
+
+    Copies of a layer share their neurons' signs: in one of the models every neuron must be there once.
+    """
+    best = {m.reference.layer: m for m in sorted(matches, key=lambda m: float(np.sum(m.closeness**3)))}
+    kept: list[Match] = []
+    for layer in sorted(best):
+        reads = best[layer].reference.reads[:DESCRIBED].astype(np.float32)
+        alike = ((reads @ m.reference.reads[:DESCRIBED].astype(np.float32).T).max(axis=1) > COPY for m in kept)
+        if not any(np.mean(copied) > COPIED for copied in alike):
+            kept.append(best[layer])
+    return tuple(kept)
+
+
+def matched_again(found: Correspondence, which: Sequence[int], turn: Array) -> list[Match]:
+    """Some of the layers, matched by another rotation, copies left out."""
+    return [_by_direction(found.matches[i].reference, found.matches[i].suspect, turn, originals=True) for i in which]
+
+
+def turn_without(found: Correspondence, which: Sequence[int]) -> Array | None:
+    """The rotation as the other layers alone say it; None if there are none."""
+    others = [match for i, match in enumerate(found.matches) if i not in set(which)]
+    return rotation(_cross(others)) if others and which else None
+
+
+def _evenly(layers: int, most: int) -> list[int]:
+    return [int(i) for i in np.unique(np.linspace(0, layers - 1, min(layers, most)).round())]
+
+
+def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
+    """First matches: neurons nearest to each other both ways; a match counts the more the farther the second nearest is."""
+    pooled = [layer.descriptors for model in (a, b) for layer in model.layers]
+    joined = np.concatenate(pooled)
+    whitening = _whitening(joined.T @ joined / len(joined))
+    x, y = ([layer.descriptors @ whitening for layer in model.layers] for model in (a, b))
+    table = []
+    for layer, left in zip(a.layers, x, strict=True):
+        row = []
+        for other, right in zip(b.layers, y, strict=True):
+            near = 2 * left @ right.T - (left**2).sum(1)[:, None] - (right**2).sum(1)
+            near[~layer.first[: len(left)]] = -np.inf
+            near[:, ~other.first[: len(right)]] = -np.inf
+            ours, theirs = _mutual(near)
+            best = -np.partition(-near[ours], 1, axis=1)[:, :2] if near.shape[1] > 1 else np.zeros((len(ours), 2))
+            margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0)
+            row.append(Match(layer, other, ours, theirs, margin))
+        table.append(row)
+    return _in_order(table, b.weights.layers > a.weights.layers, power=1)
+
+
+def _by_direction(a: Layer, b: Layer, turn: Array, most: int | None = None, originals: bool = False) -> Match:
+    """Neurons whose reads are nearest to each other both ways after the rotation.
+
+    Args:
+        most: how many of the first of each layer take part.
+        originals: leave out the suspect's copies, as the reference's always are: two copies of a neuron share its sign, so
+            one of the models must be free of them for signs to be independent.
+    """
+    near = cosines(a.reads[a.first][:most], b.reads[b.first if originals else slice(None)][:most], turn)
+    ours, theirs = _mutual(near)
+    return Match(a, b, ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0))
+
+
+def _mutual(near: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns that are each other's nearest."""
+    column, row = near.argmax(axis=1), near.argmax(axis=0)
+    ours = np.flatnonzero((row[column] == np.arange(len(near))) & (near.max(axis=1) > -np.inf))
+    return ours, column[ours]
+
+
+def _cross(matches: Sequence[Match]) -> Array:
+    """Sum of y x^T over the matches: closer ones count more."""
+    total = None
+    for m in matches:
+        x = m.reference.reads[m.ours].astype(np.float32) * (m.closeness**2)[:, None].astype(np.float32)
+        part = m.suspect.reads[m.theirs].astype(np.float32).T @ x
+        total = part if total is None else total + part
+    assert total is not None
+    return np.asarray(total)
+
+
+def _in_order(table: Sequence[Sequence[Match]], deeper: bool, power: int = 3) -> list[Match]:
+    """For each layer of the suspect the match with a layer of the reference that is best in all.
+
+    Args:
+        table: by reference layer, then suspect layer.
+        deeper: whether the suspect has more layers than the reference.
+        power: to which closeness counts.
+    """
+    scores = np.array([[float(np.sum(match.closeness**power)) for match in row] for row in table])
+    return [table[i][j] for j, i in enumerate(layers_in_order(scores, deeper))]
+
+
+def layers_in_order(scores: Wide, deeper: bool) -> list[int]:
+    """Reference layer of each suspect layer, from scores (reference layers, suspect layers).
+
+    Never descending, and best in sum; of a deeper suspect each layer's best, since repeated blocks may begin again.
+    """
+    if deeper:
+        return [int(i) for i in scores.argmax(axis=0)]
+    best, came = scores[:, 0], []
+    for layer in range(1, scores.shape[1]):
+        came.append(np.array([int(np.argmax(best[: i + 1])) for i in range(len(best))]))
+        best = scores[:, layer] + np.maximum.accumulate(best)
+    chosen = [int(np.argmax(best))]
+    for step in reversed(came):
+        chosen.append(int(step[chosen[-1]]))
+    return chosen[::-1]
+
+
+def _whitening(covariance: Wide) -> Wide:
+    values, vectors = np.linalg.eigh(covariance + RIDGE * np.eye(len(covariance)))
+    return np.asarray((vectors / np.sqrt(values)) @ vectors.T)

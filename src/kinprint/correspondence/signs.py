@@ -1,0 +1,32 @@
+"""The signs of gated neurons: a symmetry that training cannot break.
+
+A gated neuron with up vector u and down vector d computes the same as one with -u and -d. Initialisation is symmetric in that
+sign and training is equivariant to it, so in a model that was trained independently of another the signs are independent and
+uniformly random, given everything else about both models. The search for the correspondence looks at nothing that depends on
+them; neither do the weights here. So the numbers below have random signs under the null, exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.correspondence.neurons import vectors
+from kinprint.correspondence.search import Correspondence
+
+
+def sign_agreements(found: Correspondence) -> list[NDArray[np.float64]]:
+    """By layer, for each matched pair: cosine of the ups plus cosine of the downs after the rotation, times closeness squared.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    each = []
+    for match in found.matches:
+        total = np.zeros(len(match.ours))
+        for role in ("up", "down"):
+            x = vectors(found.reference.weights, match.reference, role, match.ours)
+            y = vectors(found.suspect.weights, match.suspect, role, match.theirs)
+            total += np.einsum("nd,nd->n", x @ found.turn.T, y)
+        each.append(total * match.closeness**2)
+    return each

@@ -1,0 +1,136 @@
+"""What no disguise changes about the heaviest neurons of a layer (METHODS: disguised models, 2a).
+
+Everything is taken in canonical form: norm gains folded in, behind a LayerNorm the mean over channels removed. A form v^T M v
+or u^T M v of a neuron's vectors does not depend on the basis of the residual stream, and M is what the layer's heads read or
+write, so it does not depend on the labels of heads or on maps inside them: of each head's products S = W_q^T W_k and
+P = W_o W_v the leading directions of S S^T, S^T S, P P^T and P^T P.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part
+from kinprint.fingerprints.families.heads import grams, head_rows, heads_and_groups
+from kinprint.fingerprints.kernels import widened
+from kinprint.fingerprints.layer import Array, Layer, finite
+from kinprint.fingerprints.pieces import blocks, release
+
+MOST = 2048
+"""Neurons of a layer, over all experts."""
+
+ENTRIES = 1 << 22
+"""Entries of their vectors, of each kind: fewer neurons in wider models."""
+
+ROWS = 128
+"""Directions that stand for each of the four forms, shared out evenly over the heads."""
+
+READS = {"gate": "post_attention", "up": "post_attention", "q": "input", "k": "input", "v": "input"}
+PRODUCTS = (("q", "k"), ("o", "v"))
+
+
+def rows(layer: Layer) -> dict[str, Array]:
+    """neurons.forms (n, 30), the neurons of the largest product of norms, NaN rows where a layer has fewer than others."""
+    if "up" not in layer.roles or "down" not in layer.roles:
+        return {}
+    chosen = _heaviest(layer, min(MOST, max(ENTRIES // layer.roles["up"][0].part.shape[1], 1)))
+    vectors: dict[str, NDArray[np.float32]] = {
+        role: _vectors(layer, role, chosen) for role in ("gate", "up", "down") if role in layer.roles
+    }
+    with np.errstate(all="ignore"):
+        norms = {role: np.linalg.norm(part, axis=1).astype(np.float64) for role, part in vectors.items()}
+        units: dict[str, NDArray[np.float32]] = {
+            role: part / norms[role][:, None].astype(np.float32) for role, part in vectors.items()
+        }
+        nothing = np.full(len(chosen), np.nan)
+        outer = np.log(norms["up"] * norms["down"])
+        found = [chosen[:, 0].astype(float), np.log(norms.get("gate", nothing)), outer, *_inner(units, None)]
+        for heads in _heads(layer):
+            found += _inner(units, heads) if heads is not None else [nothing] * 6
+    return {"neurons.forms": finite(np.stack(found, axis=1))}
+
+
+def _heaviest(layer: Layer, most: int) -> NDArray[np.int64]:
+    """(n, 2) expert and neuron, by the product of the norms as stored."""
+    weight, places = [], []
+    for number, (up, down) in enumerate(zip(layer.roles["up"], layer.roles["down"], strict=True)):
+        size = up.sums.row_squares * down.sums.column_squares
+        if "gate" in layer.roles:
+            size = size * layer.roles["gate"][number].sums.row_squares
+        weight.append(np.where(np.isfinite(size), size, 0.0))
+        places.append(np.stack([np.full(len(size), number), np.arange(len(size))], axis=1))
+    order = np.argsort(-np.concatenate(weight), kind="stable")[:most]
+    return np.asarray(np.concatenate(places)[order])
+
+
+def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n, hidden) rows of gate or up, columns of down, in canonical form."""
+    found = np.empty((len(chosen), layer.roles["up"][0].part.shape[1]), np.float32)
+    for number, scan in enumerate(layer.roles[role]):
+        here = chosen[:, 0] == number
+        if here.any():
+            matrix = scan.part.read()
+            picked = matrix[:, chosen[here, 1]].T if role == "down" else matrix[chosen[here, 1]]
+            found[here] = widened(picked)
+            release(matrix)
+    return _canonical(layer, role, found)
+
+
+def _canonical(layer: Layer, role: str, rows_: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows along the residual stream with the gain in front of them folded in, or the mean over channels taken out."""
+    norm = READS.get(role)
+    if norm is not None and layer.facts.get("norm_first", True):
+        gains = layer.first(f"gains.{norm}") or (layer.first("gains.input") if norm == "post_attention" else None)
+        if gains:
+            rows_ = rows_ * widened(gains[0].read())
+    if layer.facts.get("norm") == "layer":
+        rows_ = rows_ - rows_.mean(axis=1, keepdims=True)
+    return rows_
+
+
+def _inner(units: dict[str, NDArray[np.float32]], heads: NDArray[np.float32] | None) -> list[Array]:
+    """cos(gate, up), cos(gate, down), cos(up, down); with a form before them the logs of its value for gate, up and down."""
+    turned = units if heads is None else {role: part @ heads.T for role, part in units.items()}
+    nothing = np.full(len(units["up"]), np.nan)
+
+    def product(one: str, other: str) -> Array:
+        if one not in turned:
+            return nothing
+        return np.asarray(np.einsum("nd,nd->n", turned[one], turned[other]), dtype=np.float64)
+
+    cross = [product(*pair) for pair in (("gate", "up"), ("gate", "down"), ("up", "down"))]
+    return cross if heads is None else [*(np.log(product(role, role)) for role in ("gate", "up", "down")), *cross]
+
+
+def _heads(layer: Layer) -> list[NDArray[np.float32] | None]:
+    """What heads read and write: rows R of each form R^T R, of mean square 1, or None."""
+    found: list[NDArray[np.float32] | None] = []
+    for left, right in PRODUCTS:
+        parts = layer.first(left, right)
+        divided = heads_and_groups(layer, "neurons.forms", parts) if parts else None
+        if not parts or not divided:
+            found += [None, None]
+            continue
+        heads, groups = divided
+        inner = grams(head_rows(parts[0]), heads), grams(head_rows(parts[1]), groups)
+        shared = inner[0].reshape(groups, heads // groups, *inner[0].shape[1:]).sum(axis=1)
+        found.append(_leading(layer, parts[0], np.repeat(inner[1], heads // groups, axis=0)))
+        found.append(_leading(layer, parts[1], shared))
+    return found
+
+
+def _leading(layer: Layer, part: Part, inner: Array) -> NDArray[np.float32]:
+    """Of A_h^T inner_h A_h for every head the leading directions, times the roots of their values."""
+    count, kept = len(inner), []
+    each = max(ROWS // count, 1)
+    for block, weight in zip(blocks(head_rows(part), count, np.float32), inner, strict=True):
+        own = _canonical(layer, part.role, block).astype(np.float64)
+        if not (np.isfinite(own).all() and np.isfinite(weight).all()):
+            return np.full((1, own.shape[1]), np.nan, np.float32)
+        values, vectors = np.linalg.eigh(weight)
+        root = (vectors * np.sqrt(np.maximum(values, 0))).T @ own
+        _, basis = np.linalg.eigh(root @ root.T)
+        kept.append(basis[:, ::-1][:, :each].T @ root)
+    found = np.concatenate(kept)
+    return np.asarray(found * np.sqrt(found.shape[1] / max(float((found**2).sum()), 1e-300)), dtype=np.float32)

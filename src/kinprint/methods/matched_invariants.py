@@ -1,0 +1,158 @@
+"""Neurons matched by what no disguise changes of them: do they have their partners' signs?
+
+METHODS: disguised models, 2a. A gated neuron with (up, down) computes the same as one with (-up, -down), so in models trained
+independently the signs are independent and uniformly random (see `kinprint.correspondence.signs`). Of the invariants in the
+trait `neurons.forms` some change sign with the neuron (those that pair the gate with up or down), the others do not. Neurons
+are matched, and layers aligned, by the others and by magnitudes; tested is whether the signs agree. Nothing that the matching
+looks at depends on the signs, so the test is exact.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.correspondence.search import layers_in_order
+from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.fingerprints import Fingerprint
+from kinprint.methods._units import ATTAINABLE
+from kinprint.statistics import label_free_scores, sign_test
+
+Array = NDArray[np.float64]
+
+ODD = (3, 4, 9, 10, 15, 16, 21, 22, 27, 28)
+"""Columns of neurons.forms that change sign with the neuron; column 0 is the expert."""
+
+EVEN = tuple(column for column in range(1, 30) if column not in ODD)
+
+LAYERS = 16
+"""Layers of the suspect that are compared, evenly chosen."""
+
+SEEDS = 256
+"""Neurons of each layer that align layers."""
+
+COPIED = 5.0
+"""z of the agreement of two layers of one model from which they count as copies of each other."""
+
+LARGEST = 3.0
+"""To which signed invariants are cut, in root mean squares: no single neuron decides."""
+
+
+def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+    """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
+    x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
+    if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
+        raise NotApplicable("neurons without a gate have no free sign")
+    x = one_expert(x)
+    known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
+    signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
+    ours, theirs = ((described_by(values, known, signed), signs_of(values, signed)) for values in (x, y))
+    shown = np.unique(np.linspace(0, len(y) - 1, min(len(y), LAYERS)).round().astype(int))
+    theirs = theirs[0][shown], theirs[1][shown]
+    layers = shown.tolist() if len(x) == len(y) else aligned(ours[0], theirs[0], deeper=len(y) > len(x))
+    each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
+    tested = distinct(layers, {j: float(margin.sum()) for j, (_, margin) in each.items()}, ours)
+    count = sum(len(each[j][0]) for j in tested)
+    if -count * math.log10(2) > ATTAINABLE:
+        raise NotApplicable(f"only {count} neurons could be matched")
+    result = sign_test(np.concatenate([each[j][0] for j in tested]))
+    return Evidence(
+        method=METHOD.name,
+        kind="test",
+        statistic=result.z,
+        log10_p=result.log10_p,
+        bound=result.bound,
+        layer_map=tuple(layers) if len(shown) == len(y) else None,
+        layers=tuple(sign_test(each[j][0]).z for j in tested),
+        note=f"{count} neurons in {len(tested)} layers matched by what no disguise changes and tested by their signs.",
+    )
+
+
+def aligned(ours: Array, theirs: Array, *, deeper: bool) -> list[int]:
+    """Reference layer of each suspect layer, by how well their heaviest neurons match."""
+    scores = np.array([[_matches(x[:SEEDS], y[:SEEDS])[2].sum() for y in theirs] for x in ours])
+    return layers_in_order(scores, deeper)
+
+
+def distinct(layers: list[int], strength: dict[int, float], reference: tuple[Array, Array]) -> list[int]:
+    """The suspect layers to test: each reference layer once, by its best match, and none that is a copy of another.
+
+    Copies of a layer (depth up-scaling) share their neurons' signs: in one of the models every layer must be there once.
+    """
+    best = {i: max((j for j in range(len(layers)) if layers[j] == i), key=lambda j: strength[j]) for i in layers}
+    kept: list[int] = []
+    few = reference[0][:, :SEEDS], reference[1][:, :SEEDS]
+    for i in sorted(best):
+        if not any(sign_test(_agreements(few, few, other, i)[0]).z > COPIED for other in kept):
+            kept.append(i)
+    return sorted(best[i] for i in kept)
+
+
+def _agreements(ours: tuple[Array, Array], theirs: tuple[Array, Array], i: int, j: int) -> tuple[Array, Array]:
+    """Agreement of the signed invariants of matched neurons of two layers, weighted by the margin of the match; the margins."""
+    left, right, margin = _matches(ours[0][i], theirs[0][j])
+    return np.einsum("nf,nf->n", ours[1][i, left], theirs[1][j, right]) * margin, margin
+
+
+def one_expert(values: Array) -> Array:
+    """Neurons of one expert a layer, the one with most of them; the others become NaN.
+
+    Experts may be copies of each other (upcycling), and copies share their signs: in one of the models every neuron must be
+    there once.
+    """
+    found = values.copy()
+    for layer in found:
+        experts, counts = np.unique(layer[np.isfinite(layer[:, 0]), 0], return_counts=True)
+        if len(experts) > 1:
+            layer[layer[:, 0] != experts[np.argmax(counts)]] = np.nan
+    return found
+
+
+def described_by(values: Array, even: list[int], odd: list[int]) -> Array:
+    """(layers, neurons, features) scores that do not depend on signs; NaN rows for neurons that are not there."""
+    signed = values[..., odd]
+    features = np.concatenate([values[..., even], np.abs(signed), signed[..., 1:] * signed[..., :1]], axis=-1)
+    absent = ~np.isfinite(features).any(axis=-1)
+    found = label_free_scores(features)
+    found[absent] = np.nan
+    return found
+
+
+def signs_of(values: Array, odd: list[int]) -> Array:
+    """(layers, neurons, odd) signed invariants over their root mean square in the layer, decorrelated over the model.
+
+    Scaling and decorrelation see only products of two of them, in which the signs cancel.
+    """
+    signed = np.nan_to_num(values[..., odd])
+    size = np.sqrt(np.mean(signed**2, axis=1, keepdims=True))
+    signed = np.clip(signed / np.maximum(size, 1e-30), -LARGEST, LARGEST)
+    flat = signed.reshape(-1, signed.shape[-1])
+    spread, vectors = np.linalg.eigh(flat.T @ flat / len(flat) + 0.05 * np.eye(flat.shape[1]))
+    return np.asarray(signed @ ((vectors / np.sqrt(spread)) @ vectors.T))
+
+
+def _matches(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
+    distance = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)
+    distance = np.where(np.isfinite(distance), distance, np.inf)
+    nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
+    left = np.flatnonzero((back[nearest] == np.arange(len(distance))) & np.isfinite(distance.min(axis=1)))
+    right = nearest[left]
+    if not len(left) or min(distance.shape) < 2:
+        return left, right, np.zeros(len(left))
+    margins = [np.partition(rows, 1, axis=1)[:, 1] - rows[:, :].min(axis=1) for rows in (distance[left], distance[:, right].T)]
+    margin = np.nan_to_num(np.minimum(*margins), posinf=0.0)
+    return left, right, np.minimum(margin, np.quantile(margin, 0.9))
+
+
+METHOD = Method(
+    name="matched-invariants",
+    kind="test",
+    summary="gated neurons matched by what no disguise changes of them, compared by their signs",
+    needs=("neurons.forms",),
+    source="kinprint; invariants as in METHODS 2a",
+    null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",
+    run=run,
+)

@@ -1,0 +1,46 @@
+"""replace: exchange part of every layer's neurons for others that know nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, Place, changed, generator
+from kinprint.transforms._transform import Transform
+
+AXES = {"gate": 0, "up": 0, "down": 1}
+
+
+def replace(model: Model, *, amount: float = 0.5, seed: int = 0) -> Model:
+    """Exchange neurons for such as have the same weights in another order: same sizes, nothing learned.
+
+    Args:
+        amount: share of every layer's neurons.
+        seed: of the choice and of the orders.
+    """
+    if not 0 <= amount <= 1:
+        raise TransformError(model.source, f"cannot replace {amount:g} of a model's neurons", "give a share between 0 and 1")
+
+    def replaced(place: Place, part: Part) -> Part:
+        layer, role, expert = place
+        if role not in AXES:
+            return part
+        axis = AXES[role]
+        count = part.shape[axis]
+        chosen = generator(seed, "chosen", layer, expert).permutation(count)[: round(amount * count)]
+
+        def shuffled(array: NDArray[np.float32]) -> NDArray[np.float32]:
+            rows = np.array(array.T if axis else array)
+            rows[chosen] = generator(seed, "order", place).permuted(rows[chosen], axis=1)
+            return rows.T if axis else rows
+
+        return changed(part, shuffled)
+
+    return model.each(replaced)
+
+
+TRANSFORM = Transform(
+    "replace", "derivation", replace, "kinprint transform replace examples/models/base -o replaced --amount 0.5"
+)
