@@ -22,8 +22,8 @@ DESCRIBED = 512
 """Of these, neurons that carry descriptors and find the first matches."""
 
 COPY = 0.7
-"""Cosine of what two neurons read from which one counts as a copy of the other: split neurons, experts that were one FFN,
-layers that were one. What they read is known to differ by more in other neurons, and leaving some out costs little."""
+"""Cosine of what two neurons read, whitened, from which one counts as a copy of the other: split neurons, experts that were
+one FFN, layers that were one. Leaving out some that are none costs little."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def neurons(weights: Weights, layers: Sequence[int]) -> Neurons:
         if not weights.experts(layer):
             continue
         index, sizes, first, (read, up, down) = _heaviest(weights, layer)
+        if not len(index):
+            continue
         outer = (sizes[:, 1] * sizes[:, 2])[:, None]  # what scaling up against down leaves alone
         forms.add(weights, layer, {"up": up * outer, "down": down * outer} | ({"gate": read * sizes[:, :1]} if gated else {}))
         raw.append([part[:DESCRIBED].astype(np.float16) for part in (read, up, down)])
@@ -150,8 +152,22 @@ def _rows(weights: Weights, layer: int, role: str, expert: int | None) -> Array:
 
 
 def _first(reads: Array) -> NDArray[np.bool_]:
-    """Which neurons are no copy of a heavier one."""
-    alike = reads @ reads.T > COPY
+    """Which neurons are no copy of a heavier one, by cosines after whitening within the layer.
+
+    Without whitening common directions and massive channels would make copies of all. A ridge of the mean eigenvalue keeps
+    it from telling apart what differs by little.
+    """
+    count, width = reads.shape
+    if not count:
+        return np.ones(0, dtype=bool)
+    ridge = np.float32(np.einsum("nd,nd->", reads, reads) / (count * width))
+    if width <= count:
+        inner = reads @ np.linalg.solve(reads.T @ reads / count + ridge * np.eye(width, dtype=np.float32), reads.T)
+    else:
+        gram = reads @ reads.T
+        inner = np.linalg.solve(gram / count + ridge * np.eye(count, dtype=np.float32), gram)
+    length = np.sqrt(np.maximum(np.diag(inner), 1e-30))
+    alike = inner / np.outer(length, length) > COPY
     return np.asarray(~np.tril(alike, -1).any(axis=1))
 
 

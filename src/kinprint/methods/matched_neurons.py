@@ -39,7 +39,9 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     results = {name: sign_test(np.concatenate(values)) for name, values in by_layer.items()}
     if not gated or results["signs"].log10_p > DECIDED:
         by_layer["writes"] = write_agreements(found, TOLERANCE)
-        results["writes"] = sign_test(np.concatenate(by_layer["writes"]))
+        if not by_layer["writes"] and not gated:
+            raise NotApplicable("it takes a second layer to find the rotation by which neurons of the first are compared")
+        results["writes"] = sign_test(np.concatenate(by_layer["writes"] or [np.zeros(1)]))
     name = min(results, key=lambda key: results[key].log10_p)
     best = results[name]
     log10_p = min(best.log10_p + (math.log10(2) if gated else 0.0), 0.0)

@@ -39,7 +39,7 @@ def comparison_text(comparison: Comparison) -> RenderableType:
 def methods_text(methods: Sequence[Method]) -> RenderableType:
     """The list of methods: kind, what it compares, what it needs, null hypothesis or known failure, source."""
     table = Table(box=box.SIMPLE_HEAD, show_lines=True, title="Tests decide, scores describe", title_justify="left")
-    for column, ratio in (("method", 2), ("kind", 1), ("compares", 5), ("null hypothesis | known failure", 6), ("source", 4)):
+    for column, ratio in (("method", 2), ("kind", 1), ("compares", 5), ("null hypothesis\nor known failure", 6), ("source", 4)):
         table.add_column(column, ratio=ratio, overflow="fold")
     for method in methods:
         traits = ", ".join(need if isinstance(need, str) else " or ".join(need[:2]) for need in method.needs)
