@@ -42,12 +42,14 @@ class Layer:
         facts: of the anatomy.
         scans: in the order of the anatomy.
         notes: what a family could not measure, and why; families add to it.
+        kept: what several families need, so that it is computed once.
     """
 
     index: int | None
     facts: Mapping[str, Any]
     scans: list[Scan]
     notes: list[str] = field(default_factory=list)
+    kept: dict[str, Array] = field(default_factory=dict)
 
     @cached_property
     def roles(self) -> dict[str, list[Scan]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part
-from kinprint.fingerprints.families.heads import grams, head_rows, heads_and_groups
+from kinprint.fingerprints.families.heads import head_grams, head_rows, heads_and_groups
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer, finite
 from kinprint.fingerprints.pieces import blocks, release
@@ -113,7 +113,7 @@ def _heads(layer: Layer) -> list[NDArray[np.float32] | None]:
             found += [None, None]
             continue
         heads, groups = divided
-        inner = grams(head_rows(parts[0]), heads), grams(head_rows(parts[1]), groups)
+        inner = head_grams(layer, parts[0], heads), head_grams(layer, parts[1], groups)
         shared = inner[0].reshape(groups, heads // groups, *inner[0].shape[1:]).sum(axis=1)
         found.append(_leading(layer, parts[0], np.repeat(inner[1], heads // groups, axis=0)))
         found.append(_leading(layer, parts[1], shared))
@@ -125,12 +125,13 @@ def _leading(layer: Layer, part: Part, inner: Array) -> NDArray[np.float32]:
     count, kept = len(inner), []
     each = max(ROWS // count, 1)
     for block, weight in zip(blocks(head_rows(part), count, np.float32), inner, strict=True):
-        own = _canonical(layer, part.role, block).astype(np.float64)
-        if not (np.isfinite(own).all() and np.isfinite(weight).all()):
+        own = _canonical(layer, part.role, block)
+        gram = (own @ own.T).astype(np.float64)
+        if not (np.isfinite(gram).all() and np.isfinite(weight).all()):
             return np.full((1, own.shape[1]), np.nan, np.float32)
         values, vectors = np.linalg.eigh(weight)
-        root = (vectors * np.sqrt(np.maximum(values, 0))).T @ own
-        _, basis = np.linalg.eigh(root @ root.T)
-        kept.append(basis[:, ::-1][:, :each].T @ root)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        _, basis = np.linalg.eigh(root.T @ gram @ root)
+        kept.append((root @ basis[:, ::-1][:, :each]).astype(np.float32).T @ own)
     found = np.concatenate(kept)
     return np.asarray(found * np.sqrt(found.shape[1] / max(float((found**2).sum()), 1e-300)), dtype=np.float32)

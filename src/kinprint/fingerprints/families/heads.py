@@ -20,8 +20,7 @@ def rows(layer: Layer) -> dict[str, Array]:
         parts = layer.first(left, right)
         divided = heads_and_groups(layer, name, parts) if parts else None
         if parts and divided:
-            heads, groups = divided
-            found[name] = product_spectra(grams(head_rows(parts[0]), heads), grams(head_rows(parts[1]), groups))
+            found[name] = product_spectra(*(head_grams(layer, *pair) for pair in zip(parts, divided, strict=True)))
     return found
 
 
@@ -40,6 +39,14 @@ def head_rows(part: Part) -> NDArray[Any]:
     """The part with rows that belong to heads: o, whose columns do, is turned."""
     array = part.read()
     return array.T if part.role == "o" else array
+
+
+def head_grams(layer: Layer, part: Part, count: int) -> Array:
+    """(count, d, d) float64 Gram matrices of the heads of a part, computed once a layer."""
+    kept = layer.kept.get(part.role)
+    if kept is None:
+        kept = layer.kept[part.role] = grams(head_rows(part), count)
+    return kept
 
 
 def grams(matrix: NDArray[Any], count: int) -> Array:
