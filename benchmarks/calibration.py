@@ -1,7 +1,8 @@
 """Are the p-values of the tests uniform on models trained independently? Trains many, compares all pairs.
 
-    python benchmarks/calibration.py --models 8
+    python benchmarks/calibration.py --models 8 [--deep]
 
+With --deep the two statements of `matched-neurons` are taken apart: its signs, and its writes without their tolerance.
 Models of one family differ in their seed alone: same architecture, data, data order, recipe. Every pair is unrelated. Under
 the null, pairs are independent two by two, even those that share a model, so their p-values are nearly a sample from one
 distribution.
@@ -13,13 +14,17 @@ import argparse
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import track
 from scipy.stats import kstest
 
-from kinprint import fingerprint
+from kinprint import Fingerprint, fingerprint
+from kinprint.correspondence import correspondence, sign_agreements, write_agreements
 from kinprint.methods import known
+from kinprint.statistics import sign_test
+from kinprint.weights import Weights, open_weights
 from kinprint.zoo import Member
 from kinprint.zoo.build import build
 from kinprint.zoo.recipes import Fresh, Recipe, Train
@@ -34,24 +39,42 @@ def founders(family: str, count: int) -> tuple[Recipe, ...]:
     )
 
 
+def from_fingerprints(one: Fingerprint, other: Fingerprint) -> dict[str, float]:
+    """log10 p by test, of those that apply."""
+    found = {method.name: method(one, other).log10_p for method in known() if method.kind == "test" and not method.deep}
+    return {name: log10_p for name, log10_p in found.items() if log10_p is not None}
+
+
+def from_checkpoints(one: Weights, other: Weights) -> dict[str, float]:
+    """log10 p of the signs and of the writes of matched neurons."""
+    found = correspondence(one, other)
+    agreements = {"writes, no tolerance": write_agreements(found, 0.0)} if len(found.matches) > 1 else {}
+    if found.suspect.gated and found.matches:
+        agreements["signs"] = sign_agreements(found)
+    return {name: sign_test(np.concatenate(values)).log10_p for name, values in agreements.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=8, help="of each family")
     parser.add_argument("--families", default="llama,qwen2,qwen3,gpt_neox,gpt2,mixtral", help="separated by commas")
     parser.add_argument("--size", default="tiny")
     parser.add_argument("--folder", type=Path, default=Path("founders"), help="where the models are kept")
+    parser.add_argument("--deep", action="store_true", help="test the checkpoints instead of their fingerprints")
     parser.add_argument("--json", type=Path, help="write the p-values too")
     arguments = parser.parse_args()
     wanted = tuple(r for family in arguments.families.split(",") for r in founders(family, arguments.models))
     lineage = build(arguments.folder, arguments.size, only=wanted)
-    models = {name: fingerprint(arguments.folder / name) for name in lineage.members}
+    models: dict[str, Any] = {
+        name: (open_weights if arguments.deep else fingerprint)(arguments.folder / name) for name in lineage.members
+    }
     found: dict[str, dict[str, list[float]]] = {"same family": {}, "other family": {}}
     for one, other in track(list(itertools.combinations(lineage.members.values(), 2)), description="pairs"):
         rows = found["same family" if one.family == other.family else "other family"]
-        for method in (method for method in known() if method.kind == "test"):
-            evidence = method(models[one.name], models[other.name])
-            if evidence.log10_p is not None:
-                rows.setdefault(method.name, []).append(10**evidence.log10_p)
+        for name, log10_p in (from_checkpoints if arguments.deep else from_fingerprints)(
+            models[one.name], models[other.name]
+        ).items():
+            rows.setdefault(name, []).append(10**log10_p)
     print(f"| pairs of | test | pairs | KS p | p <= 0.01 | p <= 0.05 | p <= 0.5 | smallest |\n|{'---|' * 8}")
     for kind, tests in found.items():
         for name, values in tests.items():

@@ -29,10 +29,28 @@ def test_nobody_is_accused(result: Result) -> None:
     assert [(o.pair.reference, o.pair.suspect) for o in Summary(result).accused] == []
 
 
+@pytest.fixture(scope="module")
+def deep(tiny_zoo: Path) -> Result:
+    return run(from_zoo(tiny_zoo), cache=False, deep=True, jobs=2)
+
+
+def test_no_disguise_survives(deep: Result) -> None:
+    """Alternative: every descendant, disguised or not, is found with p <= 1e-12 by the test that takes both checkpoints."""
+    related = [outcome for outcome in deep.compared if outcome.pair.truth == "related"]
+    assert len(related) > 150
+    missed = [o.pair for o in related if (o.readings["matched-neurons"].log10_p or 0.0) > -12 and o.verdict != "identical"]
+    assert missed == []
+
+
+def test_nobody_is_accused_deeply(deep: Result) -> None:
+    """Null: as above, by every method."""
+    assert [(o.pair.reference, o.pair.suspect) for o in Summary(deep).accused] == []
+
+
 def test_what_the_table_must_admit(result: Result) -> None:
-    """Index tests miss copies permuted on purpose, and a raw cosine of norm gains accuses everybody."""
+    """Fingerprints miss disguised neurons without a gate, and a raw cosine of norm gains accuses everybody."""
     summary = Summary(result)
-    assert any(outcome.pair.kind == "permute" for outcome in summary.missed_disguised)
+    assert any(outcome.pair.suspect.startswith("gpt2") for outcome in summary.missed_disguised)
     gains = next(row for row in summary.standings if row.method == "norm-gains")
     assert gains.accused_at_threshold is not None
     accused, unrelated = gains.accused_at_threshold

@@ -68,10 +68,13 @@ class Comparison:
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
         power = min((item.detectable for item in applicable if item.detectable is not None), default=None)
         seen = f" The tests would have seen a correlation of {power:.3f} between units in half of all cases." if power else ""
-        return (
-            f"No evidence that {b} shares weights with {a}.{seen} This does not prove that they are unrelated: units that were "
-            "relabelled or mixed on purpose are not seen by these tests."
+        deep = {method.name for method in registry.known() if method.deep}
+        hint = (
+            "what was trained very much longer and disguised is not seen"
+            if any(item.method in deep for item in self.evidence)
+            else "what was disguised on purpose may take --deep to be seen"
         )
+        return f"No evidence that {b} shares weights with {a}.{seen} This does not prove that they are unrelated: {hint}."
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint compare --json` prints."""
