@@ -29,9 +29,9 @@ Place = tuple[int | None, str, int | None]
 """Layer, role, expert."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
-    """A checkpoint through its architecture, read when asked for and never kept.
+    """A checkpoint through its architecture, read when asked for and never kept. Equal to nothing but itself.
 
     Attributes:
         name: short name for people.

@@ -13,7 +13,7 @@ from scipy.stats import kstest
 from kinprint import compare, fingerprint, transforms
 from kinprint.correspondence import correspondence, sign_agreements, write_agreements
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods import matched_invariants, matched_neurons
+from kinprint.methods import matched_invariants, matched_neurons, matched_writes
 from kinprint.statistics import sign_test
 from kinprint.weights import Place, Weights, open_weights
 
@@ -272,3 +272,55 @@ def test_a_fingerprint_cannot_be_compared_deeply(models: Path, tmp_path: Path) -
         compare(tmp_path / "base.kinprint", models / "finetune", deep=True)
     with pytest.raises(CheckpointError, match="holds no weights"):
         open_weights(fingerprint(models / "base"))
+
+
+def fake_ungated(rng: np.random.Generator, layers: int = 4, neurons: int = 256) -> Fingerprint:
+    """A fingerprint of neurons without a gate: how they write depends on how they read, the same way in every model."""
+    reads = rng.standard_t(5, (layers, neurons, 5))
+    mix = np.random.default_rng(77).normal(size=(5, 9))
+    writes = reads @ mix + np.abs(reads) @ mix[::-1] + 2 * rng.normal(size=(layers, neurons, 9))
+    forms = np.full((layers, neurons, 30), np.nan)
+    forms[..., 0], forms[..., matched_writes.READS], forms[..., matched_writes.WRITES] = 0, reads, writes
+    return Fingerprint("ungated", {"neurons.forms": forms})
+
+
+def test_writes_of_strangers_are_nothing() -> None:
+    """H0: independent models whose writes depend on reads, not linearly. 300 pairs: uniform without the tolerance, none small
+    with it."""
+    rng = np.random.default_rng(12)
+    plain, p = [], []
+    for _ in range(300):
+        one, other = fake_ungated(rng), fake_ungated(rng)
+        sides = [matched_writes.Side.of(np.asarray(model.traits["neurons.forms"])) for model in (one, other)]
+        each = [matched_writes.agreements(*sides, layer, layer, 0.0) for layer in range(4)]
+        plain.append(10 ** sign_test(np.concatenate(each)).log10_p)
+        p.append(10 ** (matched_writes.METHOD(one, other).log10_p or 0.0))
+    print(f"writes without tolerance: smallest {min(plain):.4f}, KS {kstest(plain, 'uniform')}")
+    assert kstest(plain, "uniform").pvalue > 1e-3
+    assert min(p) > 1e-4
+
+
+@pytest.mark.parametrize("layers", [[0, 1, 2, 3], [0, 2, 3]])
+def test_writes_find_shuffled_neurons(layers: list[int]) -> None:
+    """Neurons without a gate in another order and a tenth of noise: found, with the layer map."""
+    rng = np.random.default_rng(13)
+    parent = fake_ungated(rng)
+    child = np.array(parent.traits["neurons.forms"])[layers]
+    child[..., 1:] += 0.1 * rng.normal(size=child[..., 1:].shape)
+    child = np.stack([layer[rng.permutation(len(layer))] for layer in child])
+    evidence = matched_writes.METHOD(parent, Fingerprint("child", {"neurons.forms": child}))
+    assert evidence.log10_p is not None
+    assert evidence.log10_p < -12
+    assert evidence.layer_map == tuple(layers)
+
+
+def test_gates_decide_which_test_applies() -> None:
+    """Signs are for gated neurons, writes for the others; a pair of one of each has neither."""
+    rng = np.random.default_rng(14)
+    gated, ungated = fake_forms(rng), fake_ungated(rng)
+    assert matched_invariants.METHOD(gated, gated).applies
+    assert not matched_writes.METHOD(gated, gated).applies
+    assert matched_writes.METHOD(ungated, ungated).applies
+    assert not matched_invariants.METHOD(ungated, ungated).applies
+    assert "gate" in matched_writes.METHOD(gated, ungated).note
+    assert "gate" in matched_invariants.METHOD(gated, ungated).note

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +62,9 @@ class Neurons:
     layers: tuple[Layer, ...]
 
 
-def neurons(weights: Weights, layers: Sequence[int]) -> Neurons:
-    """The neurons of some layers of a model.
+@lru_cache(maxsize=4)
+def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
+    """The neurons of some layers of a model; those of the last few models are kept, for comparisons of one with many.
 
     In memory at any time: the three matrices of one layer as float32, seven matrices (hidden, hidden), and what is returned.
 

@@ -131,8 +131,8 @@ def turn_without(found: Correspondence, which: Sequence[int]) -> Array | None:
     return rotation(_cross(others)) if others and which else None
 
 
-def _evenly(layers: int, most: int) -> list[int]:
-    return [int(i) for i in np.unique(np.linspace(0, layers - 1, min(layers, most)).round())]
+def _evenly(layers: int, most: int) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unique(np.linspace(0, layers - 1, min(layers, most)).round()))
 
 
 def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:

@@ -52,7 +52,7 @@ def write_agreements(found: Correspondence, tolerance: float) -> list[Array]:
         if turn is None:
             continue
         for i, match in zip(which, matched_again(found, which, turn), strict=True):
-            reads = [layer.reads[layer.first].astype(np.float64) for layer in (match.reference, match.suspect)]
+            reads = [layer.reads[layer.first].astype(np.float32) for layer in (match.reference, match.suspect)]
             scores = np.ones((1, 1))
             for role, (left, right) in zip(roles, white, strict=True):
                 x, y = _all(ours, match.reference, role) @ left, _all(theirs, match.suspect, role) @ right
@@ -63,13 +63,13 @@ def write_agreements(found: Correspondence, tolerance: float) -> list[Array]:
     return [each[i] for i in sorted(each)]
 
 
-def unexplained(reads: Array) -> Array:
+def unexplained(reads: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, n) what it leaves of anything said of n neurons: the part that their reads (n, hidden) do not explain."""
-    gram = reads @ reads.T
-    centre = np.eye(len(reads)) - 1 / len(reads)
-    kernel = centre @ (gram * math.sqrt(reads.shape[1]) + 2 * np.exp(gram - 1)) @ centre
-    ridge = 0.1 * float(np.trace(kernel)) / len(reads)
-    return np.asarray(centre - kernel @ np.linalg.solve(kernel + ridge * np.eye(len(reads)), centre))
+    gram, one = reads @ reads.T, np.eye(len(reads), dtype=np.float32)
+    centre = one - np.float32(1 / len(reads))
+    kernel = centre @ (gram * np.float32(math.sqrt(reads.shape[1])) + 2 * np.exp(gram - 1)) @ centre
+    ridge = np.float32(0.1 * np.trace(kernel) / len(reads))
+    return np.asarray(centre - kernel @ np.linalg.solve(kernel + ridge * one, centre))
 
 
 def _all(weights: Weights, layer: Layer, role: str) -> NDArray[np.float32]:

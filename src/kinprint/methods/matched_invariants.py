@@ -14,9 +14,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.correspondence.search import layers_in_order
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._matched import SEEDS, aligned, compared, nearest
 from kinprint.methods._units import ATTAINABLE
 from kinprint.statistics import label_free_scores, sign_test
 
@@ -26,12 +26,6 @@ ODD = (3, 4, 9, 10, 15, 16, 21, 22, 27, 28)
 """Columns of neurons.forms that change sign with the neuron; column 0 is the expert."""
 
 EVEN = tuple(column for column in range(1, 30) if column not in ODD)
-
-LAYERS = 16
-"""Layers of the suspect that are compared, evenly chosen."""
-
-SEEDS = 256
-"""Neurons of each layer that align layers."""
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
@@ -44,12 +38,12 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
     if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
-        raise NotApplicable("neurons without a gate have no free sign")
+        raise NotApplicable("one of the models has neurons without a gate, which have no free sign")
     x = one_expert(x)
     known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     ours, theirs = ((described_by(values, known, signed), signs_of(values, signed)) for values in (x, y))
-    shown = np.unique(np.linspace(0, len(y) - 1, min(len(y), LAYERS)).round().astype(int))
+    shown = compared(len(y))
     theirs = theirs[0][shown], theirs[1][shown]
     layers = shown.tolist() if len(x) == len(y) else aligned(ours[0], theirs[0], deeper=len(y) > len(x))
     each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
@@ -70,12 +64,6 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     )
 
 
-def aligned(ours: Array, theirs: Array, *, deeper: bool) -> list[int]:
-    """Reference layer of each suspect layer, by how well their heaviest neurons match."""
-    scores = np.array([[_matches(x[:SEEDS], y[:SEEDS])[2].sum() for y in theirs] for x in ours])
-    return layers_in_order(scores, deeper)
-
-
 def distinct(layers: list[int], strength: dict[int, float], reference: tuple[Array, Array]) -> list[int]:
     """The suspect layers to test: each reference layer once, by its best match, and none that is a copy of another.
 
@@ -92,7 +80,7 @@ def distinct(layers: list[int], strength: dict[int, float], reference: tuple[Arr
 
 def _agreements(ours: tuple[Array, Array], theirs: tuple[Array, Array], i: int, j: int) -> tuple[Array, Array]:
     """Agreement of the signed invariants of matched neurons of two layers, weighted by the margin of the match; the margins."""
-    left, right, margin = _matches(ours[0][i], theirs[0][j])
+    left, right, margin = nearest(ours[0][i], theirs[0][j])
     return np.einsum("nf,nf->n", ours[1][i, left], theirs[1][j, right]) * margin, margin
 
 
@@ -131,20 +119,6 @@ def signs_of(values: Array, odd: list[int]) -> Array:
     flat = signed.reshape(-1, signed.shape[-1])
     spread, vectors = np.linalg.eigh(flat.T @ flat / len(flat) + 0.05 * np.eye(flat.shape[1]))
     return np.asarray(signed @ ((vectors / np.sqrt(spread)) @ vectors.T))
-
-
-def _matches(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-    """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
-    distance = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)
-    distance = np.where(np.isfinite(distance), distance, np.inf)
-    nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
-    left = np.flatnonzero((back[nearest] == np.arange(len(distance))) & np.isfinite(distance.min(axis=1)))
-    right = nearest[left]
-    if not len(left) or min(distance.shape) < 2:
-        return left, right, np.zeros(len(left))
-    margins = [np.partition(rows, 1, axis=1)[:, 1] - rows[:, :].min(axis=1) for rows in (distance[left], distance[:, right].T)]
-    margin = np.nan_to_num(np.minimum(*margins), posinf=0.0)
-    return left, right, np.minimum(margin, np.quantile(margin, 0.9))
 
 
 METHOD = Method(

@@ -1,0 +1,41 @@
+"""What the tests on matched neurons of fingerprints share: layers that belong together, neurons nearest to each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.correspondence.search import layers_in_order
+
+Array = NDArray[np.float64]
+
+LAYERS = 16
+"""Layers of the suspect that are compared, evenly chosen."""
+
+SEEDS = 256
+"""Neurons of each layer that align layers."""
+
+
+def compared(layers: int) -> NDArray[np.int64]:
+    """Which layers of a suspect are compared."""
+    return np.unique(np.linspace(0, layers - 1, min(layers, LAYERS)).round().astype(np.int64))
+
+
+def aligned(ours: Array, theirs: Array, *, deeper: bool) -> list[int]:
+    """Reference layer of each suspect layer, by how well their heaviest neurons match."""
+    scores = np.array([[nearest(x[:SEEDS], y[:SEEDS])[2].sum() for y in theirs] for x in ours])
+    return layers_in_order(scores, deeper)
+
+
+def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
+    distance = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)
+    distance = np.where(np.isfinite(distance), distance, np.inf)
+    nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
+    left = np.flatnonzero((back[nearest] == np.arange(len(distance))) & np.isfinite(distance.min(axis=1)))
+    right = nearest[left]
+    if not len(left) or min(distance.shape) < 2:
+        return left, right, np.zeros(len(left))
+    margins = [np.partition(rows, 1, axis=1)[:, 1] - rows[:, :].min(axis=1) for rows in (distance[left], distance[:, right].T)]
+    margin = np.nan_to_num(np.minimum(*margins), posinf=0.0)
+    return left, right, np.minimum(margin, np.quantile(margin, 0.9))
