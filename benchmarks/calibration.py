@@ -2,7 +2,8 @@
 
     python benchmarks/calibration.py --models 8 [--deep]
 
-With --deep the two statements of `matched-neurons` are taken apart: its signs, and its writes without their tolerance.
+With --deep the two statements of `matched-neurons` are taken apart: its signs, and its writes without their tolerance, with
+which p-values are larger than uniform ones.
 Models of one family differ in their seed alone: same architecture, data, data order, recipe. Every pair is unrelated. Under
 the null, pairs are independent two by two, even those that share a model, so their p-values are nearly a sample from one
 distribution.
@@ -22,7 +23,7 @@ from scipy.stats import kstest
 
 from kinprint import Fingerprint, fingerprint
 from kinprint.correspondence import correspondence, sign_agreements, write_agreements
-from kinprint.methods import known
+from kinprint.methods import known, matched_writes
 from kinprint.statistics import sign_test
 from kinprint.weights import Weights, open_weights
 from kinprint.zoo import Member
@@ -42,6 +43,10 @@ def founders(family: str, count: int) -> tuple[Recipe, ...]:
 def from_fingerprints(one: Fingerprint, other: Fingerprint) -> dict[str, float]:
     """log10 p by test, of those that apply."""
     found = {method.name: method(one, other).log10_p for method in known() if method.kind == "test" and not method.deep}
+    if found["matched-writes"] is not None:
+        sides = [matched_writes.Side.of(np.asarray(m.traits["neurons.forms"])[:, : matched_writes.MOST]) for m in (one, other)]
+        each = [matched_writes.agreements(*sides, layer, layer, 0.0) for layer in range(one.traits["neurons.forms"].shape[0])]
+        found["matched-writes, no tolerance"] = sign_test(np.concatenate(each)).log10_p
     return {name: log10_p for name, log10_p in found.items() if log10_p is not None}
 
 
