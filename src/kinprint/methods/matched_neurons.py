@@ -59,7 +59,10 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     )
 
 
-WORDS = {"signs": "their signs, an exact test", "writes": "what they write, an approximate test with a tolerance"}
+WORDS = {
+    "signs": "their signs, an exact test",
+    "writes": "what they write, an approximate test that takes small agreement as nothing",
+}
 
 
 def _parts(found: Correspondence, results: dict[str, Signs]) -> dict[str, float]:
