@@ -16,6 +16,9 @@ FORMAT = "kinprint-benchmark/1"
 VERDICT = "kinprint"
 """Name of the combined verdict among the methods."""
 
+FINGERPRINTS = "fingerprints alone"
+"""Name of the verdict that fingerprints alone would give, where deep methods were run too."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -54,6 +57,7 @@ class Outcome:
         verdict, log10_p: of the comparison.
         readings: by method.
         seconds: the whole comparison.
+        shallow_log10_p: what the tests on fingerprints alone would have given, where deep ones were run too.
     """
 
     pair: Pair
@@ -62,6 +66,7 @@ class Outcome:
     log10_p: float | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     seconds: float | None = None
+    shallow_log10_p: float | None = None
 
     @property
     def called_related(self) -> bool:
@@ -69,10 +74,11 @@ class Outcome:
 
     def value(self, column: str) -> float | None:
         """How strongly a method speaks for relatedness: -log10 p of a test and of the verdict, the statistic of a score."""
-        if column == VERDICT:
+        if column in (VERDICT, FINGERPRINTS):
             if self.verdict == "identical":
                 return math.inf
-            return None if self.log10_p is None else -self.log10_p
+            log10_p = self.log10_p if column == VERDICT else self.shallow_log10_p
+            return None if log10_p is None else -log10_p
         reading = self.readings.get(column)
         if reading is None or reading.statistic is None:
             return None

@@ -23,6 +23,7 @@ from kinprint import methods
 from kinprint.benchmark.pairs import Pair, Pairs
 from kinprint.benchmark.result import Column, Outcome, Reading, Result
 from kinprint.comparison import examine
+from kinprint.comparison.verdict import combined_log10_p
 from kinprint.errors import KinprintError, printable
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -204,7 +205,9 @@ def compare_pair(
         item.method: Reading(_finite(item.statistic), _finite(item.log10_p), item.bound, seconds.get(item.method))
         for item in found.evidence
     }
-    return Outcome(pair, None, found.verdict, found.log10_p, readings, whole)
+    deep = {method.name for method in methods.known() if method.deep}
+    shallow = combined_log10_p([item for item in found.evidence if item.method not in deep]) if weights is not None else None
+    return Outcome(pair, None, found.verdict, found.log10_p, readings, whole, shallow)
 
 
 def _finite(value: float | None) -> float | None:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any, Literal
 
 from kinprint.benchmark.measures import Share, above_all, auc, reaching, roc, uniformity
-from kinprint.benchmark.result import VERDICT, Column, Outcome, Result
+from kinprint.benchmark.result import FINGERPRINTS, VERDICT, Column, Outcome, Result
 
 RELATIVES = "relatives"
 """Kind of two models of one line of which neither descends from the other."""
@@ -105,7 +105,8 @@ class Summary:
         self.result = result
         of = {truth: [o for o in result.compared if o.pair.truth == truth] for truth in ("related", "unrelated")}
         self.related, self.unrelated = of["related"], of["unrelated"]
-        self.columns: tuple[Column, ...] = (Column(VERDICT, "test"), *result.columns)
+        verdicts = [VERDICT, FINGERPRINTS] if any(o.shallow_log10_p is not None for o in result.outcomes) else [VERDICT]
+        self.columns: tuple[Column, ...] = (*(Column(name, "test") for name in verdicts), *result.columns)
 
     @cached_property
     def standings(self) -> tuple[Standing, ...]:
@@ -185,7 +186,7 @@ class Summary:
         seconds = [time for o in self.result.compared if (time := _seconds(o, name)) is not None]
         return Standing(
             method=name,
-            kind="verdict" if name == VERDICT else column.kind,
+            kind="verdict" if name in (VERDICT, FINGERPRINTS) else column.kind,
             applied=(sum(value is not None for value in values), len(values)),
             auc=auc(_known(related), _known(unrelated)),
             auc_undisguised=auc(_known(plain), _known(plain_unrelated)),

@@ -42,7 +42,8 @@ def _page(summary: Summary, stem: str) -> str:
         f"![What the methods say about related and unrelated pairs]({_address(stem)}-values.svg)",
         f"![Pairs called related, by kind]({_address(stem)}-kinds.svg)",
         "## Methods",
-        "`kinprint` is the combined verdict. Tests decide, scores describe.",
+        "`kinprint` is the combined verdict; `fingerprints alone`, where deep methods were run too, what it would have been "
+        "without them. Tests decide, scores describe.",
         _table(words.STANDINGS, words.standing_rows(summary)),
         _bullets([*words.CAVEATS, *words.threshold_notes(summary)]),
         "## By kind",
