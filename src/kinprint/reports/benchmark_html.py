@@ -33,8 +33,8 @@ def benchmark_html(summary: Summary) -> str:
         f'<div class="pictures"><div class="wide">{plots.roc_svg(summary)}</div>',
         f'<div class="wide">{plots.values_svg(summary)}</div></div>',
         f'<h2>By kind</h2><div class="wide">{plots.kinds_svg(summary)}</div>',
-        "<h2>Methods</h2><p>kinprint is the combined verdict; fingerprints alone, where deep methods were run too, what it would have been without "
-        "them. Tests decide, scores describe.</p>",
+        "<h2>Methods</h2><p>kinprint is the combined verdict; fingerprints alone, where deep methods were run too, what it "
+        "would have been without them. Tests decide, scores describe.</p>",
         _table(words.STANDINGS, words.standing_rows(summary)),
         _list([*words.CAVEATS, *words.threshold_notes(summary)]),
         f'<h2>Do the p-values hold?</h2><div class="wide">{plots.calibration_svg(summary)}</div>',

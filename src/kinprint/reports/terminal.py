@@ -39,14 +39,13 @@ def comparison_text(comparison: Comparison) -> RenderableType:
 def methods_text(methods: Sequence[Method]) -> RenderableType:
     """The list of methods: kind, what it compares, what it needs, null hypothesis or known failure, source."""
     table = Table(box=box.SIMPLE_HEAD, show_lines=True, title="Tests decide, scores describe", title_justify="left")
-    for column, ratio in (("method", 2), ("kind", 1), ("compares", 5), ("null hypothesis\nor known failure", 6), ("source", 4)):
+    for column, ratio in (("method", 3), ("compares", 5), ("null hypothesis\nor known failure", 5), ("source", 4)):
         table.add_column(column, ratio=ratio, overflow="fold")
     for method in methods:
         traits = ", ".join(need if isinstance(need, str) else " or ".join(need[:2]) for need in method.needs)
         needs = "both checkpoints (--deep)" if method.deep else traits
         table.add_row(
-            Text(method.name, style="bold"),
-            method.kind,
+            Text.assemble((method.name, "bold"), f"\n{method.kind}{', deep' if method.deep else ''}"),
             Text(f"{method.summary}\nneeds {needs}"),
             Text(method.null),
             Text(method.source),
