@@ -23,18 +23,19 @@ from kinprint.zoo.build import build
 from kinprint.zoo.recipes import RETRAINED, Recipe, Train, Transform, recipes
 
 BASE, STRANGER = "llama-base", "llama-seed1"
-LENGTHS = (1, 3, 10, 30)
-RATES = (2e-3, 5e-3)
+TRAININGS = "1@0.002,3@0.002,10@0.002,30@0.002,1@0.005,3@0.005,10@0.005,30@0.005"
+"""How many times as long as the base, at which peak learning rate; the base's is 0.002."""
 
 
-def wanted() -> tuple[Recipe, ...]:
+def wanted(trainings: str) -> tuple[Recipe, ...]:
     """The base, the stranger, the descendants and their disguises."""
     bases = tuple(recipe for recipe in recipes("small") if recipe.member.name in (BASE, STRANGER))
     again = Train(length=RETRAINED, rate=1e-3, order=5)
     half = Transform("replace", {"amount": 0.5})
     joined = Transform("merge", {"method": "linear"}, {"others": (STRANGER,)})
+    pairs = [[float(number) for number in training.split("@")] for training in trainings.split(",")]
     steps: dict[str, tuple[Train | Transform, ...]] = {
-        f"trained {length}x at {rate:g}": (Train("prose", float(length), rate, 4),) for rate in RATES for length in LENGTHS
+        f"trained {length:g}x at {rate:g}": (Train("prose", length, rate, 4),) for length, rate in pairs
     }
     steps |= {"half replaced": (half,), "half replaced, trained on": (half, again)}
     steps |= {"merged with a stranger": (joined,), "merged with a stranger, trained on": (joined, again)}
@@ -65,11 +66,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("frontier"), help="where the models are kept")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", type=int, help="models made at once")
-    parser.add_argument("--longest", type=int, default=LENGTHS[-1], help="leave out longer trainings")
+    parser.add_argument("--trainings", default=TRAININGS, help="times as long @ peak rate, separated by commas")
     parser.add_argument("--json", type=Path, help="write the figures too")
     arguments = parser.parse_args()
-    left_out = [f"trained-{length}x" for length in LENGTHS if length > arguments.longest]
-    chosen = tuple(r for r in wanted() if not any(r.member.name.startswith(name) for name in left_out))
+    chosen = wanted(arguments.trainings)
     lineage = build(arguments.folder, "small", only=chosen, device=arguments.device, jobs=arguments.jobs)
     rows = []
     for member in track([m for m in lineage.members.values() if m.parents == (BASE,)], description="pairs"):
