@@ -6,7 +6,7 @@ what gated neurons' signs, and what neurons write, can be tested on the matches 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +25,13 @@ LAYERS = 12
 MOST_LAYERS = 64
 """Layers of the reference among which theirs are looked for if the depths differ."""
 
-ROUNDS = 6
+ROUNDS = 12
 """Times the rotation and the matches are found anew from each other, at most."""
 
 COPIED = 0.1
 """Share of a layer's neurons with a copy in another layer from which it counts as a copy of that layer."""
 
-SETTLED = 1e-3
+SETTLED = 2e-4
 """Change of the mean cosine of the matches from which a further round is not worth it."""
 
 RIDGE = 0.02
@@ -76,9 +76,10 @@ class Correspondence:
 def correspondence(reference: Weights, suspect: Weights) -> Correspondence:
     """Find which neurons of two models belong together.
 
-    Neurons are matched both ways by descriptors; the rotation is estimated from the matches and the matches from the
-    rotation, in turn. Layers are aligned in order, with repeats and gaps as fits best; those of a deeper suspect, which may be
-    copies of copies, in any order.
+    Neurons are matched both ways by the angles of their descriptors, which gives a first rotation; of it and no rotation the
+    better is kept. Then matches are found by the rotation and the rotation by the matches, in turn. Layers of models of equal
+    depth are compared by number, others aligned in order, with repeats and gaps as fits best; those of a deeper suspect, which
+    may be copies of copies, in any order.
 
     Raises:
         CheckpointError: a matrix cannot be read.
@@ -88,12 +89,12 @@ def correspondence(reference: Weights, suspect: Weights) -> Correspondence:
     a, b = neurons(reference, ours), neurons(suspect, theirs)
     if not a.layers or not b.layers or a.gated != b.gated:
         return Correspondence(a, b, np.zeros((suspect.hidden, reference.hidden), np.float32), (), ())
-    matches = _by_descriptors(a, b)
+    starts = [rotation(_cross(_by_descriptors(a, b)))]
+    if reference.hidden == suspect.hidden:
+        starts.append(np.eye(reference.hidden, dtype=np.float32))  # no rotation at all
+    matches = max((_aligned(a, b, start) for start in starts), key=_strength)
+    matches = _aligned(a, b, rotation(_cross(matches)))
     turn = rotation(_cross(matches))
-    for _ in range(2):
-        table = [[_by_direction(x, y, turn, DESCRIBED) for y in b.layers] for x in a.layers]
-        matches = _in_order(table, suspect.layers > reference.layers)
-        turn = rotation(_cross(matches))
     before = 0.0
     for _ in range(ROUNDS - 2):
         matches = [_by_direction(m.reference, m.suspect, turn) for m in matches]
@@ -135,25 +136,31 @@ def _evenly(layers: int, most: int) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unique(np.linspace(0, layers - 1, min(layers, most)).round()))
 
 
+def _aligned(a: Neurons, b: Neurons, turn: Array) -> list[Match]:
+    """Layers and their first neurons matched by a rotation."""
+    return _in_order(a, b, lambda i, j: _by_direction(a.layers[i], b.layers[j], turn, DESCRIBED), power=3)
+
+
+def _strength(matches: Sequence[Match]) -> float:
+    return sum(float(np.sum(match.closeness**3)) for match in matches)
+
+
 def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
     """First matches: neurons nearest to each other both ways; a match counts the more the farther the second nearest is."""
-    pooled = [layer.descriptors for model in (a, b) for layer in model.layers]
-    joined = np.concatenate(pooled)
+    joined = np.concatenate([layer.descriptors for model in (a, b) for layer in model.layers])
     whitening = _whitening(joined.T @ joined / len(joined))
-    x, y = ([layer.descriptors @ whitening for layer in model.layers] for model in (a, b))
-    table = []
-    for layer, left in zip(a.layers, x, strict=True):
-        row = []
-        for other, right in zip(b.layers, y, strict=True):
-            near = 2 * left @ right.T - (left**2).sum(1)[:, None] - (right**2).sum(1)
-            near[~layer.first[: len(left)]] = -np.inf
-            near[:, ~other.first[: len(right)]] = -np.inf
-            ours, theirs = _mutual(near)
-            best = -np.partition(-near[ours], 1, axis=1)[:, :2] if near.shape[1] > 1 else np.zeros((len(ours), 2))
-            margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0)
-            row.append(Match(layer, other, ours, theirs, margin))
-        table.append(row)
-    return _in_order(table, b.weights.layers > a.weights.layers, power=1)
+    x, y = ([_unit(layer.descriptors @ whitening) for layer in model.layers] for model in (a, b))
+
+    def matched(i: int, j: int) -> Match:
+        near = x[i] @ y[j].T
+        near[~a.layers[i].first[: len(near)]] = -np.inf
+        near[:, ~b.layers[j].first[: near.shape[1]]] = -np.inf
+        ours, theirs = _mutual(near)
+        best = -np.partition(-near[ours], 1, axis=1)[:, :2] if near.shape[1] > 1 else np.zeros((len(ours), 2))
+        margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0)
+        return Match(a.layers[i], b.layers[j], ours, theirs, np.sqrt(margin))
+
+    return _in_order(a, b, matched, power=2)
 
 
 def _by_direction(a: Layer, b: Layer, turn: Array, most: int | None = None, originals: bool = False) -> Match:
@@ -187,16 +194,21 @@ def _cross(matches: Sequence[Match]) -> Array:
     return np.asarray(total)
 
 
-def _in_order(table: Sequence[Sequence[Match]], deeper: bool, power: int = 3) -> list[Match]:
+def _in_order(a: Neurons, b: Neurons, matched: Callable[[int, int], Match], power: int) -> list[Match]:
     """For each layer of the suspect the match with a layer of the reference that is best in all.
 
+    Layers of models of equal depth are compared by number.
+
     Args:
-        table: by reference layer, then suspect layer.
-        deeper: whether the suspect has more layers than the reference.
+        matched: of a layer of the reference and one of the suspect.
         power: to which closeness counts.
     """
+    if a.weights.layers == b.weights.layers and len(a.layers) == len(b.layers):
+        return [matched(i, i) for i in range(len(b.layers))]
+    table = [[matched(i, j) for j in range(len(b.layers))] for i in range(len(a.layers))]
     scores = np.array([[float(np.sum(match.closeness**power)) for match in row] for row in table])
-    return [table[i][j] for j, i in enumerate(layers_in_order(scores, deeper))]
+    chosen = layers_in_order(scores, deeper=b.weights.layers > a.weights.layers)
+    return [table[i][j] for j, i in enumerate(chosen)]
 
 
 def layers_in_order(scores: Wide, deeper: bool) -> list[int]:
@@ -214,6 +226,10 @@ def layers_in_order(scores: Wide, deeper: bool) -> list[int]:
     for step in reversed(came):
         chosen.append(int(step[chosen[-1]]))
     return chosen[::-1]
+
+
+def _unit(rows: Wide) -> Wide:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30))
 
 
 def _whitening(covariance: Wide) -> Wide:
