@@ -37,7 +37,7 @@ def deep(tiny_zoo: Path) -> Result:
 def test_no_disguise_survives(deep: Result) -> None:
     """Alternative: every descendant, disguised or not, is found with p <= 1e-12 by the test that takes both checkpoints."""
     related = [outcome for outcome in deep.compared if outcome.pair.truth == "related"]
-    assert len(related) > 150
+    assert len(related) > 120
     missed = [o.pair for o in related if (o.readings["matched-neurons"].log10_p or 0.0) > -12 and o.verdict != "identical"]
     assert missed == []
 
@@ -48,9 +48,11 @@ def test_nobody_is_accused_deeply(deep: Result) -> None:
 
 
 def test_what_the_table_must_admit(result: Result) -> None:
-    """Fingerprints miss disguised neurons without a gate, and a raw cosine of norm gains accuses everybody."""
+    """Tests by index miss copies permuted on purpose, and a raw cosine of norm gains accuses everybody."""
     summary = Summary(result)
-    assert any(outcome.pair.suspect.startswith("gpt2") for outcome in summary.missed_disguised)
+    permuted = [outcome for outcome in result.compared if outcome.pair.kind == "permute"]
+    assert permuted
+    assert all((outcome.readings["channels"].log10_p or 0.0) > -6 for outcome in permuted)
     gains = next(row for row in summary.standings if row.method == "norm-gains")
     assert gains.accused_at_threshold is not None
     accused, unrelated = gains.accused_at_threshold
