@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, recognise
+from kinprint.architectures.roles import norms_before
 from kinprint.checkpoints import open_checkpoint
 from kinprint.errors import CheckpointError
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.opening import SUFFIX
-from kinprint.transforms.fold_gains import READERS
 
 Array = NDArray[np.float32]
 Place = tuple[int | None, str, int | None]
@@ -97,13 +97,8 @@ class Weights:
         """What the norm in front of a matrix multiplies by, if its gain can be folded."""
         if not self.facts.get("norm_first", True):
             return None
-        norm = next((name for name, readers in READERS.items() if role in readers), None)
-        if norm is None:
-            return None
-        gain = self.plain(layer, f"gains.{norm}")
-        if gain is None and norm == "post_attention":  # attention and FFN side by side read one norm
-            gain = self.plain(layer, "gains.input")
-        return gain
+        gains = (self.plain(layer, f"gains.{norm}") for norm in norms_before(role))
+        return next((gain for gain in gains if gain is not None), None)
 
 
 def open_weights(model: str | os.PathLike[str] | Fingerprint) -> Weights:

@@ -11,16 +11,15 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
+from kinprint.statistics.scores import normal_scores
 from kinprint.weights import Weights
 
 Array = NDArray[np.float32]
 
 
 class Forms:
-    """Normalised sums over layers of what queries, keys, values, outputs, gates, ups and downs read or write.
+    """Sums over layers of what queries, keys, values, outputs, gates, ups and downs read or write.
 
     Of heads the products are taken (S = W_q^T W_k, P = W_o W_v), which no map inside heads changes: S S^T, S^T S, P^T P, P P^T.
     """
@@ -45,8 +44,8 @@ class Forms:
             self._add(name + "-left", _rooted(np.repeat(_grams(right, groups), heads // groups, axis=0), left))
             self._add(name + "-right", _rooted(shared, right))
 
-    def normalised(self) -> list[Array]:
-        """(hidden, hidden) matrices of mean eigenvalue 1."""
+    def matrices(self) -> list[Array]:
+        """(hidden, hidden) each; every layer has added a matrix of mean eigenvalue 1."""
         return list(self._sums.values())
 
     def _add(self, name: str, rows: Array) -> None:
@@ -74,8 +73,7 @@ def describe(gate: Array | None, up: Array, down: Array, sizes: Array, forms: Se
         for one, other in combinations(vectors, 2):
             (odd if one == "gate" else even).append(_inner(vectors[one], turned[other]))
     even += [np.abs(value) for value in odd] + [value * odd[0] for value in odd[1:]]
-    ranks = rankdata(np.stack(even, axis=1), axis=0)
-    return np.asarray(ndtri(ranks / (len(up) + 1)))
+    return np.asarray(normal_scores(np.stack(even, axis=1)[None])[0])
 
 
 def _inner(one: Array, other: Array) -> NDArray[np.floating]:

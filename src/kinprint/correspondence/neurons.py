@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.correspondence.descriptors import Forms, describe
-from kinprint.correspondence.rotation import inverse_root
+from kinprint.correspondence.rotation import inverse_root, unit
 from kinprint.weights import Weights
 
 Array = NDArray[np.float32]
@@ -85,7 +85,7 @@ def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
         forms.add(weights, layer, {"up": up * outer, "down": down * outer} | ({"gate": read * sizes[:, :1]} if gated else {}))
         raw.append([part[:DESCRIBED].astype(np.float16) for part in (read, up, down)])
         found.append(Layer(layer, index, read.astype(np.float16), sizes, np.empty((0, 0)), first))
-    matrices = forms.normalised()
+    matrices = forms.matrices()
     whitening = inverse_root(sum((_gram(layer.reads) for layer in found), np.zeros((weights.hidden,) * 2)))
     finished = []
     for part, described in zip(found, raw, strict=True):
@@ -110,12 +110,6 @@ def vectors(weights: Weights, layer: Layer, role: str, chosen: NDArray[np.int64]
             found[here] = _rows(weights, layer.layer, role, expert)[places[here] - start]
         start += count
     return unit(found)
-
-
-def unit(rows: Array) -> Array:
-    """Rows divided by their norms; zero rows stay zero."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny))
 
 
 def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_], list[Array]]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Real = TypeVar("Real", np.float32, np.float64)
 
 RIDGE = 0.05
 """Share of the mean eigenvalue added before a root is inverted: directions with less are noise, not structure."""
 
 VOTES = 1e-3
 """Share of the mean squared singular value below which a direction of the cross-covariance has no vote in a rotation."""
+
+
+def unit(rows: NDArray[Real]) -> NDArray[Real]:
+    """Rows divided by their norms; zero rows stay zero."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny))
 
 
 def inverse_root(covariance: NDArray[np.float64]) -> Array:

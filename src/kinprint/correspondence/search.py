@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.correspondence.neurons import COPY, DESCRIBED, Layer, Neurons, neurons
-from kinprint.correspondence.rotation import cosines, rotation
+from kinprint.correspondence.rotation import cosines, rotation, unit
+from kinprint.statistics.scores import decorrelation
 from kinprint.weights import Weights
 
 Array = NDArray[np.float32]
@@ -148,8 +149,8 @@ def _strength(matches: Sequence[Match]) -> float:
 def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
     """First matches: neurons nearest to each other both ways; a match counts the more the farther the second nearest is."""
     joined = np.concatenate([layer.descriptors for model in (a, b) for layer in model.layers])
-    whitening = _whitening(joined.T @ joined / len(joined))
-    x, y = ([_unit(layer.descriptors @ whitening) for layer in model.layers] for model in (a, b))
+    whitening = decorrelation(joined.T @ joined / len(joined), RIDGE)
+    x, y = ([unit(layer.descriptors @ whitening) for layer in model.layers] for model in (a, b))
 
     def matched(i: int, j: int) -> Match:
         near = x[i] @ y[j].T
@@ -226,12 +227,3 @@ def layers_in_order(scores: Wide, deeper: bool) -> list[int]:
     for step in reversed(came):
         chosen.append(int(step[chosen[-1]]))
     return chosen[::-1]
-
-
-def _unit(rows: Wide) -> Wide:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30))
-
-
-def _whitening(covariance: Wide) -> Wide:
-    values, vectors = np.linalg.eigh(covariance + RIDGE * np.eye(len(covariance)))
-    return np.asarray((vectors / np.sqrt(values)) @ vectors.T)

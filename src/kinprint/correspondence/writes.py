@@ -16,8 +16,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.correspondence.neurons import Layer, unit, vectors
-from kinprint.correspondence.rotation import cosines, inverse_root
+from kinprint.correspondence.neurons import Layer, vectors
+from kinprint.correspondence.rotation import cosines, inverse_root, unit
 from kinprint.correspondence.search import Correspondence, matched_again, turn_without
 from kinprint.weights import Weights
 

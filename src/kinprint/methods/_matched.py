@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.correspondence.search import layers_in_order
+from kinprint.evidence import Evidence, NotApplicable
+from kinprint.methods._units import ATTAINABLE
+from kinprint.statistics import sign_test
 
 Array = NDArray[np.float64]
 
@@ -21,10 +27,44 @@ def compared(layers: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, layers - 1, min(layers, LAYERS)).round().astype(np.int64))
 
 
-def aligned(ours: Array, theirs: Array, *, deeper: bool) -> list[int]:
-    """Reference layer of each suspect layer, by how well their heaviest neurons match."""
+def aligned(ours: Array, theirs: Array, shown: NDArray[np.int64], depth: int) -> list[int]:
+    """Reference layer of each suspect layer: by number in models of equal depth, else by how well their heaviest neurons match.
+
+    Args:
+        ours, theirs: (layers, neurons, features) of the reference, and of the suspect's layers `shown`.
+        depth: of the suspect.
+    """
+    if len(ours) == depth:
+        return [int(layer) for layer in shown]
     scores = np.array([[nearest(x[:SEEDS], y[:SEEDS])[2].sum() for y in theirs] for x in ours])
-    return layers_in_order(scores, deeper)
+    return layers_in_order(scores, deeper=depth > len(ours))
+
+
+def as_evidence(method: str, agreements: Sequence[Array], layer_map: tuple[int, ...] | None, how: str) -> Evidence:
+    """The sign test of the agreements of matched neurons, by layer.
+
+    Raises:
+        NotApplicable: so few were matched that no p-value could be small.
+    """
+    count = sum(map(len, agreements))
+    require_signs(count)
+    result = sign_test(np.concatenate(agreements))
+    return Evidence(
+        method=method,
+        kind="test",
+        statistic=result.z,
+        log10_p=result.log10_p,
+        bound=result.bound,
+        layer_map=layer_map,
+        layers=tuple(sign_test(values).z for values in agreements),
+        note=f"{count} neurons in {len(agreements)} layers matched {how}.",
+    )
+
+
+def require_signs(count: int) -> None:
+    """Raise NotApplicable if so few signs can be tested that no p-value could be small."""
+    if -count * math.log10(2) > ATTAINABLE:
+        raise NotApplicable(f"only {count} neurons could be matched, which no p-value below {2.0**-count:.1g} could come of")
 
 
 def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
@@ -36,6 +76,6 @@ def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.i
     right = nearest[left]
     if not len(left) or min(distance.shape) < 2:
         return left, right, np.zeros(len(left))
-    margins = [np.partition(rows, 1, axis=1)[:, 1] - rows[:, :].min(axis=1) for rows in (distance[left], distance[:, right].T)]
+    margins = [np.partition(rows, 1, axis=1)[:, 1] - rows.min(axis=1) for rows in (distance[left], distance[:, right].T)]
     margin = np.nan_to_num(np.minimum(*margins), posinf=0.0)
     return left, right, np.minimum(margin, np.quantile(margin, 0.9))

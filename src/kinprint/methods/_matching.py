@@ -23,12 +23,6 @@ def heaviest(matrix: NDArray[np.float32], most: int = MOST) -> Ids:
     return np.sort(np.argpartition(-np.linalg.norm(matrix, axis=1), most)[:most])
 
 
-def unit_rows(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows divided by their norms; rows of zeros stay."""
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.asarray(matrix / np.where(norms > 0, norms, 1))
-
-
 def assignment(similarity: NDArray[np.floating]) -> Ids:
     """Units matched one to one so that the summed similarity is largest.
 

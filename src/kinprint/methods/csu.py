@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinprint.correspondence.rotation import unit
 from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matching import assignment, fisher, heaviest, spearman, unit_rows
+from kinprint.methods._matching import assignment, fisher, heaviest, spearman
 from kinprint.weights import Array, Weights
 
 
@@ -48,7 +49,7 @@ def _rows(model: Weights, layer: int) -> Array | None:
     """(neurons, hidden) the up-projection's rows, of norm 1, of the heaviest neurons; None if the layer has none."""
     experts = model.experts(layer)
     up = model.plain(layer, "up", experts[0]) if experts else None
-    return None if up is None else unit_rows(up[heaviest(up)])
+    return None if up is None else unit(up[heaviest(up)])
 
 
 METHOD = Method(

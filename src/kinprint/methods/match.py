@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from kinprint.correspondence.rotation import unit
 from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matching import MOST, assignment, fisher, heaviest, paired_layers, spearman, unit_rows
+from kinprint.methods._matching import MOST, assignment, fisher, heaviest, paired_layers, spearman
 from kinprint.methods._tokens import Ids, embeddings, shared_tokens
 from kinprint.weights import Array, Weights
 
@@ -68,7 +69,7 @@ class Neurons:
         if gate is None or up is None:
             raise NotApplicable(f"layer {layer} of {self.model.name} has no gated FFN")
         kept = heaviest(gate, most)
-        return unit_rows(gate[kept] @ self.inputs.T), unit_rows(up[kept] @ self.inputs.T)
+        return unit(gate[kept] @ self.inputs.T), unit(up[kept] @ self.inputs.T)
 
     def sample(self, layer: int, expert: int | None) -> tuple[Array, Array]:
         """As `read`, of a few neurons; kept, for every layer of the other model asks for them."""
@@ -87,7 +88,7 @@ def _inputs(model: Weights, ids: Ids) -> Array:
     x = embeddings(model, ids)
     if model.facts.get("norm") == "layer":
         x = x - x.mean(axis=1, keepdims=True)
-    x = unit_rows(x)
+    x = unit(x)
     return np.asarray(x - x.mean(axis=0))
 
 

@@ -9,16 +9,14 @@ looks at depends on the signs, so the test is exact.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import SEEDS, aligned, compared, nearest
-from kinprint.methods._units import ATTAINABLE
+from kinprint.methods._matched import SEEDS, aligned, as_evidence, compared, nearest
 from kinprint.statistics import label_free_scores, sign_test
+from kinprint.statistics.scores import decorrelation
 
 Array = NDArray[np.float64]
 
@@ -29,6 +27,9 @@ EVEN = tuple(column for column in range(1, 30) if column not in ODD)
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
+
+RIDGE = 0.05
+"""Added to the mean square of signed invariants before they are decorrelated."""
 
 LARGEST = 3.0
 """To which signed invariants are cut, in root mean squares: no single neuron decides."""
@@ -45,22 +46,12 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     ours, theirs = ((described_by(values, known, signed), signs_of(values, signed)) for values in (x, y))
     shown = compared(len(y))
     theirs = theirs[0][shown], theirs[1][shown]
-    layers = shown.tolist() if len(x) == len(y) else aligned(ours[0], theirs[0], deeper=len(y) > len(x))
+    layers = aligned(ours[0], theirs[0], shown, len(y))
     each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
     tested = distinct(layers, {j: float(margin.sum()) for j, (_, margin) in each.items()}, ours)
-    count = sum(len(each[j][0]) for j in tested)
-    if -count * math.log10(2) > ATTAINABLE:
-        raise NotApplicable(f"only {count} neurons could be matched")
-    result = sign_test(np.concatenate([each[j][0] for j in tested]))
-    return Evidence(
-        method=METHOD.name,
-        kind="test",
-        statistic=result.z,
-        log10_p=result.log10_p,
-        bound=result.bound,
-        layer_map=tuple(layers) if len(shown) == len(y) else None,
-        layers=tuple(sign_test(each[j][0]).z for j in tested),
-        note=f"{count} neurons in {len(tested)} layers matched by what no disguise changes and tested by their signs.",
+    layer_map = tuple(layers) if len(shown) == len(y) else None
+    return as_evidence(
+        METHOD.name, [each[j][0] for j in tested], layer_map, "by what no disguise changes and tested by their signs"
     )
 
 
@@ -117,8 +108,7 @@ def signs_of(values: Array, odd: list[int]) -> Array:
     size = np.sqrt(np.mean(signed**2, axis=1, keepdims=True))
     signed = np.clip(signed / np.maximum(size, 1e-30), -LARGEST, LARGEST)
     flat = signed.reshape(-1, signed.shape[-1])
-    spread, vectors = np.linalg.eigh(flat.T @ flat / len(flat) + 0.05 * np.eye(flat.shape[1]))
-    return np.asarray(signed @ ((vectors / np.sqrt(spread)) @ vectors.T))
+    return np.asarray(signed @ decorrelation(flat.T @ flat / len(flat), RIDGE))
 
 
 METHOD = Method(

@@ -12,7 +12,7 @@ import numpy as np
 
 from kinprint.correspondence import Correspondence, correspondence, disguise, sign_agreements, write_agreements
 from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._units import ATTAINABLE
+from kinprint.methods._matched import require_signs
 from kinprint.statistics import Signs, sign_test
 from kinprint.weights import Weights
 
@@ -33,8 +33,7 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     if found.reference.gated != gated:
         raise NotApplicable("one of the models has gated FFNs and the other has not")
     count = sum(len(match.ours) for match in found.matches)
-    if -count * math.log10(2) > ATTAINABLE:
-        raise NotApplicable(f"only {count} neurons could be matched, which no p-value below {2.0**-count:.1g} could come of")
+    require_signs(count)
     by_layer = {"signs": sign_agreements(found)} if gated else {}
     results = {name: sign_test(np.concatenate(values)) for name, values in by_layer.items()}
     if not gated or results["signs"].log10_p > DECIDED:

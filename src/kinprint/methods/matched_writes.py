@@ -9,7 +9,6 @@ correlations up to a tolerance are taken as nothing.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +16,8 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import aligned, compared, nearest
-from kinprint.methods._units import ATTAINABLE
-from kinprint.statistics import label_free_scores, sign_test
+from kinprint.methods._matched import aligned, as_evidence, compared, nearest
+from kinprint.statistics import label_free_scores
 
 Array = NDArray[np.float64]
 
@@ -43,25 +41,13 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64)[:, :MOST] for model in (reference, suspect))
     if any(np.isfinite(values[..., GATED]).any() for values in (x, y)):
         raise NotApplicable("one of the models has gated neurons, whose signs `matched-invariants` compares")
-    deeper, shown = len(y) > len(x), compared(len(y))
+    shown = compared(len(y))
     ours, theirs = Side.of(x), Side.of(y[shown])
-    layers = shown.tolist() if len(x) == len(y) else aligned(ours.reads, theirs.reads, deeper=deeper)
+    layers = aligned(ours.reads, theirs.reads, shown, len(y))
     each = [agreements(ours, theirs, i, j) for j, i in enumerate(layers)]
-    count = sum(map(len, each))
-    if -count * math.log10(2) > ATTAINABLE:
-        raise NotApplicable(f"only {count} neurons could be matched")
-    result = sign_test(np.concatenate(each))
-    return Evidence(
-        method=METHOD.name,
-        kind="test",
-        statistic=result.z,
-        log10_p=result.log10_p,
-        bound=result.bound,
-        layer_map=tuple(layers) if len(shown) == len(y) else None,
-        layers=tuple(sign_test(values).z for values in each),
-        note=f"{count} neurons in {len(layers)} layers matched by how they read and tested by how they write; the null is "
-        "approximate, so small agreement is taken as nothing.",
-    )
+    layer_map = tuple(layers) if len(shown) == len(y) else None
+    how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
+    return as_evidence(METHOD.name, each, layer_map, how)
 
 
 @dataclass(frozen=True)

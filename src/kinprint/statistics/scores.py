@@ -36,10 +36,15 @@ def whiten(scores: Array) -> Array:
     it is blind to labels and costs a test nothing of its validity.
     """
     flat = scores.reshape(-1, scores.shape[-1])
-    covariance = flat.T @ flat / max(len(flat), 1)
-    values, vectors = np.linalg.eigh(covariance + RIDGE * np.eye(len(covariance)))
-    whitened: Array = scores @ ((vectors / np.sqrt(values)) @ vectors.T)
+    whitened: Array = scores @ decorrelation(flat.T @ flat / max(len(flat), 1), RIDGE)
     return whitened
+
+
+def decorrelation(covariance: Array, ridge: float) -> Array:
+    """(features, features) symmetric (C + ridge)^(-1/2): what decorrelates features and keeps feature f feature f."""
+    values, vectors = np.linalg.eigh(covariance + ridge * np.eye(len(covariance)))
+    found: Array = (vectors / np.sqrt(values)) @ vectors.T
+    return found
 
 
 def label_free_scores(features: NDArray[np.floating]) -> Array:

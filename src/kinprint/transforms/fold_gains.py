@@ -7,16 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from kinprint.architectures import Part
+from kinprint.architectures.roles import READERS
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, Place, changed, constant, widened
 from kinprint.transforms._transform import Transform
-
-READERS = {
-    "input": ("q", "k", "v"),
-    "post_attention": ("gate", "up", "router", "shared_gate", "shared_up", "shared_router"),
-    "final": ("head",),
-}
-"""Which matrices read the output of which norm; without a norm of its own the FFN reads that of attention."""
 
 
 def fold_gains(model: Model) -> Model:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part
+from kinprint.architectures.roles import norms_before
 from kinprint.fingerprints.families.heads import head_grams, head_rows, heads_and_groups
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer, finite
@@ -26,7 +27,6 @@ ENTRIES = 1 << 22
 ROWS = 128
 """Directions that stand for each of the four forms, shared out evenly over the heads."""
 
-READS = {"gate": "post_attention", "up": "post_attention", "q": "input", "k": "input", "v": "input"}
 PRODUCTS = (("q", "k"), ("o", "v"))
 
 
@@ -79,9 +79,8 @@ def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.f
 
 def _canonical(layer: Layer, role: str, rows_: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows along the residual stream with the gain in front of them folded in, or the mean over channels taken out."""
-    norm = READS.get(role)
-    if norm is not None and layer.facts.get("norm_first", True):
-        gains = layer.first(f"gains.{norm}") or (layer.first("gains.input") if norm == "post_attention" else None)
+    if layer.facts.get("norm_first", True):
+        gains = next((found for norm in norms_before(role) if (found := layer.first(f"gains.{norm}"))), None)
         if gains:
             rows_ = rows_ * widened(gains[0].read())
     if layer.facts.get("norm") == "layer":
