@@ -1,7 +1,7 @@
 """What `compare --deep` costs on a pair of 7B-shaped checkpoints: seconds and peak memory of each deep method.
 
-    python benchmarks/deep.py                              # 12 layers of Llama-7B width, 5 GB each, under the temporary folder
-    python benchmarks/deep.py --layers 32 --awm CHECKOUT   # all layers; the published code of AWM on the same pair
+    python benchmarks/deep.py                              # the shape of Llama-7B, 13.5 GB each, under the temporary folder
+    python benchmarks/deep.py --layers 12 --awm CHECKOUT   # fewer layers; the published code of AWM on the same pair
 
 The suspect is the reference with noise of 5 %, its channels, heads and neurons permuted. Every method runs in a process of its
 own. `matched-neurons` looks at 12 layers of whatever depth, the others look at all. Weights are random, which costs what
@@ -19,7 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from throughput import write_checkpoint
+from throughput import VOCABULARY, write_checkpoint
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from kinprint import transforms
 from kinprint.methods import known
@@ -64,15 +66,24 @@ def pair(folder: Path, layers: int) -> tuple[Path, Path]:
     if not (reference / "config.json").exists():
         reference.mkdir(parents=True, exist_ok=True)
         write_checkpoint(reference, layers)
+        write_tokenizer(reference)
     if not suspect.exists():
         model = transforms.known()["noise"](transforms.open_model(reference), amount=0.05)
         transforms.write(transforms.known()["permute"](model), suspect)
+        write_tokenizer(suspect)
     return reference, suspect
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Tokens that both have, which AWM aligns channels by."""
+    tokenizer = Tokenizer(WordLevel({f"token{i}": i for i in range(VOCABULARY)}, unk_token="token0"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--folder", type=Path, help="where the checkpoints are kept; a temporary one by default")
     parser.add_argument("--methods", default="", help="separated by commas; every deep method by default")
     parser.add_argument("--awm", type=Path, help="a checkout of AWM's published code")

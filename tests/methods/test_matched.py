@@ -133,6 +133,26 @@ def test_disguised_copies_are_found(gated: bool) -> None:
     assert "residual stream rotated" in evidence.disguise
 
 
+def test_streams_wider_than_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H0 of the signs in three quarters of the directions, 300 pairs: uniform. Relabelling is found and told."""
+    monkeypatch.setattr("kinprint.correspondence.neurons.DIRECTIONS", HIDDEN * 3 // 4)
+    rng = np.random.default_rng(11)
+    p = []
+    for _ in range(300):
+        found = correspondence(simulated(rng, gated=True), simulated(rng, gated=True))
+        assert found.turn.shape == (HIDDEN * 3 // 4, HIDDEN * 3 // 4)
+        p.append(10 ** sign_test(np.concatenate(sign_agreements(found))).log10_p)
+    assert kstest(p, "uniform").pvalue > 1e-3
+    parent = simulated(rng, gated=True)
+    assert matched_neurons.METHOD(parent, disguised(parent, rng)).log10_p < -12  # type: ignore[operator]
+    order = rng.permutation(HIDDEN)
+    relabelled: dict[Place, Any] = {}
+    for (layer, role, expert), item in parent.parts.items():
+        matrix = np.array(item.read())
+        relabelled[layer, role, expert] = matrix[order] if role in ("o", "down") else matrix[:, order]
+    assert "channels permuted" in matched_neurons.METHOD(parent, weights_of(relabelled, parent.layers)).disguise
+
+
 def test_flipped_signs_leave_what_neurons_write() -> None:
     """Signs flipped at random: the signs say nothing any more, the products of ups and downs do."""
     rng = np.random.default_rng(5)

@@ -61,7 +61,8 @@ def describe(gate: Array | None, up: Array, down: Array, sizes: Array, forms: Se
     Args:
         gate, up, down: (n, hidden) unit vectors in canonical form; gate None if there is none.
         sizes: (n, 3) their norms. Without a gate there is no scaling either, so the norm of up is known by itself.
-        forms: (hidden, hidden) matrices of `Forms`; the identity is added.
+        forms: (hidden, hidden) matrices of `Forms`; the identity is added. Vectors and forms may both be in another basis, or
+            in some of its directions.
     """
     vectors = {"gate": gate, "up": up, "down": down} if gate is not None else {"up": up, "down": down}
     even: list[NDArray[np.floating]] = [np.log(sizes[:, 1] * sizes[:, 2]), np.log(sizes[:, 0 if gate is not None else 1])]

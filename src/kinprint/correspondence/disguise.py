@@ -21,13 +21,7 @@ def disguise(found: Correspondence, agreements: list[NDArray[np.float64]]) -> tu
     told = []
     if _folded(found.suspect.weights) and not _folded(found.reference.weights):
         told.append("norm gains folded")
-    turn = np.abs(found.turn)
-    if turn.shape[0] == turn.shape[1]:
-        largest = turn.max(axis=1)
-        if np.mean(largest) < CLEAR:
-            told.append("residual stream rotated")
-        elif np.mean(turn.argmax(axis=1) == np.arange(len(turn))) < CLEAR:
-            told.append("channels permuted")
+    told += _turned(found)
     places = [(m.reference.index[m.ours], m.suspect.index[m.theirs]) for m in found.matches]
     if np.mean(np.concatenate([ours == theirs for ours, theirs in places])) < CLEAR and _kept_width(found):
         told.append("neurons permuted")
@@ -38,6 +32,21 @@ def disguise(found: Correspondence, agreements: list[NDArray[np.float64]]) -> tu
     if agreements and np.mean(np.concatenate(agreements) < 0) > 0.2:
         told.append("signs of neurons flipped")
     return tuple(told)
+
+
+def _turned(found: Correspondence) -> list[str]:
+    """What was done to channels, from the rotation in coordinates of channels.
+
+    Of a relabelling that is known in k of d directions, a channel's own entry is about k / d and its row's norm sqrt(k / d).
+    """
+    before, after = found.reference.basis, found.suspect.basis
+    if len(before) != len(after):
+        return []
+    turn = np.abs(after @ found.turn @ before.T)
+    share = turn.max(axis=1) / np.maximum(np.linalg.norm(turn, axis=1), 1e-30)
+    if np.mean(share) < CLEAR * np.sqrt(before.shape[1] / len(before)):
+        return ["residual stream rotated"]
+    return ["channels permuted"] if np.mean(turn.argmax(axis=1) == np.arange(len(turn))) < CLEAR else []
 
 
 def _folded(weights: Weights) -> bool:

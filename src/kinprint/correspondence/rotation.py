@@ -30,6 +30,15 @@ def inverse_root(covariance: NDArray[np.float64]) -> Array:
     return np.asarray((vectors / np.sqrt(values + RIDGE)) @ vectors.T, dtype=np.float32)
 
 
+def principal(covariance: NDArray[np.float64], most: int) -> tuple[Array, Array]:
+    """(d, k) orthonormal columns, the k = min(d, most) directions of largest variance, and (d, k) the same, each divided by its
+    standard deviation: what takes vectors to whitened coordinates, scaled so that isotropic vectors keep their length."""
+    values, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float32))
+    values = np.maximum(values, 0) / max(float(values.mean()), 1e-30)
+    basis = vectors[:, ::-1][:, :most]
+    return np.ascontiguousarray(basis), np.asarray(basis / np.sqrt(values[::-1][:most] + RIDGE), dtype=np.float32)
+
+
 def rotation(cross: Array) -> Array:
     """The orthogonal map nearest to a cross-covariance (Procrustes; Schoenemann, 1966).
 

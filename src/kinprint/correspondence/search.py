@@ -62,7 +62,7 @@ class Correspondence:
 
     Attributes:
         reference, suspect: their neurons.
-        turn: (suspect hidden, reference hidden) float32 the rotation.
+        turn: (suspect directions, reference directions) float32 the rotation, in the bases of the neurons.
         matches: what can be tested: each layer of the reference once, and none that is a copy of another.
         layer_map: reference layer of each suspect layer that was looked at.
     """
@@ -89,10 +89,10 @@ def correspondence(reference: Weights, suspect: Weights) -> Correspondence:
     ours = theirs if reference.layers == suspect.layers else _evenly(reference.layers, MOST_LAYERS)
     a, b = neurons(reference, ours), neurons(suspect, theirs)
     if not a.layers or not b.layers or a.gated != b.gated:
-        return Correspondence(a, b, np.zeros((suspect.hidden, reference.hidden), np.float32), (), ())
+        return Correspondence(a, b, np.zeros((b.basis.shape[1], a.basis.shape[1]), np.float32), (), ())
     starts = [rotation(_cross(_by_descriptors(a, b)))]
     if reference.hidden == suspect.hidden:
-        starts.append(np.eye(reference.hidden, dtype=np.float32))  # no rotation at all
+        starts.append(np.asarray(b.basis.T @ a.basis))  # no rotation at all
     matches = max((_aligned(a, b, start) for start in starts), key=_strength)
     matches = _aligned(a, b, rotation(_cross(matches)))
     turn = rotation(_cross(matches))

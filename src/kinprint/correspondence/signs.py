@@ -25,8 +25,8 @@ def sign_agreements(found: Correspondence) -> list[NDArray[np.float64]]:
     for match in found.matches:
         total = np.zeros(len(match.ours))
         for role in ("up", "down"):
-            x = vectors(found.reference.weights, match.reference, role, match.ours)
-            y = vectors(found.suspect.weights, match.suspect, role, match.theirs)
+            x = vectors(found.reference, match.reference, role, match.ours)
+            y = vectors(found.suspect, match.suspect, role, match.theirs)
             total += np.einsum("nd,nd->n", x @ found.turn.T, y)
         each.append(total * match.closeness**2)
     return each

@@ -16,10 +16,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.correspondence.neurons import Layer, vectors
+from kinprint.correspondence.neurons import Layer, Neurons, vectors
 from kinprint.correspondence.rotation import cosines, inverse_root, unit
 from kinprint.correspondence.search import Correspondence, matched_again, turn_without
-from kinprint.weights import Weights
 
 Array = NDArray[np.float64]
 
@@ -37,7 +36,7 @@ def write_agreements(found: Correspondence, tolerance: float) -> list[Array]:
         CheckpointError: a matrix cannot be read.
     """
     roles = ("up", "down") if found.suspect.gated else ("down",)
-    ours, theirs = found.reference.weights, found.suspect.weights
+    ours, theirs = found.reference, found.suspect
     white = [
         (
             _whitening(ours, [m.reference for m in found.matches], role),
@@ -72,15 +71,15 @@ def unexplained(reads: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(centre - kernel @ np.linalg.solve(kernel + ridge * one, centre))
 
 
-def _all(weights: Weights, layer: Layer, role: str) -> NDArray[np.float32]:
+def _all(model: Neurons, layer: Layer, role: str) -> NDArray[np.float32]:
     """Of the neurons that are no copies: these come first, so that indices stay."""
-    return vectors(weights, layer, role, np.flatnonzero(layer.first))
+    return vectors(model, layer, role, np.flatnonzero(layer.first))
 
 
-def _whitening(weights: Weights, layers: list[Layer], role: str) -> NDArray[np.float32]:
-    """From the covariance of a role's unit vectors over the layers, each layer once."""
-    total = np.zeros((weights.hidden, weights.hidden))
+def _whitening(model: Neurons, layers: list[Layer], role: str) -> NDArray[np.float32]:
+    """From the covariance of a role's vectors over the layers, each layer once."""
+    total = np.zeros((model.basis.shape[1],) * 2)
     for layer in {layer.layer: layer for layer in layers}.values():
-        rows = _all(weights, layer, role)
+        rows = _all(model, layer, role)
         total += rows.T @ rows / len(rows)
     return inverse_root(total)
