@@ -43,6 +43,16 @@ class Tensor(Protocol):
         ...
 
 
+def read_rows(tensor: Tensor, start: int, stop: int) -> NDArray[Any]:
+    """Some of a tensor along its first axis; a tensor that has a `read_rows` of its own reads no more than that.
+
+    Raises:
+        CheckpointError: as `Tensor.read`.
+    """
+    own: Callable[[int, int], NDArray[Any]] | None = getattr(tensor, "read_rows", None)
+    return tensor.read()[start:stop] if own is None else own(start, stop)
+
+
 class Deferred(Mapping[K, V]):
     """A mapping that is read when it is first needed, for what a checkpoint can do without.
 
@@ -87,6 +97,8 @@ class Checkpoint:
         card: the front matter of the model card (`base_model` and so on), read when first used; empty where there is
             none.
         revision: the commit, where the model comes from a hub.
+        quantization: how the weights are stored where that is not as floating-point numbers ("GPTQ, 4 bits"); tensors are
+            those that the stored codes stand for.
     """
 
     name: str
@@ -97,6 +109,7 @@ class Checkpoint:
     tokenizer: Mapping[str, int] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     revision: str = ""
+    quantization: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from kinprint.checkpoints import hub
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
 from kinprint.checkpoints.files import mode_of, read_bounded
+from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.quantizations import decoded
 from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
 from kinprint.checkpoints.weights import find_weights, read_weights
 from kinprint.errors import CheckpointError
@@ -48,17 +50,21 @@ def _open(path: Path, name: str, source: str, revision: str = "") -> Checkpoint:
     is_folder = stat.S_ISDIR(mode_of(path))
     folder = path if is_folder else path.parent
     tensors, weight_files = find_weights(path) if is_folder else read_weights(path)
-    config = folder / "config.json"
+    config_file = folder / "config.json"
     card = folder / "README.md"
     vocabulary = tokenizer_files(folder)
-    beside = [*(file for file in (config, card) if os.path.lexists(file)), *vocabulary]
+    beside = [*(file for file in (config_file, card) if os.path.lexists(file)), *vocabulary]
+    inside = read_inside(weight_files)
+    config = _read_config(config_file) if config_file in beside else inside.config
+    tensors, quantization = decoded(tensors, config, source)
     return Checkpoint(
         name=name,
         source=source,
-        config=_read_config(config) if config in beside else {},
+        config=config,
         tensors=tensors,
+        quantization=quantization or inside.quantization,
         files=(*weight_files, *beside),
-        tokenizer=Deferred(partial(read_vocabulary, vocabulary)),
+        tokenizer=Deferred(partial(read_vocabulary, vocabulary)) if vocabulary else inside.tokenizer,
         card=Deferred(partial(read_card, card)) if card in beside else {},
         revision=revision,
     )

@@ -87,6 +87,7 @@ def measure(
         "digest_parts": [name(part) for part, _ in digests],
         "non_finite": {part: count for item in found for part, count in item.non_finite.items()},
         "tokens": len(checkpoint.tokenizer),
+        "quantization": checkpoint.quantization,
     }
     provenance = {
         "source": str(checkpoint.source),

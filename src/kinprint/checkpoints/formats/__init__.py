@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from kinprint import discovery
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.files import open_regular
-from kinprint.checkpoints.format import Format
+from kinprint.checkpoints.format import Format, Inside
 from kinprint.errors import CheckpointError
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -40,3 +41,12 @@ def open_file(path: Path) -> dict[str, Tensor]:
         if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise CheckpointError(path, "a Git LFS pointer, not the weights", "run `git lfs pull` in its repository")
     return found.open_file(path)
+
+
+def read_inside(files: Iterable[Path]) -> Inside:
+    """What the first of a model's weights files says besides its tensors, if its format holds such things."""
+    for path in files:
+        found = format_of(path)
+        if found is not None and found.inside is not None:
+            return found.inside(path)
+    return Inside()
