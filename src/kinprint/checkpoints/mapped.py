@@ -6,14 +6,14 @@ import math
 import mmap
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.checkpoints.files import open_regular
+from kinprint.checkpoints.files import Span, open_regular, present
 from kinprint.errors import CheckpointError
 
 MAX_RANK = 32  # numpy's own limit in version 1
@@ -63,12 +63,29 @@ class MappedTensor:
             # Touching a page beyond the end of the file would kill the process, so a changed file is an error here.
             if os.fstat(file.fileno()).st_size != self.file_size:
                 raise CheckpointError(self.path, "changed while it was being read", "try again when it is complete")
+            present(file, (self.offset, self.offset + self._extent()))
             mapping = _map(file.fileno(), self.offset + self._extent() - start, start)
         array: NDArray[Any] = np.ndarray(self.shape, self.dtype, mapping, self.offset - start, self.strides)
         if not array.flags.aligned:
             array = array.copy()
             array.flags.writeable = False
         return array
+
+    def read_rows(self, start: int, stop: int) -> NDArray[Any]:
+        """`read()[start:stop]`, which needs the bytes of these rows only.
+
+        Raises:
+            CheckpointError: as `read`.
+        """
+        start, stop, _ = slice(start, stop).indices(self.shape[0])
+        row = self.strides[0] if self.strides else math.prod(self.shape[1:]) * self.dtype.itemsize
+        shape = (max(stop - start, 0), *self.shape[1:])
+        return replace(self, shape=shape, offset=self.offset + start * row).read()
+
+    @property
+    def spans(self) -> tuple[tuple[Path, Span], ...]:
+        """The bytes that `read` needs."""
+        return ((self.path, (self.offset, self.offset + self._extent())),) if self.nbytes else ()
 
     def _extent(self) -> int:
         """Bytes from the first element to the end of the last one."""

@@ -7,10 +7,10 @@ import json
 import os
 from pathlib import Path
 
-import platformdirs
 from blake3 import blake3
 
 from kinprint.checkpoints import Checkpoint
+from kinprint.checkpoints.files import cache_folder, partial_of
 from kinprint.errors import FingerprintError
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.traits import TRAIT_VERSION
@@ -21,13 +21,19 @@ EDGE = 1 << 16
 
 def folder() -> Path:
     """$KINPRINT_CACHE, or the platform's cache folder."""
-    return Path(os.environ.get("KINPRINT_CACHE") or platformdirs.user_cache_dir("kinprint")) / "fingerprints"
+    return cache_folder() / "fingerprints"
 
 
 def key(checkpoint: Checkpoint) -> str:
-    """Identity of a checkpoint's content without reading all of it: every file's name, size, time and both ends."""
+    """Identity of a checkpoint's content without reading all of it: every file's name, size, time and both ends.
+
+    Of a file that is not all here: its name, size and version elsewhere.
+    """
     identity = blake3(f"traits {TRAIT_VERSION}\n".encode())
     for path in sorted(checkpoint.files):
+        if partial := partial_of(path):
+            identity.update(json.dumps([path.name, os.stat(path).st_size, "version", partial.version]).encode())
+            continue
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             identity.update(json.dumps([path.name, status.st_size, status.st_mtime_ns]).encode())
