@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from families import FAMILIES
+from quantised import awq
 
 from kinprint import fingerprint, open_checkpoint, transforms
 from kinprint.errors import CheckpointError, TransformError
@@ -151,3 +152,15 @@ def test_the_language_part_of_a_larger_model(models: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(made.tensors["vision_tower.patch.weight"].read(), eye)
     with pytest.raises(TransformError, match=r"vision_tower\.patch"):
         transforms.apply("rotate", folder, tmp_path / "turned")
+
+
+def test_quantised_models_are_written_as_they_decode(models: Path, tmp_path: Path) -> None:
+    """The copy holds floating-point weights, equal to the decoded ones, and its configuration says nothing else."""
+    awq(models / "base", tmp_path / "quantised")
+    write(open_model(tmp_path / "quantised"), tmp_path / "copy")
+    before, after = (open_checkpoint(tmp_path / name) for name in ("quantised", "copy"))
+    assert before.quantization
+    assert not after.quantization
+    assert "quantization_config" not in after.config
+    for name, tensor in before.tensors.items():
+        np.testing.assert_array_equal(tensor.read(), after.tensors[name].read())

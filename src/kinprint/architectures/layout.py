@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.table import Entry
-from kinprint.checkpoints import Tensor
+from kinprint.checkpoints.checkpoint import Tensor, read_rows
 from kinprint.errors import ArchitectureError
 
 Rows = slice | NDArray[np.int64]
@@ -65,9 +65,8 @@ def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: 
     """
 
     def read() -> NDArray[Any]:
-        array = tensor.read()
-        if entry.stacked_experts:
-            array = array[expert]
+        stacked = expert is not None and entry.stacked_experts
+        array = read_rows(tensor, expert or 0, (expert or 0) + 1)[0] if stacked else tensor.read()
         if not entry.matrix:
             array = array.reshape(shape)
         elif entry.transposed:

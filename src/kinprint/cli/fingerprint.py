@@ -29,7 +29,8 @@ def command(
     target = output or Path(f"{_file_name(found.name)}.kinprint")
     found.save(target)
     size = target.stat().st_size / 1e6
-    typer.echo(f"{printable(target)}: {len(found.traits)} traits of {found.layers} layers, {size:.1f} MB")
+    stored = f", quantised as {printable(found.facts['quantization'])}" if found.facts.get("quantization") else ""
+    typer.echo(f"{printable(target)}: {len(found.traits)} traits of {found.layers} layers, {size:.1f} MB{stored}")
 
 
 def _file_name(name: str) -> str:

@@ -19,8 +19,9 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
 
     Returns:
         same, different: facts by name (different: the pair of values); token_overlap: estimated Jaccard index of the two
-        vocabularies or None; declared_base: what each model's card names as its base model; non_finite: weights that are
-        NaN or infinite, by model.
+        vocabularies or None; declared_base: what each model's card names as its base model; quantization: how the weights of
+        each model are stored where that is not as floating-point numbers; non_finite: weights that are NaN or infinite, by
+        model.
     """
     both = [fact for fact in SHOWN if fact in reference.facts and fact in suspect.facts]
     return {
@@ -29,6 +30,11 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
         "token_overlap": _overlap(reference, suspect),
         "declared_base": {
             side: model.provenance.get("base_model") for side, model in (("reference", reference), ("suspect", suspect))
+        },
+        "quantization": {
+            side: str(model.facts["quantization"])
+            for side, model in (("reference", reference), ("suspect", suspect))
+            if model.facts.get("quantization")
         },
         "non_finite": {
             side: sum(_counts(model)) for side, model in (("reference", reference), ("suspect", suspect)) if _counts(model)

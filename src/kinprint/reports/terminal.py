@@ -113,6 +113,9 @@ def _context(comparison: Comparison) -> Table:
         table.add_row("vocabulary in common", Text(f"{context['token_overlap']:.0%}"), "")
     if any(context["declared_base"].values()):
         table.add_row("declared base model", *(Text(printable(v or "–")) for v in context["declared_base"].values()))
+    if context["quantization"]:
+        stored = (context["quantization"].get(side, "–") for side in ("reference", "suspect"))
+        table.add_row("quantised as", *(Text(printable(way)) for way in stored))
     for side, count in context["non_finite"].items():
         cells = (f"{count} weights", "") if side == "reference" else ("", f"{count} weights")
         table.add_row("NaN or infinite", *cells, style="yellow")

@@ -136,13 +136,18 @@ def open_model(model: str | os.PathLike[str]) -> Model:
         source=checkpoint.source,
         folder=checkpoint.files[0].parent,
         table=table,
-        config=copy.deepcopy(dict(inner)),
-        outer={} if inner is checkpoint.config else dict(checkpoint.config),
+        config=copy.deepcopy(_as_decoded(inner)),
+        outer={} if inner is checkpoint.config else _as_decoded(checkpoint.config),
         facts=dict(anatomy.facts),
         parts={(part.layer, part.role, part.expert): _with_heads(part, anatomy.facts) for part in anatomy.parts},
         names=anatomy.names,
         rest=tuple(rest),
     )
+
+
+def _as_decoded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what it says about quantisation: the weights that are written are not quantised any more."""
+    return {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
 
 
 def _carried(name: str, unknown: Sequence[str], table: Table) -> bool:

@@ -34,8 +34,7 @@ def decoded(tensors: Mapping[str, Tensor], config: Mapping[str, Any], source: ob
         CheckpointError: the parts of a weight do not fit together.
     """
     for scheme in quantizations():
-        label = scheme.applies(tensors, config)
-        if label:
-            found = scheme.decode(tensors, config, source)
+        if scheme.applies(tensors, config):
+            found, label = scheme.decode(tensors, config, source)
             return {name: found[name] for name in sorted(found)}, label
     return dict(tensors), ""
