@@ -4,8 +4,8 @@
     python benchmarks/formats.py --only GPTQ          # those whose name says so
     python benchmarks/formats.py --model DIR          # of another Llama-like model
 
-The copies are written by the real libraries (compressed-tensors, bitsandbytes, transformers) or packed as these publish it
-(tests/quantised.py); they have to be installed: `pip install -e '.[dev]'`.
+The copies are written by the real libraries (compressed-tensors, bitsandbytes, transformers, gguf) or packed as these publish
+it (tests/quantised.py, tests/gguf_files.py); they have to be installed: `pip install -e '.[dev]'`.
 
 First table: how the copy is stored, the verdict against the original, log10 of the p-value. Second table: for every trait the
 largest deviation of any entry, as a share of the trait's largest magnitude in the original.
@@ -30,12 +30,14 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import gguf_files  # noqa: E402
 import quantised  # noqa: E402
 
 from kinprint import Fingerprint, compare, fingerprint  # noqa: E402
 
 FORMS: list[tuple[str, quantised.Writer]] = [
     *quantised.FORMS.items(),
+    *gguf_files.FORMS.items(),
 ]
 
 

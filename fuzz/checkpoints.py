@@ -88,6 +88,26 @@ def torch_zip(pickled: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def gguf_seed() -> bytes:
+    """Metadata of several kinds, a plain and a quantised tensor, by the library that others write GGUF with."""
+    import gguf
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.gguf"
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_block_count(1)
+        writer.add_head_count_kv([2, 2])
+        writer.add_token_list(["a", "b"])
+        writer.add_bool("x", True)
+        writer.add_tensor("a", np.ones((2, 3), "f4"))
+        writer.add_tensor("b", np.ones((2, 34), "u1"), raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path.read_bytes()
+
+
 def mutate(data: bytes, rng: random.Random) -> bytes:
     """One to four edits: bits, bytes, tokens, copied, removed and moved slices."""
     result = bytearray(data)
@@ -129,6 +149,7 @@ def targets() -> dict[str, tuple[str, bytes, Callable[[bytes], bytes]]]:
         "safetensors header": ("model.safetensors", whole[8 : 8 + int.from_bytes(whole[:8], "little")], with_length),
         "PyTorch zip": ("model.pt", torch_zip(torch_pickle()), as_it_is),
         "PyTorch pickle": ("model.pt", torch_pickle(), torch_zip),
+        "GGUF": ("model.gguf", gguf_seed(), as_it_is),
         "index": ("model.safetensors.index.json", json.dumps(index).encode(), as_it_is),
         "config": ("config.json", json.dumps(config).encode(), as_it_is),
         "tokenizer": ("tokenizer.json", json.dumps(vocabulary).encode(), as_it_is),

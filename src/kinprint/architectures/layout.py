@@ -28,7 +28,7 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
         ArchitectureError: the heads are not known, or do not add up to `outputs`.
     """
     if len(entry.roles) == 1:
-        return [slice(0, outputs)]
+        return [_by_halves(entry, outputs, numbers, name, source) if entry.layout == "interleaved" else slice(0, outputs)]
     kinds = [role.rpartition(".")[2] for role in entry.roles]
     if kinds == ["gate", "up"]:
         sizes = [outputs // 2, outputs - outputs // 2]
@@ -53,6 +53,17 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
         raise ArchitectureError(source, f"{heads} heads cannot share {groups} key-value heads")
     grid = np.arange(outputs).reshape(groups, heads // groups + 2, width)
     return [grid[:, :-2].ravel(), grid[:, -2].ravel(), grid[:, -1].ravel()]
+
+
+def _by_halves(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, source: str) -> NDArray[np.int64]:
+    """Rows in an order in which those that rotate together are half a head apart, from one in which they are neighbours."""
+    heads = numbers.get("num_attention_heads" if entry.roles[0].endswith("q") else "num_key_value_heads")
+    if not heads or outputs % (2 * heads):
+        raise ArchitectureError(
+            source, f"the {outputs} rows of tensor {name} are not those of {heads or 'a known number of'} heads",
+            "use the configuration that belongs to the weights",
+        )  # fmt: skip
+    return np.arange(outputs).reshape(heads, -1, 2).swapaxes(1, 2).ravel()
 
 
 def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:

@@ -49,7 +49,7 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
             f"the configuration says {model_type}, but the tensors are not those of such a model ({seen}, ...)",
             "use the configuration that belongs to the weights",
         )
-    types = ", ".join(sorted(t for table in known() for t in table.model_types))
+    types = ", ".join(sorted({t for table in known() for t in table.model_types}))
     raise ArchitectureError(
         checkpoint.source, f"no known architecture has tensors such as {seen}", f"known model types: {types[:180]}"
     )

@@ -19,7 +19,7 @@ from kinprint import discovery
 from kinprint.architectures import roles
 from kinprint.errors import ArchitectureError
 
-LAYOUTS = ("stacked", "grouped")
+LAYOUTS = ("stacked", "grouped", "interleaved")
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "ignored", "untracked"),
     *("norm", "norm_first", "positions", "rotary_pairs", "rotary_share", "upcycled"),
@@ -34,7 +34,8 @@ class Entry:
     Attributes:
         roles: one role, or those that are fused in it, in order.
         layout: how fused roles lie on the output axis: "stacked" one after the other, or "grouped" by key-value group,
-            each with its query heads, then its key, then its value head (one head a group: interleaved q, k, v).
+            each with its query heads, then its key, then its value head (one head a group: interleaved q, k, v). For one
+            role, "interleaved": rows of a head that rotate together are neighbours, half a head apart in canonical order.
         transposed: the file holds (input, output).
         stacked_experts: the first axis is the expert.
         add: what the model adds to a gain before it multiplies (Gemma: 1).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ class Inside:
     """What a weights file says about the model besides its tensors.
 
     Attributes:
-        config: as a `config.json` would say it; counts only where none lies beside the file.
-        tokenizer: token string -> id; counts only where no tokenizer lies beside the file.
+        config: as a `config.json` would say it; counts instead of one beside the file, which may speak of other names.
+        tokenizer: token string -> id; counts instead of one beside the file; None where it has none.
         quantization: as `Checkpoint` says.
     """
 
     config: Mapping[str, Any] = field(default_factory=dict)
-    tokenizer: Mapping[str, int] = field(default_factory=dict)
+    tokenizer: Mapping[str, int] | None = None
     quantization: str = ""
 
 
@@ -35,7 +35,7 @@ class Format:
         open_file: path -> the tensors in that one file, by name, not read yet; CheckpointError for whatever is wrong.
         stem: a folder's weights are named `stem + suffix` or listed in `stem + suffix + ".index.json"` by custom.
         rank: where a folder holds several formats, the lowest rank is read.
-        inside: path -> what one such file says besides; None for formats that hold tensors only.
+        inside: the files of one model -> what they say besides; None for formats that hold tensors only.
     """
 
     name: str
@@ -43,4 +43,4 @@ class Format:
     open_file: Callable[[Path], dict[str, Tensor]]
     stem: str = "model"
     rank: int = 100
-    inside: Callable[[Path], Inside] | None = None
+    inside: Callable[[Sequence[Path]], Inside] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
     """Open the model that `model` names, reading headers only.
 
     Args:
-        model: a folder, a weights file (.safetensors, or .bin, .pt, .pth of PyTorch), or the index of a sharded
+        model: a folder, a weights file (.safetensors, .gguf, or .bin, .pt, .pth of PyTorch), or the index of a sharded
             model. Configuration, tokenizer and card are taken from the same folder; none of them is required.
             Or a hub id, `org/name` or `org/name@revision`, as a string: what is needed is downloaded into the hub's
             cache. What exists on disk under that name wins.
@@ -55,7 +56,7 @@ def _open(path: Path, name: str, source: str, revision: str = "") -> Checkpoint:
     vocabulary = tokenizer_files(folder)
     beside = [*(file for file in (config_file, card) if os.path.lexists(file)), *vocabulary]
     inside = read_inside(weight_files)
-    config = _read_config(config_file) if config_file in beside else inside.config
+    config = inside.config or (_read_config(config_file) if config_file in beside else {})
     tensors, quantization = decoded(tensors, config, source)
     return Checkpoint(
         name=name,
@@ -64,10 +65,14 @@ def _open(path: Path, name: str, source: str, revision: str = "") -> Checkpoint:
         tensors=tensors,
         quantization=quantization or inside.quantization,
         files=(*weight_files, *beside),
-        tokenizer=Deferred(partial(read_vocabulary, vocabulary)) if vocabulary else inside.tokenizer,
+        tokenizer=_tokenizer(vocabulary) if inside.tokenizer is None else inside.tokenizer,
         card=Deferred(partial(read_card, card)) if card in beside else {},
         revision=revision,
     )
+
+
+def _tokenizer(files: tuple[Path, ...]) -> Mapping[str, int]:
+    return Deferred(partial(read_vocabulary, files)) if files else {}
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -44,9 +44,8 @@ def open_file(path: Path) -> dict[str, Tensor]:
 
 
 def read_inside(files: Iterable[Path]) -> Inside:
-    """What the first of a model's weights files says besides its tensors, if its format holds such things."""
-    for path in files:
-        found = format_of(path)
-        if found is not None and found.inside is not None:
-            return found.inside(path)
-    return Inside()
+    """What a model's weights files say besides its tensors, if their format holds such things."""
+    weights = [(path, found) for path in files if (found := format_of(path)) is not None]
+    if not weights or weights[0][1].inside is None:
+        return Inside()
+    return weights[0][1].inside([path for path, _ in weights])
