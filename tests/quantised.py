@@ -265,3 +265,28 @@ FORMS: dict[str, Writer] = {
     "FP8 with one scale": fp8_tensor,
 }
 """Name -> what writes a quantised copy of a Llama-like model."""
+
+
+def mxfp4_weight(weight: np.ndarray) -> Arrays:
+    """The tensors of stacked experts (experts, in, out), which gpt-oss stores (experts, out, in): blocks and scales."""
+    rows = weight.transpose(0, 2, 1).astype(np.float32)
+    groups = rows.reshape(*rows.shape[:2], -1, 32)
+    largest = np.maximum(np.abs(groups).max(-1, keepdims=True), 2.0**-100)
+    exponents = np.floor(np.log2(largest)).astype(int) - 2  # the largest code is 6
+    values = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+    codes = np.abs(np.abs(groups / 2.0**exponents)[..., None] - values).argmin(-1) | np.where(groups < 0, 8, 0)
+    return {
+        "blocks": (codes[..., ::2] | codes[..., 1::2] << 4).astype(np.uint8),
+        "scales": (exponents[..., 0] + 127).astype(np.uint8),
+    }
+
+
+def mxfp4(source: Path, folder: Path) -> None:
+    """Of a gpt-oss model: its experts, as it is published."""
+    tensors: Arrays = {}
+    for name, weight in load_file(source / "model.safetensors").items():
+        if name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            tensors |= {f"{name}_{part}": array for part, array in mxfp4_weight(weight).items()}
+        else:
+            tensors[name] = weight
+    write_folder(source, folder, tensors, {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens"]})

@@ -74,3 +74,18 @@ def test_dense(models: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     assert open_checkpoint(folder).quantization == ""
     assert open_checkpoint(folder).tensors == open_checkpoint(folder).tensors
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("inputs", [96, 77])
+def test_every_number_of_bits(store, bits: int, inputs: int) -> None:  # type: ignore[no-untyped-def]
+    """Codes of 1 to 8 bits, with rows that end inside a word, against the library's packing."""
+    from compressed_tensors.compressors.pack_quantized import pack_to_int32
+
+    half = 1 << (bits - 1)
+    codes = torch.randint(-half, half, (64, inputs), generator=torch.Generator().manual_seed(1)).to(torch.int8)
+    scale = torch.rand(64, 1, generator=torch.Generator().manual_seed(2))
+    parts = {"packed": pack_to_int32(codes, bits), "scale": scale, "shape": torch.tensor([64, inputs])}
+    folder = store({f"a.weight_{name}": tensor for name, tensor in parts.items()})
+    assert_decoded(folder, "a.weight", as_numpy(codes.float() * scale))
+    assert open_checkpoint(folder).quantization == f"compressed-tensors, {bits} bits, one scale a row"

@@ -294,7 +294,7 @@ def test_random_damage(tmp_path: Path) -> None:
     assert 100 < refused < 300
 
 
-@pytest.mark.parametrize("settings", [None, [], "gptq", {}, {"quant_method": "unheard-of"}, {"quant_method": ["gptq"]}])
+@pytest.mark.parametrize("settings", [None, [], "gptq", {}, {"quant_method": None}])
 def test_integers_of_no_scheme(settings: Any, models: Path, tmp_path: Path) -> None:
     """Integer weights that nothing explains are refused by the architecture, as ever."""
     from safetensors.numpy import load_file
@@ -307,6 +307,17 @@ def test_integers_of_no_scheme(settings: Any, models: Path, tmp_path: Path) -> N
     assert checkpoint.quantization == ""
     with pytest.raises(ArchitectureError, match="int8 values, a quantised form that is not read"):
         recognise(checkpoint)
+
+
+@pytest.mark.parametrize("method", ["unheard-of", ["gptq"]])
+def test_methods_of_no_scheme(method: Any, tmp_path: Path) -> None:
+    """A method that no scheme reads is named where there are matrices of integers, and of no account otherwise."""
+    codes = {"a.codes": np.ones((8, 8), np.int32)}
+    with pytest.raises(CheckpointError, match=r"quantised by .*, a form that is not read \(tensor a.codes\)"):
+        open_checkpoint(store(codes, {"quant_method": method}, tmp_path))
+    (tmp_path / "dense").mkdir()
+    dense = {"a.weight": np.ones((8, 8), np.float32), "a.position_ids": np.ones((1, 8), np.int64)}
+    assert not open_checkpoint(store(dense, {"quant_method": method}, tmp_path / "dense")).quantization
 
 
 def test_packed_weights_that_nothing_explains(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from quantised import FORMS
+from quantised import FORMS, mxfp4
 from rich.console import Console
 from typer.testing import CliRunner
 
 from kinprint import Fingerprint, compare, fingerprint
+from kinprint.architectures.table import known
 from kinprint.cli import app
 from kinprint.reports.terminal import comparison_text
 
@@ -61,3 +62,23 @@ def test_command_says_it(models: Path, tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["fingerprint", str(model), "-o", str(tmp_path / "out.kinprint")])
         assert result.exit_code == 0, result.output
         assert ("quantised as AWQ, 4 bits, groups of 64" in result.output) is said
+
+
+@pytest.mark.skipif(not any("gpt_oss" in table.model_types for table in known()), reason="no table of gpt-oss yet")
+def test_experts_of_gpt_oss(tmp_path: Path) -> None:
+    """A model of transformers with its experts stored as gpt-oss is published: related to the same in float32."""
+    import torch
+    import transformers
+
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16, "vocab_size": 72}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2}
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(transformers.GptOssConfig(**sizes, **heads))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.save_pretrained(tmp_path / "original")
+    mxfp4(tmp_path / "original", tmp_path / "copy")
+    found = compare(tmp_path / "original", tmp_path / "copy")
+    assert found.verdict == "related"
+    assert found.context["quantization"] == {"suspect": "MXFP4, groups of 32"}

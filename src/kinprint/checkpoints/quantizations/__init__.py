@@ -13,6 +13,8 @@ from typing import Any
 from kinprint import discovery
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.quantization import Quantization
+from kinprint.checkpoints.quantizations._parts import method
+from kinprint.errors import CheckpointError
 
 
 @functools.cache
@@ -31,10 +33,17 @@ def decoded(tensors: Mapping[str, Tensor], config: Mapping[str, Any], source: ob
         source: of the model, for errors.
 
     Raises:
-        CheckpointError: the parts of a weight do not fit together.
+        CheckpointError: the parts of a weight do not fit together, or the configuration names a method that no scheme reads
+            and there are matrices of integers.
     """
     for scheme in quantizations():
         if scheme.applies(tensors, config):
             found, label = scheme.decode(tensors, config, source)
             return {name: found[name] for name in sorted(found)}, label
+    named = method(config)
+    for name, tensor in tensors.items():
+        if named and tensor.dtype.kind in "iu" and len(tensor.shape) == 2 and min(tensor.shape) > 1:
+            raise CheckpointError(
+                source, f"quantised by {named}, a form that is not read (tensor {name})", "use the unquantised original"
+            )
     return dict(tensors), ""

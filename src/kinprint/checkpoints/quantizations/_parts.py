@@ -44,7 +44,7 @@ def settings(config: Config) -> Mapping[str, Any]:
 
 def method(config: Config) -> str:
     """The method that the configuration names, in lower case; "" if none."""
-    return str(settings(config).get("quant_method", "")).lower()
+    return str(settings(config).get("quant_method") or "").lower()
 
 
 class Parts:
