@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kinprint.architectures import Part, recognise
 from kinprint.architectures.roles import norms_before
 from kinprint.checkpoints import open_checkpoint
+from kinprint.checkpoints.ranges import expect
 from kinprint.errors import CheckpointError
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.opening import SUFFIX
@@ -114,4 +115,5 @@ def open_weights(model: str | os.PathLike[str] | Fingerprint) -> Weights:
     checkpoint = open_checkpoint(model)
     anatomy = recognise(checkpoint)
     parts = {(part.layer, part.role, part.expert): part for part in anatomy.parts}
+    expect(checkpoint.tensors.get(name) for name in {part.tensor for part in anatomy.parts})
     return Weights(checkpoint.name, checkpoint.source, anatomy.facts, parts, checkpoint.tokenizer)

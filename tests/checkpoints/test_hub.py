@@ -59,12 +59,15 @@ def test_a_model_on_a_hub_is_the_model_in_a_folder(hub: Serve, models: Path) -> 
     assert "revision" not in expected.provenance
 
 
-def test_only_what_is_needed_is_downloaded(hub: Serve, crowded: Path) -> None:
-    """The preferred weights, configuration, one form of tokenizer and the card; nothing else is asked for."""
+def test_only_what_is_needed_is_fetched(hub: Serve, crowded: Path) -> None:
+    """The preferred weights, configuration, one form of tokenizer and the card, when they are used; nothing else."""
     server = hub({"org/crowded": crowded})
     checkpoint = open_checkpoint("org/crowded")
-    assert server.fetched == {WEIGHTS, "config.json", "tokenizer.json", "README.md"}
+    assert server.fetched == {WEIGHTS, "config.json"}
+    assert server.served[WEIGHTS] < 100_000
     assert (len(checkpoint.tokenizer) > 0, checkpoint.revision) == (True, server.commit("org/crowded"))
+    assert len(checkpoint.card) > 0
+    assert server.fetched == {WEIGHTS, "config.json", "tokenizer.json", "README.md"}
 
 
 def test_pytorch_files_where_there_is_nothing_better(hub: Serve, tmp_path: Path) -> None:
@@ -118,9 +121,9 @@ def test_a_second_use_downloads_nothing(hub: Serve, models: Path) -> None:
 def test_offline_from_the_cache(hub: Serve, crowded: Path) -> None:
     """With HF_HUB_OFFLINE what was downloaded is opened without a request, and anything else is one clear line."""
     server = hub({"org/crowded": crowded, "org/other": crowded})
-    open_checkpoint("org/crowded")
+    fingerprint("org/crowded", cache=False)
     server.requests.clear()
-    done = kinprint("compare", "org/crowded", "org/crowded", "--json", HF_HUB_OFFLINE="1")
+    done = kinprint("compare", "org/crowded", "org/crowded", "--json", "--no-cache", HF_HUB_OFFLINE="1")
     assert json.loads(done.stdout)["verdict"] == "identical"
     check_line(kinprint("compare", "org/other", "org/other", HF_HUB_OFFLINE="1"), "org/other: offline, and not in the cache")
     assert server.requests == []

@@ -229,13 +229,16 @@ def test_neighbours_that_will_be_needed_come_along(copy: Path) -> None:
     needed = Expectation([(copy, (0, 1000)), (copy, (1000, 3000)), (copy, (3100, 5000)), (copy, (500_000, 500_100))])
     assert (needed.total, needed.missing) == (5000, 5000)
     told: list[tuple[int, int]] = []
-    with needed.watched(lambda done, total: told.append((done, total))):
+    with needed.watched(lambda done, total: told.append((done, total))) as other:
+        assert other is None
         check(copy, 0, 1000)
         assert elsewhere.asked == [(0, 5000)]
         check(copy, 500_000, 500_100)
     assert elsewhere.asked[1:] == [(500_000, 500_100)]
     assert (told[0], told[-1]) == ((0, 5000), (5000, 5000))
-    assert Expectation([(copy, (0, 1000))]).missing == 0
+    here = Expectation([(copy, (0, 1000))])
+    with here.watched(print) as other:
+        assert (here.missing, other) == (0, print)
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(copy: Path) -> None:

@@ -140,7 +140,7 @@ class _Reader(io.RawIOBase):
     def __init__(self, file: IO[bytes], partial: Partial) -> None:
         self.file, self.partial = file, partial  # unbuffered: a buffer would hold bytes from before they came
         self.size = os.fstat(file.fileno()).st_size
-        self.ahead, self.end = AHEAD, 0
+        self.ahead, self.end = AHEAD, -1
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")

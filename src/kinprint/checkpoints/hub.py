@@ -1,46 +1,38 @@
-"""Models on a hub: `org/name` or `org/name@revision`, downloaded into the hub's own cache and opened from there.
+"""Models on a hub: `org/name` or `org/name@revision`, of which no more is fetched than is read.
 
-Only files are fetched, and only those that are read; nothing of a repository is executed. The hub's usual environment
-variables hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE.
+What the hub's own cache holds is used from there; the rest comes by byte ranges into kinprint's cache (`elsewhere`). Nothing of
+a repository is executed. The hub's usual environment variables hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE,
+HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT.
 """
 
 from __future__ import annotations
 
 import errno
-import glob
+import json
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from typing import Any, NoReturn
 
-from kinprint.checkpoints.formats import format_of, formats
-from kinprint.checkpoints.tokenizer import FORMS
-from kinprint.checkpoints.weights import INDEX, only_set, weight_map
+from kinprint.checkpoints.elsewhere import Elsewhere, Snapshot, bring, cache_root, explained, weights
+from kinprint.checkpoints.formats import format_of
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.ranges import Remote
+from kinprint.checkpoints.web import WebError, WebFile
+from kinprint.checkpoints.weights import INDEX
 from kinprint.errors import CheckpointError, KinprintError
 
 _LIKE_AN_ID = re.compile(r"(?![.~])[^/\\@]+/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
 _ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w][\w./+-]*))?", re.ASCII)
 _LONGEST_ID = 96
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_NETWORK = "check the path, the network and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache"
 _TERMS = "accept its terms on the hub, and set HF_TOKEN to a token of yours that may read it"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One commit of a repository on disk.
-
-    Attributes:
-        name: `org/name`.
-        commit: what the revision asked for stands for.
-        folder: the files that were needed.
-    """
-
-    name: str
-    commit: str
-    folder: Path
 
 
 def means_repository(model: str) -> bool:
@@ -54,15 +46,15 @@ def means_repository(model: str) -> bool:
     return format_of(Path(found["name"])) is None and not found["name"].endswith((INDEX, ".kinprint"))
 
 
-def download(model: str) -> Snapshot:
-    """The files of the repository `model` that are needed to open it, from the hub's cache or the hub.
+def fetch(model: str) -> Snapshot:
+    """The model `org/name` or `org/name@revision`, as a folder whose files are fetched as they are read.
 
     Raises:
         CheckpointError: malformed, not found, gated, without weights, or the hub cannot be reached.
     """
     name, revision = _parse(model)
     with _clear_errors(model, revision):
-        return _cached(model, name, revision) if _offline() else _fetched(model, name, revision)
+        return _cached(model, name, revision) if _offline() else _looked_up(model, name, revision)
 
 
 def _parse(model: str) -> tuple[str, str | None]:
@@ -83,80 +75,122 @@ def _offline() -> bool:
     return asked or bool(constants.HF_HUB_OFFLINE)  # that one was read when the library was imported
 
 
-def _fetched(model: str, name: str, revision: str | None) -> Snapshot:
-    """Look up the commit, choose among its files, download the missing ones."""
-    from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None  # given at each call: the library reads it at import only
 
-    endpoint = os.environ.get("HF_ENDPOINT") or None  # given at each call: the library reads it at import only
-    info = HfApi(endpoint=endpoint).model_info(name, revision=revision, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
+
+def _looked_up(model: str, name: str, revision: str | None) -> Snapshot:
+    """Ask the hub for the commit and its files."""
+    from huggingface_hub import HfApi, constants
+
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    info = HfApi(endpoint=_endpoint()).model_info(name, revision=revision, timeout=timeout, files_metadata=True)
     commit = info.sha or ""
-    listing = {file.rfilename for file in info.siblings or ()}
+    listing = {file.rfilename: file for file in info.siblings or ()}
 
-    def read_index(file: str) -> Path:
-        return Path(hf_hub_download(name, file, revision=commit, endpoint=endpoint))
+    @cache
+    def file(path: str) -> Remote:
+        return _remote(model, name, revision, commit, listing[path])
 
-    wanted = _weights(model, listing, read_index) | _beside(listing)
-    patterns = [glob.escape(file) for file in sorted(wanted)]
-    # by the revision asked for, not by its commit, so that the cache remembers it for offline use
-    folder = Path(snapshot_download(name, revision=revision, endpoint=endpoint, allow_patterns=patterns))
-    if folder.name != commit:
-        raise CheckpointError(model, "the repository has changed during the download", "try again")
-    return Snapshot(name, commit, folder)
+    folder = bring(_elsewhere(model, name, commit, listing.keys(), file), name)
+    chosen = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
+    _remember(name, revision, commit, {path: [file(path).size, file(path).version] for path in chosen})
+    return Snapshot(name, model, commit, folder)
 
 
-def _cached(model: str, name: str, revision: str | None) -> Snapshot:
-    """What the cache holds, if it holds all weights; nothing is looked up."""
-    from huggingface_hub import snapshot_download
+def _elsewhere(model: str, name: str, commit: str, listing: AbstractSet[str], file: Callable[[str], Remote]) -> Elsewhere:
+    """A commit; files that the hub's cache holds whole are taken from there."""
+    from huggingface_hub import try_to_load_from_cache
 
-    # no patterns: files that were never wanted shall not count as missing
-    folder = Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=[]))
-    listing = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    try:
-        _weights(model, listing, lambda file: folder / file)
-    except CheckpointError as error:
-        raise CheckpointError(model, f"offline, and not all of it is in the cache ({error.problem})", _ONLINE) from error
-    return Snapshot(name, folder.name, folder)
+    def whole(path: str) -> Path | None:
+        found = try_to_load_from_cache(name, path, revision=commit)
+        return Path(found) if isinstance(found, str) else None
+
+    place = json.dumps(["hub", _endpoint(), name, commit])
+    return Elsewhere(model, place, listing, lambda asked: set(asked) & listing, file, whole)
+
+
+def _remote(model: str, name: str, revision: str | None, commit: str, sibling: Any) -> Remote:
+    """A file of a commit; its size is that of the listing, else asked for."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # exported by a list of names
+
+    file, size = sibling.rfilename, sibling.size
+    url = hf_hub_url(name, file, revision=commit, endpoint=_endpoint())
+    headers = build_hf_headers(library_name="kinprint")
+    web = WebFile(url, headers, size=size, commit=commit)
+    size = web.stat().size if size is None else size
+    content = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
+    remote = Remote(f"{model}/{file}", size, f"{commit} {content or ''}", web.read)
+
+    def explain(error: Exception) -> CheckpointError:
+        return CheckpointError(remote.subject, *_explain(error, revision))
+
+    return explained(remote, explain)
+
+
+# --- without the hub
 
 
 _ONLINE = "unset HF_HUB_OFFLINE to download it"
 
 
-def _weights(model: str, listing: AbstractSet[str], read_index: Callable[[str], Path]) -> set[str]:
-    """The weights that `find_weights` would choose in a folder that holds all of `listing`, with their index.
-
-    Args:
-        model: what the user gave, for messages.
-        listing: paths of the files in the repository.
-        read_index: brings the index of that name onto the disk.
-    """
-    for form in formats():
-        for standard in (form.stem + suffix for suffix in form.suffixes):
-            if standard in listing:
-                return {standard}
-            if standard + INDEX in listing:
-                shards = set(weight_map(read_index(standard + INDEX)).values())
-                if missing := sorted(shards - listing):
-                    problem = f"{len(missing)} of {len(shards)} shards are not there: {', '.join(missing[:3])}"
-                    raise CheckpointError(model, problem, "ask its owner to complete it")
-                return {standard + INDEX, *shards}
-    for form in formats():
-        if mine := sorted(file for file in listing if "/" not in file and format_of(Path(file)) is form):
-            return _without_index(model, mine, form.stem)
-    known = ", ".join(suffix for form in formats() for suffix in form.suffixes)
-    raise CheckpointError(model, "a repository without weights", f"it should hold a file ending in one of {known}")
+def _memory(name: str, revision: str | None) -> Path:
+    """Where it is remembered which commit a revision stood for, and which files of it were chosen."""
+    return cache_root(name, json.dumps(["revision", _endpoint(), name, revision])) / "seen.json"
 
 
-def _without_index(model: str, files: list[str], stem: str) -> set[str]:
+def _remember(name: str, revision: str | None, commit: str, files: dict[str, list[Any]]) -> None:
+    """For later uses without the hub, under the revision asked for and under the commit itself."""
+    text = json.dumps({"commit": commit, "files": files})
+    for asked in {revision, commit}:
+        target = _memory(name, asked)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False) as file:
+            file.write(text)
+        os.replace(file.name, target)
+
+
+def _cached(model: str, name: str, revision: str | None) -> Snapshot:
+    """What was opened earlier, with what both caches hold of it, else what the hub's cache holds if it holds all weights."""
+    return _from_memory(model, name, revision) or _from_hub_cache(model, name, revision)
+
+
+def _from_hub_cache(model: str, name: str, revision: str | None) -> Snapshot:
+    from huggingface_hub import snapshot_download
+
+    # no patterns: files that were never wanted shall not count as missing
+    folder = Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=[]))
+    listing = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    held = Elsewhere(model, "", listing, lambda asked: set(asked) & listing, partial(_refuse, model))
     try:
-        return set(only_set(model, files, stem))
+        weights(held, listing, lambda file: folder / file)
     except CheckpointError as error:
-        raise CheckpointError(model, error.problem, "download what you mean, and give that file") from error
+        raise CheckpointError(model, f"offline, and not all of it is in the cache ({error.problem})", _ONLINE) from error
+    return Snapshot(name, model, folder.name, folder)
 
 
-def _beside(listing: AbstractSet[str]) -> set[str]:
-    """Configuration, card, and the first form of tokenizer that is there, as `open_checkpoint` reads them."""
-    tokenizer = next((form for form in FORMS if form[0] in listing), ())
-    return {"config.json", "README.md", *tokenizer} & listing
+def _from_memory(model: str, name: str, revision: str | None) -> Snapshot | None:
+    """A model of which some bytes were fetched earlier: they are enough, or the first one that is missing is an error."""
+    memory = _memory(name, revision)
+    try:
+        seen = parse_object(memory.read_bytes(), memory)
+    except OSError:
+        return None
+    commit, files = seen["commit"], seen["files"]
+
+    def file(path: str) -> Remote:
+        size, version = files[path]
+        return Remote(model, size, version, lambda start, stop: _refuse(model))
+
+    return Snapshot(name, model, commit, bring(_elsewhere(model, name, commit, files.keys(), file), name))
+
+
+def _refuse(model: str, *_: object) -> NoReturn:
+    raise CheckpointError(model, "offline, and not all of it is in the cache", _ONLINE)
+
+
+# --- errors
 
 
 @contextmanager
@@ -175,14 +209,16 @@ def _explain(error: Exception, revision: str | None) -> tuple[str, str]:
     """Problem and remedy."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.GatedRepoError):
+    if isinstance(error, errors.GatedRepoError) or (isinstance(error, WebError) and error.code == "GatedRepo"):
         return "gated: its owner grants access on request", _TERMS
     if isinstance(error, errors.RevisionNotFoundError):
         return f"no revision {revision or 'main'} in this repository", "give a branch, a tag or a full commit hash"
     if isinstance(error, errors.RepositoryNotFoundError):
         problem = "no such repository on the hub, or a folder that does not exist"
         return problem, "check the path or the id; if it is private or gated, accept its terms and set HF_TOKEN"
-    status = _status(error)
+    if isinstance(error, WebError) and error.status is None:
+        return str(error), "check the network and try again: what has come is kept"
+    status = error.status if isinstance(error, WebError) else _status(error)
     if status in (401, 403):
         return f"the hub denies access (HTTP {status})", _TERMS
     if status == 429:
@@ -201,10 +237,7 @@ def _explain_local(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno in _DISK:
         return f"cannot be stored ({error.strerror})", "make room, or set HF_HOME to a folder that can be written"
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    return (
-        f"no folder here, and the hub cannot be reached ({reason[:120]})",
-        "check the path, the network and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache",
-    )
+    return f"no folder here, and the hub cannot be reached ({reason[:120]})", _NETWORK
 
 
 def _status(error: BaseException | None) -> int | None:

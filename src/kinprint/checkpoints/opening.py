@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kinprint.checkpoints import hub
+from kinprint.checkpoints import hub, remote
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
 from kinprint.checkpoints.files import mode_of, read_bounded
@@ -29,19 +29,23 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
     Args:
         model: a folder, a weights file (.safetensors, .gguf, or .bin, .pt, .pth of PyTorch), or the index of a sharded
             model. Configuration, tokenizer and card are taken from the same folder; none of them is required.
-            Or a hub id, `org/name` or `org/name@revision`, as a string: what is needed is downloaded into the hub's
-            cache. What exists on disk under that name wins.
+            Or, as a string, a hub id, `org/name` or `org/name@revision`, or the URL of a folder or a file
+            (https, or any file system of fsspec): what is needed is fetched when it is read. What exists on disk under
+            that name wins.
 
     Raises:
         CheckpointError: if it is missing, damaged, hostile or of an unknown format; the message names the file. Or if
-            the hub does not give it.
+            nobody gives it.
     """
     source = os.fspath(model)
     if not source:
         raise CheckpointError("an empty path", "names no model", "give a folder or a weights file")
     if isinstance(model, str) and hub.means_repository(model):
-        snapshot = hub.download(model)
-        return _open(snapshot.folder, snapshot.name, source, snapshot.commit)
+        found = hub.fetch(model)
+        return _open(found.path, found.name, found.source, found.revision)
+    if isinstance(model, str) and remote.means_url(model):
+        found = remote.fetch(model)
+        return _open(found.path, found.name, found.source, found.revision)
     path = Path(source)
     return _open(path, Path(os.path.abspath(path)).name or source, source)
 

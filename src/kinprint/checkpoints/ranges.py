@@ -239,7 +239,7 @@ class RangeFile:
                 missing = [gap for span in spans for gap in self._present.gaps(*span)]
             others = [future for a, b, future in self._flying if any(a < stop and start < b for start, stop in missing)]
             mine = []
-            for start, stop in missing:
+            for start, stop in _bridged(missing):
                 while holes := self._unclaimed(start, stop):
                     first, last = holes[0][0], min(holes[0][0] + PIECE, holes[0][1])
                     mine.append((first, self._stretch(first, last), Future[None]()))
@@ -366,6 +366,17 @@ class RangeFile:
             listener(len(chunk))
 
 
+def _bridged(spans: list[Span]) -> list[Span]:
+    """Spans in order, those with no more than a small hole between them as one."""
+    found: list[Span] = []
+    for start, stop in sorted(spans):
+        if found and start - found[-1][1] <= BRIDGE:
+            found[-1] = found[-1][0], max(stop, found[-1][1])
+        else:
+            found.append((start, stop))
+    return found
+
+
 class _AbandonedError(Exception):
     """A piece that was not fetched because another one could not be."""
 
@@ -399,6 +410,11 @@ def _storing(subject: object) -> Iterator[None]:
 # --- what will be needed of many files
 
 
+def expect(tensors: Iterable[object]) -> Expectation:
+    """Say that tensors will be read whole; those that do not know their `spans` come when they are read."""
+    return Expectation(span for tensor in tensors for span in getattr(tensor, "spans", ()))
+
+
 class Expectation:
     """Spans of local copies that will be needed; counts what of them is on disk.
 
@@ -409,6 +425,9 @@ class Expectation:
 
     def __init__(self, spans: Iterable[tuple[Path, Span]]) -> None:
         """Say so to the files, which then fetch neighbours together.
+
+        Args:
+            spans: of any files; ordinary ones need no fetching, and do not count.
 
         Raises:
             CheckpointError: the disk has no room for what is missing.
@@ -430,21 +449,29 @@ class Expectation:
                 )
 
     @contextlib.contextmanager
-    def watched(self, progress: Callable[[int, int], None]) -> Iterator[None]:
-        """Call `progress` with bytes on disk and bytes in all as they come."""
+    def watched(self, progress: Callable[[int, int], None] | None) -> Iterator[Callable[[int, int], None] | None]:
+        """Call `progress` with bytes on disk and bytes in all as they come.
+
+        Yields:
+            `progress` itself, for others to call, where nothing has to come.
+        """
+        if progress is None or not self.missing:
+            yield progress
+            return
+        watching = progress
         done, lock = self.total - self.missing, threading.Lock()
 
         def tell(count: int) -> None:
             nonlocal done
             with lock:
                 done = min(done + count, self.total)  # what fills holes, or comes twice after a failure, is no progress
-                progress(done, self.total)
+                watching(done, self.total)
 
         for file in self.files:
             file.listeners.append(tell)
         tell(0)
         try:
-            yield
+            yield None
         finally:
             for file in self.files:
                 file.listeners.remove(tell)

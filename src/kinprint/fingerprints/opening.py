@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kinprint.architectures import recognise
 from kinprint.checkpoints import open_checkpoint
+from kinprint.checkpoints.ranges import expect
 from kinprint.fingerprints import cache as stored
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.measure import Progress, measure
@@ -39,7 +40,10 @@ def fingerprint(
     checkpoint = open_checkpoint(model)
     found = stored.find(checkpoint) if cache else None
     if found is None:
-        found = measure(checkpoint, recognise(checkpoint), threads=threads, progress=progress)
+        anatomy = recognise(checkpoint)
+        needed = expect(checkpoint.tensors.get(name) for name in {part.tensor for part in anatomy.parts})
+        with needed.watched(progress) as progress:
+            found = measure(checkpoint, anatomy, threads=threads, progress=progress)
         if cache:
             stored.keep(checkpoint, found)
     if checkpoint.revision:  # after the cache, which knows models by their content alone

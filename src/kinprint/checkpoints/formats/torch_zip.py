@@ -20,7 +20,7 @@ import ml_dtypes
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.files import open_regular
+from kinprint.checkpoints.files import open_regular, present
 from kinprint.checkpoints.format import Format
 from kinprint.checkpoints.formats._pickle import PickleError, Stub, read_pickle
 from kinprint.checkpoints.mapped import MAX_NAME, MAX_RANK, MAX_TENSORS, MappedTensor, check_name
@@ -136,6 +136,8 @@ class _Archive:
             raise CheckpointError(path, f"a zip with {len(roots)} PyTorch pickles (data.pkl) instead of one", REMEDY)
         self.root = roots[0]
         self.offsets: dict[str, int] = {}
+        starts = (info.header_offset for info in infos if 0 <= info.header_offset <= self.size - 30)
+        present(file, *((start, start + 30) for start in starts))  # in one go where they have to be fetched
 
     def has(self, name: str) -> bool:
         return self.root + name in self.entries
