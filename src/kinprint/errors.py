@@ -44,5 +44,13 @@ class ZooError(KinprintError):
     """A zoo, or a list of labelled pairs, is missing, damaged or incomplete."""
 
 
+class ProbeError(KinprintError):
+    """A list of texts that models shall be observed on is missing, damaged or empty."""
+
+
+class ObservationError(KinprintError):
+    """A model cannot be run, or a server does not answer."""
+
+
 class MissingExtraError(KinprintError):
     """A command needs an optional part of kinprint that is not installed."""

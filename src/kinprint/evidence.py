@@ -33,6 +33,7 @@ class Evidence:
             half of all cases: its power on this pair.
         disguise: what was done to the form of the weights, in a few words each, where a test could tell.
         note: what a reader should know, in a sentence or two.
+        across: of a method that compares layers: its value for every suspect layer (rows) with every reference layer.
         false_accusations: of a score: how many of the benchmark's unrelated pairs reach the statistic, and how many there
             are; None where that was not measured. `compare` fills it in.
     """
@@ -48,6 +49,7 @@ class Evidence:
     detectable: float | None = None
     disguise: tuple[str, ...] = ()
     note: str = ""
+    across: tuple[tuple[float, ...], ...] | None = None
     false_accusations: tuple[int, int] | None = None
 
     @property
@@ -68,6 +70,8 @@ class Evidence:
             data["parts"] = {name: _number(value) for name, value in self.parts.items()}
         if self.disguise:
             data["disguise"] = list(self.disguise)
+        if self.across is not None:
+            data["across"] = [[_number(value) for value in row] for row in self.across]
         return data | {"note": self.note}
 
 
@@ -90,6 +94,7 @@ class Method:
         run: compares (reference, suspect): two fingerprints, or the `Weights` of two checkpoints if the method is deep;
             raises NotApplicable with the reason where it has nothing to say.
         deep: True if it needs both checkpoints, since a fingerprint holds too little for it.
+        observed: True if it needs what only `kinprint observe` measures; left out where neither model was observed.
         threshold: of a score: the statistic from which its source calls models derived; larger statistics mean more alike.
         threshold_source: where that was said.
     """
@@ -102,6 +107,7 @@ class Method:
     null: str
     run: Callable[[Any, Any], Evidence]
     deep: bool = False
+    observed: bool = False
     threshold: float | None = None
     threshold_source: str = ""
 
@@ -115,8 +121,14 @@ class Method:
         except NotApplicable as reason:
             return Evidence(self.name, self.kind, note=f"Does not apply: {reason}.")
 
+    def concerns(self, *models: Fingerprint) -> bool:
+        """Whether there is anything to say: of methods on observed models, only if one was observed."""
+        needed = {trait for need in self.needs for trait in ((need,) if isinstance(need, str) else need)}
+        return not self.observed or any(needed & model.traits.keys() for model in models)
+
     def _require_traits(self, model: Fingerprint) -> None:
         for need in self.needs:
             alternatives = (need,) if isinstance(need, str) else need
             if not any(trait in model.traits for trait in alternatives):
-                raise NotApplicable(f"{model.name} has no trait {' or '.join(alternatives)}")
+                how = ", which `kinprint observe` measures" if self.observed else ""
+                raise NotApplicable(f"{model.name} has no trait {' or '.join(alternatives)}{how}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kinprint.cli._models import read
+from kinprint.cli._models import file_name, read
 from kinprint.errors import printable
 
 NAME = "fingerprint"
@@ -26,13 +26,8 @@ def command(
     prints: base.kinprint: 35 traits of 4 layers, 0.2 MB
     """
     found = read(model, cache=cache, threads=threads)
-    target = output or Path(f"{_file_name(found.name)}.kinprint")
+    target = output or Path(f"{file_name(found.name)}.kinprint")
     found.save(target)
     size = target.stat().st_size / 1e6
     stored = f", quantised as {printable(found.facts['quantization'])}" if found.facts.get("quantization") else ""
     typer.echo(f"{printable(target)}: {len(found.traits)} traits of {found.layers} layers, {size:.1f} MB{stored}")
-
-
-def _file_name(name: str) -> str:
-    """A name from a stranger as the name of a file in this folder."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".")[:100] or "model"

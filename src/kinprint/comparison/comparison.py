@@ -135,7 +135,8 @@ def examine(
         progress: called with the method about to run, how many have run and how many there are.
     """
     a, b = fingerprints
-    wanted = [m for m in (registry.known() if methods is None else methods) if weights is not None or not m.deep]
+    known = registry.known() if methods is None else methods
+    wanted = [m for m in known if (weights is not None or not m.deep) and m.concerns(a, b)]
     found = []
     for number, method in enumerate(wanted):
         progress(method.name, number, len(wanted))

@@ -134,6 +134,31 @@ TRAITS: tuple[Trait, ...] = (
         meaning="Entries at fixed pseudo-random positions of q, k, v, o, gate, up, down, the same in every layer.",
     ),
     _trait(
+        "activations.norms", ("depth", 2),
+        meaning="Mean and standard deviation, over all tokens of the probe texts, of hidden states' norms after each layer.",
+    ),
+    _trait(
+        "hidden.grams", ("depth", "texts", "texts"),
+        meaning="Inner products of the hidden states of the probe texts' last tokens after each layer, less their mean.",
+    ),
+    _trait(
+        "logits.tokens", ("tokens",), dtype="uint64",
+        meaning="64-bit BLAKE3 hashes of the token strings whose logits are kept, the 8192 smallest, ascending.",
+    ),
+    _trait(
+        "logits.probe", ("texts", "tokens"),
+        meaning="Logits of those tokens after each probe text.",
+    ),
+    _trait(
+        "logits.outside", ("n", "k"),
+        meaning="Orthonormal directions, 512 at most, of the space of the first k of those tokens that are orthogonal to the "
+        "output head's columns: no logit vector of the model has a part in them.",
+    ),
+    _trait(
+        "answers.yes", ("n", "k"),
+        meaning="Probability of yes against no to each follow-up question (columns) after the answer to each question.",
+    ),
+    _trait(
         "tokenizer.sketch", ("n",), dtype="uint64",
         meaning="The 512 smallest 64-bit BLAKE3 hashes of the token strings: how far two vocabularies overlap.",
     ),

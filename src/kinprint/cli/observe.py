@@ -1,0 +1,68 @@
+"""kinprint observe MODEL"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kinprint.cli._models import file_name
+from kinprint.errors import printable
+from kinprint.fingerprints import Fingerprint
+
+NAME = "observe"
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A folder or a hub id; with --api what the server calls the model.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; NAME.kinprint by default.")] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="Texts to read instead of ours: .txt (one a line), .jsonl or .parquet with `text`.")
+    ] = None,
+    questions: Annotated[int, typer.Option(min=0, help="Questions to answer; 0 for none. All of ours by default.")] = 60,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: what does not fit a GPU in memory or on disk.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="auto (as stored; float32 on a CPU), float32, bfloat16 or float16.")] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
+    longest: Annotated[int, typer.Option("--tokens", min=2, help="Tokens of a text that are read at most.")] = 256,
+    api: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, as http://localhost:8000/v1.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request to the server may take.")] = 60.0,
+    cache: Annotated[bool, typer.Option(help="Use fingerprints of weights measured earlier and keep new ones.")] = True,
+) -> None:
+    """Run MODEL over a probe set and write its fingerprint with what it did: activations, hidden states, logits, answers.
+
+    Example: kinprint observe examples/models/base -o base.kinprint
+
+    prints: base.kinprint: observed on 240 texts and 60 questions, 106 512 tokens in 12 s
+
+    Compare two such files with `kinprint compare`. Code of a model is never run. OPENAI_API_KEY is sent to --api if it is set.
+    """
+    from kinprint import observation
+
+    probe = observation.shipped()
+    probe = replace(probe, texts=observation.read_texts(texts) if texts else probe.texts, questions=probe.questions[:questions])
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(printable(model, 40).replace("[", r"\["), total=None)
+
+        def progress(done: int, total: int) -> None:
+            bars.update(bar, completed=done, total=total)
+
+        if api is not None:
+            found = observation.observe_endpoint(api, model, probe, timeout=timeout, progress=progress)
+        else:
+            request = observation.Request(probe, device, dtype, batch, longest)
+            found = observation.observe(model, request, cache=cache, progress=progress)
+    target = output or Path(f"{file_name(found.name)}.kinprint")
+    found.save(target)
+    typer.echo(_line(target, found, len(probe.texts) if api is None else 0, len(probe.questions)))
+
+
+def _line(target: Path, found: Fingerprint, texts: int, questions: int) -> str:
+    cost = found.provenance["observation"]
+    asked = " and ".join(f"{count} {what}" for count, what in ((texts, "texts"), (questions, "questions")) if count)
+    line = f"{printable(target)}: observed on {asked}, {cost['forward_tokens']:,} tokens in {cost['seconds']:.0f} s"
+    return "\n".join([line, *(f"  {printable(note)}" for note in cost["notes"])])
