@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -58,7 +58,8 @@ def run(
         jobs: processes that compare pairs.
         cache: use and fill the user's cache of fingerprints.
         progress: told of every model and every pair.
-        open_model: opens a model's place; `kinprint.fingerprint` by default.
+        open_model: opens a model's place; `kinprint.fingerprint` by default. If it observes models, the methods on observed
+            models have something to compare.
     """
     opener = open_model or partial(fingerprint, cache=cache)
     with tempfile.TemporaryDirectory(prefix="kinprint-") as folder:
@@ -78,12 +79,20 @@ def run(
         version=kinprint.__version__,
         models=len(pairs.models),
         unreadable=unreadable,
-        columns=tuple(Column(m.name, m.kind, m.threshold, m.threshold_source) for m in methods.known() if deep or not m.deep),
+        columns=tuple(
+            Column(m.name, m.kind, m.threshold, m.threshold_source) for m in methods.known() if _ran(m, deep, outcomes)
+        ),
         outcomes=tuple(outcomes),
         jobs=jobs,
         measuring_seconds=measured - start,
         comparing_seconds=time.perf_counter() - measured,
     )
+
+
+def _ran(method: Method, deep: bool, outcomes: Sequence[Outcome]) -> bool:
+    """Whether a method has a column: those on observed models only if there were any."""
+    asked = (deep or not method.deep) and not method.observed
+    return asked or any(method.name in outcome.readings for outcome in outcomes)
 
 
 def _measure(

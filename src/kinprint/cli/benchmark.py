@@ -6,6 +6,9 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kinprint import benchmark, reports
 from kinprint.benchmark import Pairs, Result, Summary
+from kinprint.fingerprints import Fingerprint
 
 NAME = "benchmark"
 
@@ -29,6 +33,8 @@ def command(
         Path | None,
         typer.Option(help="Write what unrelated pairs reach by each score, as `compare` shows it (for developers)."),
     ] = None,
+    observe: Annotated[bool, typer.Option(help="Run every model on the probe set too, and compare what they do.")] = False,
+    questions: Annotated[int, typer.Option(min=0, help="With --observe: questions to answer, the slowest part of it.")] = 60,
     deep: Annotated[bool, typer.Option(help="Run the methods that need both checkpoints too.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Pairs compared at the same time. Times are truest with 1.")] = 1,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
@@ -43,7 +49,7 @@ def command(
         raise typer.BadParameter("give either a list of PAIRS or --zoo DIR", param_hint="PAIRS")
     _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
     wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
-    result = _run(wanted, deep, jobs, cache)
+    result = _run(wanted, deep, jobs, cache, partial(_observed, questions=questions, cache=cache) if observe else None)
     summary = Summary(result)
     if str(as_json) == "-":
         typer.echo(json.dumps(reports.benchmark_json(summary), allow_nan=False))
@@ -67,7 +73,15 @@ def _writable(paths: list[Path]) -> None:
             raise reports.ReportError(path, "cannot be written", "name a file in a folder that exists")
 
 
-def _run(pairs: Pairs, deep: bool, jobs: int, cache: bool) -> Result:
+def _observed(place: str, questions: int, cache: bool) -> Fingerprint:
+    """A model run over the probe set."""
+    from kinprint import observation
+
+    probe = observation.shipped()
+    return observation.observe(place, observation.Request(replace(probe, questions=probe.questions[:questions])), cache=cache)
+
+
+def _run(pairs: Pairs, deep: bool, jobs: int, cache: bool, open_model: Callable[[str], Fingerprint] | None) -> Result:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
@@ -77,6 +91,7 @@ def _run(pairs: Pairs, deep: bool, jobs: int, cache: bool) -> Result:
             deep=deep,
             jobs=jobs,
             cache=cache,
+            open_model=open_model,
             progress=lambda stage, done, total: bars.update(tasks[stage], completed=done, total=total),
         )
 
