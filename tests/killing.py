@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 
 def kill_and_finish(model: str, cache: Path, moments: int) -> tuple[int, str]:
     """Begin to fingerprint `model` with the cache folder `cache` and kill it (SIGKILL), `moments` times, then let it finish.
+
+    Each goes on where the one before was killed; after one that was not, the cache is emptied.
 
     Returns:
         how many processes were killed before they were done, and the digest at the end.
@@ -45,9 +48,12 @@ def _main(model: str, cache: str, moments: int) -> None:
         end = time.monotonic() + 10
         while time.monotonic() < end and _written(Path(cache)) == before and not _ended(child):
             time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.1))
+        time.sleep(chance.uniform(0, 0.15))
         os.kill(child, signal.SIGKILL)
-        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            killed += 1
+        else:  # everything was there: begin anew
+            shutil.rmtree(cache)
     print(killed, fingerprint(model, cache=False).digest)
 
 
