@@ -28,6 +28,7 @@ AT_ONCE = 8
 """Files that are looked up, or whose headers are fetched, at the same time."""
 
 _BESIDE = ("config.json", "README.md")
+_ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def bring(folder: Elsewhere, name: str, only: str = "") -> Path:
     brought = [provide(file) for file in sorted(wanted)]
     _read_beginnings([path for path in brought if not path.name.endswith(INDEX)])
     wanted |= beside_weights(listing)
-    for file in wanted & beside:
+    for file in wanted & {*beside, _ADAPTER}:
         provide(file)
     _clear(root, wanted)
     return root / "files" / only
@@ -192,7 +193,7 @@ def _shards(folder: Elsewhere, file: str, provide: Callable[[str], Path]) -> set
 def beside_weights(listing: AbstractSet[str]) -> set[str]:
     """Configuration, card, and the first form of tokenizer that is there, as `open_checkpoint` reads them."""
     tokenizer = next((form for form in FORMS if form[0] in listing), ())
-    return {*_BESIDE, *tokenizer} & listing
+    return {*_BESIDE, _ADAPTER, *tokenizer} & listing
 
 
 # --- errors

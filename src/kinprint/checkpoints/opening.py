@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kinprint.checkpoints import hub, remote
+from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
+from kinprint.checkpoints.elsewhere import Snapshot
 from kinprint.checkpoints.files import mode_of, read_bounded
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
@@ -32,6 +35,7 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
             Or, as a string, a hub id, `org/name` or `org/name@revision`, or the URL of a folder or a file
             (https, or any file system of fsspec): what is needed is fetched when it is read. What exists on disk under
             that name wins.
+            Or `BASE+ADAPTER`, as a string: a base model with a LoRA adapter, both named in any of these ways.
 
     Raises:
         CheckpointError: if it is missing, damaged, hostile or of an unknown format; the message names the file. Or if
@@ -40,20 +44,44 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
     source = os.fspath(model)
     if not source:
         raise CheckpointError("an empty path", "names no model", "give a folder or a weights file")
+    if isinstance(model, str) and (parts := parts_of(model)):
+        return _with_adapter(*parts)
+    found = _located(model, source)
+    return _open(found.path, found.name, found.source, found.revision)
+
+
+def _located(model: str | os.PathLike[str], source: str) -> Snapshot:
+    """Where what the user names lies on this disk, or is fetched to as it is read."""
     if isinstance(model, str) and hub.means_repository(model):
-        found = hub.fetch(model)
-        return _open(found.path, found.name, found.source, found.revision)
+        return hub.fetch(model)
     if isinstance(model, str) and remote.means_url(model):
-        found = remote.fetch(model)
-        return _open(found.path, found.name, found.source, found.revision)
-    path = Path(source)
-    return _open(path, Path(os.path.abspath(path)).name or source, source)
+        return remote.fetch(model)
+    return Snapshot(Path(os.path.abspath(source)).name or source, source, "", Path(source))
+
+
+def _with_adapter(base: str, adapter: str) -> Checkpoint:
+    """A base with an adapter added: its configuration, the adapter's tokenizer and card where it has them."""
+    model, located = open_checkpoint(base), _located(adapter, adapter)
+    found = open_adapter(located.path)
+    vocabulary, card = tokenizer_files(found.folder), found.folder / "README.md"
+    beside = (*vocabulary, *([card] if os.path.lexists(card) else []))
+    return replace(
+        model,
+        name=f"{model.name}+{located.name}",
+        source=f"{model.source}+{located.source}",
+        tensors=adapted(model.tensors, found),
+        files=(*model.files, *found.files, *beside),
+        tokenizer=_tokenizer(vocabulary) if vocabulary else model.tokenizer,
+        card=Deferred(partial(read_card, card)) if card in beside else model.card,
+        revision="+".join(filter(None, (model.revision, located.revision))),
+    )
 
 
 def _open(path: Path, name: str, source: str, revision: str = "") -> Checkpoint:
     """What lies at `path`, under the name and source that the user knows it by."""
     is_folder = stat.S_ISDIR(mode_of(path))
     folder = path if is_folder else path.parent
+    refuse_alone(path)
     tensors, weight_files = find_weights(path) if is_folder else read_weights(path)
     config_file = folder / "config.json"
     card = folder / "README.md"

@@ -20,7 +20,7 @@ FAILED = 3
 
 def command(
     reference: Annotated[
-        str, typer.Argument(help="The model that may be the ancestor: folder, file, hub id or .kinprint file.")
+        str, typer.Argument(help="The model that may be the ancestor: folder, file, hub id, BASE+ADAPTER or .kinprint file.")
     ],
     suspect: Annotated[str, typer.Argument(help="The model that is examined.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,

@@ -1,0 +1,321 @@
+"""LoRA adapters as `peft` writes them: a base model and the small matrices that are added to its weights, as one model.
+
+`BASE+ADAPTER` names both. A weight W of the base becomes W + s B A when it is read, with s = lora_alpha / r, or with
+lora_alpha / sqrt(r) (rsLoRA, arXiv 2312.03732); DoRA (arXiv 2402.09353) scales the rows of that to the lengths it has learned.
+Which base belongs to an adapter is a stranger's word: it is shown, never opened.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.checkpoints import hub, remote
+from kinprint.checkpoints.checkpoint import Tensor, read_rows
+from kinprint.checkpoints.files import clear_errors, read_bounded
+from kinprint.checkpoints.formats import format_of, formats, open_file
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.weights import INDEX
+from kinprint.errors import CheckpointError, printable
+
+CONFIG = "adapter_config.json"
+STEM = "adapter_model"
+SUFFIXES = (".safetensors", ".bin")
+MAX_CONFIG = 16_000_000
+MAX_PATTERNS = 1000
+
+TRAINED_ON = "give the base that it was trained on"
+MERGE = "merge it with peft (merge_and_unload) where you trust it, and save the result"
+CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Values of init_lora_weights for which the weights of the base are changed before training starts."""
+UNSUPPORTED = ("target_parameters", "layer_replication", "trainable_token_indices", "use_qalora", "use_bdlora", "arrow_config",
+               "alora_invocation_tokens", "kasa_config", "velora_config", "monteclora_config", "megatron_config")  # fmt: skip
+_PREFIX = "base_model.model."
+_PART = re.compile(
+    r"(?P<module>.+)\.(?P<part>lora_embedding_[AB]|lora_[AB]\.weight|lora_magnitude_vector(\.weight)?)", re.DOTALL
+)
+_KINDS = {"lora_A.weight": "A", "lora_B.weight": "B", "lora_embedding_A": "embedding A", "lora_embedding_B": "embedding B"}
+_LITERAL = re.compile(r"\^?[\w.\\-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter on disk.
+
+    Attributes:
+        folder: of its files.
+        config: its adapter_config.json.
+        tensors: as its weights file names them.
+        files: both.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    files: tuple[Path, ...]
+
+
+def parts_of(model: str) -> tuple[str, str] | None:
+    """Base and adapter of `BASE+ADAPTER`; None for what means one model, such as anything on disk of that name.
+
+    The last sign divides behind which something lies on disk, or that is followed by a hub id or a URL: BASE+FIRST+SECOND is
+    BASE+FIRST with SECOND added.
+    """
+    if os.path.lexists(model):
+        return None
+    places = (at for at in range(len(model) - 2, 0, -1) if model[at] == "+")
+    return next(((model[:at], model[at + 1 :]) for at in places if _means_model(model[:at], model[at + 1 :])), None)
+
+
+def _means_model(base: str, adapter: str) -> bool:
+    if os.path.lexists(adapter) or remote.means_url(adapter):
+        return True
+    return hub.means_repository(adapter) and not remote.means_url(base)  # a URL goes on as far as it can
+
+
+def adapter_weights(folder: Path) -> Path | None:
+    """The weights file of the adapter in `folder`; None if there is none."""
+    if not os.path.lexists(folder / CONFIG):
+        return None
+    return next((folder / (STEM + suffix) for suffix in SUFFIXES if os.path.lexists(folder / (STEM + suffix))), None)
+
+
+def refuse_alone(path: Path) -> None:
+    """Raise CheckpointError if `path` is an adapter: its weights file, or a folder without other weights."""
+    folder = path if path.is_dir() else path.parent
+    weights = adapter_weights(folder)
+    if weights is None or (path != folder and path != weights):
+        return
+    with clear_errors(folder):
+        names = os.listdir(folder)
+    standard = tuple(form.stem + separator for form in formats() for separator in ".-")
+    if any(name.startswith(standard) and (name.endswith(INDEX) or format_of(Path(name))) for name in names):
+        return
+    base = printable(_config(folder / CONFIG).get("base_model_name_or_path") or "a model that it does not name", 100)
+    raise CheckpointError(folder, f"an adapter of {base}, not a model", f"write {base}+{printable(folder, 100)}")
+
+
+def open_adapter(folder: Path) -> Adapter:
+    """The adapter in a folder, headers only.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or of a kind that cannot be added to weights.
+    """
+    weights = adapter_weights(folder)
+    if weights is None:
+        remedy = "give the folder that peft has written"
+        raise CheckpointError(folder, f"no adapter: {CONFIG} and {STEM}.safetensors are not both there", remedy)
+    config = _config(folder / CONFIG)
+    _require_plain_lora(folder / CONFIG, config)
+    return Adapter(folder, config, open_file(weights), (folder / CONFIG, weights))
+
+
+def _config(path: Path) -> dict[str, Any]:
+    return parse_object(read_bounded(path, MAX_CONFIG), path)
+
+
+def _require_plain_lora(path: Path, config: Mapping[str, Any]) -> None:
+    kind = config.get("peft_type")
+    if kind != "LORA":
+        raise CheckpointError(path, f"an adapter of type {printable(kind, 40)}; only LORA is read", MERGE)
+    initial = config.get("init_lora_weights")
+    if isinstance(initial, str) and initial.lower().startswith(CHANGES_BASE):
+        raise CheckpointError(path, f"its base is not the original ({printable(initial, 40)} changes it)", MERGE)
+    used = next((key for key in UNSUPPORTED if config.get(key)), None)
+    if used:
+        raise CheckpointError(path, f"uses {used}, which is not read", MERGE)
+
+
+# --- base and adapter together
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is added to one matrix: scale * left @ right, of its shape; as the file has them, or transposed.
+
+    Attributes:
+        left, right: the stored factors.
+        transposed: whether the matrix of the base is (input, output): then it is right^T @ left^T that is added.
+        scale: their factor.
+        lengths: DoRA's length of each output, or None.
+    """
+
+    left: Tensor
+    right: Tensor
+    transposed: bool
+    scale: float
+    lengths: Tensor | None = None
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows of what is added, float32."""
+        left, right = self.left.read().astype(np.float32), self.right.read().astype(np.float32)
+        if self.transposed:
+            left, right = right.T, left.T
+        return np.float32(self.scale) * (left[start:stop] @ right)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedTensor:
+    """A matrix of the base with what an adapter adds, float32 (float64 where the base is).
+
+    Attributes:
+        base: as it is without the adapter.
+        change: what is added.
+    """
+
+    base: Tensor
+    change: Change
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.base.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.result_type(np.float32, np.float64 if self.base.dtype == np.float64 else np.float32)
+
+    def read(self) -> NDArray[Any]:
+        return self.read_rows(0, self.shape[0])
+
+    def read_rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Some rows; of the base no more than that, unless DoRA's lengths are those of columns."""
+        start, stop, _ = slice(start, stop).indices(self.shape[0])
+        if self.change.lengths is not None and self.change.transposed:
+            array = self._scaled(0, self.shape[0], axis=0)[start:stop]
+        elif self.change.lengths is not None:
+            array = self._scaled(start, stop, axis=1)
+        else:
+            array = self._sum(start, stop)
+        array.flags.writeable = False
+        return array
+
+    def _sum(self, start: int, stop: int) -> NDArray[Any]:
+        found: NDArray[Any] = read_rows(self.base, start, stop).astype(self.dtype)
+        found += self.change.rows(start, stop)
+        return found
+
+    def _scaled(self, start: int, stop: int, axis: int) -> NDArray[Any]:
+        """Rows whose outputs, along the other axis than `axis`, have DoRA's lengths."""
+        assert self.change.lengths is not None
+        found = self._sum(start, stop)
+        lengths = self.change.lengths.read().astype(self.dtype).reshape(-1)
+        norms = np.linalg.norm(found, axis=axis)
+        wanted = lengths[start:stop] if axis == 1 else lengths
+        factors = np.divide(wanted, norms, out=np.zeros_like(norms), where=norms > 0)
+        return np.asarray(found * (factors[:, None] if axis == 1 else factors))
+
+
+def adapted(base: Mapping[str, Tensor], adapter: Adapter) -> dict[str, Tensor]:
+    """The tensors of the base with those of an adapter added, or in their place where it has saved whole ones.
+
+    Raises:
+        CheckpointError: a tensor of the adapter has no place in the base, or another shape.
+    """
+    weights = adapter.files[-1]
+    names = _Names(base, weights)
+    tensors, parts = dict(base), dict[str, dict[str, Tensor]]()
+    for key, tensor in adapter.tensors.items():
+        stem = key.removeprefix(_PREFIX)
+        found = _PART.fullmatch(stem)
+        if found:
+            parts.setdefault(found["module"], {})[_KINDS.get(found["part"], "lengths")] = tensor
+        elif ".lora_" in stem or ".token_adapter." in stem:
+            raise CheckpointError(weights, f"holds {printable(key, 120)}, which is not read", MERGE)
+        else:
+            plain = stem.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+            tensors[names.find(plain) or plain] = tensor
+    for module, mine in parts.items():
+        name = names.find(f"{module}.weight")
+        if name is None:
+            raise CheckpointError(
+                weights,
+                f"changes {printable(module, 120)}, which the base does not have",
+                TRAINED_ON,
+            )
+        tensors[name] = AdaptedTensor(tensors[name], _change(tensors[name], mine, module, adapter))
+    return {name: tensors[name] for name in sorted(tensors)}
+
+
+class _Names:
+    """How the base calls what the adapter calls by the name that a module has in memory, with more or less in front."""
+
+    def __init__(self, base: Mapping[str, Tensor], source: Path) -> None:
+        self.base, self.source = base, source
+        self.by_ending: dict[str, list[str]] = {}
+        for name in base:
+            for ending in _endings(name):
+                self.by_ending.setdefault(ending, []).append(name)
+
+    def find(self, name: str) -> str | None:
+        """The one tensor of the base whose name is `name`, ends with it, or is its end; None if there is none."""
+        if name in self.base:
+            return name
+        near = self.by_ending.get(name) or [ending for ending in _endings(name) if ending in self.base]
+        if len(near) > 1:
+            raise CheckpointError(self.source, f"{printable(name, 120)} may be any of {len(near)} tensors of the base", MERGE)
+        return near[0] if near else None
+
+
+def _endings(name: str) -> list[str]:
+    """What remains of a name without its first steps, one to four of them, but two at least."""
+    steps = name.split(".", 5)
+    return [".".join(steps[first:]) for first in range(1, min(5, len(steps) - 1))]
+
+
+def _change(base: Tensor, parts: Mapping[str, Tensor], module: str, adapter: Adapter) -> Change:
+    """The change of one matrix from its parts, every shape checked."""
+    source = adapter.files[-1]
+    shapes = {kind: tensor.shape for kind, tensor in parts.items()}
+    embedding = "embedding A" in parts
+    pair = ("embedding B", "embedding A") if embedding else ("B", "A")
+    allowed = set(pair) if embedding else {*pair, "lengths"}
+    if not set(pair) <= parts.keys() <= allowed:
+        raise CheckpointError(source, f"of {printable(module, 120)} it holds {' and '.join(sorted(parts))}, not A and B", MERGE)
+    left, right = (parts[kind] for kind in pair)
+    if any(tensor.dtype.kind not in "fV" for tensor in (base, *parts.values())):
+        raise CheckpointError(source, f"the weights of {printable(module, 120)} are not floating-point numbers", MERGE)
+    fits = len(left.shape) == len(right.shape) == 2 and left.shape[1] == right.shape[0] > 0
+    whole = (left.shape[0], right.shape[1]) if fits else ()
+    straight, turned = whole == base.shape, whole[::-1] == base.shape
+    if not fits or not (straight or turned):
+        problem = f"the parts of {printable(module, 120)} have shapes {shapes}, its weight in the base {base.shape}"
+        raise CheckpointError(source, problem, TRAINED_ON)
+    transposed = turned and (not straight or embedding or bool(adapter.config.get("fan_in_fan_out")))
+    lengths = parts.get("lengths")
+    if lengths is not None and math.prod(lengths.shape) != left.shape[0]:
+        raise CheckpointError(source, f"the lengths of {printable(module, 120)} are not one an output", MERGE)
+    return Change(left, right, transposed, _scale(adapter, module, right.shape[0]), lengths)
+
+
+def _scale(adapter: Adapter, module: str, rank: int) -> float:
+    config, source = adapter.config, adapter.folder / CONFIG
+    patterns = config.get("alpha_pattern") or {}
+    if not isinstance(patterns, dict) or len(patterns) > MAX_PATTERNS:
+        raise CheckpointError(source, f"its alpha_pattern is not a table of at most {MAX_PATTERNS:,} names", MERGE)
+    alpha = next((value for pattern, value in patterns.items() if _means(pattern, module, source)), config.get("lora_alpha"))
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not abs(alpha) < 1e30:
+        raise CheckpointError(source, f"its lora_alpha is {printable(alpha, 40)}, not a number", "use the adapter's own file")
+    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _means(pattern: str, module: str, source: Path) -> bool:
+    """Whether a key of alpha_pattern is a module or the end of its name.
+
+    peft takes it as a regular expression; one from a stranger may run for ever, so only names are read.
+    """
+    if not _LITERAL.fullmatch(pattern):
+        raise CheckpointError(source, f"the expression {printable(pattern, 60)} in alpha_pattern is no name", MERGE)
+    name = pattern.removeprefix("^").replace("\\.", ".")
+    return module == name or (not pattern.startswith("^") and module.endswith("." + name))
