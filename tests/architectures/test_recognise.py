@@ -64,7 +64,9 @@ def test_without_configuration_heads_are_not_guessed() -> None:
 
 
 def test_unknown_model_type_is_tried_by_its_tensors() -> None:
-    assert recognise(llama({**CONFIG, "model_type": "something-new"})).family is not None
+    """Of tables that explain all of them, one without further parts: what they would tell of norms is not in the tensors."""
+    facts = recognise(llama({**CONFIG, "model_type": "something-new"})).facts
+    assert (facts["norm"], facts["rotary_pairs"]) == ("rms", "halves")
 
 
 def test_text_configuration_inside_a_multimodal_one() -> None:

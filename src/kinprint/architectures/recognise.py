@@ -56,8 +56,8 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
 
 
 def _by_fit(checkpoint: Checkpoint) -> list[Table]:
-    """All tables, the one that explains most tensors first: for configurations that are missing or unknown."""
-    return sorted(known(), key=lambda table: -len(_match(table, checkpoint.tensors)[0]))
+    """All tables, the one that explains most tensors first, of equals the one that asks for least: for unknown configurations."""
+    return sorted(known(), key=lambda table: (-len(_match(table, checkpoint.tensors)[0]), len(table.tensors)))
 
 
 def _match(table: Table, tensors: Mapping[str, Tensor]) -> tuple[list[Match], list[str]]:
