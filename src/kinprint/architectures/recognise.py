@@ -56,7 +56,7 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
 
 
 def _by_fit(checkpoint: Checkpoint) -> list[Table]:
-    """All tables, the one that explains most tensors first, of equals the one that asks for least: for unknown configurations."""
+    """All tables, the one that explains most tensors first, of equals the smallest: for configurations missing or unknown."""
     return sorted(known(), key=lambda table: (-len(_match(table, checkpoint.tensors)[0]), len(table.tensors)))
 
 
