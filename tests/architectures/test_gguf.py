@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gguf_files
 import numpy as np
@@ -95,3 +97,13 @@ def test_shards_are_one_model(tmp_path: Path) -> None:
     assert split.facts == whole.facts
     for trait, values in whole.traits.items():
         np.testing.assert_array_equal(split.traits[trait], values)
+
+
+def test_from_a_hub(hub: Callable[..., Any], tmp_path: Path) -> None:
+    """Fetched by ranges, the fingerprint is that of the file."""
+    gguf_files.convert(Kind.Q8_0, BASE, tmp_path / "model")
+    hub({"org/model": tmp_path / "model"})
+    here, there = fingerprint(tmp_path / "model", cache=False), fingerprint("org/model", cache=False)
+    assert there.facts == here.facts
+    for trait, values in here.traits.items():
+        np.testing.assert_array_equal(there.traits[trait], values)

@@ -186,6 +186,12 @@ class AdaptedTensor:
     def dtype(self) -> np.dtype[Any]:
         return np.result_type(np.float32, np.float64 if self.base.dtype == np.float64 else np.float32)
 
+    @property
+    def spans(self) -> tuple[Any, ...]:
+        """The bytes that `read` needs, where the tensors it is made of know theirs."""
+        made_of = (self.base, self.change.left, self.change.right, self.change.lengths)
+        return tuple(span for tensor in made_of for span in getattr(tensor, "spans", ()))
+
     def read(self) -> NDArray[Any]:
         return self.read_rows(0, self.shape[0])
 

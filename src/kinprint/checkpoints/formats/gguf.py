@@ -82,7 +82,12 @@ class CodedTensor:
             return self.read()[start:stop]
         start, stop, _ = slice(start, stop).indices(self.shape[0])
         inner = math.prod(self.shape[1:-1])
-        return self._decoded(self.codes.read()[start * inner : stop * inner]).reshape(-1, *self.shape[1:])
+        return self._decoded(self.codes.read_rows(start * inner, stop * inner)).reshape(-1, *self.shape[1:])
+
+    @property
+    def spans(self) -> tuple[tuple[Path, tuple[int, int]], ...]:
+        """The bytes that `read` needs."""
+        return self.codes.spans
 
     def _decoded(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         values = np.empty((len(codes), self.shape[-1]), np.float32)
