@@ -143,6 +143,22 @@ def test_other_forms(hub: Serve, base: Path, tmp_path: Path, whole: bytes, form:
     assert measured("org/other") == measured(f"{server.endpoint}/web/org/other") == whole
 
 
+def test_an_adapter_on_a_hub_and_on_a_web_server(hub: Serve, base: Path, tmp_path: Path) -> None:
+    """It is found beside other files, and added to its base as from a folder."""
+    shape = open_checkpoint(base).tensors[KNOWN].shape
+    (tmp_path / "adapter").mkdir()
+    name = f"base_model.model.{KNOWN.removesuffix('.weight')}.lora_"
+    factors = {f"{name}A.weight": np.ones((2, shape[1]), np.float32), f"{name}B.weight": np.ones((shape[0], 2), np.float32)}
+    save_file(factors, tmp_path / "adapter" / "adapter_model.safetensors")
+    (tmp_path / "adapter" / "training_args.safetensors").write_bytes(b"not needed")
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["up_proj"]}
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    server = hub({"org/base": base, "org/adapter": tmp_path / "adapter"})
+    expected = open_checkpoint(f"{base}+{tmp_path / 'adapter'}").tensors[KNOWN].read()
+    for adapter in ("org/adapter", f"{server.endpoint}/web/org/adapter"):
+        np.testing.assert_array_equal(open_checkpoint(f"org/base+{adapter}").tensors[KNOWN].read(), expected)
+
+
 def test_what_is_too_large_is_not_fetched(hub: Serve, base: Path, tmp_path: Path) -> None:
     """A configuration beyond its limit is refused by the size that the hub tells."""
     folder = tmp_path / "large"

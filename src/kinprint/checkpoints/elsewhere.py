@@ -27,7 +27,9 @@ from kinprint.errors import CheckpointError, KinprintError
 AT_ONCE = 8
 """Files that are looked up, or whose headers are fetched, at the same time."""
 
-_BESIDE = ("config.json", "README.md")
+_ADAPTER = "adapter_config.json"
+_ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+_BESIDE = ("config.json", "README.md", _ADAPTER)
 _ADAPTER = "adapter_config.json"
 
 
@@ -82,7 +84,7 @@ def bring(folder: Elsewhere, name: str, only: str = "") -> Path:
 
     standard = {form.stem + suffix + end for form in formats() for suffix in form.suffixes for end in ("", INDEX)}
     beside = {*_BESIDE, *(file for form in FORMS for file in form)}
-    listing = folder.listing | folder.there(beside if only else beside | standard)
+    listing = folder.listing | folder.there(beside if only else beside | standard | {*_ADAPTER_WEIGHTS})
     wanted = _shards(folder, only, provide) if only else weights(folder, listing, provide)
     brought = [provide(file) for file in sorted(wanted)]
     _read_beginnings([path for path in brought if not path.name.endswith(INDEX)])
@@ -169,6 +171,8 @@ def weights(folder: Elsewhere, listing: AbstractSet[str], provide: Callable[[str
                 return {standard}
             if standard + INDEX in listing:
                 return _shards(folder, standard + INDEX, provide)
+    if _ADAPTER in listing and (adapter := next((file for file in _ADAPTER_WEIGHTS if file in listing), "")):
+        return {adapter}
     for form in formats():
         if mine := sorted(file for file in listing if "/" not in file and format_of(Path(file)) is form):
             try:
@@ -191,7 +195,7 @@ def _shards(folder: Elsewhere, file: str, provide: Callable[[str], Path]) -> set
 
 
 def beside_weights(listing: AbstractSet[str]) -> set[str]:
-    """Configuration, card, and the first form of tokenizer that is there, as `open_checkpoint` reads them."""
+    """Configurations, card, and the first form of tokenizer that is there, as `open_checkpoint` reads them."""
     tokenizer = next((form for form in FORMS if form[0] in listing), ())
     return {*_BESIDE, _ADAPTER, *tokenizer} & listing
 
