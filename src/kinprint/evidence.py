@@ -130,5 +130,6 @@ class Method:
         for need in self.needs:
             alternatives = (need,) if isinstance(need, str) else need
             if not any(trait in model.traits for trait in alternatives):
+                who = model.name if model.quick is None else f"{model.name}, measured with --quick,"
                 how = ", which `kinprint observe` measures" if self.observed else ""
-                raise NotApplicable(f"{model.name} has no trait {' or '.join(alternatives)}{how}")
+                raise NotApplicable(f"{who} has no trait {' or '.join(alternatives)}{how}")

@@ -1,7 +1,7 @@
 """Architectures as tables: which tensor plays which role, and the space of each of its axes."""
 
-from kinprint.architectures.anatomy import Anatomy, Part
+from kinprint.architectures.anatomy import Anatomy, Lines, Part
 from kinprint.architectures.recognise import recognise
 from kinprint.architectures.table import Table, known
 
-__all__ = ["Anatomy", "Part", "Table", "known", "recognise"]
+__all__ = ["Anatomy", "Lines", "Part", "Table", "known", "recognise"]

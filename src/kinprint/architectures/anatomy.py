@@ -13,6 +13,23 @@ from kinprint.architectures.table import Entry
 
 
 @dataclass(frozen=True)
+class Lines:
+    """A matrix as its tensor stores it: some lines along the tensor's first axis can be read without the others.
+
+    Attributes:
+        axis: of the canonical matrix, along which lines are counted: 0 if a line is a row of it, 1 if a column.
+        count: how many lines there are.
+        read: (start, stop) -> (stop - start, length of a line), a row for each line.
+        nbytes: number of lines -> bytes of the checkpoint that are read for them.
+    """
+
+    axis: int
+    count: int
+    read: Callable[[int, int], NDArray[Any]] = field(repr=False, compare=False)
+    nbytes: Callable[[int], int] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class Part:
     """One array of the model in canonical form, not read yet.
 
@@ -30,6 +47,7 @@ class Part:
         dtype: element type as stored.
         tensor: name of the tensor in the checkpoint it comes from.
         read: returns the canonical array; a view of the stored tensor wherever a view can express it.
+        lines: of a matrix that can be read in part; None of vectors and of experts stacked in one tensor.
     """
 
     role: str
@@ -40,6 +58,7 @@ class Part:
     dtype: np.dtype[Any]
     tensor: str
     read: Callable[[], NDArray[Any]] = field(repr=False, compare=False)
+    lines: Lines | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

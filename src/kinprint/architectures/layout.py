@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures.anatomy import Lines
 from kinprint.architectures.table import Entry
-from kinprint.checkpoints.checkpoint import Tensor, read_rows
+from kinprint.checkpoints.checkpoint import Tensor, bytes_of_rows, read_rows
 from kinprint.errors import ArchitectureError
 
 Rows = slice | NDArray[np.int64]
@@ -86,6 +88,35 @@ def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: 
         return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
 
     return read
+
+
+def lines(tensor: Tensor, entry: Entry, mine: Rows) -> Lines | None:
+    """How one canonical part can be read line by line.
+
+    Args:
+        mine: the part's rows, of `rows`.
+
+    Returns:
+        None for vectors, and for stacked experts, whose first axis counts the experts.
+    """
+    if not entry.matrix or entry.stacked_experts:
+        return None
+
+    def stored(start: int, stop: int) -> NDArray[Any]:
+        part = read_rows(tensor, start, stop)
+        return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
+
+    def read(start: int, stop: int) -> NDArray[Any]:
+        if isinstance(mine, slice):
+            return stored(mine.start + start, mine.start + stop)
+        wanted = mine[start:stop]
+        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
+        return np.concatenate([stored(int(run[0]), int(run[-1]) + 1) for run in runs])
+
+    nbytes = partial(bytes_of_rows, tensor)
+    if entry.transposed:  # a line holds one input of every fused part
+        return Lines(1, tensor.shape[0], lambda start, stop: stored(start, stop)[:, mine], nbytes)
+    return Lines(0, len(mine) if isinstance(mine, np.ndarray) else mine.stop - mine.start, read, nbytes)
 
 
 def join(

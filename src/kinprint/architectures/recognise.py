@@ -167,6 +167,7 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
                 dtype=tensor.dtype,
                 tensor=tensor.name,
                 read=layout.reader(tensor, entry, expert, rows, shape),
+                lines=layout.lines(tensor, entry, rows),
             )
 
 

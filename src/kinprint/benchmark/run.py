@@ -42,6 +42,7 @@ def run(
     *,
     command: str = "",
     deep: bool = False,
+    quick: bool = False,
     jobs: int = 1,
     cache: bool = True,
     progress: Progress = lambda stage, done, total: None,
@@ -55,13 +56,14 @@ def run(
         pairs: what to compare.
         command: what was typed, for the record.
         deep: run the methods that need both checkpoints too.
+        quick: measure models from about 1 % of their weights.
         jobs: processes that compare pairs.
         cache: use and fill the user's cache of fingerprints.
         progress: told of every model and every pair.
         open_model: opens a model's place; `kinprint.fingerprint` by default. If it observes models, the methods on observed
             models have something to compare.
     """
-    opener = open_model or partial(fingerprint, cache=cache)
+    opener = open_model or partial(fingerprint, quick=quick, cache=cache)
     with tempfile.TemporaryDirectory(prefix="kinprint-") as folder:
         start = time.perf_counter()
         files, unreadable = _measure(pairs.models, Path(folder), opener, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,6 +52,12 @@ def read_rows(tensor: Tensor, start: int, stop: int) -> NDArray[Any]:
     """
     own: Callable[[int, int], NDArray[Any]] | None = getattr(tensor, "read_rows", None)
     return tensor.read()[start:stop] if own is None else own(start, stop)
+
+
+def bytes_of_rows(tensor: Tensor, rows: int) -> int:
+    """Bytes of a tensor that `read_rows` reads for so many rows: all of it where the tensor cannot read a part."""
+    row = math.prod(tensor.shape[1:]) * tensor.dtype.itemsize
+    return row * (rows if hasattr(tensor, "read_rows") else tensor.shape[0])
 
 
 class Deferred(Mapping[K, V]):

@@ -21,7 +21,7 @@ from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 
 
-def read(model: str, *, cache: bool, threads: int | None = None) -> Fingerprint:
+def read(model: str, *, cache: bool, quick: bool = False, threads: int | None = None) -> Fingerprint:
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     bars = Progress(*columns, console=Console(stderr=True), transient=True)
@@ -33,7 +33,7 @@ def read(model: str, *, cache: bool, threads: int | None = None) -> Fingerprint:
                 shown.enter_context(bars)
             bars.update(bar, completed=done, total=total)
 
-        return fingerprint(model, cache=cache, threads=threads, progress=progress)
+        return fingerprint(model, quick=quick, cache=cache, threads=threads, progress=progress)
 
 
 @contextmanager

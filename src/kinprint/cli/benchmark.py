@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -36,6 +36,7 @@ def command(
     observe: Annotated[bool, typer.Option(help="Run every model on the probe set too, and compare what they do.")] = False,
     questions: Annotated[int, typer.Option(min=0, help="With --observe: questions to answer, the slowest part of it.")] = 60,
     deep: Annotated[bool, typer.Option(help="Run the methods that need both checkpoints too.")] = False,
+    quick: Annotated[bool, typer.Option(help="Read about 1 % of each model's weights.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Pairs compared at the same time. Times are truest with 1.")] = 1,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -49,7 +50,8 @@ def command(
         raise typer.BadParameter("give either a list of PAIRS or --zoo DIR", param_hint="PAIRS")
     _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
     wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
-    result = _run(wanted, deep, jobs, cache, partial(_observed, questions=questions, cache=cache) if observe else None)
+    open_model = partial(_observed, questions=questions, cache=cache) if observe else None
+    result = _run(wanted, deep=deep, quick=quick, jobs=jobs, cache=cache, open_model=open_model)
     summary = Summary(result)
     if str(as_json) == "-":
         typer.echo(json.dumps(reports.benchmark_json(summary), allow_nan=False))
@@ -81,17 +83,14 @@ def _observed(place: str, questions: int, cache: bool) -> Fingerprint:
     return observation.observe(place, observation.Request(replace(probe, questions=probe.questions[:questions])), cache=cache)
 
 
-def _run(pairs: Pairs, deep: bool, jobs: int, cache: bool, open_model: Callable[[str], Fingerprint] | None) -> Result:
+def _run(pairs: Pairs, **options: Any) -> Result:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
         return benchmark.run(
             pairs,
             command=shlex.join(["kinprint", *map(_without_folder, sys.argv[1:])]),
-            deep=deep,
-            jobs=jobs,
-            cache=cache,
-            open_model=open_model,
+            **options,
             progress=lambda stage, done, total: bars.update(tasks[stage], completed=done, total=total),
         )
 

@@ -31,6 +31,10 @@ def command(
     deep: Annotated[
         bool, typer.Option(help="Add the methods that need both checkpoints (see `kinprint methods`), which no disguise stops.")
     ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(help="Read about 1 % of the weights; copies with relabelled channels, and heads, are not seen."),
+    ] = False,
     alpha: Annotated[float, typer.Option(help="Largest combined p-value that is called related.")] = ALPHA,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -47,8 +51,10 @@ def command(
         raise typer.BadParameter(f"{fail_on!r} is no verdict", param_hint="--fail-on")
     if not 0 < alpha < 1:
         raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
+    if deep and quick:
+        raise typer.BadParameter("reads all weights, --quick next to none of them: choose one", param_hint="--deep")
     weights = (open_weights(reference), open_weights(suspect)) if deep else None
-    fingerprints = read(reference, cache=cache), read(suspect, cache=cache)
+    fingerprints = read(reference, quick=quick, cache=cache), read(suspect, quick=quick, cache=cache)
     with comparing() as progress:
         found = examine(fingerprints, weights, alpha=alpha, progress=progress)
     if as_json:

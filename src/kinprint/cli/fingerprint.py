@@ -16,6 +16,7 @@ NAME = "fingerprint"
 def command(
     model: Annotated[str, typer.Argument(help="A folder, a weights file, a hub id, or BASE+ADAPTER.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; NAME.kinprint by default.")] = None,
+    quick: Annotated[bool, typer.Option(help="Read about 1 % of the weights: enough for tests of channels by index.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the measuring pass; the result is the same.")] = None,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -25,9 +26,11 @@ def command(
 
     prints: base.kinprint: 35 traits of 4 layers, 0.2 MB
     """
-    found = read(model, cache=cache, threads=threads)
+    found = read(model, quick=quick, cache=cache, threads=threads)
     target = output or Path(f"{file_name(found.name)}.kinprint")
     found.save(target)
     size = target.stat().st_size / 1e6
     stored = f", quantised as {printable(found.facts['quantization'])}" if found.facts.get("quantization") else ""
-    typer.echo(f"{printable(target)}: {len(found.traits)} traits of {found.layers} layers, {size:.1f} MB{stored}")
+    read_in_part = f"; quick: {found.quick:.1%} of the bytes read" if found.quick is not None else ""
+    told = f"{len(found.traits)} traits of {found.layers} layers, {size:.1f} MB{stored}{read_in_part}"
+    typer.echo(f"{printable(target)}: {told}")

@@ -74,6 +74,9 @@ class Comparison:
             if any(item.method in deep for item in self.evidence)
             else "what was disguised on purpose may take --deep to be seen"
         )
+        quick = [model.quick for model in (self.reference, self.suspect) if model.quick is not None]
+        if quick:
+            hint = f"{max(quick):.1%} of the bytes were read (--quick); heads and relabelled copies take all of them to be seen"
         return f"No evidence that {b} shares weights with {a}.{seen} This does not prove that they are unrelated: {hint}."
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +100,7 @@ def compare(
     suspect: str | os.PathLike[str] | Fingerprint,
     *,
     deep: bool = False,
+    quick: bool = False,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
 ) -> Comparison:
@@ -107,6 +111,8 @@ def compare(
         suspect: the model that is examined.
         deep: add the methods that need both checkpoints: minutes rather than seconds on large models, and no disguise that
             keeps the function hides descent from them.
+        quick: of models that are not fingerprints yet read about 1 % of the weights: heads and copies with relabelled
+            channels are not seen.
         alpha: largest combined p-value that is called related.
         methods: what to run; every known method by default.
 
@@ -118,7 +124,9 @@ def compare(
         'related'
     """
     weights = (open_weights(reference), open_weights(suspect)) if deep else None
-    return examine((fingerprint(reference), fingerprint(suspect)), weights, alpha=alpha, methods=methods)
+    return examine(
+        (fingerprint(reference, quick=quick), fingerprint(suspect, quick=quick)), weights, alpha=alpha, methods=methods
+    )
 
 
 def examine(

@@ -21,7 +21,7 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
         same, different: facts by name (different: the pair of values); token_overlap: estimated Jaccard index of the two
         vocabularies or None; declared_base: what each model's card names as its base model; quantization: how the weights of
         each model are stored where that is not as floating-point numbers; non_finite: weights that are NaN or infinite, by
-        model.
+        model; quick: share of the bytes that were read, of models measured quickly.
     """
     both = [fact for fact in SHOWN if fact in reference.facts and fact in suspect.facts]
     return {
@@ -38,6 +38,9 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
         },
         "non_finite": {
             side: sum(_counts(model)) for side, model in (("reference", reference), ("suspect", suspect)) if _counts(model)
+        },
+        "quick": {
+            side: model.quick for side, model in (("reference", reference), ("suspect", suspect)) if model.quick is not None
         },
     }
 

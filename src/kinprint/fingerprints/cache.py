@@ -24,12 +24,15 @@ def folder() -> Path:
     return cache_folder() / "fingerprints"
 
 
-def key(checkpoint: Checkpoint) -> str:
+def key(checkpoint: Checkpoint, kind: str) -> str:
     """Identity of a checkpoint's content without reading all of it: every file's name, size, time and both ends.
 
     Of a file that is not all here: its name, size and version elsewhere.
+
+    Args:
+        kind: of measuring.
     """
-    identity = blake3(f"traits {TRAIT_VERSION}\n".encode())
+    identity = blake3(f"{kind} traits {TRAIT_VERSION}\n".encode())
     for path in sorted(checkpoint.files):
         if partial := partial_of(path):
             identity.update(json.dumps([path.name, os.stat(path).st_size, "version", partial.version]).encode())
@@ -44,18 +47,18 @@ def key(checkpoint: Checkpoint) -> str:
     return identity.hexdigest()
 
 
-def find(checkpoint: Checkpoint) -> Fingerprint | None:
+def find(checkpoint: Checkpoint, kind: str) -> Fingerprint | None:
     """The fingerprint measured earlier, under the name and source asked for now; None if there is none to be trusted."""
     try:
-        found = Fingerprint.load(folder() / f"{key(checkpoint)}.kinprint")
+        found = Fingerprint.load(folder() / f"{key(checkpoint, kind)}.kinprint")
     except (FingerprintError, OSError):
         return None
     provenance = {**found.provenance, "source": str(checkpoint.source)}
     return Fingerprint(checkpoint.name, found.traits, found.facts, provenance)
 
 
-def keep(checkpoint: Checkpoint, fingerprint: Fingerprint) -> None:
+def keep(checkpoint: Checkpoint, kind: str, fingerprint: Fingerprint) -> None:
     """Store a fingerprint; a cache that cannot be written is no cache, and no error."""
     with contextlib.suppress(FingerprintError, OSError):
         folder().mkdir(parents=True, exist_ok=True)
-        fingerprint.save(folder() / f"{key(checkpoint)}.kinprint")
+        fingerprint.save(folder() / f"{key(checkpoint, kind)}.kinprint")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
 import secrets
 import struct
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,9 @@ from kinprint.errors import FingerprintError
 from kinprint.fingerprints import traits as table
 
 FORMAT = "kinprint-fingerprint/1"
+
+LEFT_BEHIND = 3600
+"""Seconds after which a temporary file is taken to be of a process that was killed; writing takes one or two."""
 
 MAX_FILE_BYTES = 4 << 30
 MAX_HEADER_BYTES = 16 << 20
@@ -98,6 +103,12 @@ class Fingerprint:
                 return int(array.shape[0])
         return None
 
+    @property
+    def quick(self) -> float | None:
+        """Share of the weights' bytes that were read, of a quick fingerprint; None of a full one."""
+        share = self.facts.get("quick")
+        return float(share) if isinstance(share, int | float) and 0 < share <= 1 else None
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the `.kinprint` file; on any failure an older file of that name stays as it was.
 
@@ -106,6 +117,7 @@ class Fingerprint:
         """
         target = Path(path)
         temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+        _remove_leftovers(target)
         try:
             with open(temporary, "xb") as file:
                 self._write(file)
@@ -193,6 +205,15 @@ class Fingerprint:
 
     def __repr__(self) -> str:
         return f"<Fingerprint {self.name!r}: {len(self.traits)} traits, {self.layers or 'no'} layers>"
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what writing this file left behind when it was killed; a file that another process may be writing stays."""
+    with contextlib.suppress(OSError):
+        for file in target.parent.glob(f".{glob.escape(target.name[:100])}.{'[0-9a-f]' * 16}.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > LEFT_BEHIND:
+                    file.unlink()
 
 
 def _trait(owner: str, key: Any, value: Any) -> NDArray[Any]:

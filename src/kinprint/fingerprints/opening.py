@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 from kinprint.architectures import recognise
-from kinprint.checkpoints import open_checkpoint
+from kinprint.checkpoints import Checkpoint, open_checkpoint
 from kinprint.checkpoints.ranges import expect
 from kinprint.fingerprints import cache as stored
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.measure import Progress, measure
+from kinprint.fingerprints.quick import measure_quick
 
 SUFFIX = ".kinprint"
 
@@ -18,6 +19,7 @@ SUFFIX = ".kinprint"
 def fingerprint(
     model: str | os.PathLike[str] | Fingerprint,
     *,
+    quick: bool = False,
     cache: bool = True,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -26,6 +28,8 @@ def fingerprint(
 
     Args:
         model: what to fingerprint.
+        quick: read about 1 % of the weights or less: enough for the tests by index of channels and of some neurons and
+            experts (`kinprint.fingerprints.quick`). Fingerprints already made are taken as they are.
         cache: use and fill the user's cache folder.
         threads: of the measuring pass; all processors by default. The result does not depend on it.
         progress: called with bytes done and bytes in all.
@@ -38,15 +42,23 @@ def fingerprint(
     if Path(model).suffix == SUFFIX:
         return Fingerprint.load(model)
     checkpoint = open_checkpoint(model)
-    found = stored.find(checkpoint) if cache else None
+    kind = "quick" if quick else "full"
+    found = stored.find(checkpoint, kind) if cache else None
     if found is None:
-        anatomy = recognise(checkpoint)
-        needed = expect(checkpoint.tensors.get(name) for name in {part.tensor for part in anatomy.parts})
-        with needed.watched(progress) as progress:
-            found = measure(checkpoint, anatomy, threads=threads, progress=progress)
+        found = _measured(checkpoint, quick, threads, progress)
         if cache:
-            stored.keep(checkpoint, found)
+            stored.keep(checkpoint, kind, found)
     if checkpoint.revision:  # after the cache, which knows models by their content alone
         provenance = {**found.provenance, "revision": checkpoint.revision}
         found = Fingerprint(found.name, found.traits, found.facts, provenance)
     return found
+
+
+def _measured(checkpoint: Checkpoint, quick: bool, threads: int | None, progress: Progress | None) -> Fingerprint:
+    """Measured now; a full pass says beforehand what it will read, so that what lies elsewhere comes in large pieces."""
+    anatomy = recognise(checkpoint)
+    if quick:
+        return measure_quick(checkpoint, anatomy, threads=threads, progress=progress)
+    needed = expect(checkpoint.tensors.get(name) for name in {part.tensor for part in anatomy.parts})
+    with needed.watched(progress) as progress:
+        return measure(checkpoint, anatomy, threads=threads, progress=progress)

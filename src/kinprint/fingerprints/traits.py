@@ -58,7 +58,24 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "channels.*", ("layers", "hidden"),
         meaning="L2 norm per residual channel: of the columns of q, k, v, gate, up and of the rows of o, down; experts "
-        "pooled.",
+        "pooled. Quick fingerprints: estimates, of what reads and writes neurons alone.",
+    ),
+    _trait(
+        "errors.*", ("layers", "hidden"),
+        meaning="Quick fingerprints: standard errors of `channels.*`.",
+    ),
+    _trait(
+        "leading.embedding", ("hidden",),
+        meaning="As `leading.*`, of the input embedding.",
+    ),
+    _trait(
+        "leading.head", ("hidden",),
+        meaning="As `leading.*`, of the output head where it is not the embedding.",
+    ),
+    _trait(
+        "leading.*", ("layers", "hidden"),
+        meaning="Quick fingerprints: mean per residual channel of the leading lines (one in a hundred, at least one) of each "
+        "matrix of which a stored line holds all channels; of experts the first.",
     ),
     _trait(
         "embedding.input", ("hidden",),
@@ -78,6 +95,11 @@ TRAITS: tuple[Trait, ...] = (
         "Layers of experts: the first expert.",
     ),
     _trait(
+        "neurons.leading", ("layers", "n", 3),
+        meaning="Quick fingerprints: log ||gate||, log ||up|| and cos(gate, up) of the leading neurons. Layers of experts: the "
+        "first expert.",
+    ),
+    _trait(
         "neurons.forms", ("layers", "n", 30),
         meaning="Of each layer's heaviest neurons over all experts (at most 2048, and 4194304 / hidden), in order of weight, "
         "in canonical form (gains folded in): expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
@@ -86,7 +108,8 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "experts.norms", ("layers", "experts", 4),
-        meaning="L2 norm of each expert's router row, Frobenius norms of its gate, up and down.",
+        meaning="L2 norm of each expert's router row, Frobenius norms of its gate, up and down. Quick fingerprints: of the "
+        "router row alone.",
     ),
     _trait(
         "experts.moments", ("layers", "experts", 6),

@@ -17,9 +17,10 @@ Array = NDArray[np.float64]
 
 LAYERED = (
     *(f"channels.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")),
+    *(f"leading.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")),
     *(f"gains.{norm}" for norm in ("input", "post_attention", "attention_output", "feedforward_output")),
 )
-SINGLE = ("embedding.input", "embedding.output", "gains.final")
+SINGLE = ("embedding.input", "embedding.output", "leading.embedding", "leading.head", "gains.final")
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
@@ -43,7 +44,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     else:
         result = replace(test_by_order(x, y), layer_map=layer_map, layers=())
     names = ", ".join(name.removeprefix("channels.") for name in (*layered, *single))
-    return as_evidence(METHOD.name, result, f"Norms per channel ({names}); {how}.")
+    return as_evidence(METHOD.name, result, f"Compared by channel: {names}; {how}.")
 
 
 def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:

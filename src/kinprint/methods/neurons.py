@@ -12,6 +12,8 @@ from kinprint.statistics import Structure, exchangeability_test
 
 Array = NDArray[np.float64]
 
+QUICK = "neurons.leading"
+
 MATCHED = 1024
 """Neurons a layer of the narrower model that are matched where widths differ: the heaviest ones."""
 
@@ -26,6 +28,13 @@ def features(model: Fingerprint) -> Array:
     return np.concatenate([up, invariants], axis=-1)
 
 
+def leading(model: Fingerprint) -> Array:
+    """(layers, neurons, 3) of the leading neurons: log ||gate||, log ||up||, cos(gate, up), in full fingerprints of all."""
+    if QUICK in model.traits:
+        return np.asarray(model.traits[QUICK], dtype=np.float64)
+    return features(model)[..., [1, 0, 3]]
+
+
 def heaviest(values: Array, count: int) -> Array:
     """The `count` neurons of each layer with the largest ||up|| ||down||, in their order."""
     weight = np.nan_to_num(values[..., 2], nan=-np.inf)
@@ -35,10 +44,16 @@ def heaviest(values: Array, count: int) -> Array:
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, the labels of the suspect's neurons are a uniformly random relabelling, in every layer."""
-    x, y = features(reference), features(suspect)
+    quick = any(QUICK in model.traits for model in (reference, suspect))
+    x, y = (leading(model) if quick else features(model) for model in (reference, suspect))
     ours, theirs, layers = x.shape[1], y.shape[1], min(len(x), len(y))
     require_attainable(Structure(min(ours, theirs)), layers, "neurons")
-    if ours == theirs:
+    if quick:
+        # Whatever the widths: given which neurons are in front, their order among themselves is uniformly random.
+        count = min(ours, theirs)
+        result = exchangeability_test(*both_scores(x[:, :count], y[:, :count]), Structure(count))
+        how = f"the {count} leading neurons of each layer"
+    elif ours == theirs:
         result, how = exchangeability_test(*both_scores(x, y), Structure(theirs)), f"{theirs} neurons a layer"
     else:
         kept = min(MATCHED / min(ours, theirs), 1.0)
@@ -51,7 +66,7 @@ METHOD = Method(
     name="neurons",
     kind="test",
     summary="norms and angles of each FFN neuron's gate, up and down vectors, compared neuron by neuron",
-    needs=("neurons.invariants",),
+    needs=(("neurons.invariants", QUICK),),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
     null="The suspect's FFN neurons were labelled independently of the reference's: in every layer they are in uniformly "
     "random order.",

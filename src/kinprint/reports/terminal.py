@@ -116,6 +116,10 @@ def _context(comparison: Comparison) -> Table:
     if context["quantization"]:
         stored = (context["quantization"].get(side, "–") for side in ("reference", "suspect"))
         table.add_row("quantised as", *(Text(printable(way)) for way in stored))
+    if context["quick"]:
+        sides = (context["quick"].get(side) for side in ("reference", "suspect"))
+        shares = (f"quick: {share:.1%}" if share else "all" for share in sides)
+        table.add_row("bytes read", *shares, style="yellow")
     for side, count in context["non_finite"].items():
         cells = (f"{count} weights", "") if side == "reference" else ("", f"{count} weights")
         table.add_row("NaN or infinite", *cells, style="yellow")

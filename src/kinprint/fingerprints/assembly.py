@@ -1,0 +1,87 @@
+"""What full and quick measuring share: the work cut into layers, whole traits from their rows, and what is told of a model."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from kinprint.architectures import Anatomy, Part
+from kinprint.checkpoints import Checkpoint
+from kinprint.errors import FingerprintError
+from kinprint.fingerprints.layer import Array, finite
+
+
+def require_parts(checkpoint: Checkpoint, anatomy: Anatomy) -> None:
+    """Raise FingerprintError if there is nothing to measure."""
+    if not anatomy.parts:
+        raise FingerprintError(checkpoint.source, "no tensor plays a known role", "check that the checkpoint is complete")
+
+
+def facts(checkpoint: Checkpoint, anatomy: Anatomy) -> dict[str, Any]:
+    """What every fingerprint says of its model."""
+    return {
+        **anatomy.facts,
+        "family": anatomy.family,
+        "dtypes": {part.role: part.dtype.name for part in anatomy.parts},
+        "parameters": sum(math.prod(part.shape) for part in anatomy.parts),
+        "tokens": len(checkpoint.tokenizer),
+        "quantization": checkpoint.quantization,
+    }
+
+
+def provenance(checkpoint: Checkpoint, anatomy: Anatomy, notes: Iterable[str] = ()) -> dict[str, Any]:
+    """Where the fingerprint comes from; `notes` say what could not be measured."""
+    return {
+        "source": str(checkpoint.source),
+        "base_model": checkpoint.card.get("base_model"),
+        "notes": [*anatomy.notes, *notes],
+        "unknown_tensors": list(anatomy.unknown[:100]),
+    }
+
+
+def vocabulary(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    """tokenizer.sketch, where there is a tokenizer."""
+    return {"tokenizer.sketch": _sketch(checkpoint.tokenizer)} if checkpoint.tokenizer else {}
+
+
+def work(parts: Iterable[Part]) -> list[tuple[int | None, list[Part]]]:
+    """What one thread does at a time: a layer, or one part outside the layers."""
+    layers = [(index, list(group)) for index, group in groupby(parts, key=lambda part: part.layer)]
+    return [
+        (index, piece) for index, group in layers for piece in ([group] if index is not None else [[part] for part in group])
+    ]
+
+
+def assemble(found: Iterable[tuple[int | None, Mapping[str, Array]]], layers: int) -> dict[str, NDArray[Any]]:
+    """Whole traits from their rows; those of parts outside the layers are whole already."""
+    traits: dict[str, NDArray[Any]] = {}
+    by_layer: dict[int, Mapping[str, Array]] = {}
+    for layer, rows in found:
+        if layer is None:
+            traits.update(rows)
+        else:
+            by_layer[layer] = rows
+    for trait in sorted({trait for rows in by_layer.values() for trait in rows}):
+        traits[trait] = _stack([by_layer.get(index, {}).get(trait) for index in range(layers)])
+    with np.errstate(over="ignore"):
+        return {trait: finite(values.astype(np.float32)) for trait, values in traits.items()}
+
+
+def _stack(rows: list[Array | None]) -> Array:
+    """Rows of one shape, the most common one; NaN where a layer has none of it or one of another shape."""
+    shape = Counter(row.shape for row in rows if row is not None).most_common(1)[0][0]
+    missing = np.full(shape, np.nan)
+    return np.stack([row if row is not None and row.shape == shape else missing for row in rows])
+
+
+def _sketch(tokenizer: Mapping[str, int], size: int = 512) -> NDArray[np.uint64]:
+    """The smallest hashes of the token strings: the overlap of two vocabularies can be estimated from two sketches."""
+    hashes = (int.from_bytes(blake3(token.encode("utf-8", "surrogatepass")).digest(length=8), "little") for token in tokenizer)
+    return np.array(sorted(hashes)[:size], dtype=np.uint64)

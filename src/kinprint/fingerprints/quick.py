@@ -1,0 +1,180 @@
+"""Quick measuring: the traits that tests by index need, from one line in a hundred of the weights.
+
+A matrix is read if one line of it, as stored, holds all residual channels: q, k, v, gate, up and the embeddings where they are
+stored as (output, input), o and down where they are transposed (GPT-2). Of each the leading lines are read, in one run, which
+on a hub is one range of bytes. How many depends on the number of lines alone, so that models of one shape are read at the same
+places, whatever their depth. Leading ones, because where a descendant has lost or gained neurons, heads or tokens, the lines
+before the first change are still those of its parent. Norm gains and routers are read whole; biases not, since no test looks at
+them.
+
+Why the tests stay exact (METHODS: exchangeability tests). Which lines are read depends on the labels of neurons, heads and
+tokens, never on those of channels. Every value of a channel is computed from that channel's entries in these lines, by one rule
+for all channels. So if the channels of a model are relabelled, what is measured of them, sampling errors included, is
+relabelled with them: under the null hypothesis the estimates are as exchangeable as exact norms, also beside the exact norms
+of a full fingerprint. Leading neurons are another matter: relabelling would bring other neurons to the front. But given which
+neurons are in front, their order among themselves is uniformly random, and only they are compared.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+
+from kinprint.architectures import Anatomy, Part
+from kinprint.checkpoints import Checkpoint
+from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
+from kinprint.fingerprints.fingerprint import Fingerprint
+from kinprint.fingerprints.kernels import widened
+from kinprint.fingerprints.layer import Array, finite
+from kinprint.fingerprints.measure import MOST_THREADS, Progress
+from kinprint.fingerprints.pieces import pieces
+from kinprint.fingerprints.traits import MATRIX_ROLES
+
+LINES = 100
+"""One line in so many is read, and at least one."""
+
+
+def measure_quick(
+    checkpoint: Checkpoint, anatomy: Anatomy, *, threads: int | None = None, progress: Progress | None = None
+) -> Fingerprint:
+    """Measure what tests by index need from about 1 % of the weights or less; the fact `quick` is the share that was read.
+
+    A matrix of fewer than 100 lines gives one, which makes the share of very small models larger. Of experts the first one is
+    read if it has tensors of its own; experts stacked in one tensor are not.
+
+    Raises:
+        CheckpointError: a tensor cannot be read.
+        FingerprintError: nothing could be measured.
+    """
+    require_parts(checkpoint, anatomy)
+    wanted = _wanted(anatomy)
+    total, done, lock = sum(map(_nbytes, wanted)), 0, Lock()
+
+    def run(item: tuple[int | None, list[Part]]) -> tuple[int | None, dict[str, Array]]:
+        nonlocal done
+        layer, parts = item
+        found = _rows(parts)
+        with lock:
+            done += sum(map(_nbytes, parts))
+            if progress:
+                progress(done, total)
+        return layer, found
+
+    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+        found = list(pool.map(run, work(wanted)))
+    traits = assemble(found, int(anatomy.facts["num_hidden_layers"])) | vocabulary(checkpoint)
+    whole = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in checkpoint.tensors.values())
+    told = facts(checkpoint, anatomy) | {"quick": round(total / max(whole, 1), 6)}
+    return Fingerprint(checkpoint.name, traits, told, provenance(checkpoint, anatomy))
+
+
+def holds_channels(part: Part, hidden: int) -> bool:
+    """Whether each line of a matrix, as stored, holds all residual channels."""
+    if part.role not in (*MATRIX_ROLES, "embedding", "head") or part.lines is None:
+        return False
+    residual = part.axes.index("residual")
+    return part.lines.axis != residual and part.shape[residual] == hidden
+
+
+def lines_read(part: Part) -> int:
+    """How many leading lines of such a matrix are read."""
+    return 0 if part.lines is None else max(part.lines.count // LINES, 1)
+
+
+class Columns(NamedTuple):
+    """Sums over some lines, of each channel (float64): of entries, of their squares, of their fourth powers."""
+
+    sums: Array
+    squares: Array
+    fourths: Array
+
+
+def columns(lines: Array) -> Columns:
+    """(lines, channels) -> their sums; entries that are not finite count as zeros."""
+    found = Columns(*np.zeros((3, lines.shape[1])))
+    for piece in pieces(lines):
+        wide = widened(piece, np.float64)
+        wide = np.where(np.isfinite(wide), wide, 0.0)
+        squares = wide**2
+        found.sums[:] += wide.sum(axis=0)
+        found.squares[:] += squares.sum(axis=0)
+        found.fourths[:] += (squares**2).sum(axis=0)
+    return found
+
+
+def estimated_norms(found: Columns, read: int, lines: int) -> tuple[Array, Array]:
+    """Norms of whole columns, and their standard errors, from a random sample of `read` of their `lines` entries (two or more).
+
+    The mean square of the sample times the number of lines estimates the square; its error is that of a mean without
+    replacement, carried through the root (delta method).
+    """
+    mean = found.squares / read
+    spread = np.maximum(found.fourths / read - mean**2, 0.0) / (read - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.sqrt(lines * spread * (1 - read / lines)) / (2 * np.sqrt(mean))
+    return np.sqrt(lines * mean), errors
+
+
+def _wanted(anatomy: Anatomy) -> list[Part]:
+    """The parts that are read; of experts the first."""
+    hidden = int(anatomy.facts["hidden_size"])
+    found: dict[tuple[int | None, str], Part] = {}
+    for part in anatomy.parts:
+        if _whole(part) or holds_channels(part, hidden):
+            found.setdefault((part.layer, part.role), part)
+    return list(found.values())
+
+
+def _whole(part: Part) -> bool:
+    """Norm gains and routers: next to the matrices they are nothing."""
+    return part.role == "router" or part.role.startswith("gains.")
+
+
+def _nbytes(part: Part) -> int:
+    """Bytes that are read of a part."""
+    if _whole(part) or part.lines is None:
+        return math.prod(part.shape) * part.dtype.itemsize
+    return part.lines.nbytes(lines_read(part))
+
+
+def _rows(parts: list[Part]) -> dict[str, Array]:
+    """What the parts of one layer, or one part outside the layers, add to the traits."""
+    found: dict[str, Array] = {}
+    read: dict[str, Array] = {}
+    for part in parts:
+        if part.role == "router":
+            norms = np.linalg.norm(part.read().astype(np.float64), axis=1)
+            found["experts.norms"] = np.column_stack([norms, np.full((len(norms), 3), np.nan)])
+        elif _whole(part):
+            found[part.role] = finite(part.read().astype(np.float32))
+        elif part.lines is not None:
+            read[part.role] = part.lines.read(0, lines_read(part))
+            found |= _channels(part, read[part.role], part.lines.count)
+    return found | _neurons(read.get("gate"), read.get("up"))
+
+
+def _channels(part: Part, lines: Array, count: int) -> dict[str, Array]:
+    """leading.<role> (hidden,); channels.<role> and errors.<role> (hidden,) where the lines are a random sample: of a layer's
+    neurons, which are exchangeable. Rows of one head belong together, and low token ids are frequent tokens."""
+    totals = columns(lines)
+    found = {f"leading.{part.role}": totals.sums / len(lines)}
+    if part.axes[1 - part.axes.index("residual")] == "neurons" and part.expert is None and len(lines) > 1:
+        found[f"channels.{part.role}"], found[f"errors.{part.role}"] = estimated_norms(totals, len(lines), count)
+    return found
+
+
+def _neurons(gate: Array | None, up: Array | None) -> dict[str, Array]:
+    """neurons.leading (neurons, 3): log ||gate||, log ||up||, cos(gate, up) of the neurons whose rows were read."""
+    if up is None or (gate is not None and gate.shape != up.shape):
+        return {}
+    u = widened(up, np.float64)
+    g = np.full_like(u, np.nan) if gate is None else widened(gate, np.float64)
+    with np.errstate(all="ignore"):
+        norms = [np.sqrt((rows**2).sum(axis=1)) for rows in (g, u)]
+        angle = (g * u).sum(axis=1) / (norms[0] * norms[1])
+        return {"neurons.leading": finite(np.column_stack([*np.log(norms), angle]))}
