@@ -47,6 +47,15 @@ def test_fingerprints_are_compared_like_models(models: Path, tmp_path: Path) -> 
     assert json.loads(done.stdout)["verdict"] == "identical"
 
 
+def test_quick_says_what_was_read(models: Path, tmp_path: Path) -> None:
+    """Two quick fingerprints and a verdict, and each says that it rests on a hundredth of the bytes."""
+    done = kinprint("fingerprint", models / "base", "--quick", "-o", tmp_path / "base.kinprint")
+    assert "quick: 0.8% of the bytes read" in done.stdout
+    done = kinprint("compare", tmp_path / "base.kinprint", models / "finetune", "--quick")
+    assert "RELATED" in done.stdout
+    assert "quick: 0.8%" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -55,6 +64,7 @@ def test_fingerprints_are_compared_like_models(models: Path, tmp_path: Path) -> 
         (("compare", "one"), 2),
         (("compare", "a", "b", "--fail-on", "guilty"), 2),
         (("compare", "a", "b", "--alpha", "7"), 2),
+        (("compare", "a", "b", "--deep", "--quick"), 2),
         (("nonsense",), 2),
     ],
 )

@@ -64,6 +64,18 @@ def test_an_interrupted_save_leaves_the_old_file(example: Fingerprint, tmp_path:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_is_removed(example: Fingerprint, tmp_path: Path) -> None:
+    """Temporary files of this name that are an hour old; not those that someone may be writing, nor other people's files."""
+    old, new = (tmp_path / f".it.kinprint.{letter * 16}.tmp" for letter in "ab")
+    other = tmp_path / ".it.kinprint.mine.tmp"
+    for file in (old, new, other):
+        file.write_bytes(b"half")
+    for file in (old, other):
+        os.utime(file, (0, 0))
+    example.save(tmp_path / "it.kinprint")
+    assert {path.name for path in tmp_path.iterdir()} == {"it.kinprint", new.name, other.name}
+
+
 @settings(max_examples=300, deadline=None)
 @given(position=st.integers(0, 1 << 20), value=st.integers(0, 255), cut=st.integers(0, 400))
 def test_damaged_files(tmp_path_factory: pytest.TempPathFactory, position: int, value: int, cut: int) -> None:

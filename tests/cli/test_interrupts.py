@@ -1,0 +1,15 @@
+"""Fingerprints survive whatever stops the process that writes them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "fuzz"))
+from interrupts import trials
+
+
+def test_an_interrupted_fingerprint_is_never_half_written(models: Path, tmp_path: Path) -> None:
+    """Ten moments of SIGINT and SIGKILL: the final file is absent, the old one or complete, and the next run finishes."""
+    seen = trials(models / "base", 10, 0, tmp_path)
+    assert seen.total() == 10
