@@ -1,7 +1,8 @@
 """Are the p-values of the tests uniform on models trained independently? Trains many, compares all pairs.
 
-    python benchmarks/calibration.py --models 8 [--deep]
+    python benchmarks/calibration.py --models 8 [--deep | --quick]
 
+With --quick fingerprints come from 1 % of the bytes; each pair is compared once by two of them, and once by one and a full one.
 With --deep the two statements of `matched-neurons` are taken apart: its signs, and its writes without their tolerance, with
 which p-values are larger than uniform ones.
 Models of one family differ in their seed alone: same architecture, data, data order, recipe. Every pair is unrelated. Under
@@ -50,6 +51,22 @@ def from_fingerprints(one: Fingerprint, other: Fingerprint) -> dict[str, float]:
     return {name: log10_p for name, log10_p in found.items() if log10_p is not None}
 
 
+def both(folder: Path) -> tuple[Fingerprint, Fingerprint]:
+    """The quick and the full fingerprint of a model."""
+    return fingerprint(folder, quick=True), fingerprint(folder)
+
+
+def from_quick(one: tuple[Fingerprint, Fingerprint], other: tuple[Fingerprint, Fingerprint]) -> dict[str, float]:
+    """log10 p by test, of quick fingerprints and of a quick beside a full one; each model is given as (quick, full)."""
+    wanted = {"channels", "neurons", "experts"}
+    found = {}
+    for kind, suspect in zip(("quick", "quick and full"), other, strict=True):
+        for method in known():
+            if method.name in wanted and (log10_p := method(one[0], suspect).log10_p) is not None:
+                found[f"{method.name}, {kind}"] = log10_p
+    return found
+
+
 def from_checkpoints(one: Weights, other: Weights) -> dict[str, float]:
     """log10 p of the signs and of the writes of matched neurons."""
     found = correspondence(one, other)
@@ -66,19 +83,18 @@ def main() -> None:
     parser.add_argument("--size", default="tiny")
     parser.add_argument("--folder", type=Path, default=Path("founders"), help="where the models are kept")
     parser.add_argument("--deep", action="store_true", help="test the checkpoints instead of their fingerprints")
+    parser.add_argument("--quick", action="store_true", help="test quick fingerprints, also beside full ones")
     parser.add_argument("--json", type=Path, help="write the p-values too")
     arguments = parser.parse_args()
     wanted = tuple(r for family in arguments.families.split(",") for r in founders(family, arguments.models))
     lineage = build(arguments.folder, arguments.size, only=wanted)
-    models: dict[str, Any] = {
-        name: (open_weights if arguments.deep else fingerprint)(arguments.folder / name) for name in lineage.members
-    }
+    opened: Any = open_weights if arguments.deep else both if arguments.quick else fingerprint
+    compared: Any = from_checkpoints if arguments.deep else from_quick if arguments.quick else from_fingerprints
+    models: dict[str, Any] = {name: opened(arguments.folder / name) for name in lineage.members}
     found: dict[str, dict[str, list[float]]] = {"same family": {}, "other family": {}}
     for one, other in track(list(itertools.combinations(lineage.members.values(), 2)), description="pairs"):
         rows = found["same family" if one.family == other.family else "other family"]
-        for name, log10_p in (from_checkpoints if arguments.deep else from_fingerprints)(
-            models[one.name], models[other.name]
-        ).items():
+        for name, log10_p in compared(models[one.name], models[other.name]).items():
             rows.setdefault(name, []).append(10**log10_p)
     print(f"| pairs of | test | pairs | KS p | p <= 0.01 | p <= 0.05 | p <= 0.5 | smallest |\n|{'---|' * 8}")
     for kind, tests in found.items():
