@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from kinprint import Fingerprint, fingerprint
@@ -73,9 +74,12 @@ def temporary(folder: Path) -> list[Path]:
 
 
 def start(model: Path, target: Path, cache: Path) -> subprocess.Popen[bytes]:
+    """A process that minds SIGINT, which those of a shell's background jobs ignore."""
     command = [sys.executable, "-c", PROGRAM, "fingerprint", str(model), "-o", str(target)]
     environment = os.environ | {"KINPRINT_CACHE": str(cache)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    minding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, preexec_fn=minding)
 
 
 def trials(model: Path, times: int, seed: int, folder: Path) -> Counter[str]:
