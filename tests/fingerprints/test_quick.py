@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from families import FAMILIES, random_model
+from hub_server import HubServer
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.stats import kstest
@@ -235,3 +237,13 @@ def test_leading_neurons_are_found_where_channels_are_rotated() -> None:
         assert evidence.log10_p is not None
         assert evidence.log10_p < -6
         assert "8 leading neurons" in evidence.note
+
+
+def test_a_hub_is_asked_for_ranges_only(models: Path, hub: Callable[[Mapping[str, Path]], HubServer]) -> None:
+    """Of a model on a hub the lines are fetched, with headers, tokenizer and what lies between lines that are near each other:
+    next to nothing of the weights. The fingerprint is that of the files on disk."""
+    server = hub({"org/base": models / "base"})
+    found = fingerprint("org/base", quick=True, cache=False)
+    assert found == fingerprint(models / "base", quick=True)
+    beside = sum((models / "base" / name).stat().st_size for name in ("config.json", "tokenizer.json", "README.md"))
+    assert server.bytes_served - beside < 0.25 * (models / "base" / "model.safetensors").stat().st_size
