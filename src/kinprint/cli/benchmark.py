@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +47,8 @@ def command(
     """
     if (pairs is None) == (zoo is None):
         raise typer.BadParameter("give either a list of PAIRS or --zoo DIR", param_hint="PAIRS")
+    if quick and (deep or observe):
+        raise typer.BadParameter("--deep and --observe take whole models: choose one", param_hint="--quick")
     _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
     wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
     open_model = partial(_observed, questions=questions, cache=cache) if observe else None
