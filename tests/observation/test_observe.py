@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,15 @@ def test_other_texts_are_not_compared(observed: dict[str, Fingerprint]) -> None:
 def test_traits_do_not_depend_on_the_batch() -> None:
     one, many = (observe(str(MODELS / "base"), Request(PROBE, longest=48, batch=batch)) for batch in (1, 20))
     np.testing.assert_allclose(one.traits["hidden.grams"], many.traits["hidden.grams"], rtol=1e-4, atol=1e-3)
+
+
+def test_a_model_larger_than_memory(observed: dict[str, Fingerprint]) -> None:
+    """Most layers stay on disk while it runs; what it does is the same."""
+    pytest.importorskip("accelerate")
+    request = replace(REQUEST, device="auto", dtype="float32", memory="1500KB")
+    found = observe(str(MODELS / "base"), request)
+    for trait in ("hidden.grams", "logits.probe", "answers.yes"):
+        np.testing.assert_allclose(found.traits[trait], observed["base"].traits[trait], rtol=1e-4, atol=1e-3)
 
 
 def changed(folder: Path, **config: Any) -> Path:

@@ -28,6 +28,7 @@ def command(
     dtype: Annotated[str, typer.Option(help="auto (as stored; float32 on a CPU), float32, bfloat16 or float16.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
     longest: Annotated[int, typer.Option("--tokens", min=2, help="Tokens of a text that are read at most.")] = 256,
+    memory: Annotated[str, typer.Option(help="With --device auto: memory for weights, as 8GB; the rest stays on disk.")] = "",
     api: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, as http://localhost:8000/v1.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request to the server may take.")] = 60.0,
     cache: Annotated[bool, typer.Option(help="Use fingerprints of weights measured earlier and keep new ones.")] = True,
@@ -54,7 +55,7 @@ def command(
         if api is not None:
             found = observation.observe_endpoint(api, model, probe, timeout=timeout, progress=progress)
         else:
-            request = observation.Request(probe, device, dtype, batch, longest)
+            request = observation.Request(probe, device, dtype, batch, longest, memory)
             found = observation.observe(model, request, cache=cache, progress=progress)
     target = output or Path(f"{file_name(found.name)}.kinprint")
     found.save(target)

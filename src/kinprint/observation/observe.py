@@ -34,6 +34,7 @@ class Request:
         dtype: "auto" for the checkpoint's own (float32 on a CPU), or "float32", "bfloat16", "float16".
         batch: texts at a time.
         longest: tokens of a text that are read at most.
+        memory: with "auto", what weights may take of the main memory, as "8GB"; all there is if it is empty.
     """
 
     probe: Probe = field(default_factory=shipped)
@@ -41,6 +42,7 @@ class Request:
     dtype: str = "auto"
     batch: int = 8
     longest: int = 256
+    memory: str = ""
 
 
 def observe(
@@ -63,7 +65,14 @@ def observe(
     weights = fingerprint(model, cache=cache)
     start = time.perf_counter()
     name, _, revision = model.partition("@") if hub.means_repository(model) else (model, "", "")
-    runner = Runner(name, revision=revision or None, device=request.device, dtype=request.dtype, longest=request.longest)
+    runner = Runner(
+        name,
+        revision=revision or None,
+        device=request.device,
+        dtype=request.dtype,
+        longest=request.longest,
+        memory=request.memory,
+    )
     tell = _counter(request.probe, progress)
     traits = _read(runner, request, tell)
     if request.probe.questions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class Runner:
         device: "cpu", "cuda", ... or "auto": accelerate places layers on what there is, and on disk what does not fit.
         dtype: a torch dtype by name, or "auto": the checkpoint's own, but float32 on a CPU, where narrower ones are slower.
         longest: tokens of a text that are read at most.
+        memory: with "auto", what weights may take of the main memory, as "8GB"; all there is if it is empty.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -53,8 +55,15 @@ class Runner:
     """
 
     def __init__(
-        self, model: str, *, revision: str | None = None, device: str = "cpu", dtype: str = "auto", longest: int = 256
-    ):
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        device: str = "cpu",
+        dtype: str = "auto",
+        longest: int = 256,
+        memory: str = "",
+    ) -> None:
         try:
             import torch
             import transformers
@@ -69,7 +78,7 @@ class Runner:
         local = Path(model).is_dir()
         with _quiet(), _clear_errors(model):
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(model, local_files_only=local, **options)
-            placed = {"device_map": "auto"} if device == "auto" else {}
+            placed = self._placed(memory) if device == "auto" else {}
             loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 model, dtype=dtype, local_files_only=local, **placed, **options
             )
@@ -80,6 +89,14 @@ class Runner:
         self.forward_tokens = 0
         self.shortened = 0
         """Prompts that did not fit the context window and lost their beginning."""
+
+    def _placed(self, memory: str) -> dict[str, Any]:
+        """What makes accelerate place layers on GPUs, in memory and, what does not fit, on disk."""
+        from accelerate.utils import get_max_memory
+
+        self._offloaded = tempfile.TemporaryDirectory(prefix="kinprint-")
+        limits = {**get_max_memory(), "cpu": memory} if memory else None
+        return {"device_map": "auto", "offload_folder": self._offloaded.name, "max_memory": limits}
 
     @property
     def vocabulary(self) -> Mapping[str, int]:
