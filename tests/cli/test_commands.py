@@ -105,6 +105,7 @@ def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatc
 
     monkeypatch.setattr("kinprint.cli.compare.read", interrupted)
     monkeypatch.setattr("sys.argv", ["kinprint", "compare", "a", "b"])
+    monkeypatch.setattr("os._exit", sys.exit)
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 130

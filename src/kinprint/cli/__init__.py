@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -49,6 +50,9 @@ def main() -> None:
     except SystemExit as stopped:
         if stopped.code == INTERRUPTED:  # typer takes the interrupt and says nothing
             sys.stderr.write("kinprint: interrupted\n")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)  # threads that still read a layer, or wait for a network, are not waited for
         raise
     except BrokenPipeError:
         sys.exit(0)

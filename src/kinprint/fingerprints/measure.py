@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import NamedTuple
 
@@ -18,12 +16,10 @@ from kinprint.fingerprints import families
 from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.layer import Array, Layer, scan
+from kinprint.fingerprints.parallel import each
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
-
-MOST_THREADS = 8
-"""By default. Each needs some 100 MiB, and a few of them read as fast as memory allows."""
 
 
 class Found(NamedTuple):
@@ -66,9 +62,8 @@ def measure(
         counts = {name(item.part): int(item.sums.totals[7]) for item in layer.scans if item.sums.totals[7]}
         return Found(index, rows, [(item.part, item.digest) for item in layer.scans], counts, layer.notes)
 
-    threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(run, work(anatomy.parts)))
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = each(run, work(anatomy.parts), threads)
     digests = [pair for item in found for pair in item.digests]
     traits = assemble(((item.layer, item.rows) for item in found), int(anatomy.facts["num_hidden_layers"]))
     traits["digests"] = np.frombuffer(b"".join(digest for _, digest in digests), np.uint8).reshape(-1, 32)

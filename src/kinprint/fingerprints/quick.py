@@ -18,8 +18,6 @@ neurons are in front, their order among themselves is uniformly random, and only
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import NamedTuple
 
@@ -31,7 +29,8 @@ from kinprint.fingerprints.assembly import assemble, facts, provenance, require_
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
-from kinprint.fingerprints.measure import MOST_THREADS, Progress
+from kinprint.fingerprints.measure import Progress
+from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.pieces import pieces
 from kinprint.fingerprints.traits import MATRIX_ROLES
 
@@ -65,8 +64,7 @@ def measure_quick(
                 progress(done, total)
         return layer, found
 
-    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, MOST_THREADS)) as pool:
-        found = list(pool.map(run, work(wanted)))
+    found = each(run, work(wanted), threads)
     traits = assemble(found, int(anatomy.facts["num_hidden_layers"])) | vocabulary(checkpoint)
     whole = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in checkpoint.tensors.values())
     told = facts(checkpoint, anatomy) | {"quick": round(total / max(whole, 1), 6)}
