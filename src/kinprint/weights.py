@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, recognise
-from kinprint.architectures.roles import norms_before
+from kinprint.architectures.roles import LATENT, norms_before
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.ranges import expect
 from kinprint.errors import CheckpointError
@@ -93,6 +93,26 @@ class Weights:
         if self.facts.get("norm") == "layer":
             matrix = matrix - matrix.mean(axis=residual, keepdims=True)
         return matrix
+
+    def heads(self, layer: int, role: str) -> tuple[Array, Array | None] | None:
+        """What a layer's heads read as "q", "k" or "v", or write by "o", in canonical form: rows up, or up @ down.
+
+        Returns:
+            (heads * d, hidden) float32 and None; where a latent lies between, (heads * d, latent) and (latent, hidden), the
+            gain of the latent's norm folded into the second; None if the layer has none.
+
+        Raises:
+            CheckpointError: a part cannot be read.
+        """
+        matrix = self.canonical(layer, role)
+        if matrix is not None:
+            return (matrix.T if role == "o" else matrix), None
+        via = LATENT.get(role)
+        up, down = (self.plain(layer, via.up), self.canonical(layer, via.down)) if via else (None, None)
+        if via is None or up is None or down is None:
+            return None
+        gain = self.plain(layer, via.gain)
+        return up, down if gain is None else down * gain[:, None]
 
     def _gain(self, layer: int | None, role: str) -> Array | None:
         """What the norm in front of a matrix multiplies by, if its gain can be folded."""

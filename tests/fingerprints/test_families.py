@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kinprint.architectures import Anatomy, Part
+from kinprint.architectures import Anatomy, Part, roles
 from kinprint.checkpoints import Checkpoint
 from kinprint.errors import FingerprintError
 from kinprint.fingerprints import Fingerprint, measure
@@ -18,7 +18,7 @@ rng = np.random.default_rng(0)
 
 
 def part(role: str, array: np.ndarray, layer: int | None = 0, expert: int | None = None) -> Part:
-    return Part(role, layer, expert, ("?",) * array.ndim, array.shape, array.dtype, role, lambda: array)
+    return Part(role, layer, expert, roles.axes(role), array.shape, array.dtype, role, lambda: array)
 
 
 def measured(parts: list[Part], layers: int = 1, **facts: Any) -> Fingerprint:

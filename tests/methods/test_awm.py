@@ -123,7 +123,7 @@ def test_when_it_does_not_apply() -> None:
     model, wide = tiny_weights.model(0), tiny_weights.model(0, hidden=24)
     silent = {
         "and the hidden sizes differ": Weights("bare", "memory", wide.facts, wide.parts, {}),
-        "has no k": tiny_weights.changed(model, {(1, "k", None): None}),
+        "has queries and keys": tiny_weights.changed(model, {(layer, "k", None): None for layer in range(2)}),
         "fewer than four channels": tiny_weights.model(0, hidden=3),
     }
     for reason, other in silent.items():

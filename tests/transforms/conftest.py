@@ -34,8 +34,11 @@ def outputs() -> Callable[[Path], Any]:
     """(tokens, vocabulary or width) float64 of what the real library computes; it must miss and ignore no tensor."""
 
     def of(folder: Path) -> Any:
-        encoder = "bert" in folder.joinpath("config.json").read_text().lower()
+        config = folder.joinpath("config.json").read_text().lower()
+        encoder = "bert" in config and "modernbert" not in config
         kind = transformers.AutoModel if encoder else transformers.AutoModelForCausalLM
+        if "modernbert" in config:
+            kind = transformers.AutoModelForMaskedLM
         model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
         left = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
         assert not left

@@ -79,10 +79,13 @@ class Anatomy:
         facts: num_hidden_layers, hidden_size, num_attention_heads, num_key_value_heads, head_dim, intermediate_size,
             vocab_size, num_experts (0 if dense), model_type, positions ("rope" | "alibi" | "learned" | ...),
             norm ("rms" | "layer"), norm_first (False: after the blocks, on the residual stream), activation, rotary_dim
-            (dimensions of a head that positions rotate), rotary_pairs ("halves" | "interleaved"), tie_word_embeddings:
-            numbers checked against the shapes of the tensors.
+            (dimensions of a head that positions rotate), rotary_pairs ("halves" | "interleaved"), tie_word_embeddings,
+            qk_norm (queries and keys are normed without gains), free_signs (a gated neuron computes the same with its up and
+            down vectors turned around), layer_kinds (for each layer what it is made of, "attention + experts"): numbers checked
+            against the shapes of the tensors.
         parts: every part, ordered by layer (None last), then role, then expert.
-        unknown: names of tensors that the table gives no role.
+        unknown: names of tensors that the table does not know.
+        skipped: names of tensors that the table knows and gives no role.
         notes: what a reader should know (a configuration that was missing, a role absent in some layers, ...).
         names: the kinds of tensors the checkpoint has, for writing another one like it.
     """
@@ -93,3 +96,4 @@ class Anatomy:
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     names: tuple[Name, ...] = ()
+    skipped: tuple[str, ...] = ()

@@ -32,8 +32,10 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
     if len(entry.roles) == 1:
         return [_by_halves(entry, outputs, numbers, name, source) if entry.layout == "interleaved" else slice(0, outputs)]
     kinds = [role.rpartition(".")[2] for role in entry.roles]
-    if kinds == ["gate", "up"]:
-        sizes = [outputs // 2, outputs - outputs // 2]
+    if entry.sizes:
+        sizes = _sizes(entry, numbers, name, source)
+    elif kinds in (["gate", "up"], ["shared_gate", "shared_up"]):
+        sizes = [outputs // 2] * 2
     else:
         try:
             heads, groups, width = (numbers[n] for n in ("num_attention_heads", "num_key_value_heads", "head_dim"))
@@ -43,7 +45,7 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
                 "put the model's config.json beside its weights",
             ) from None  # fmt: skip
         sizes = [heads * width, groups * width, groups * width]
-    if sum(sizes) != outputs or (kinds == ["gate", "up"] and outputs % 2):
+    if sum(sizes) != outputs:
         raise ArchitectureError(
             source, f"tensor {name} has {outputs} rows where the configuration asks for {sum(sizes)}",
             "use the configuration that belongs to the weights",
@@ -51,6 +53,12 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
     if entry.layout == "stacked":
         ends = np.cumsum(sizes).tolist()
         return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    if entry.layout == "alternating":
+        return [slice(first, outputs, len(entry.roles)) for first in range(len(entry.roles))]
+    if entry.layout == "by_head":
+        heads = int(numbers["num_attention_heads"])
+        cuts = np.cumsum([size // heads for size in sizes])[:-1]
+        return [part.ravel() for part in np.split(np.arange(outputs).reshape(heads, -1), cuts, axis=1)]
     if heads % groups:
         raise ArchitectureError(source, f"{heads} heads cannot share {groups} key-value heads")
     grid = np.arange(outputs).reshape(groups, heads // groups + 2, width)
@@ -66,6 +74,23 @@ def _by_halves(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str
             "use the configuration that belongs to the weights",
         )  # fmt: skip
     return np.arange(outputs).reshape(heads, -1, 2).swapaxes(1, 2).ravel()
+
+
+def _sizes(entry: Entry, numbers: Mapping[str, Any], name: str, source: str) -> list[int]:
+    """Rows of each role, from the facts that say them."""
+    heads = ["num_attention_heads"] if entry.layout == "by_head" else []
+    missing = next((fact for fact in (*heads, *entry.sizes) if fact not in numbers), None)
+    if missing:
+        raise ArchitectureError(
+            source, f"tensor {name} holds several matrices, which only {missing} in a configuration can tell apart",
+            "put the model's config.json beside its weights",
+        )  # fmt: skip
+    return [numbers[size] * (numbers["num_attention_heads"] if heads else 1) for size in entry.sizes]
+
+
+def count(mine: Rows) -> int:
+    """How many rows these are."""
+    return len(mine) if isinstance(mine, np.ndarray) else len(range(mine.start, mine.stop, mine.step or 1))
 
 
 def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
@@ -102,6 +127,9 @@ def lines(tensor: Tensor, entry: Entry, mine: Rows) -> Lines | None:
     if not entry.matrix or entry.stacked_experts:
         return None
 
+    if isinstance(mine, slice) and mine.step not in (None, 1):
+        mine = np.arange(mine.start, mine.stop, mine.step)
+
     def stored(start: int, stop: int) -> NDArray[Any]:
         part = read_rows(tensor, start, stop)
         return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
@@ -116,7 +144,7 @@ def lines(tensor: Tensor, entry: Entry, mine: Rows) -> Lines | None:
     nbytes = partial(bytes_of_rows, tensor)
     if entry.transposed:  # a line holds one input of every fused part
         return Lines(1, tensor.shape[0], lambda start, stop: stored(start, stop)[:, mine], nbytes)
-    return Lines(0, len(mine) if isinstance(mine, np.ndarray) else mine.stop - mine.start, read, nbytes)
+    return Lines(0, count(mine), read, nbytes)
 
 
 def join(

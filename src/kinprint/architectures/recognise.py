@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from kinprint.architectures import facts as configuration
 from kinprint.architectures import layout, roles
 from kinprint.architectures.anatomy import Anatomy, Name, Part
-from kinprint.architectures.table import Entry, Table, known
+from kinprint.architectures.kinds import Passed, kinds, passed_over
+from kinprint.architectures.table import Entry, Skip, Table, known
 from kinprint.checkpoints import Checkpoint, Tensor
 from kinprint.errors import ArchitectureError
+
+NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+"""An index in a name: digits between dots."""
+
+UNTRACKED = Skip("")
+
+Located = TypeVar("Located", "Match", Passed)
 
 
 @dataclass(frozen=True)
 class Match:
-    """A tensor that a table knows: which entry it is, under which pattern, of which layer and expert."""
+    """A tensor that a table knows: which entry it is, under which pattern, of which layer (of a second stack) and expert."""
 
     tensor: Tensor
     entry: Entry
     pattern: str
     layer: int | None
     expert: int | None
+    second: bool = False
+
+
+class Found(NamedTuple):
+    """What a table makes of the tensors: what has a role, names it does not know, and what it knows and gives no role."""
+
+    matches: list[Match]
+    unknown: list[str]
+    skipped: dict[str, Passed]
 
 
 def recognise(checkpoint: Checkpoint) -> Anatomy:
@@ -38,10 +56,10 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
     config = configuration.text_part(checkpoint.config)
     model_type = config.get("model_type")
     named = [table for table in known() if model_type in table.model_types]
-    for table in named or _by_fit(checkpoint):
-        matches, unknown = _match(table, checkpoint.tensors)
-        if _complete(matches):
-            return _anatomy(table, config, checkpoint, matches, unknown, guessed=not named)
+    for table in named if len(named) == 1 else _by_fit(checkpoint, named or known()):
+        found = _match(table, checkpoint.tensors)
+        if _complete(found.matches):
+            return _anatomy(table, config, checkpoint, found, guessed=not named)
     seen = ", ".join(list(checkpoint.tensors)[:3]) or "no tensors"
     if named:
         raise ArchitectureError(
@@ -55,50 +73,81 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
     )
 
 
-def _by_fit(checkpoint: Checkpoint) -> list[Table]:
-    """All tables, the one that explains most tensors first, of equals the smallest: for configurations missing or unknown."""
-    return sorted(known(), key=lambda table: (-len(_match(table, checkpoint.tensors)[0]), len(table.tensors)))
+def _by_fit(checkpoint: Checkpoint, tables: Iterable[Table]) -> list[Table]:
+    """Tables, the one that explains most kinds of tensors first, of equals the smallest: configurations may be missing or
+    unknown, and a type may be served by several tables. Names that differ in their numbers are one kind: a mixture has tens of
+    thousands."""
+    kinds = {NUMBER.sub("0", name): name for name in reversed(list(checkpoint.tensors))}
+    examples = {name: checkpoint.tensors[name] for name in kinds.values()}
+    return sorted(tables, key=lambda table: (-len(_match(table, examples).matches), len(table.tensors)))
 
 
-def _match(table: Table, tensors: Mapping[str, Tensor]) -> tuple[list[Match], list[str]]:
-    """What the table knows of the tensors under whichever of its prefixes explains most, and the names of the rest."""
-    return max((_match_prefix(table, tensors, prefix) for prefix in table.prefixes), key=lambda found: len(found[0]))
+def _match(table: Table, tensors: Mapping[str, Tensor]) -> Found:
+    """What the table knows of the tensors under whichever of its prefixes explains most."""
+    found = max((_match_prefix(table, tensors, prefix) for prefix in table.prefixes), key=lambda found: len(found.matches))
+    whole = {passed.layer: passed for passed in found.skipped.values() if passed.skip.layer}
+    passed = {match.tensor.name: whole[match.layer] for match in found.matches if match.layer in whole}
+    kept = [match for match in found.matches if match.layer not in whole]
+    return _stacked(Found(kept, found.unknown, {**found.skipped, **passed}))
 
 
-def _match_prefix(table: Table, tensors: Mapping[str, Tensor], prefix: str) -> tuple[list[Match], list[str]]:
+def _stacked(found: Found) -> Found:
+    """Layers of a second stack, a decoder's, counted on from those of the first."""
+    layers = (match.layer for match in found.matches if match.layer is not None and not match.second)
+    first = 1 + max(layers, default=-1)
+
+    def moved(item: Located) -> Located:
+        return replace(item, layer=item.layer + first) if item.second and item.layer is not None else item
+
+    skipped = {name: moved(passed) for name, passed in found.skipped.items()}
+    return Found([moved(match) for match in found.matches], found.unknown, skipped)
+
+
+def _match_prefix(table: Table, tensors: Mapping[str, Tensor], prefix: str) -> Found:
     matches, unknown = [], []
+    skipped: dict[str, Passed] = {}
+    likely: dict[str, tuple[str, re.Pattern[str], Entry]] = {}  # names that differ in numbers mostly match one pattern
     for name, tensor in tensors.items():
         short = name.removeprefix(prefix)
-        for key, pattern, entry in table.patterns:
+        kind = NUMBER.sub("0", name)
+        known_names = table.names.fullmatch(short) or table.names.fullmatch(name)
+        for key, pattern, entry in (*((likely[kind],) if kind in likely else ()), *table.patterns) if known_names else ():
             found = pattern.fullmatch(short) or pattern.fullmatch(name)
             if found:
+                likely[kind] = key, pattern, entry
                 index = {index: int(value) for index, value in found.groupdict().items()}
                 full = key if found.string == name else prefix + key
-                matches.append(Match(tensor, entry, full, index.get("layer"), index.get("expert")))
+                layer = index.get("layer", index.get("second"))
+                matches.append(Match(tensor, entry, full, layer, index.get("expert"), "second" in index))
                 break
         else:
-            if not any(fnmatch.fnmatchcase(name, ignored) for ignored in (*table.ignored, *table.untracked)):
+            passed = next(((found, skip) for pattern, skip in table.skipped if (found := pattern.fullmatch(short))), None)
+            if passed:
+                index = {index: int(value) for index, value in passed[0].groupdict().items()}
+                skipped[name] = Passed(passed[1], index.get("layer", index.get("second")), "second" in index)
+            elif any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked):
+                skipped[name] = Passed(UNTRACKED, None)
+            elif not any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored):
                 unknown.append(name)
-    return matches, unknown
+    return Found(matches, unknown, skipped)
 
 
 def _complete(matches: Iterable[Match]) -> bool:
-    found = {role for match in matches if match.layer is not None for role in match.entry.roles}
-    return set(roles.ESSENTIAL) <= found
+    return roles.complete({role for match in matches if match.layer is not None for role in match.entry.roles})
 
 
 def _anatomy(
     table: Table,
     config: Mapping[str, Any],
     checkpoint: Checkpoint,
-    matches: list[Match],
-    unknown: list[str],
+    found: Found,
     *,
     guessed: bool,
 ) -> Anatomy:
-    source = checkpoint.source
+    source, matches = checkpoint.source, found.matches
     numbers = configuration.declared(table, config, source)
     layers = {match.layer for match in matches if match.layer is not None}
+    layers |= {item.layer for item in found.skipped.values() if item.layer is not None and not item.skip.layer}
     if layers != set(range(len(layers))):
         raise ArchitectureError(
             source, f"layers are missing: {len(layers)} found, the last is {max(layers)}", "use the complete checkpoint"
@@ -116,6 +165,9 @@ def _anatomy(
         "activation": configuration.lookup(["hidden_act", "hidden_activation", "activation_function"], config),
         "num_experts": 1 + max((part.expert for part in parts if part.expert is not None), default=-1),
         "tie_word_embeddings": not has_head,
+        "qk_norm": bool(configuration.lookup(table.qk_norm, config)),
+        "free_signs": table.free_signs,
+        "layer_kinds": kinds(parts, found.skipped.values(), len(layers)),
     }
     if facts["positions"] == "rope" and "head_dim" in facts:
         share = configuration.lookup(table.rotary_share, config)
@@ -126,12 +178,14 @@ def _anatomy(
         notes.append(f"read as {table.family}, the table that fits its tensors best")
     if not config:
         notes.append("no configuration: heads are known only as far as the tensors show them")
+    notes += passed_over(found.skipped.values())
     order = sorted(parts, key=lambda p: (p.layer is None, p.layer or 0, p.role, -1 if p.expert is None else p.expert))
     twice = next((a for a, b in pairwise(order) if _place(a) == _place(b)), None)
     if twice:
         raise ArchitectureError(source, f"two tensors claim to be {twice.role} of layer {twice.layer}: {twice.tensor}")
     names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in matches}
-    return Anatomy(table.family, facts, tuple(order), tuple(unknown), tuple(notes), tuple(names.values()))
+    unknown, skipped = tuple(found.unknown), tuple(found.skipped)
+    return Anatomy(table.family, facts, tuple(order), unknown, tuple(notes), tuple(names.values()), skipped)
 
 
 def _place(part: Part) -> tuple[int | None, str, int | None]:
@@ -163,7 +217,7 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
                 layer=match.layer,
                 expert=expert,
                 axes=roles.axes(role),
-                shape=(len(rows) if isinstance(rows, np.ndarray) else rows.stop - rows.start, *shape[1:]),
+                shape=(layout.count(rows), *shape[1:]),
                 dtype=tensor.dtype,
                 tensor=tensor.name,
                 read=layout.reader(tensor, entry, expert, rows, shape),
@@ -183,7 +237,8 @@ def _check(facts: dict[str, Any], fact: str, measured: int, source: str) -> None
 def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
     """Numbers that the shapes give, checked against those of the configuration."""
     first = {part.role: part for part in reversed(parts)}
-    _check(facts, "hidden_size", first["q"].shape[1], source)
+    query, key = (first.get(role) or first[roles.LATENT[role].up] for role in ("q", "k"))
+    _check(facts, "hidden_size", first["o"].shape[0], source)
     for part in parts:
         for axis, length in zip(part.axes, part.shape, strict=True):
             inside = part.layer is not None and part.role in roles.MATRICES
@@ -196,10 +251,10 @@ def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
     facts["intermediate_size"] = first["up"].shape[0]
     if "head_dim" not in facts and "gains.q" in first:
         facts["head_dim"] = first["gains.q"].shape[0]
-    if "num_attention_heads" not in facts and "head_dim" in facts and first["q"].shape[0] % facts["head_dim"] == 0:
-        facts["num_attention_heads"] = first["q"].shape[0] // facts["head_dim"]
-        facts["num_key_value_heads"] = max(first["k"].shape[0] // facts["head_dim"], 1)
+    if "num_attention_heads" not in facts and "head_dim" in facts and query.shape[0] % facts["head_dim"] == 0:
+        facts["num_attention_heads"] = query.shape[0] // facts["head_dim"]
+        facts["num_key_value_heads"] = max(key.shape[0] // facts["head_dim"], 1)
     if "num_attention_heads" in facts:
-        facts.setdefault("head_dim", max(first["q"].shape[0] // facts["num_attention_heads"], 1))
-        for role, fact in (("q", "num_attention_heads"), ("k", "num_key_value_heads")):
-            _check(facts, fact, first[role].shape[0] // facts["head_dim"], source)
+        facts.setdefault("head_dim", max(query.shape[0] // facts["num_attention_heads"], 1))
+        for part, fact in ((query, "num_attention_heads"), (key, "num_key_value_heads")):
+            _check(facts, fact, part.shape[0] // facts["head_dim"], source)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from typing import NamedTuple
+
 MATRICES: dict[str, tuple[str, str]] = {
     "q": ("heads", "residual"),
     "k": ("kv_heads", "residual"),
     "v": ("kv_heads", "residual"),
     "o": ("residual", "heads"),
+    "attention_gate": ("heads", "residual"),
+    "q_down": ("q_latent", "residual"),
+    "q_up": ("heads", "q_latent"),
+    "q_rotary_up": ("heads", "q_latent"),
+    "q_rotary": ("heads", "residual"),
+    "kv_down": ("kv_latent", "residual"),
+    "k_up": ("heads", "kv_latent"),
+    "v_up": ("heads", "kv_latent"),
+    "k_rotary": ("rotary", "residual"),
     "gate": ("neurons", "residual"),
     "up": ("neurons", "residual"),
     "down": ("residual", "neurons"),
@@ -21,15 +33,50 @@ MATRICES: dict[str, tuple[str, str]] = {
 }
 """Matrices as (output, input) of y = W x; embeddings as (token, channel)."""
 
+VECTORS: dict[str, tuple[str]] = {
+    "biases.sinks": ("heads",),
+    "biases.correction": ("experts",),
+    "gains.q": ("free",),
+    "gains.k": ("free",),
+    "gains.q_latent": ("q_latent",),
+    "gains.kv_latent": ("kv_latent",),
+    "norm_biases.q": ("free",),
+    "norm_biases.k": ("free",),
+}
+"""Vectors that do not lie on the output of the matrix they are named after, or on the residual stream: attention sinks, what is
+added to an expert's score before the choice, norms on queries, keys and latents."""
+
+
+class Via(NamedTuple):
+    """A matrix on the residual stream that a model keeps as a product: up, gain of the norm between the two, down."""
+
+    up: str
+    gain: str
+    down: str
+
+
+LATENT = {
+    "q": Via("q_up", "gains.q_latent", "q_down"),
+    "k": Via("k_up", "gains.kv_latent", "kv_down"),
+    "v": Via("v_up", "gains.kv_latent", "kv_down"),
+}
+"""What stands for queries, keys and values where they pass through a latent (MLA)."""
+
 ESSENTIAL = ("q", "k", "v", "o", "up", "down")
-"""Roles that every layer of a known family has; a table fits a checkpoint only if all of them are found."""
+"""Roles that some layer of every known family has, in this form or through a latent; a table fits a checkpoint only if all of
+them are found."""
 
 READERS = {
-    "input": ("q", "k", "v"),
+    "input": ("q", "k", "v", "attention_gate", "q_down", "q_rotary", "kv_down", "k_rotary"),
     "post_attention": ("gate", "up", "router", "shared_gate", "shared_up", "shared_router"),
     "final": ("head",),
 }
 """Which matrices read the output of which norm; without a norm of its own the FFN reads that of attention."""
+
+
+def complete(found: Container[str]) -> bool:
+    """Whether these roles are those of a transformer: every essential one, as it is or through a latent."""
+    return all(role in found or (role in LATENT and LATENT[role].up in found) for role in ESSENTIAL)
 
 
 def axes(role: str) -> tuple[str, ...]:
@@ -37,10 +84,12 @@ def axes(role: str) -> tuple[str, ...]:
     kind, _, name = role.partition(".")
     if role in MATRICES:
         return MATRICES[role]
+    if role in VECTORS:
+        return VECTORS[role]
     if kind == "biases" and name in MATRICES:
         return MATRICES[name][:1]
     if kind in ("gains", "norm_biases"):
-        return ("free",) if name in ("q", "k") else ("residual",)
+        return ("residual",)
     raise KeyError(role)
 
 

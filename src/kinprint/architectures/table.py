@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from kinprint import discovery
 from kinprint.architectures import roles
 from kinprint.errors import ArchitectureError
 
-LAYOUTS = ("stacked", "grouped", "interleaved")
+LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "interleaved")
 KEYS = {
-    *("like", "without", "model_types", "prefixes", "config", "tensors", "ignored", "untracked"),
-    *("norm", "norm_first", "positions", "rotary_pairs", "rotary_share", "upcycled"),
+    *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
+    *("norm", "norm_first", "positions", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -34,8 +34,10 @@ class Entry:
     Attributes:
         roles: one role, or those that are fused in it, in order.
         layout: how fused roles lie on the output axis: "stacked" one after the other, or "grouped" by key-value group,
-            each with its query heads, then its key, then its value head (one head a group: interleaved q, k, v). For one
-            role, "interleaved": rows of a head that rotate together are neighbours, half a head apart in canonical order.
+            each with its query heads, then its key, then its value head (one head a group: interleaved q, k, v);
+            "alternating": one row of each role in turn; "by_head": of each head the rows of every role. For one role,
+            "interleaved": rows of a head that rotate together are neighbours, half a head apart in canonical order.
+        sizes: facts that say how many rows each role has (of one head, if by_head).
         transposed: the file holds (input, output).
         stacked_experts: the first axis is the expert.
         add: what the model adds to a gain before it multiplies (Gemma: 1).
@@ -43,6 +45,7 @@ class Entry:
 
     roles: tuple[str, ...]
     layout: str = "stacked"
+    sizes: tuple[str, ...] = ()
     transposed: bool = False
     stacked_experts: bool = False
     add: float = 0.0
@@ -50,6 +53,19 @@ class Entry:
     @property
     def matrix(self) -> bool:
         return self.roles[0] in roles.MATRICES
+
+
+@dataclass(frozen=True)
+class Skip:
+    """What tensors that are known but not measured belong to.
+
+    Attributes:
+        what: in words ("mamba mixer").
+        layer: the whole layer that such a tensor stands in is left out.
+    """
+
+    what: str
+    layer: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +87,17 @@ class Table:
     norm_first: Any = ({"value": True},)
     rotary_pairs: str = "halves"
     rotary_share: Any = ROTARY_SHARE
+    qk_norm: Any = ({"value": False},)
+    free_signs: bool = True
     upcycled: Mapping[str, Any] = field(default_factory=dict)
     patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
+    skipped: tuple[tuple[re.Pattern[str], Skip], ...] = field(default=(), repr=False)
+
+    @cached_property
+    def names(self) -> re.Pattern[str]:
+        """All patterns as one: whether a name is known, at the price of a single search."""
+        texts = (re.sub(r"\?P<[a-z]+>", "?:", pattern.pattern) for _, pattern, _ in self.patterns)
+        return re.compile("|".join(f"(?:{text})" for text in texts), re.ASCII)
 
 
 @cache
@@ -98,6 +123,7 @@ def _inherited(family: str, raw: Mapping[str, dict[str, Any]]) -> dict[str, Any]
         **own,
         "config": {**parent.get("config", {}), **own.get("config", {})},
         "tensors": {**inherited, **own.get("tensors", {})},
+        "skipped": {**parent.get("skipped", {}), **own.get("skipped", {})},
     }
 
 
@@ -124,15 +150,18 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         norm_first=raw.get("norm_first", Table.norm_first),
         rotary_pairs=raw.get("rotary_pairs", Table.rotary_pairs),
         rotary_share=raw.get("rotary_share", ROTARY_SHARE),
+        qk_norm=raw.get("qk_norm", Table.qk_norm),
+        free_signs=raw.get("free_signs", True),
         upcycled=raw.get("upcycled", {}),
+        skipped=tuple((_pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
         patterns=tuple((name, _pattern(name), entry) for name, entry in tensors.items()),
     )
 
 
 def _entry(family: str, value: Any) -> Entry:
     fields = {"roles": value} if isinstance(value, str) else dict(value)
-    names = fields.pop("roles")
-    entry = Entry(roles=(names,) if isinstance(names, str) else tuple(names), **fields)
+    names, sizes = fields.pop("roles"), tuple(fields.pop("sizes", ()))
+    entry = Entry(roles=(names,) if isinstance(names, str) else tuple(names), sizes=sizes, **fields)
     try:
         for role in entry.roles:
             roles.axes(role)
@@ -143,9 +172,13 @@ def _entry(family: str, value: Any) -> Entry:
     return entry
 
 
+def _skip(value: Any) -> Skip:
+    return Skip(value) if isinstance(value, str) else Skip(**value)
+
+
 def _pattern(name: str) -> re.Pattern[str]:
-    """`layers.{layer}.mlp.experts.{expert}.w1` as a regular expression; at most five digits an index."""
-    text = re.escape(name)
-    for index in ("layer", "expert"):
+    """`layers.{layer}.mlp.experts.{expert}.w1` as a regular expression; at most five digits an index, `*` is anything."""
+    text = re.escape(name).replace(re.escape("*"), ".*")
+    for index in ("layer", "second", "expert"):
         text = text.replace(re.escape(f"{{{index}}}"), rf"(?P<{index}>0|[1-9]\d{{0,4}})", 1)
     return re.compile(text, re.ASCII)

@@ -93,7 +93,9 @@ def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
         raw.append([part[:DESCRIBED].astype(np.float16) for part in (read, up, down)])
         found.append(Layer(layer, index, read.astype(np.float16), sizes, np.empty((0, 0)), first))
     basis, whitening = principal(sum((_gram(layer.reads) for layer in found), np.zeros((weights.hidden,) * 2)), DIRECTIONS)
-    matrices = [np.asarray(basis.T @ form @ basis, dtype=np.float32) for form in forms.matrices()]
+    matrices = [
+        None if form is None else np.asarray(basis.T @ form @ basis, dtype=np.float32) for form in forms.matrices(gated)
+    ]
     finished = []
     for part, described in zip(found, raw, strict=True):
         read, up, down = (kind.astype(np.float32) @ basis for kind in described)

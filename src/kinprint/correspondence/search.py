@@ -85,8 +85,8 @@ def correspondence(reference: Weights, suspect: Weights) -> Correspondence:
     Raises:
         CheckpointError: a matrix cannot be read.
     """
-    theirs = _evenly(suspect.layers, LAYERS)
-    ours = theirs if reference.layers == suspect.layers else _evenly(reference.layers, MOST_LAYERS)
+    theirs = _evenly(suspect, LAYERS)
+    ours = theirs if reference.layers == suspect.layers else _evenly(reference, MOST_LAYERS)
     a, b = neurons(reference, ours), neurons(suspect, theirs)
     if not a.layers or not b.layers or a.gated != b.gated:
         return Correspondence(a, b, np.zeros((b.basis.shape[1], a.basis.shape[1]), np.float32), (), ())
@@ -133,8 +133,10 @@ def turn_without(found: Correspondence, which: Sequence[int]) -> Array | None:
     return rotation(_cross(others)) if others and which else None
 
 
-def _evenly(layers: int, most: int) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unique(np.linspace(0, layers - 1, min(layers, most)).round()))
+def _evenly(model: Weights, most: int) -> tuple[int, ...]:
+    """Some of the layers that have an FFN."""
+    layers = [layer for layer in range(model.layers) if model.experts(layer)]
+    return tuple(layers[int(i)] for i in np.unique(np.linspace(0, len(layers) - 1, min(len(layers), most)).round()))
 
 
 def _aligned(a: Neurons, b: Neurons, turn: Array) -> list[Match]:
@@ -148,9 +150,11 @@ def _strength(matches: Sequence[Match]) -> float:
 
 def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
     """First matches: neurons nearest to each other both ways; a match counts the more the farther the second nearest is."""
-    joined = np.concatenate([layer.descriptors for model in (a, b) for layer in model.layers])
+    whole = [np.concatenate([layer.descriptors for layer in model.layers]) for model in (a, b)]
+    known = whole[0].any(axis=0) & whole[1].any(axis=0)  # of forms that both models have
+    joined = np.concatenate(whole)[:, known]
     whitening = decorrelation(joined.T @ joined / len(joined), RIDGE)
-    x, y = ([unit(layer.descriptors @ whitening) for layer in model.layers] for model in (a, b))
+    x, y = ([unit(layer.descriptors[:, known] @ whitening) for layer in model.layers] for model in (a, b))
 
     def matched(i: int, j: int) -> Match:
         near = x[i] @ y[j].T

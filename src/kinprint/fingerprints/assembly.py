@@ -30,10 +30,24 @@ def facts(checkpoint: Checkpoint, anatomy: Anatomy) -> dict[str, Any]:
         **anatomy.facts,
         "family": anatomy.family,
         "dtypes": {part.role: part.dtype.name for part in anatomy.parts},
+        "shapes": shapes(anatomy),
         "parameters": sum(math.prod(part.shape) for part in anatomy.parts),
         "tokens": len(checkpoint.tokenizer),
         "quantization": checkpoint.quantization,
     }
+
+
+def shapes(anatomy: Anatomy) -> dict[str, list[list[int] | None]]:
+    """Of each role of matrices inside the layers, for every layer how many there are and their shape; None where a layer has
+    none."""
+    found: dict[str, list[list[int] | None]] = {}
+    for part in anatomy.parts:
+        if part.layer is None or len(part.shape) != 2:
+            continue
+        row = found.setdefault(part.role, [None] * int(anatomy.facts["num_hidden_layers"]))
+        here = row[part.layer]
+        row[part.layer] = [1 if here is None else here[0] + 1, *part.shape]
+    return found
 
 
 def provenance(checkpoint: Checkpoint, anatomy: Anatomy, notes: Iterable[str] = ()) -> dict[str, Any]:
@@ -43,6 +57,7 @@ def provenance(checkpoint: Checkpoint, anatomy: Anatomy, notes: Iterable[str] = 
         "base_model": checkpoint.card.get("base_model"),
         "notes": [*anatomy.notes, *notes],
         "unknown_tensors": list(anatomy.unknown[:100]),
+        "skipped_tensors": list(anatomy.skipped[:100]),
     }
 
 

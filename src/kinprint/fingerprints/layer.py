@@ -89,7 +89,7 @@ def scan(part: Part, tell: Callable[[int], None]) -> Scan:
 
 def residual_squares(item: Scan) -> Array:
     """Sums of squares per residual channel: of columns, or of rows where the matrix writes into the residual stream."""
-    return item.sums.row_squares if item.part.role in ("o", "down") else item.sums.column_squares
+    return item.sums.row_squares if item.part.axes[0] == "residual" else item.sums.column_squares
 
 
 def finite(values: Array) -> Array:

@@ -73,7 +73,7 @@ def measure_quick(
 
 def holds_channels(part: Part, hidden: int) -> bool:
     """Whether each line of a matrix, as stored, holds all residual channels."""
-    if part.role not in (*MATRIX_ROLES, "embedding", "head") or part.lines is None:
+    if part.role not in (*MATRIX_ROLES, "embedding", "head") or part.lines is None or "residual" not in part.axes:
         return False
     residual = part.axes.index("residual")
     return part.lines.axis != residual and part.shape[residual] == hidden

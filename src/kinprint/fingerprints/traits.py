@@ -14,8 +14,12 @@ from dataclasses import dataclass
 TRAIT_VERSION = 3
 """Raised whenever a trait changes its meaning, so that old and new measurements are never compared."""
 
-MATRIX_ROLES = ("q", "k", "v", "o", "gate", "up", "down")
-"""Roles of the matrices of a layer that carry moments, channels and samples."""
+MATRIX_ROLES = (
+    *("q", "k", "v", "o", "gate", "up", "down"),
+    *("q_down", "q_up", "q_rotary_up", "q_rotary", "kv_down", "k_up", "v_up", "k_rotary", "attention_gate"),
+    *("shared_gate", "shared_up", "shared_down"),
+)
+"""Roles of the matrices of a layer that carry moments, samples and, where they touch the residual stream, channels."""
 
 FREE_AXES = frozenset({"n", "rank", "k"})
 
@@ -53,12 +57,14 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "moments.*", ("layers", 6),
         meaning="Mean, standard deviation, skewness, kurtosis (a normal has 3), largest absolute value and share of "
-        "zeros over all entries of q, k, v, o, gate, up, down; experts pooled.",
+        "zeros over all entries of a matrix (q, k, v, o, gate, up, down; latents, shared experts and output gates where there "
+        "are any); experts pooled.",
     ),
     _trait(
         "channels.*", ("layers", "hidden"),
-        meaning="L2 norm per residual channel: of the columns of q, k, v, gate, up and of the rows of o, down; experts "
-        "pooled. Quick fingerprints: estimates, of what reads and writes neurons alone.",
+        meaning="L2 norm per residual channel: of the columns of what reads the residual stream (q, k, v, gate, up, ...) and "
+        "of the rows of what writes into it (o, down, ...); experts pooled. Quick fingerprints: estimates, of what reads "
+        "and writes neurons alone.",
     ),
     _trait(
         "errors.*", ("layers", "hidden"),
@@ -121,7 +127,8 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "heads.qk_spectrum", ("layers", "heads", "rank"),
-        meaning="Singular values of W_q,h^T W_k,g(h), descending, a row for each query head.",
+        meaning="Singular values of W_q,h^T W_k,g(h), descending, a row for each query head. Where queries and keys pass "
+        "through latents: of the part that positions do not rotate, the gains of the latents' norms included.",
     ),
     _trait(
         "heads.vo_spectrum", ("layers", "heads", "rank"),
@@ -154,7 +161,7 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "sample.*", ("layers", 256),
-        meaning="Entries at fixed pseudo-random positions of q, k, v, o, gate, up, down, the same in every layer.",
+        meaning="Entries at fixed pseudo-random positions of each matrix, the same in every layer.",
     ),
     _trait(
         "activations.norms", ("depth", 2),

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from kinprint.correspondence.search import layers_in_order
 from kinprint.evidence import Evidence, NotApplicable
+from kinprint.fingerprints import Fingerprint
 from kinprint.methods._units import ATTAINABLE
 from kinprint.statistics import sign_test
+from kinprint.weights import Weights
 
 Array = NDArray[np.float64]
 
@@ -22,9 +24,12 @@ SEEDS = 256
 """Neurons of each layer that align layers."""
 
 
-def compared(layers: int) -> NDArray[np.int64]:
-    """Which layers of a suspect are compared."""
-    return np.unique(np.linspace(0, layers - 1, min(layers, LAYERS)).round().astype(np.int64))
+def compared(values: Array) -> NDArray[np.int64]:
+    """Which layers of a suspect (layers, neurons, features) are compared, of those that have neurons."""
+    layers = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
+    if not len(layers):
+        raise NotApplicable("no layer of the suspect has neurons that are finite")
+    return np.asarray(layers[np.unique(np.linspace(0, len(layers) - 1, min(len(layers), LAYERS)).round().astype(np.int64))])
 
 
 def aligned(ours: Array, theirs: Array, shown: NDArray[np.int64], depth: int) -> list[int]:
@@ -65,6 +70,13 @@ def require_signs(count: int) -> None:
     """Raise NotApplicable if so few signs can be tested that no p-value could be small."""
     if -count * math.log10(2) > ATTAINABLE:
         raise NotApplicable(f"only {count} neurons could be matched, which no p-value below {2.0**-count:.1g} could come of")
+
+
+def require_free_signs(*models: Fingerprint | Weights) -> None:
+    """Raise NotApplicable for models whose gated neurons compute something else with up and down turned around."""
+    bound = next((model.name for model in models if model.facts.get("free_signs") is False), None)
+    if bound is not None:
+        raise NotApplicable(f"the gate of {bound} multiplies 1 more than what up says, so that its neurons have no free sign")
 
 
 def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:

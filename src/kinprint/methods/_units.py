@@ -16,6 +16,11 @@ ATTAINABLE = -7.0
 """A test whose smallest possible log10 p is above this could never decide, so it does not take part."""
 
 
+def known_layers(*models: NDArray[np.floating]) -> int:
+    """Layers that can be compared: of the model (layers, units, ...) that has fewer layers with anything in them."""
+    return min(int(np.isfinite(model).reshape(len(model), -1).any(axis=1).sum()) for model in models)
+
+
 def require_attainable(structure: Structure, layers: int, units: str) -> None:
     """Raise NotApplicable if so few relabellings exist that no p-value could be small."""
     smallest = -layers * structure.log10_relabellings()

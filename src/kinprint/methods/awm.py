@@ -50,10 +50,13 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     n = b.hidden
     if n < 4:
         raise NotApplicable("the models have fewer than four channels")
-    pairs = [(layer, layer) for layer in range(a.layers)]
+    rows, columns = _layers(a), _layers(b)
+    pairs = [(layer, layer) for layer in rows if layer in columns]
     if a.layers != b.layers:
         some = np.linspace(0, n - 1, min(SCREEN, n)).round().astype(int)
-        pairs = paired_layers(_table(a, b, channels, some))
+        pairs = [(rows[i], columns[j]) for i, j in paired_layers(_table(a, b, channels, some))]
+    if not pairs:
+        raise NotApplicable("no layer of both models has attention")
     found: dict[int, tuple[float, ...]] = {}
     for i, j in pairs:
         cka = tuple(_cka(_gram(channels.aligned(_matrix(a, i, role))), _gram(_matrix(b, j, role))) for role in ROLES)
@@ -67,6 +70,14 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
         layers=tuple(float(np.mean(found[layer])) if layer in found else math.nan for layer in range(suspect.layers)),
         note=note,
     )
+
+
+def _layers(model: Weights) -> list[int]:
+    """Layers with queries and keys."""
+    found = [layer for layer in range(model.layers) if all((layer, role, None) in model.parts for role in ROLES)]
+    if not found:
+        raise NotApplicable(f"no layer of {model.name} has queries and keys that read the residual stream themselves")
+    return found
 
 
 def _channels(a: Weights, b: Weights) -> tuple[Channels, str]:
@@ -117,11 +128,12 @@ def _cka(x: Array, y: Array) -> float:
 
 
 def _table(a: Weights, b: Weights, channels: Channels, some: NDArray[np.int64]) -> Array:
-    """(layers of a, layers of b) sum over Q and K of the CKA of every pair of layers over some channels."""
-    table = np.zeros((a.layers, b.layers), np.float32)
+    """(layers of a, layers of b) sum over Q and K of the CKA of every pair of layers with attention, over some channels."""
+    rows, columns = _layers(a), _layers(b)
+    table = np.zeros((len(rows), len(columns)), np.float32)
     for role in ROLES:
-        ours = [_gram(channels.aligned(_matrix(a, layer, role))[:, some]) for layer in range(a.layers)]
-        theirs = [_gram(_matrix(b, layer, role)[:, some]) for layer in range(b.layers)]
+        ours = [_gram(channels.aligned(_matrix(a, layer, role))[:, some]) for layer in rows]
+        theirs = [_gram(_matrix(b, layer, role)[:, some]) for layer in columns]
         table += np.array([[_cka(x, y) for y in theirs] for x in ours])
     return table
 

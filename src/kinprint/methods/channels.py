@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.traits import MATRIX_ROLES
 from kinprint.methods._units import as_evidence, both_scores, require_attainable, test_by_order
 from kinprint.statistics import Structure, admissible, best_map, exchangeability_test
 
 Array = NDArray[np.float64]
 
 LAYERED = (
-    *(f"channels.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")),
-    *(f"leading.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")),
+    *(f"channels.{role}" for role in MATRIX_ROLES),
+    *(f"leading.{role}" for role in MATRIX_ROLES),
     *(f"gains.{norm}" for norm in ("input", "post_attention", "attention_output", "feedforward_output")),
 )
-SINGLE = ("embedding.input", "embedding.output", "leading.embedding", "leading.head", "gains.final")
+SINGLE = ("embedding.input", "embedding.output", "leading.embedding", "leading.head", "gains.final", "gains.encoder_final")
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:

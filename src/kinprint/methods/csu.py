@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kinprint.correspondence.rotation import unit
@@ -25,20 +27,20 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
         raise NotApplicable(f"the hidden sizes differ ({reference.hidden} and {suspect.hidden})")
     if reference.layers != suspect.layers:
         raise NotApplicable(f"the depths differ ({reference.layers} and {suspect.layers}), and layers are compared by number")
-    found = []
+    found = {}
     for layer in range(reference.layers):
         ours, theirs = (_rows(model, layer) for model in (reference, suspect))
         if ours is not None and theirs is not None:
             match = assignment(ours @ theirs.T)
-            found.append(spearman(np.arange(len(match)), match))
+            found[layer] = spearman(np.arange(len(match)), match)
     if not found:
         raise NotApplicable("no layer of both models has an up-projection")
-    correlations, log10_p = zip(*found, strict=True)
+    correlations, log10_p = zip(*found.values(), strict=True)
     return Evidence(
         METHOD.name,
         METHOD.kind,
         statistic=0.0 - fisher(log10_p),
-        layers=tuple(-p for p in log10_p),
+        layers=tuple(-found[layer][1] if layer in found else math.nan for layer in range(suspect.layers)),
         parts={"spearman": float(np.mean(correlations))},
         note="The statistic is -log10 of a p-value that the test `neurons` gives with more power, so that it decides nothing "
         "here. Neurons or channels permuted on purpose hide descent from it.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method
+from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._units import as_evidence, both_scores, require_attainable, test_by_order
+from kinprint.methods._units import as_evidence, both_scores, known_layers, require_attainable, test_by_order
 from kinprint.statistics import Structure, exchangeability_test
 
 TRAITS = ("experts.norms", "experts.moments", "experts.profile")
@@ -17,14 +17,32 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, the labels of the suspect's experts are a uniformly random relabelling, in every layer."""
     common = [name for name in TRAITS if name in reference.traits and name in suspect.traits]
     x, y = (np.concatenate([_plain(model.traits[name]) for name in common], axis=-1) for model in (reference, suspect))
+    layers = known_layers(x, y)
     x, y = both_scores(x, y)
-    ours, theirs, layers = x.shape[1], y.shape[1], min(len(x), len(y))
-    require_attainable(Structure(min(ours, theirs)), layers, "experts")
+    ours, theirs = x.shape[1], y.shape[1]
+    groups = routing_groups(suspect, theirs)
     if ours == theirs:
-        result, how = exchangeability_test(x, y, Structure(theirs)), f"{theirs} experts a layer"
+        structure = Structure(groups, theirs // groups)
+        require_attainable(structure, layers, "experts")
+        how = f"{theirs} experts a layer" + (f" in {groups} groups" if groups < theirs else "")
+        result = exchangeability_test(x, y, structure)
+    elif groups < theirs:
+        raise NotApplicable(f"the numbers of experts differ ({ours} and {theirs}), and groups of them are routed together")
     else:
+        require_attainable(Structure(min(ours, theirs)), layers, "experts")
         result, how = test_by_order(x, y), f"{ours} against {theirs} experts a layer, matched and tested by order"
     return as_evidence("experts", result, f"Router rows and weights of experts in {layers} layers, {how}.")
+
+
+def routing_groups(model: Fingerprint, experts: int) -> int:
+    """Groups that a router chooses among before it chooses experts, whose members stay together however experts are labelled;
+    as many as experts if it knows no groups."""
+    groups = model.facts.get("expert_groups")
+    if not isinstance(groups, int) or groups <= 1:
+        return experts
+    if experts % groups:
+        raise NotApplicable(f"{model.name} has {experts} experts, not a multiple of its {groups} groups")
+    return groups
 
 
 def _plain(trait: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -38,6 +56,6 @@ METHOD = Method(
     needs=("experts.norms",),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
     null="The suspect's experts were labelled independently of the reference's: in every layer they are in uniformly random "
-    "order.",
+    "order; where a router first chooses a group, the groups are, and the experts of each.",
     run=run,
 )

@@ -26,17 +26,17 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     that the cosine of all terms together is the mean of their correlations. The terms are tokens by tokens, so that models
     of any width compare; the last layer is compared with the last and the one before with the one before.
 
-    Chosen here: rarest means of the highest id in the reference, for published lists of frequencies cover few tokenizers.
-    Under GQA the keys and values serve every query head of their group, and experts are summed, so that no order of heads
-    or experts matters. The FFN term is the paper's: its code multiplies up by gate, element by element, where there is one,
-    which no rotation of the residual stream leaves in place.
+    Chosen here: layers without attention or without FFN are passed over. Rarest means of the highest id in the reference, for
+    published lists of frequencies cover few tokenizers. Under GQA the keys and values serve every query head of their group,
+    and experts are summed, so that no order of heads or experts matters. The FFN term is the paper's: its code multiplies up
+    by gate, element by element, where there is one, which no rotation of the residual stream leaves in place.
     """
     ids = [side[-TOKENS:] for side in shared_tokens(reference, suspect)]
     x, y = (embeddings(model, some) for model, some in zip((reference, suspect), ids, strict=True))
     tokens = Tokens(x.T @ x, y.T @ y, x.T @ y, x.mean(axis=0), y.mean(axis=0), len(x))
     found: dict[str, list[float]] = {}
-    for back in range(1, min(LAYERS, reference.layers, suspect.layers) + 1):
-        ours, theirs = (_products(model, model.layers - back) for model in (reference, suspect))
+    for pair in zip(*(_last(model) for model in (reference, suspect)), strict=False):
+        ours, theirs = (_products(model, layer) for model, layer in zip((reference, suspect), pair, strict=True))
         for name in ours:
             found.setdefault(name, []).append(tokens.correlation(ours[name], theirs[name]))
     parts = {name: float(np.mean(values)) for name, values in found.items()}
@@ -84,6 +84,14 @@ class Tokens:
         if not (0 < aa < np.inf and 0 < bb < np.inf):
             raise NotApplicable("a term is constant or not finite")
         return ab / math.sqrt(aa * bb)
+
+
+def _last(model: Weights) -> list[int]:
+    """The last layers that have attention and an FFN, the last first."""
+    found = [layer for layer in range(model.layers) if (layer, "q", None) in model.parts and model.experts(layer)]
+    if not found:
+        raise NotApplicable(f"no layer of {model.name} has an FFN beside queries and keys of its own")
+    return found[: -LAYERS - 1 : -1]
 
 
 def _products(model: Weights, layer: int) -> dict[str, Array]:

@@ -80,7 +80,14 @@ class Neurons:
         return self.samples[layer, expert]
 
     def experts(self, layer: int) -> list[int | None]:
-        return self.model.experts(layer) or [None]
+        return self.model.experts(layer)
+
+    def layers(self) -> list[int]:
+        """Layers with an FFN."""
+        found = [layer for layer in range(self.model.layers) if self.experts(layer)]
+        if not found:
+            raise NotApplicable(f"no layer of {self.model.name} has an FFN")
+        return found
 
 
 def _inputs(model: Weights, ids: Ids) -> Array:
@@ -94,11 +101,15 @@ def _inputs(model: Weights, ids: Ids) -> Array:
 
 def _pairs(ours: Neurons, theirs: Neurons) -> list[tuple[int, int]]:
     """(reference layer, suspect layer) of each pair to compare."""
-    depths = ours.model.layers, theirs.model.layers
-    if depths[0] == depths[1]:
-        return [(layer, layer) for layer in range(depths[0])]
-    table = [[max(_sampled(ours, theirs, i, j).values()) for j in range(depths[1])] for i in range(depths[0])]
-    return paired_layers(np.array(table))
+    rows, columns = ours.layers(), theirs.layers()
+    if ours.model.layers == theirs.model.layers:
+        found = [(layer, layer) for layer in rows if layer in columns]
+    else:
+        table = [[max(_sampled(ours, theirs, i, j).values()) for j in columns] for i in rows]
+        found = [(rows[i], columns[j]) for i, j in paired_layers(np.array(table))]
+    if not found:
+        raise NotApplicable("no layer of both models has a gated FFN")
+    return found
 
 
 def _agreement(ours: Neurons, theirs: Neurons, i: int, j: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import SEEDS, aligned, as_evidence, compared, nearest
+from kinprint.methods._matched import SEEDS, aligned, as_evidence, compared, nearest, require_free_signs
 from kinprint.statistics import label_free_scores, sign_test
 from kinprint.statistics.scores import decorrelation
 
@@ -40,11 +40,12 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
     if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
         raise NotApplicable("one of the models has neurons without a gate, which have no free sign")
+    require_free_signs(reference, suspect)
     x = one_expert(x)
     known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     ours, theirs = ((described_by(values, known, signed), signs_of(values, signed)) for values in (x, y))
-    shown = compared(len(y))
+    shown = compared(y)
     theirs = theirs[0][shown], theirs[1][shown]
     layers = aligned(ours[0], theirs[0], shown, len(y))
     each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}

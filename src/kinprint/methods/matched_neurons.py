@@ -12,7 +12,7 @@ import numpy as np
 
 from kinprint.correspondence import Correspondence, correspondence, disguise, sign_agreements, write_agreements
 from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matched import require_signs
+from kinprint.methods._matched import require_free_signs, require_signs
 from kinprint.statistics import Signs, sign_test
 from kinprint.weights import Weights
 
@@ -26,6 +26,7 @@ DECIDED = -12.0
 
 def run(reference: Weights, suspect: Weights) -> Evidence:
     """H0: given what neurons read, the suspect's signs are random, and what it writes does not depend on the reference."""
+    require_free_signs(reference, suspect)
     found = correspondence(reference, suspect)
     if not found.reference.layers or not found.suspect.layers:
         raise NotApplicable("one of the models has no FFN")

@@ -41,7 +41,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64)[:, :MOST] for model in (reference, suspect))
     if any(np.isfinite(values[..., GATED]).any() for values in (x, y)):
         raise NotApplicable("one of the models has gated neurons, whose signs `matched-invariants` compares")
-    shown = compared(len(y))
+    shown = compared(y)
     ours, theirs = Side.of(x), Side.of(y[shown])
     layers = aligned(ours.reads, theirs.reads, shown, len(y))
     each = [agreements(ours, theirs, i, j) for j, i in enumerate(layers)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +75,12 @@ def _matrices(reference: Fingerprint, suspect: Fingerprint) -> list[Stratum]:
         if a.shape != b.shape:
             raise NotApplicable("the two models have different shapes")
         size = sizes[0].get(name.removeprefix("sample."))
-        if size is None:
+        if size is None or len(size) != len(a):
             raise NotApplicable(f"the size of {name} does not follow from the facts")
-        for one, other in zip(a, b, strict=True):
+        for one, other, entries in zip(a, b, size, strict=True):
             kept = np.isfinite(one) & np.isfinite(other)
-            if kept.any():
-                found.append(Stratum(one[kept], other[kept], size))
+            if kept.any() and entries:
+                found.append(Stratum(one[kept], other[kept], entries))
     if not found:
         raise NotApplicable("no sampled entry is finite in both models")
     return found
@@ -98,22 +99,26 @@ def _vectors(reference: Fingerprint, suspect: Fingerprint) -> list[Stratum]:
     return found
 
 
-def _sizes(model: Fingerprint) -> dict[str, int]:
-    """Entries of a matrix of each role in one layer, all experts together, as far as the facts tell."""
+def _sizes(model: Fingerprint) -> dict[str, list[int]]:
+    """Entries of the matrices of each role in every layer, all experts together, as far as the facts tell."""
+    shapes = model.facts.get("shapes")
+    if isinstance(shapes, dict):
+        return {role: [math.prod(shape) if shape else 0 for shape in layers] for role, layers in shapes.items()}
     needed = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
     if not all(isinstance(model.facts.get(fact), int) for fact in needed):
         raise NotApplicable(f"the shape of {model.name} is not known")
     width, heads, groups, head, neurons = (int(model.facts[fact]) for fact in needed)
     experts = max(int(model.facts.get("num_experts") or 0), 1)
     attention = {"q": width * heads * head, "o": width * heads * head, "k": width * groups * head, "v": width * groups * head}
-    return attention | dict.fromkeys(("gate", "up", "down"), width * neurons * experts) | {"router": width * experts}
+    one = attention | dict.fromkeys(("gate", "up", "down"), width * neurons * experts) | {"router": width * experts}
+    return {role: [size] * int(model.facts.get("num_hidden_layers") or 0) for role, size in one.items()}
 
 
 METHOD = Method(
     name="pcs",
     kind="score",
     summary="cosine of all parameters outside the embeddings, from sampled entries, with its standard error",
-    needs=("sample.q",),
+    needs=(("sample.q", "sample.o"),),
     source="baseline in REEF (ICLR 2025) and GhostSpec (arXiv 2511.06390)",
     null="Says nothing of models of another shape, falls with relabelling. Norm gains near 1 lift strangers far above zero.",
     run=run,

@@ -7,28 +7,31 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.traits import MATRIX_ROLES
 
 Array = NDArray[np.float64]
 
 ATTENTION = ("q", "k", "v", "o")
-FFN = ("gate", "up", "down")
+LAYERS = 3
+"""Fewest layers of a curve."""
 
 
 def profiles(model: Fingerprint) -> dict[str, Array]:
     """Standard deviation by layer of everything the model has: matrices, biases and norm gains.
 
     Returns:
-        name ("q", "biases.k", "gains.input", ...) -> (layers,) float64. Profiles with an absent layer are left out.
+        name ("q", "biases.k", "gains.input", ...) -> (layers that have it,) float64, of three layers or more.
     """
     found = {
         role: np.asarray(model.traits[f"moments.{role}"], dtype=np.float64)[:, 1]
-        for role in (*ATTENTION, *FFN)
+        for role in MATRIX_ROLES
         if f"moments.{role}" in model.traits
     }
     for name, trait in model.traits.items():
         if name.startswith(("biases.", "gains.")) and trait.ndim == 2 and trait.shape[1] > 1:
             found[name] = np.asarray(trait, dtype=np.float64).std(axis=1)
-    return {name: curve for name, curve in found.items() if np.isfinite(curve).all()}
+    known = {name: curve[np.isfinite(curve)] for name, curve in found.items()}
+    return {name: curve for name, curve in known.items() if len(curve) >= LAYERS}
 
 
 def correlation(a: Array, b: Array) -> float | None:
@@ -43,8 +46,7 @@ def correlation(a: Array, b: Array) -> float | None:
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """Mean correlation of the Q, K, V and O curves; every other curve both models have as a further part."""
     ours, theirs = profiles(reference), profiles(suspect)
-    layers = min((len(curve) for model in (ours, theirs) for curve in model.values()), default=0)
-    if layers < 3:
+    if not ours or not theirs:
         raise NotApplicable("a profile needs at least three layers")
     parts = {name: correlation(ours[name], theirs[name]) for name in ours if name in theirs}
     known = {name: value for name, value in parts.items() if value is not None}

@@ -18,6 +18,7 @@ def relayered(model: Model, order: Sequence[int]) -> Model:
     """
     if not order or not all(0 <= layer < model.layers for layer in order):
         raise TransformError(model.source, f"layers {list(order)} of a model of {model.layers}", "give indices from 0")
+    model.require_one_kind()
     parts = {place: part for place, part in model.parts.items() if place[0] is None}
     for new, old in enumerate(order):
         parts |= {

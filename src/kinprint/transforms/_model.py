@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ from kinprint.architectures import facts as configuration
 from kinprint.architectures.anatomy import Name
 from kinprint.checkpoints import Tensor, open_checkpoint
 from kinprint.errors import TransformError
+from kinprint.fingerprints.traits import MATRIX_ROLES
 
 Place = tuple[int | None, str, int | None]
 """Layer, role, expert."""
 
-MATRICES = ("q", "k", "v", "o", "gate", "up", "down", "shared_gate", "shared_up", "shared_down")
+MATRICES = MATRIX_ROLES
 """Roles of the matrices inside layers, the router apart."""
 
 
@@ -117,6 +117,25 @@ class Model:
         if "num_attention_heads" not in self.facts:
             raise TransformError(self.source, "the configuration does not say how many heads it has")
 
+    def require_plain_heads(self) -> None:
+        """TransformError if heads are not known, or what they read passes through a latent (MLA)."""
+        self.require_heads()
+        if any(place[1] in ("k_up", "q_up") for place in self.parts):
+            raise TransformError(self.source, "its keys and values pass through latents, which this transform does not know")
+
+    def require_free_signs(self) -> None:
+        """TransformError if gated neurons compute something else with up and down multiplied and divided alike."""
+        if not self.facts.get("free_signs", True):
+            raise TransformError(self.source, "its gates multiply 1 more than what up says, so that up cannot be changed alone")
+
+    def require_one_kind(self) -> None:
+        """TransformError if layers are of different kinds, whose order the configuration fixes."""
+        found = dict.fromkeys(self.facts.get("layer_kinds", ()))
+        if len(found) > 1:
+            raise TransformError(
+                self.source, f"its layers are of different kinds ({'; '.join(found)}), which keep their places"
+            )
+
 
 def open_model(model: str | os.PathLike[str]) -> Model:
     """A model on disk, ready to be transformed.
@@ -131,7 +150,10 @@ def open_model(model: str | os.PathLike[str]) -> Model:
     anatomy = recognise(checkpoint)
     inner = configuration.text_part(checkpoint.config)
     table = next(table for table in known() if table.family == anatomy.family)
-    rest = [tensor for name, tensor in checkpoint.tensors.items() if _carried(name, anatomy.unknown, table)]
+    if any("{second}" in name.pattern for name in anatomy.names):
+        raise TransformError(checkpoint.source, "models of two stacks of layers (encoder-decoders) cannot be transformed")
+    without_role = {*anatomy.unknown, *anatomy.skipped}
+    rest = [tensor for name, tensor in checkpoint.tensors.items() if name in without_role]
     return Model(
         source=checkpoint.source,
         folder=checkpoint.files[0].parent,
@@ -148,11 +170,6 @@ def open_model(model: str | os.PathLike[str]) -> Model:
 def _as_decoded(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration without what it says about quantisation: the weights that are written are not quantised any more."""
     return {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
-
-
-def _carried(name: str, unknown: Sequence[str], table: Table) -> bool:
-    """Whether a tensor without a role belongs to the model; buffers that models compute themselves do not."""
-    return name in unknown or any(fnmatchcase(name, pattern) for pattern in table.untracked)
 
 
 def _with_heads(part: Part, facts: Mapping[str, Any]) -> Part:

@@ -135,6 +135,8 @@ def _pieces(model: Model) -> Iterator[Piece]:
     for name in model.names:
         for layer in range(model.layers) if "{layer}" in name.pattern else [None]:
             present = {place[2] for place in model.parts if place[0] == layer and place[1] == name.entry.roles[0]}
+            of_experts = name.entry.stacked_experts or "{expert}" in name.pattern
+            present = {expert for expert in present if (expert is not None) == of_experts}
             experts = sorted(present, key=lambda e: -1 if e is None else e)
             together = [experts] if name.entry.stacked_experts else [[expert] for expert in experts]
             for group in together if experts else []:
@@ -155,8 +157,8 @@ def _piece(model: Model, name: Name, layer: int | None, expert: int | None, part
     shape = (outputs, *parts[0][0].shape[1:])
     if name.entry.matrix:
         shape = shape[::-1] if name.entry.transposed else shape
-    elif len(name.shape) > 1:
-        shape = (outputs // math.prod(name.shape[1:]), *name.shape[1:])
+    elif len(inner := name.shape[1:] if name.entry.stacked_experts else name.shape) > 1:
+        shape = (outputs // math.prod(inner[1:]), *inner[1:])
     if name.entry.stacked_experts:
         shape = (len(parts), *shape)
 

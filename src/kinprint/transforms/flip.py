@@ -24,6 +24,8 @@ def flip(model: Model, *, seed: int = 0, share: float = 0.5) -> Model:
     if not any(place[1] in ("gate", "shared_gate") for place in model.parts):
         raise TransformError(model.source, "its neurons have no gate: their sign is part of what they compute")
 
+    model.require_free_signs()
+
     def turned(place: Place, part: Part) -> Part:
         layer, role, expert = place
         kind = role.removeprefix("biases.")

@@ -21,6 +21,7 @@ def fold_gains(model: Model) -> Model:
     """
     if not model.facts["norm_first"]:
         raise TransformError(model.source, "its norms stand behind the blocks, on the residual stream, and cannot be folded")
+    model.require_known("fold-gains")
     model = _untied(model)
     parts: dict[Place, Part] = {}
     for (layer, role, _), gain in model.parts.items():
@@ -58,7 +59,10 @@ def _untied(model: Model) -> Model:
     embedding = model.get(None, "embedding")
     if model.get(None, "head") is not None or embedding is None:
         return model
-    pattern, entry = next((key, entry) for key, entry in model.table.tensors.items() if entry.roles == ("head",))
+    heads = [(key, entry) for key, entry in model.table.tensors.items() if entry.roles == ("head",)]
+    if not heads:
+        raise TransformError(model.source, "no output head reads its final norm, which therefore cannot be folded")
+    pattern, entry = heads[0]
     example = next(name for name in model.names if name.entry.roles == ("embedding",))
     return replace(
         model,

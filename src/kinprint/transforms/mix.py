@@ -25,7 +25,7 @@ def mix(model: Model, *, seed: int = 0) -> Model:
     Args:
         seed: of the maps.
     """
-    model.require_heads()
+    model.require_plain_heads()
     model.require_known("mix")
     maps = Maps(model, seed)
     return model.each(maps.applied)
@@ -62,7 +62,7 @@ class Maps:
     def keys(self, layer: int) -> Array:
         """(groups, head_dim, head_dim) what keys are multiplied by."""
         groups, width = self.model.groups, self.model.head_dim
-        if self.model.get(layer, "gains.k") is not None:
+        if self.model.get(layer, "gains.k") is not None or self.model.facts.get("qk_norm"):
             if self.model.facts["norm"] == "layer":  # it subtracts the mean over the head: signs would change that
                 return np.broadcast_to(np.eye(width), (groups, width, width))
             signs = generator(self.seed, "signs", layer).choice([-1.0, 1.0], size=(groups, width))

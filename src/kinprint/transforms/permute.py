@@ -60,20 +60,22 @@ class Relabelling:
         if space in ("neurons", "shared_neurons") and "neurons" in self.spaces:
             return generator(self.seed, space, layer, expert).permutation(length)
         if space in ("heads", "kv_heads") and "heads" in self.spaces:
-            return self._heads(layer)[space]
+            heads = self._heads(layer)[space]
+            return head_rows(heads, length // len(heads))
         return None
 
     def _heads(self, layer: int | None) -> dict[str, NDArray[np.int64]]:
         rng, model = generator(self.seed, "heads", layer), self.model
         groups = rng.permutation(model.groups)
         inside = [group * model.heads_per_group + rng.permutation(model.heads_per_group) for group in groups]
-        return {"heads": head_rows(np.concatenate(inside), model.head_dim), "kv_heads": head_rows(groups, model.head_dim)}
+        return {"heads": np.concatenate(inside), "kv_heads": groups}
 
 
 def _experts(model: Model, seed: int) -> Model:
     """Relabel the experts of every layer: the rows of the router, and which expert is which."""
     counts = {place[0]: part.shape[0] for place, part in model.parts.items() if place[1] == "router"}
-    orders = {layer: generator(seed, "experts", layer).permutation(count) for layer, count in counts.items()}
+    together = max(int(model.facts.get("expert_groups") or 1), 1)
+    orders = {layer: _in_groups(generator(seed, "experts", layer), count, together) for layer, count in counts.items()}
     parts: dict[Place, Part] = {}
     for (layer, role, expert), part in model.parts.items():
         if expert is not None and layer in orders:
@@ -84,6 +86,14 @@ def _experts(model: Model, seed: int) -> Model:
         else:
             parts[layer, role, expert] = part
     return replace(model, parts=parts)
+
+
+def _in_groups(rng: np.random.Generator, count: int, groups: int) -> NDArray[np.int64]:
+    """A random order that keeps the members of equal groups together, whatever the order of the groups."""
+    if groups == 1:
+        return rng.permutation(count)
+    blocks = np.arange(count).reshape(groups, -1)[rng.permutation(groups)]
+    return np.concatenate([rng.permutation(block) for block in blocks])
 
 
 TRANSFORM = Transform(

@@ -59,7 +59,7 @@ def _spread(layers: int, amount: float) -> list[int]:
 
 def _width(model: Model, amount: float) -> Model:
     """Structured: the same number of neurons and of key-value heads out of every layer, those of the smallest norms."""
-    model.require_heads()
+    model.require_plain_heads()
     model.require_known("width pruning")
     if len({part.shape[0] for place, part in model.parts.items() if place[1] == "up"}) > 1:
         raise TransformError(model.source, "its layers have different numbers of neurons")

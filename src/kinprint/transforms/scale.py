@@ -22,7 +22,8 @@ def scale(model: Model, *, seed: int = 0) -> Model:
     Args:
         seed: of the factors.
     """
-    model.require_heads()
+    model.require_plain_heads()
+    model.require_free_signs()
     factors = Factors(model, seed)
     return model.each(lambda place, part: factors.applied(place, part))
 

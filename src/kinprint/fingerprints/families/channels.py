@@ -12,7 +12,7 @@ def rows(layer: Layer) -> dict[str, Array]:
     """channels.<role> (hidden,), experts pooled; embedding.input, embedding.output (hidden,) around the mean token."""
     found = {}
     for role in MATRIX_ROLES:
-        if role in layer.roles:
+        if role in layer.roles and "residual" in layer.roles[role][0].part.axes:
             found[f"channels.{role}"] = np.sqrt(np.sum([residual_squares(item) for item in layer.roles[role]], axis=0))
     for role, side in (("embedding", "input"), ("head", "output")):
         if role in layer.roles:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
 from kinprint.architectures.roles import norms_before
-from kinprint.fingerprints.families.heads import head_grams, head_rows, heads_and_groups
+from kinprint.fingerprints.families.heads import Side, both_sides, head_grams, heads_and_groups
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer, finite
 from kinprint.fingerprints.pieces import blocks, release
@@ -106,25 +105,25 @@ def _heads(layer: Layer) -> list[NDArray[np.float32] | None]:
     """What heads read and write: rows R of each form R^T R, of mean square 1, or None."""
     found: list[NDArray[np.float32] | None] = []
     for left, right in PRODUCTS:
-        parts = layer.first(left, right)
-        divided = heads_and_groups(layer, "neurons.forms", parts) if parts else None
-        if not parts or not divided:
+        sides = both_sides(layer, left, right)
+        divided = heads_and_groups(layer, "neurons.forms", sides) if sides else None
+        if not sides or not divided:
             found += [None, None]
             continue
         heads, groups = divided
-        inner = head_grams(layer, parts[0], heads), head_grams(layer, parts[1], groups)
+        inner = head_grams(layer, sides[0], heads), head_grams(layer, sides[1], groups)
         shared = inner[0].reshape(groups, heads // groups, *inner[0].shape[1:]).sum(axis=1)
-        found.append(_leading(layer, parts[0], np.repeat(inner[1], heads // groups, axis=0)))
-        found.append(_leading(layer, parts[1], shared))
+        found.append(_leading(layer, sides[0], np.repeat(inner[1], heads // groups, axis=0)))
+        found.append(_leading(layer, sides[1], shared))
     return found
 
 
-def _leading(layer: Layer, part: Part, inner: Array) -> NDArray[np.float32]:
+def _leading(layer: Layer, side: Side, inner: Array) -> NDArray[np.float32]:
     """Of A_h^T inner_h A_h for every head the leading directions, times the roots of their values."""
     count, kept = len(inner), []
     each = max(ROWS // count, 1)
-    for block, weight in zip(blocks(head_rows(part), count, np.float32), inner, strict=True):
-        own = _canonical(layer, part.role, block)
+    for block, weight in zip(blocks(side.rows, count, np.float32), inner, strict=True):
+        own = _canonical(layer, side.reads, block if side.down is None else block @ side.down)
         gram = (own @ own.T).astype(np.float64)
         if not (np.isfinite(gram).all() and np.isfinite(weight).all()):
             return np.full((1, own.shape[1]), np.nan, np.float32)

@@ -2,50 +2,113 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures.roles import LATENT
+from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer
 from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.spectra import gram_values
+
+SLAB = 2048
+"""Columns in memory as float64 at a time."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the heads of a layer read or write by one of q, k, v and o: the rows of a matrix, or of a product of two.
+
+    Attributes:
+        role: "q", "k", "v" or "o".
+        reads: role of the matrix on the residual stream.
+        rows: (heads * d, hidden) as stored, o turned; with a latent (heads * d, latent), not rotated by positions.
+        down: (latent, hidden) float32, times the gain of the latent's norm; None where there is no latent.
+        finite: whether all of it is.
+    """
+
+    role: str
+    reads: str
+    rows: NDArray[Any]
+    down: NDArray[np.float32] | None
+    finite: bool
 
 
 def rows(layer: Layer) -> dict[str, Array]:
     """heads.qk_spectrum, heads.vo_spectrum (heads, rank), a row for each query head; NaN if not all of it is finite."""
     found = {}
     for name, left, right in (("heads.qk_spectrum", "q", "k"), ("heads.vo_spectrum", "o", "v")):
-        parts = layer.first(left, right)
-        divided = heads_and_groups(layer, name, parts) if parts else None
-        if parts and divided:
-            found[name] = product_spectra(*(head_grams(layer, *pair) for pair in zip(parts, divided, strict=True)))
+        sides = both_sides(layer, left, right)
+        divided = heads_and_groups(layer, name, sides) if sides else None
+        if sides and divided:
+            found[name] = product_spectra(*(head_grams(layer, *pair) for pair in zip(sides, divided, strict=True)))
     return found
 
 
-def heads_and_groups(layer: Layer, name: str, parts: list[Part]) -> tuple[int, int] | None:
-    """Query heads and key-value heads, by which the rows of two parts divide; None, and a note, where they do not."""
+def both_sides(layer: Layer, left: str, right: str) -> tuple[Side, Side] | None:
+    """The two factors of a product; None if the layer has not both."""
+    found = [side(layer, role) for role in (left, right)]
+    return (found[0], found[1]) if found[0] and found[1] else None
+
+
+def side(layer: Layer, role: str) -> Side | None:
+    """One factor, its matrices not read; None if the layer has none."""
+    if parts := layer.first(role):
+        array = parts[0].read()
+        return Side(role, role, array.T if role == "o" else array, None, _finite(layer, role))
+    via = LATENT.get(role)
+    if not via or not (parts := layer.first(via.up, via.down)):
+        return None
+    gains = layer.first(via.gain)
+    down = widened(parts[1].read(), np.float32)
+    if gains:
+        down = down * widened(gains[0].read(), np.float32)[:, None]
+    return Side(role, via.down, parts[0].read(), down, _finite(layer, via.up, via.down, *([via.gain] if gains else [])))
+
+
+def _finite(layer: Layer, *roles: str) -> bool:
+    return not any(layer.roles[role][0].sums.totals[7] for role in roles)
+
+
+def heads_and_groups(layer: Layer, name: str, sides: tuple[Side, Side]) -> tuple[int, int] | None:
+    """Query heads and key-value heads, by which the rows of two factors divide; None, and a note, where they do not."""
     heads, groups = layer.facts.get("num_attention_heads"), layer.facts.get("num_key_value_heads")
-    left, right = (part.shape[1 if part.role == "o" else 0] for part in parts)
+    left, right = (len(side.rows) for side in sides)
     if heads and groups and not heads % groups and left * groups == right * heads and not right % groups:
         return heads, groups
-    roles = " and ".join(part.role for part in parts)
+    roles = " and ".join(side.role for side in sides)
     layer.notes.append(f"{name}: {roles} of layer {layer.index} do not divide into the heads declared")
     return None
 
 
-def head_rows(part: Part) -> NDArray[Any]:
-    """The part with rows that belong to heads: o, whose columns do, is turned."""
-    array = part.read()
-    return array.T if part.role == "o" else array
+def head_grams(layer: Layer, side: Side, count: int) -> Array:
+    """(count, d, d) float64 Gram matrices of the heads of a factor, computed once a layer.
 
-
-def head_grams(layer: Layer, part: Part, count: int) -> Array:
-    """(count, d, d) float64 Gram matrices of the heads of a part, computed once a layer."""
-    kept = layer.kept.get(part.role)
+    Through a latent they follow from the Gram matrix of what leads into it: no head is ever multiplied out.
+    """
+    kept = layer.kept.get(side.role)
     if kept is None:
-        kept = layer.kept[part.role] = grams(head_rows(part), count)
+        if side.down is None:
+            kept = grams(side.rows, count)
+        else:
+            inner = _gram_of_latent(layer, side.reads, side.down)
+            kept = np.stack([rows @ inner @ rows.T for rows in blocks(side.rows, count, np.float64)])
+        layer.kept[side.role] = kept
+    return kept
+
+
+def _gram_of_latent(layer: Layer, name: str, down: NDArray[np.float32]) -> Array:
+    """(latent, latent) float64, added up over slabs of columns; keys and values share one."""
+    kept = layer.kept.get(name)
+    if kept is None:
+        kept = np.zeros((len(down), len(down)))
+        for begin in range(0, down.shape[1], SLAB):
+            part = down[:, begin : begin + SLAB].astype(np.float64)
+            kept += part @ part.T
+        layer.kept[name] = kept
     return kept
 
 

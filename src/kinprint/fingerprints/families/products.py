@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.fingerprints.families.heads import head_rows, heads_and_groups
+from kinprint.fingerprints.families.heads import SLAB, Side, both_sides, heads_and_groups
 from kinprint.fingerprints.layer import Array, Layer
 from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.spectra import gram_values, krylov_values, start
 
 FULL_RANK = 1024
 """Up to this rank all values are measured: half a second for each product of a layer 4096 wide, on one core."""
-
-SLAB = 2048
-"""Columns of the factors in memory at a time."""
 
 LEADING = 64
 """How many are measured beyond."""
@@ -35,12 +32,14 @@ def rows(layer: Layer) -> dict[str, Array]:
     """products.qk_spectrum, products.vo_spectrum (k,), descending; NaN if not all of it is finite."""
     found = {}
     for name, query, key in (("products.qk_spectrum", "q", "k"), ("products.vo_spectrum", "o", "v")):
-        parts = layer.first(query, key)
-        divided = heads_and_groups(layer, name, parts) if parts else None
-        if parts and divided:
-            left, right = (head_rows(part) for part in parts)
-            if any(layer.roles[part.role][0].sums.totals[7] for part in parts):
-                found[name] = np.full(_count(left, right), np.nan)
+        sides = both_sides(layer, query, key)
+        divided = heads_and_groups(layer, name, sides) if sides else None
+        if sides and divided:
+            left, right = (side.rows for side in sides)
+            if not all(side.finite for side in sides):
+                found[name] = np.full(_count(left, right) if sides[1].down is None else _count_of_latent(sides), np.nan)
+            elif sides[1].down is not None:
+                found[name] = _through_latent(*sides, divided[0])[: _count_of_latent(sides)]
             elif len(right) <= FULL_RANK:
                 found[name] = _all(left, right, *divided)
             else:
@@ -61,6 +60,31 @@ def _all(left: NDArray[Any], right: NDArray[Any], heads: int, groups: int) -> Ar
             part = _folded(matrix[:, columns], count, groups)
             gram += part @ part.T
     return gram_values(*grams)[: _count(left, right)]
+
+
+def _count_of_latent(sides: tuple[Side, Side]) -> int:
+    return int(min(side.rows.shape[1] for side in sides))
+
+
+def _through_latent(left: Side, right: Side, heads: int) -> Array:
+    """All values, from Gram matrices as large as the latent of keys and values.
+
+    The product is the sum over heads of left_h^T up_h, times down: (hidden, latent) by (latent, hidden). The sum is a matrix
+    (latent of the queries, or hidden) by latent, which takes one head of either side at a time.
+    """
+    assert right.down is not None
+    inner = _total(
+        one.T @ other
+        for one, other in zip(blocks(right.rows, heads, np.float32), blocks(left.rows, heads, np.float32), strict=True)
+    )
+    grams = np.zeros((2, len(inner), len(inner)))
+    for begin in range(0, right.down.shape[1], SLAB):
+        columns = slice(begin, begin + SLAB)
+        folded = inner[:, columns] if left.down is None else inner @ left.down[:, columns]
+        for gram, part in zip(grams, (folded, right.down[:, columns]), strict=True):
+            wide = part.astype(np.float64)
+            gram += wide @ wide.T
+    return gram_values(*grams)
 
 
 def _folded(matrix: NDArray[Any], heads: int, groups: int) -> Array:

@@ -1,0 +1,70 @@
+"""What each layer of a model is made of, and what of it is not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from kinprint.architectures import roles
+from kinprint.architectures.anatomy import Part
+from kinprint.architectures.table import Skip
+
+NOTHING = "nothing known"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Where a tensor stands that a table knows and gives no role, and what it belongs to."""
+
+    skip: Skip
+    layer: int | None
+    second: bool = False
+
+
+def kinds(parts: Iterable[Part], skipped: Iterable[Passed], layers: int) -> list[str]:
+    """Of every layer, in order, what it is made of: "attention + dense", "mamba mixer + experts".
+
+    Args:
+        parts: of the whole model.
+        skipped: what the table knows and does not measure.
+        layers: how many there are.
+    """
+    found: list[set[str]] = [set() for _ in range(layers)]
+    for part in parts:
+        if part.layer is not None and (piece := _piece(part)):
+            found[part.layer].add(piece)
+    passed: list[set[str]] = [set() for _ in range(layers)]
+    for item in skipped:
+        if item.layer is not None and not item.skip.layer:
+            passed[item.layer].add(item.skip.what)
+    order = ("attention", "dense", "experts")
+    return [
+        " + ".join([*(p for p in order[:1] if p in mine), *sorted(other), *(p for p in order[1:] if p in mine)]) or NOTHING
+        for mine, other in zip(found, passed, strict=True)
+    ]
+
+
+def _piece(part: Part) -> str:
+    if part.role == "q" or part.role == roles.LATENT["q"].up:
+        return "attention"
+    if part.role == "up":
+        return "dense" if part.expert is None else "experts"
+    return ""
+
+
+def passed_over(skipped: Iterable[Passed]) -> list[str]:
+    """A note for each kind of thing that is known and not measured, with the layers it is in."""
+    places: dict[str, set[int]] = {}
+    for item in skipped:
+        if item.skip.what:
+            places.setdefault(item.skip.what, set()).update([] if item.layer is None else [item.layer])
+    return [
+        f"not measured: {what}" + (f" of layers {spans(sorted(layers))}" if layers else "") for what, layers in places.items()
+    ]
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """[0, 1, 2, 5] as "0-2, 5"; ascending."""
+    runs = [[n for _, n in run] for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -1,0 +1,68 @@
+"""On models with latents, or with layers of different kinds, a disguise keeps the function or refuses; it never tears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from families import MIXED
+
+from kinprint import compare, transforms
+from kinprint.errors import ArchitectureError, TransformError
+
+DISGUISES = [name for name, transform in transforms.known().items() if transform.kind == "disguise"]
+LATENT = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "minicpm3"}
+WHOLE = {*LATENT, "glm4_moe", "gpt_oss", "llama4_text", "granitemoe"}
+"""Families of which every tensor has a role; of the others disguises refuse."""
+
+MORE_THAN_ONE_WIDTH = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "glm4_moe", "llama4_text"}
+REFUSED = {
+    "mix": LATENT,
+    "scale": {*LATENT, "gpt_oss"},
+    "flip": {"gpt_oss"},
+    "split": {*MORE_THAN_ONE_WIDTH, "gpt_oss"},
+}
+"""Latents; neurons without a free sign; layers of different widths."""
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+@pytest.mark.parametrize("family", [family for family in MIXED if "t5" not in family])
+def test_the_function_stays_or_nothing_is_written(
+    name: str, family: str, original: Callable[[str], Path], outputs: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """Logits agree to 1e-4 of the largest, or the refusal names the model and leaves nothing behind."""
+    options = {} if name == "fold-gains" else {"seed": 3}
+    try:
+        transforms.apply(name, original(family), tmp_path / "copy", **options)
+    except (TransformError, ArchitectureError) as refusal:
+        assert family not in WHOLE or family in REFUSED.get(name, ()), refusal  # noqa: PT017
+        assert family.partition("-")[0] in str(refusal)  # noqa: PT017
+        assert not list(tmp_path.iterdir())
+        return
+    assert family not in REFUSED.get(name, ())
+    before, after = outputs(original(family)), outputs(tmp_path / "copy")
+    assert np.abs(after - before).max() <= 1e-4 * np.abs(before).max()
+
+
+@pytest.mark.parametrize("family", ["t5", "umt5"])
+def test_two_stacks_are_refused(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
+    with pytest.raises(TransformError, match="two stacks"):
+        transforms.apply("noise", original(family), tmp_path / "copy")
+
+
+@pytest.mark.parametrize("family", ["deepseek_v3", "llama4_text", "jamba"])
+def test_layers_of_different_kinds_keep_their_places(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
+    """Configurations say which layer is of which kind."""
+    with pytest.raises(TransformError, match="kinds"):
+        transforms.apply("prune", original(family), tmp_path / "copy", kind="depth", layers=[0, 1])
+
+
+@pytest.mark.parametrize("family", ["deepseek_v3", "gpt_oss"])
+def test_what_a_disguise_hides(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
+    """Behind latents the tests by signs see through every disguise; neurons without a free sign leave nothing to test."""
+    transforms.apply("disguise", original(family), tmp_path / "copy", seed=3)
+    found = compare(original(family), tmp_path / "copy", deep=True)
+    assert found.verdict == ("related" if family == "deepseek_v3" else "no-evidence")
