@@ -158,6 +158,16 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
     )
 
 
+def markdown_table() -> str:
+    """The families as they stand in the documentation: model types, and what of such models is not measured."""
+    rows = [
+        f"| `{table.family}` | {', '.join(f'`{name}`' for name in table.model_types)} | "
+        f"{', '.join(dict.fromkeys(skip.what for _, skip in table.skipped))} |"
+        for table in known()
+    ]
+    return "\n".join(["| table | model types | known, not measured |", "|---|---|---|", *rows])
+
+
 def _entry(family: str, value: Any) -> Entry:
     fields = {"roles": value} if isinstance(value, str) else dict(value)
     names, sizes = fields.pop("roles"), tuple(fields.pop("sizes", ()))
