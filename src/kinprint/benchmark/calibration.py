@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ QUANTILES = 200
 """At most this many values of a score are kept."""
 
 
-def calibration(result: Result) -> dict[str, Any]:
+def calibration(result: Result, earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The statistics of each score on the undisguised unrelated pairs: what ordinary strangers reach.
+
+    Args:
+        result: of a run.
+        earlier: what this function gave for another run: scores that this one did not measure are kept.
 
     Disguised pairs are left out: they lower some scores, and would make the others look safer than they are.
 
@@ -27,10 +32,13 @@ def calibration(result: Result) -> dict[str, Any]:
     for column in result.columns:
         values = sorted(value for o in unrelated if (value := o.value(column.name)) is not None)
         if column.kind == "score" and values:
-            scores[column.name] = {"pairs": len(values), "statistics": [round(v, 6) for v in _thinned(values)]}
+            kept = [round(v, 6) for v in _thinned(values)]
+            scores[column.name] = {"pairs": len(values), "command": result.command, "statistics": kept}
     if not scores:
         raise ZooError(result.name, "no score applied to an unrelated pair", "a calibration needs unrelated models")
-    return {"format": FORMAT, "benchmark": result.name, "command": result.command, "version": result.version, "scores": scores}
+    known = earlier["scores"] if earlier is not None and earlier.get("format") == FORMAT else {}
+    every = dict(sorted((known | scores).items()))
+    return {"format": FORMAT, "benchmark": result.name, "version": result.version, "scores": every}
 
 
 def _thinned(values: list[float]) -> list[float]:

@@ -30,7 +30,7 @@ def command(
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.")] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Write what unrelated pairs reach by each score, as `compare` shows it (for developers)."),
+        typer.Option(help="Write, or bring up to date, what unrelated pairs reach by each score, as `compare` shows it."),
     ] = None,
     observe: Annotated[bool, typer.Option(help="Run every model on the probe set too, and compare what they do.")] = False,
     questions: Annotated[int, typer.Option(min=0, help="With --observe: questions to answer, the slowest part of it.")] = 60,
@@ -66,7 +66,16 @@ def command(
     if html is not None:
         reports.write_text(html, reports.benchmark_html(summary))
     if calibration is not None:
-        reports.write_text(calibration, json.dumps(benchmark.calibration(result), indent=1) + "\n")
+        earlier = _earlier(calibration)
+        reports.write_text(calibration, json.dumps(benchmark.calibration(result, earlier), indent=1) + "\n")
+
+
+def _earlier(path: Path) -> dict[str, Any] | None:
+    """What is measured already, where a file of an earlier run is brought up to date."""
+    try:
+        return dict(json.loads(path.read_text())) if path.exists() else None
+    except (OSError, ValueError, TypeError) as error:
+        raise reports.ReportError(path, f"is there and no calibration ({error})", "name another file") from error
 
 
 def _writable(paths: list[Path]) -> None:

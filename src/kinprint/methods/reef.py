@@ -64,6 +64,4 @@ METHOD = Method(
     "too: no p-value of that kind is one of descent.",
     run=run,
     observed=True,
-    threshold=0.8,
-    threshold_source="REEF, ICLR 2025: derived models have a CKA above 0.8",
 )
