@@ -151,6 +151,31 @@ def test_no_server() -> None:
         observe_endpoint("http://127.0.0.1:9/v1", "m", Probe((), (), ()))
 
 
+def test_redirects_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server cannot send the user's key elsewhere."""
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/elsewhere")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            seen.append(self.path)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(ObservationError, match="redirects"):
+        observe_endpoint(f"http://127.0.0.1:{server.server_address[1]}/v1", "m", PROBE)
+    server.shutdown()
+    assert seen == []
+
+
 def test_the_key_of_the_user(serve: Callable[[Reply], Server], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     server = serve(lambda request, _: (200, said("Yes", [("Yes", 1.0)])))

@@ -33,6 +33,13 @@ _ADDRESS = "give the address of the API, with /v1"
 AGAIN = (408, 429, 500, 502, 503, 504)
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """What a server redirects to is not followed: the user's key would go along."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class Endpoint:
     """A model of an OpenAI-compatible server, by chat completions.
 
@@ -55,6 +62,7 @@ class Endpoint:
         self.url, self.model, self.timeout = url.rstrip("/"), model, timeout
         self.sampled = False
         """Whether any probability had to be estimated from samples."""
+        self._opener = urllib.request.build_opener(_NoRedirects)
         self.forward_tokens = 0
         """Tokens that the server says it has processed."""
         self._probabilities = True
@@ -102,7 +110,7 @@ class Endpoint:
         for attempt in range(RETRIES + 1):
             try:
                 sent = urllib.request.Request(f"{self.url}/chat/completions", json.dumps(content).encode(), headers)
-                with urllib.request.urlopen(sent, timeout=self.timeout) as answer:
+                with self._opener.open(sent, timeout=self.timeout) as answer:
                     data = answer.read(MAX_BYTES + 1)
                 return self._parsed(data)
             except urllib.error.HTTPError as error:
@@ -130,6 +138,8 @@ class Endpoint:
 def _remedy(status: int) -> str:
     if status in (401, 403):
         return "set OPENAI_API_KEY to a key of yours"
+    if status in (301, 302, 303, 307, 308):
+        return "it redirects; give the address that it redirects to"
     if status == 404:
         return "check the address (with /v1) and the name of the model"
     return "try again later"

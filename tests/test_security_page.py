@@ -1,0 +1,55 @@
+"""The limits that docs/security.md states are those of the code."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from kinprint.benchmark import pairs
+from kinprint.checkpoints import adapters, card, json_text, mapped, opening, tokenizer, weights
+from kinprint.checkpoints.formats import _gguf, _pickle, safetensors, torch_zip
+from kinprint.observation import endpoint, probe
+from kinprint.zoo import lineage
+
+fingerprint = import_module("kinprint.fingerprints.fingerprint")  # the name is also that of a function
+
+PAGE = Path(__file__).parents[1] / "docs" / "security.md"
+
+LIMITS = {
+    "header of a safetensors file": (safetensors.MAX_HEADER, "bytes"),
+    "directory of a PyTorch zip": (torch_zip.MAX_DIRECTORY, "bytes"),
+    "pickle in it": (torch_zip.MAX_PICKLE, "bytes"),
+    "instructions of a pickle": (_pickle.MAX_STEPS, ""),
+    "header of a GGUF file": (_gguf.MAX_HEADER, "bytes"),
+    "keys in it, nested arrays": (_gguf.MAX_KEYS, f", {_gguf.MAX_NESTING}"),
+    "strings and arrays within its arrays": (_gguf.MAX_ITEMS, ""),
+    "tensors of a file": (mapped.MAX_TENSORS, ""),
+    "name of a tensor": (mapped.MAX_NAME, "characters"),
+    "axes of a tensor": (mapped.MAX_RANK, ""),
+    "index of shards": (weights.MAX_INDEX, "bytes"),
+    "`config.json`": (opening.MAX_CONFIG, "bytes"),
+    "`adapter_config.json`, patterns in it": (adapters.MAX_CONFIG, f"bytes, {adapters.MAX_PATTERNS:,}"),
+    "items of any JSON of a checkpoint": (json_text.MAX_ITEMS, ""),
+    "tokenizer": (tokenizer.MAX_BYTES, "bytes"),
+    "model card, its front matter": (card.MAX_BYTES, f"bytes, {card.MAX_FRONT_MATTER:,} characters"),
+    "`.kinprint` file, its header": (fingerprint.MAX_FILE_BYTES, f"bytes, {fingerprint.MAX_HEADER_BYTES:,}"),
+    "traits of a fingerprint, characters of its name": (fingerprint.MAX_TRAITS, f", {fingerprint.MAX_NAME}"),
+    "list of pairs": (pairs.MAX_BYTES, "bytes"),
+    "lineage of a zoo": (lineage.MAX_BYTES, "bytes"),
+    "probe texts": (probe.MAX_BYTES, f"bytes, {probe.MAX_TEXTS:,} texts"),
+    "answer of a model server": (endpoint.MAX_BYTES, "bytes"),
+}
+
+
+def rows() -> list[str]:
+    """The table as it stands on the page."""
+    found = []
+    for what, (number, unit) in LIMITS.items():
+        space = "" if unit.startswith(",") or not unit else " "
+        found.append(f"| {what} | {number:,}{space}{unit} |")
+    return found
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    text = PAGE.read_text()
+    assert [row for row in rows() if row not in text] == []
