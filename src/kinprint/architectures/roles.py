@@ -33,6 +33,13 @@ MATRICES: dict[str, tuple[str, str]] = {
 }
 """Matrices as (output, input) of y = W x; embeddings as (token, channel)."""
 
+MATRIX_ROLES = (
+    *("q", "k", "v", "o", "gate", "up", "down"),
+    *("q_down", "q_up", "q_rotary_up", "q_rotary", "kv_down", "k_up", "v_up", "k_rotary", "attention_gate"),
+    *("shared_gate", "shared_up", "shared_down"),
+)
+"""Roles of the matrices of a layer that are measured and transformed: all but routers."""
+
 VECTORS: dict[str, tuple[str]] = {
     "biases.sinks": ("heads",),
     "biases.correction": ("experts",),

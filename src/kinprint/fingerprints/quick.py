@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinprint.architectures import Anatomy, Part
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
@@ -32,7 +33,6 @@ from kinprint.fingerprints.layer import Array, finite
 from kinprint.fingerprints.measure import Progress
 from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.pieces import pieces
-from kinprint.fingerprints.traits import MATRIX_ROLES
 
 LINES = 100
 """One line in so many is read, and at least one."""

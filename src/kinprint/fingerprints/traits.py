@@ -14,13 +14,6 @@ from dataclasses import dataclass
 TRAIT_VERSION = 3
 """Raised whenever a trait changes its meaning, so that old and new measurements are never compared."""
 
-MATRIX_ROLES = (
-    *("q", "k", "v", "o", "gate", "up", "down"),
-    *("q_down", "q_up", "q_rotary_up", "q_rotary", "kv_down", "k_up", "v_up", "k_rotary", "attention_gate"),
-    *("shared_gate", "shared_up", "shared_down"),
-)
-"""Roles of the matrices of a layer that carry moments, samples and, where they touch the residual stream, channels."""
-
 FREE_AXES = frozenset({"n", "rank", "k"})
 
 

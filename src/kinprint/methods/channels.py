@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import MATRIX_ROLES
 from kinprint.methods._units import as_evidence, both_scores, require_attainable, test_by_order
 from kinprint.statistics import Structure, admissible, best_map, exchangeability_test
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import MATRIX_ROLES
 
 Array = NDArray[np.float64]
 

@@ -17,15 +17,12 @@ from numpy.typing import NDArray
 from kinprint.architectures import Part, Table, known, recognise
 from kinprint.architectures import facts as configuration
 from kinprint.architectures.anatomy import Name
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Tensor, open_checkpoint
 from kinprint.errors import TransformError
-from kinprint.fingerprints.traits import MATRIX_ROLES
 
 Place = tuple[int | None, str, int | None]
 """Layer, role, expert."""
-
-MATRICES = MATRIX_ROLES
-"""Roles of the matrices inside layers, the router apart."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +208,7 @@ def head_rows(heads: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 
 def matrices(model: Model) -> Iterator[tuple[Place, Part]]:
     """The matrices inside the layers, routers apart."""
-    yield from ((place, part) for place, part in model.parts.items() if place[0] is not None and place[1] in MATRICES)
+    yield from ((place, part) for place, part in model.parts.items() if place[0] is not None and place[1] in MATRIX_ROLES)
 
 
 def generator(seed: int, *what: object) -> np.random.Generator:

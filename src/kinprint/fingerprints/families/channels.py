@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.fingerprints.layer import Array, Layer, residual_squares
-from kinprint.fingerprints.traits import MATRIX_ROLES
 
 
 def rows(layer: Layer) -> dict[str, Array]:

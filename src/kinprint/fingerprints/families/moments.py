@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.fingerprints.kernels import moments
 from kinprint.fingerprints.layer import Array, Layer, Scan
-from kinprint.fingerprints.traits import MATRIX_ROLES
 
 
 def rows(layer: Layer) -> dict[str, Array]:

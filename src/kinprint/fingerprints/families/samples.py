@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.fingerprints.layer import Array, Layer, Scan, finite
 from kinprint.fingerprints.positions import positions
-from kinprint.fingerprints.traits import MATRIX_ROLES
 
 SAMPLED = 256
 SAMPLED_OUTSIDE = 1024
