@@ -89,9 +89,29 @@ def assemble(found: Iterable[tuple[int | None, Mapping[str, Array]]], layers: in
         return {trait: finite(values.astype(np.float32)) for trait, values in traits.items()}
 
 
+def left_out(found: Iterable[tuple[int | None, Mapping[str, Array]]]) -> list[str]:
+    """A note for every group of layers whose rows of some traits have another shape than in most layers, and so are NaN."""
+    layers = {layer: rows for layer, rows in found if layer is not None}
+    odd: dict[tuple[int, ...], list[str]] = {}
+    for trait in sorted({trait for rows in layers.values() for trait in rows}):
+        shape = _usual(rows.get(trait) for rows in layers.values())
+        others = tuple(layer for layer, rows in sorted(layers.items()) if trait in rows and rows[trait].shape != shape)
+        if others:
+            odd.setdefault(others, []).append(trait)
+    return [
+        f"left out, for their shape is not that of most layers: {', '.join(traits)} of layers {', '.join(map(str, others))}"
+        for others, traits in odd.items()
+    ]
+
+
+def _usual(rows: Iterable[Array | None]) -> tuple[int, ...]:
+    """The most common shape; of equally common ones the first."""
+    return Counter(row.shape for row in rows if row is not None).most_common(1)[0][0]
+
+
 def _stack(rows: list[Array | None]) -> Array:
     """Rows of one shape, the most common one; NaN where a layer has none of it or one of another shape."""
-    shape = Counter(row.shape for row in rows if row is not None).most_common(1)[0][0]
+    shape = _usual(rows)
     missing = np.full(shape, np.nan)
     return np.stack([row if row is not None and row.shape == shape else missing for row in rows])
 

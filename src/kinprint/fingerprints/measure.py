@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from kinprint.architectures import Anatomy, Part
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints import families
-from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
+from kinprint.fingerprints.assembly import assemble, facts, left_out, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.layer import Array, Layer, scan
 from kinprint.fingerprints.parallel import each
@@ -72,7 +72,7 @@ def measure(
         "digest_parts": [name(part) for part, _ in digests],
         "non_finite": {part: count for item in found for part, count in item.non_finite.items()},
     }
-    notes = [note for item in found for note in item.notes]
+    notes = [note for item in found for note in item.notes] + left_out((item.layer, item.rows) for item in found)
     return Fingerprint(checkpoint.name, traits | vocabulary(checkpoint), told, provenance(checkpoint, anatomy, notes))
 
 
