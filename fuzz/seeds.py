@@ -149,7 +149,29 @@ def quantised() -> dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]:
             llama(weight=ones((HIDDEN, HIDDEN), ml_dtypes.float8_e4m3fn), weight_scale_inv=ones((2, 2), np.float32)),
             {"quant_method": "fp8", "weight_block_size": [32, 32]},
         ),
+        "nf4": (
+            llama() | nf4("model.layers.0.self_attn.q_proj.weight"),
+            {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+        ),
+        "mxfp4": (
+            llama() | {"experts_blocks": ones((2, 4, 2, 16), np.uint8), "experts_scales": ones((2, 4, 2), np.uint8)},
+            {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens"]},
+        ),
     }  # fmt: skip
+
+
+def nf4(name: str) -> dict[str, np.ndarray]:
+    """A matrix in four bits, its scales quantised again."""
+    blocks = HIDDEN * HIDDEN // 64
+    state = {"shape": [HIDDEN, HIDDEN], "dtype": "float16", "blocksize": 64, "nested_blocksize": 256, "nested_offset": 0.1}
+    return {
+        name: np.ones((HIDDEN * HIDDEN // 2, 1), np.uint8),
+        f"{name}.quant_map": np.linspace(-1, 1, 16, dtype=np.float32),
+        f"{name}.absmax": np.ones(blocks, np.uint8),
+        f"{name}.nested_absmax": np.ones(1, np.float32),
+        f"{name}.nested_quant_map": np.linspace(-1, 1, 256, dtype=np.float32),
+        f"{name}.quant_state.bitsandbytes__nf4": np.frombuffer(json.dumps(state).encode(), np.uint8),
+    }
 
 
 def adapter() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
