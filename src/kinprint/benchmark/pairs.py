@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from kinprint.errors import ZooError
+from kinprint.checkpoints.json_text import parse
+from kinprint.errors import CheckpointError, ZooError
 from kinprint.zoo import Lineage
 from kinprint.zoo.lineage import Truth
 
@@ -86,9 +86,9 @@ def from_list(path: str | os.PathLike[str]) -> Pairs:
     except OSError as error:
         raise ZooError(path, error.strerror or "cannot be read", REMEDY) from None
     try:
-        rows = json.loads(data) if len(data) <= MAX_BYTES else None
-    except (ValueError, RecursionError) as error:
-        raise ZooError(path, f"not JSON ({error})", REMEDY) from None
+        rows = parse(data, path) if len(data) <= MAX_BYTES else None
+    except CheckpointError as error:
+        raise ZooError(path, error.problem, REMEDY) from None
     if not isinstance(rows, list) or not rows:
         raise ZooError(path, "holds no list of pairs", REMEDY)
     found: dict[frozenset[str], Pair] = {}

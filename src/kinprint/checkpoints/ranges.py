@@ -148,7 +148,7 @@ class RangeFile:
                 head = file.readline(10_000)
             told = json.loads(head)
             size = os.lstat(self.path).st_size if not self.path.is_symlink() else -1
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return b""
         expected = {"kinprint": _FORMAT, "version": self.remote.version, "size": self.remote.size}
         same = isinstance(told, dict) and expected.items() <= told.items() and bool(self.remote.version)

@@ -11,6 +11,7 @@ from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError
 
 MAX_BYTES = 64_000_000
+MAX_LINES = 1_000_000  # of a vocab.txt
 FORMS = (("tokenizer.json",), ("vocab.json", "added_tokens.json"), ("vocab.txt",))
 """The files of each form, the preferred first; a form is there if its first file is."""
 
@@ -61,6 +62,8 @@ def _table(path: Path, table: Any) -> dict[str, int]:
 
 
 def _lines(path: Path, data: bytes) -> dict[str, int]:
+    if data.count(b"\n") > MAX_LINES:
+        raise CheckpointError(path, f"more than the {MAX_LINES:,} lines allowed", "check that it is a vocabulary")
     try:
         lines = data.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:

@@ -17,6 +17,7 @@ from kinprint.errors import CheckpointError, printable
 
 INDEX = ".index.json"
 MAX_INDEX = 100_000_000
+MAX_SHARDS = 10_000
 _AGAIN = "download the index and the shards again, from one revision"
 _SHARD = re.compile(r"(?P<stem>.*)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?P<suffix>\.[a-z]+)", re.DOTALL)
 
@@ -77,7 +78,10 @@ def weight_map(index: Path) -> dict[str, str]:
     table = parse_object(read_bounded(index, MAX_INDEX), index, strict=True).get("weight_map")
     if not isinstance(table, dict) or not table or not all(isinstance(v, str) for v in table.values()):
         raise CheckpointError(index, "its weight_map is not a table of tensor and file names", _AGAIN)
-    for name in set(table.values()):
+    shards = set(table.values())
+    if len(shards) > MAX_SHARDS:
+        raise CheckpointError(index, f"names {len(shards):,} files, more than the {MAX_SHARDS:,} allowed", _AGAIN)
+    for name in shards:
         shard = PurePosixPath(name)
         climbs = shard.is_absolute() or ".." in shard.parts or "\\" in name or PureWindowsPath(name).drive
         if climbs or not shard.parts:

@@ -21,7 +21,8 @@ import safetensors
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from kinprint.errors import FingerprintError
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.errors import CheckpointError, FingerprintError
 from kinprint.fingerprints import traits as table
 
 FORMAT = "kinprint-fingerprint/1"
@@ -116,7 +117,7 @@ class Fingerprint:
             FingerprintError: the file cannot be written.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+        temporary = target.with_name(f".{target.name[:50]}.{secrets.token_hex(8)}.tmp")
         _remove_leftovers(target)
         try:
             with open(temporary, "xb") as file:
@@ -210,7 +211,7 @@ class Fingerprint:
 def _remove_leftovers(target: Path) -> None:
     """Remove what writing this file left behind when it was killed; a file that another process may be writing stays."""
     with contextlib.suppress(OSError):
-        for file in target.parent.glob(f".{glob.escape(target.name[:100])}.{'[0-9a-f]' * 16}.tmp"):
+        for file in target.parent.glob(f".{glob.escape(target.name[:50])}.{'[0-9a-f]' * 16}.tmp"):
             with contextlib.suppress(OSError):
                 if time.time() - file.stat().st_mtime > LEFT_BEHIND:
                     file.unlink()
@@ -287,9 +288,6 @@ def _metadata(path: object, data: bytes) -> dict[str, str]:
 
 def _loads(path: object, what: str, text: str | bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FingerprintError(path, f"damaged {what}: {error}") from error
-    if not isinstance(value, dict):
-        raise FingerprintError(path, f"damaged {what}: not a JSON object")
-    return value
+        return parse_object(text if isinstance(text, bytes) else text.encode("utf-8", "replace"), str(path))
+    except CheckpointError as error:
+        raise FingerprintError(path, f"damaged {what}: {error.problem}") from error

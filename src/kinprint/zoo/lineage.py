@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from kinprint.errors import ZooError
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.errors import CheckpointError, ZooError, printable
 
 FILE = "lineage.json"
 FORMAT = "kinprint-zoo/1"
 MAX_BYTES = 16_000_000
+MAX_MEMBERS = 1000
+MAX_GENERATIONS = 32
+MAX_TEXT = 200
+"""Characters of a name, a family, a kind."""
 
 Truth = Literal["related", "unrelated", "shared-initialisation"]
 
@@ -142,22 +147,43 @@ class Lineage:
         try:
             if len(data) > MAX_BYTES:
                 raise ValueError("too large")
-            content = json.loads(data)
+            content = parse_object(data, path)
             if content["format"] != FORMAT:
                 raise ValueError(f"format {content['format']!r}")
-            return cls(str(content["size"]), _members(content["models"]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            return cls(printable(content["size"], MAX_TEXT), _members(content["models"]))
+        except CheckpointError as error:
+            raise ZooError(path, error.problem, f"expected {FORMAT}; build the zoo again") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ZooError(path, f"not a lineage file ({error!r})", f"expected {FORMAT}; build the zoo again") from None
 
 
-def _members(rows: list[dict[str, object]]) -> dict[str, Member]:
+def _members(rows: list[dict[str, Any]]) -> dict[str, Member]:
     members: dict[str, Member] = {}
-    known = {field.name for field in fields(Member)}
+    generations: dict[str, int] = {}
+    if not isinstance(rows, list) or len(rows) > MAX_MEMBERS:
+        raise ValueError(f"no list of at most {MAX_MEMBERS:,} models")
     for row in rows:
-        member = Member(**{**row, "parents": tuple(row.get("parents", ()))})  # type: ignore[arg-type]
-        if set(row) - known or not isinstance(member.name, str) or Path(member.name).name != member.name:
-            raise ValueError(f"model {member.name!r}")
+        member = _member(row)
         if member.name in members or not all(parent in members for parent in member.parents):
             raise ValueError(f"model {member.name!r} comes twice or before its parents")
+        generations[member.name] = 1 + max((generations[parent] for parent in member.parents), default=0)
+        if generations[member.name] > MAX_GENERATIONS:
+            raise ValueError(f"model {member.name!r} of generation {generations[member.name]}")
         members[member.name] = member
     return members
+
+
+def _member(row: dict[str, Any]) -> Member:
+    """One model, whose name is that of a folder in the zoo and whose texts are short and can be shown as they are."""
+    parents = row.get("parents", ())
+    if not isinstance(parents, (list, tuple)):
+        raise ValueError("parents that are no list")
+    member = Member(**{**row, "parents": tuple(parents)})
+    texts = (member.name, member.family, member.kind, member.initialisation, member.teacher or "", *member.parents)
+    if not all(isinstance(text, str) and text.isprintable() and len(text) <= MAX_TEXT for text in texts):
+        raise ValueError(f"model {member.name!r}")
+    if member.name in ("", "..") or Path(member.name).name != member.name:
+        raise ValueError(f"model {member.name!r} outside the zoo")
+    if type(member.disguise) is not bool or type(member.seed) is not int:
+        raise ValueError(f"model {member.name!r}")
+    return member
