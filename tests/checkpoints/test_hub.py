@@ -233,6 +233,13 @@ def test_an_index_that_climbs_out_is_refused(hub: Serve, tmp_path: Path) -> None
     assert "names a file outside its folder" in refuse("org/hostile").problem
 
 
+def test_a_commit_that_climbs_out_is_refused(hub: Serve, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub's name for a commit becomes a folder of the hub's cache, and may not lead out of it."""
+    server = hub({"org/base": models / "base"})
+    monkeypatch.setattr(server, "commit", lambda *_: "../../../../models/secret")
+    assert "which is none" in refuse("org/base").problem
+
+
 def test_what_is_on_disk_wins(hub: Serve, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of the same name is opened without a request, and a Path never means a hub id."""
     server = hub({"org/base": models / "twin", "org/other": models / "twin"})

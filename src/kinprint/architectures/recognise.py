@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,6 +23,9 @@ NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 """An index in a name: digits between dots."""
 
 UNTRACKED = Skip("")
+
+MAX_PARTS = 500_000
+"""Experts stacked in one tensor are counted by its shape."""
 
 Located = TypeVar("Located", "Match", Passed)
 
@@ -153,7 +156,11 @@ def _anatomy(
             source, f"layers are missing: {len(layers)} found, the last is {max(layers)}", "use the complete checkpoint"
         )
     facts: dict[str, Any] = {**numbers}
-    parts = [part for match in matches for part in _parts(match, numbers, source)]
+    parts = list(islice((part for match in matches for part in _parts(match, numbers, source)), MAX_PARTS + 1))
+    if len(parts) > MAX_PARTS:
+        raise ArchitectureError(
+            source, f"more than the {MAX_PARTS:,} matrices and vectors allowed", "check the tensors' shapes"
+        )
     _check(facts, "num_hidden_layers", len(layers), source)
     _measure(facts, parts, source)
     has_head = any(part.role == "head" for part in parts)
@@ -171,6 +178,8 @@ def _anatomy(
     }
     if facts["positions"] == "rope" and "head_dim" in facts:
         share = configuration.lookup(table.rotary_share, config)
+        if "rotary_dim" not in facts and isinstance(share, (int, float)) and not 0 <= share <= 1:
+            raise ArchitectureError(source, f"the configuration rotates {share!r} of each head", "it must be a share, 0 to 1")
         facts.setdefault("rotary_dim", round(share * facts["head_dim"]) if isinstance(share, (int, float)) else 0)
         facts["rotary_pairs"] = table.rotary_pairs
     notes = []
@@ -200,6 +209,10 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
             source, f"tensor {tensor.name} holds {tensor.dtype} values, a quantised form that is not read yet",
             "use the unquantised original",
         )  # fmt: skip
+    if 0 in tensor.shape:
+        raise ArchitectureError(
+            source, f"tensor {tensor.name} is empty, of shape {tensor.shape}", "use the complete checkpoint"
+        )
     experts = range(tensor.shape[0]) if entry.stacked_experts and len(tensor.shape) > 1 else [match.expert]
     shape = tensor.shape[1:] if entry.stacked_experts else tensor.shape
     matrix = entry.matrix

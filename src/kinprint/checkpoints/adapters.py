@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -310,18 +311,30 @@ def _scale(adapter: Adapter, module: str, rank: int) -> float:
     patterns = config.get("alpha_pattern") or {}
     if not isinstance(patterns, dict) or len(patterns) > MAX_PATTERNS:
         raise CheckpointError(source, f"its alpha_pattern is not a table of at most {MAX_PATTERNS:,} names", MERGE)
-    alpha = next((value for pattern, value in patterns.items() if _means(pattern, module, source)), config.get("lora_alpha"))
+    alpha = patterns.get(_meaning(tuple(patterns), module, source), config.get("lora_alpha"))
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not abs(alpha) < 1e30:
         raise CheckpointError(source, f"its lora_alpha is {printable(alpha, 40)}, not a number", "use the adapter's own file")
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _means(pattern: str, module: str, source: Path) -> bool:
-    """Whether a key of alpha_pattern is a module or the end of its name.
+def _meaning(patterns: tuple[str, ...], module: str, source: Path) -> str | None:
+    """The first key of alpha_pattern that is a module or the end of its name; None if none is."""
+    names = _names(patterns, source)
+    steps = module.split(".")
+    ends = (".".join(steps[first:]) for first in range(1, len(steps)))
+    found = [names[name] for name in ("^" + module, module, *ends) if name in names]
+    return patterns[min(found)] if found else None
 
-    peft takes it as a regular expression; one from a stranger may run for ever, so only names are read.
+
+@cache
+def _names(patterns: tuple[str, ...], source: Path) -> dict[str, int]:
+    """Name -> the first key that means it, "^" in front where it means the whole name only.
+
+    peft takes keys as regular expressions; one from a stranger may run for ever, so only names are read.
     """
-    if not _LITERAL.fullmatch(pattern):
-        raise CheckpointError(source, f"the expression {printable(pattern, 60)} in alpha_pattern is no name", MERGE)
-    name = pattern.removeprefix("^").replace("\\.", ".")
-    return module == name or (not pattern.startswith("^") and module.endswith("." + name))
+    names: dict[str, int] = {}
+    for index, pattern in enumerate(patterns):
+        if not _LITERAL.fullmatch(pattern):
+            raise CheckpointError(source, f"the expression {printable(pattern, 60)} in alpha_pattern is no name", MERGE)
+        names.setdefault(pattern.replace("\\.", "."), index)
+    return names

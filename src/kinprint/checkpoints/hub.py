@@ -25,10 +25,11 @@ from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.ranges import Remote
 from kinprint.checkpoints.web import WebError, WebFile
 from kinprint.checkpoints.weights import INDEX
-from kinprint.errors import CheckpointError, KinprintError
+from kinprint.errors import CheckpointError, KinprintError, printable
 
 _LIKE_AN_ID = re.compile(r"(?![.~])[^/\\@]+/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
 _ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w][\w./+-]*))?", re.ASCII)
+_COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _LONGEST_ID = 96
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _NETWORK = "check the path, the network and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache"
@@ -86,6 +87,8 @@ def _looked_up(model: str, name: str, revision: str | None) -> Snapshot:
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = HfApi(endpoint=_endpoint()).model_info(name, revision=revision, timeout=timeout, files_metadata=True)
     commit = info.sha or ""
+    if not _COMMIT.fullmatch(commit):  # it becomes part of paths in the hub's cache
+        raise CheckpointError(model, f"the hub names the commit {printable(commit, 60)}, which is none", "check HF_ENDPOINT")
     listing = {file.rfilename: file for file in info.siblings or ()}
 
     @cache

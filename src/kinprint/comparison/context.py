@@ -47,7 +47,7 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
 
 def _counts(model: Fingerprint) -> list[int]:
     found = model.facts.get("non_finite")
-    return [n for n in found.values() if isinstance(n, int)] if isinstance(found, dict) else []
+    return [n for n in found.values() if isinstance(n, int) and 0 <= n < 1 << 63] if isinstance(found, dict) else []
 
 
 def _overlap(reference: Fingerprint, suspect: Fingerprint) -> float | None:

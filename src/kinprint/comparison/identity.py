@@ -10,6 +10,8 @@ from kinprint.fingerprints import Fingerprint
 LOOSE = ("channels.", "neurons.norms", "embedding.", "gains.", "biases.")
 """Traits that a cast changes by no more than its rounding."""
 
+FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+
 
 def identical(reference: Fingerprint, suspect: Fingerprint) -> str | None:
     """How the two are known to hold the same weights, as a clause for people; None if they do not or it cannot be told."""
@@ -18,7 +20,7 @@ def identical(reference: Fingerprint, suspect: Fingerprint) -> str | None:
         return None
     if ours == theirs:
         return f"all {len(ours)} tensors agree bit for bit"
-    types = [dict(model.facts.get("dtypes", {})) for model in (reference, suspect)]
+    types = [_types(model) for model in (reference, suspect)]
     if ours.keys() != theirs.keys() or types[0] == types[1]:
         return None
     return _equal_up_to_rounding(reference, suspect, *types)
@@ -30,6 +32,13 @@ def _digests(model: Fingerprint) -> dict[str, bytes] | None:
     if not isinstance(names, list) or digests is None or len(names) != len(digests):
         return None
     return {str(name): digest.tobytes() for name, digest in zip(names, digests, strict=True)}
+
+
+def _types(model: Fingerprint) -> dict[str, str]:
+    """Role -> floating type, as far as the facts say types that there are."""
+    said = model.facts.get("dtypes")
+    known = said.items() if isinstance(said, dict) else ()
+    return {role: dtype for role, dtype in known if isinstance(dtype, str) and dtype in FLOATS}
 
 
 def _equal_up_to_rounding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 
 Array = NDArray[np.float64]
+
+LARGEST = 1 << 40
+"""Sizes that facts may say; they come from strangers."""
 
 VECTORS = ("gains.", "biases.", "norm_biases.")
 """Traits that hold every entry, not a sample."""
@@ -103,15 +107,23 @@ def _sizes(model: Fingerprint) -> dict[str, list[int]]:
     """Entries of the matrices of each role in every layer, all experts together, as far as the facts tell."""
     shapes = model.facts.get("shapes")
     if isinstance(shapes, dict):
-        return {role: [math.prod(shape) if shape else 0 for shape in layers] for role, layers in shapes.items()}
+        return {role: [_product(shape) for shape in layers] for role, layers in shapes.items() if isinstance(layers, list)}
     needed = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
-    if not all(isinstance(model.facts.get(fact), int) for fact in needed):
+    if not all(isinstance(model.facts.get(fact), int) and 0 < model.facts[fact] < LARGEST for fact in needed):
         raise NotApplicable(f"the shape of {model.name} is not known")
     width, heads, groups, head, neurons = (int(model.facts[fact]) for fact in needed)
-    experts = max(int(model.facts.get("num_experts") or 0), 1)
+    said = model.facts.get("num_experts")
+    experts = max(said, 1) if isinstance(said, int) and said < LARGEST else 1
     attention = {"q": width * heads * head, "o": width * heads * head, "k": width * groups * head, "v": width * groups * head}
     one = attention | dict.fromkeys(("gate", "up", "down"), width * neurons * experts) | {"router": width * experts}
-    return {role: [size] * int(model.facts.get("num_hidden_layers") or 0) for role, size in one.items()}
+    return {role: [size] * (model.layers or 0) for role, size in one.items()}
+
+
+def _product(shape: Any) -> int:
+    """Entries of a matrix of a shape that the facts say; 0 if it is none."""
+    if not isinstance(shape, list) or len(shape) > 4 or not all(isinstance(n, int) and 0 < n < LARGEST for n in shape):
+        return 0
+    return math.prod(shape) if shape else 0
 
 
 METHOD = Method(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,7 +16,7 @@ from blake3 import blake3
 
 from kinprint.errors import MissingExtraError, ProbeError
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = 64_000_000
 MAX_TEXTS = 1_000_000
 MAX_CHARACTERS = 1_000_000
 """Of one text."""
@@ -64,8 +66,11 @@ def read_texts(path: Path) -> tuple[str, ...]:
     if path.suffix not in readers:
         raise ProbeError(path, "not a list of texts by its name", f"give a file ending in {', '.join(readers)}")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ProbeError(path, f"larger than {MAX_BYTES >> 30} GiB", "give fewer texts")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ProbeError(path, "not a regular file", "give a file on disk")
+        if status.st_size > MAX_BYTES:
+            raise ProbeError(path, f"larger than the {MAX_BYTES:,} bytes allowed", "give fewer texts")
         found = tuple(text for text in readers[path.suffix](path) if text.strip())
     except OSError as error:
         raise ProbeError(path, error.strerror or "cannot be read", "check the path") from error
@@ -104,12 +109,38 @@ def _column(path: Path) -> list[str]:
     except ImportError as error:
         raise MissingExtraError(path, "reading parquet takes pyarrow", "pip install pyarrow, or give .txt or .jsonl") from error
     try:
-        column: list[Any] = pyarrow.parquet.read_table(path, columns=["text"])["text"].to_pylist()
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=["text"]) as file:
+            _require_small(path, file.metadata)
+            column = list(_texts(path, file))
     except (pyarrow.ArrowException, KeyError) as error:
         raise ProbeError(path, "no parquet file with a column called text", "name the column text") from error
     if not all(isinstance(text, str) for text in column):
         raise ProbeError(path, "its column text holds something else", "give a column of strings")
     return column
+
+
+def _require_small(path: Path, metadata: Any) -> None:
+    """Raise ProbeError for more texts or bytes than allowed, by what the file says of itself before it is decompressed."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    sizes = [
+        group.column(index).total_uncompressed_size
+        for group in groups
+        for index in range(group.num_columns)
+        if group.column(index).path_in_schema == "text"
+    ]
+    if metadata.num_rows > MAX_TEXTS or not all(0 <= size <= MAX_BYTES for size in sizes) or sum(sizes) > MAX_BYTES:
+        raise ProbeError(path, f"more than {MAX_TEXTS:,} texts or {MAX_BYTES:,} bytes of them", "give fewer texts")
+
+
+def _texts(path: Path, file: Any) -> Iterator[Any]:
+    """The column `text`, a few rows at a time: one entry of a dictionary may stand for a text a million times."""
+    characters = 0
+    for batch in file.iter_batches(batch_size=64, columns=["text"]):
+        for text in batch.column("text").to_pylist():
+            characters += len(text) if isinstance(text, str) else 0
+            if characters > MAX_BYTES:
+                raise ProbeError(path, f"texts of more than the {MAX_BYTES:,} bytes allowed", "give fewer texts")
+            yield text
 
 
 def _digest(texts: tuple[str, ...]) -> str:

@@ -218,7 +218,7 @@ HOSTILE = {
     "endless strings": (raw([key(b"a", 9, array(8, 2**62))]), "strings in its arrays"),
     "many strings": (raw([key(b"a", 9, array(8, 3_000_000))]), "beyond the end of the file"),
     "endless string in an array": (raw([key(b"a", 9, array(8, 1, struct.pack("<Q", 2**63)))]), "beyond the end of the file"),
-    "endless arrays": (raw([key(b"a", 9, array(9, 2**62))]), "strings in its arrays"),
+    "endless arrays": (raw([key(b"a", 9, array(9, 2**62))]), "arrays within arrays"),
     "deep arrays": (raw([key(b"a", 9, NESTED)]), "nested too deeply"),
     "unknown value": (raw([key(b"a", 13, b"")]), "unknown type 13"),
     "unknown element": (raw([key(b"a", 9, array(13, 1))]), "unknown type 13"),

@@ -25,8 +25,9 @@ from kinprint.errors import CheckpointError
 MAX_HEADER = 100_000_000
 MAX_KEYS = 10_000
 MAX_KEY = 65_535  # bytes, of the specification
-MAX_ITEMS = 4_000_000  # strings and arrays within arrays
+MAX_ITEMS = 4_000_000  # strings in arrays
 MAX_NESTING = 4  # of arrays; no known writer nests them
+MAX_NESTED = 10_000  # arrays within arrays
 MAX_AXES = 4  # of ggml
 FIRST_READ = 1 << 20
 
@@ -99,7 +100,7 @@ class _Cursor:
     """Reads on from a place in the beginning of the file."""
 
     def __init__(self, data: bytes, path: Path) -> None:
-        self.data, self.path, self.at, self.items = data, path, 0, 0
+        self.data, self.path, self.at, self.items, self.nested = data, path, 0, 0, 0
 
     def take(self, count: int) -> bytes:
         start, self.at = self.at, self.at + count
@@ -143,10 +144,15 @@ class _Cursor:
             return self.numbers(kind, count)
         if kind == _BOOL:
             return np.frombuffer(self.take(count), np.uint8) != 0
-        self.items += count
-        if self.items > MAX_ITEMS:
-            raise damaged(self.path, f"more than {MAX_ITEMS:,} strings in its arrays")
-        return self.strings(count) if kind == _STRING else [self.value(kind, depth) for _ in range(count)]
+        if kind == _STRING:
+            self.items += count
+            if self.items > MAX_ITEMS:
+                raise damaged(self.path, f"more than {MAX_ITEMS:,} strings in its arrays")
+            return self.strings(count)
+        self.nested += count
+        if self.nested > MAX_NESTED:
+            raise damaged(self.path, f"more than {MAX_NESTED:,} arrays within arrays")
+        return [self.value(kind, depth) for _ in range(count)]
 
     def strings(self, count: int) -> list[bytes]:
         """As `take` of `number` for each, in a loop that is short because vocabularies are long."""

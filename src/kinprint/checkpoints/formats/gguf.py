@@ -130,6 +130,8 @@ def _tensor(path: Path, header: Header, name: str, entry: Entry, start: int) -> 
     if isinstance(known, str):
         raise CheckpointError(path, f"tensor {name} is of {known}", "use another quantisation of the model")
     elements, size = known
+    if 0 in shape:
+        raise damaged(path, f"the quantised tensor {name} is empty")
     if not shape or shape[-1] % elements:
         raise damaged(path, f"the last axis of tensor {name} is no whole number of blocks of {elements}")
     codes = (math.prod(shape[:-1]), shape[-1] // elements * size)

@@ -32,6 +32,7 @@ from kinprint.checkpoints.quantizations._parts import (
     scaled,
     settings,
 )
+from kinprint.errors import CheckpointError, printable
 
 METHODS = ("", "fp8", "fbgemm_fp8", "modelopt")
 SUFFIXES = ("_scale_inv", "_scale")
@@ -62,7 +63,8 @@ def _declared(parts: Parts, sizes: Any) -> Sequence[int | None]:
     if sizes is None:
         return None, None
     if not isinstance(sizes, list) or len(sizes) != 2:
-        sizes = [sizes]
+        problem = f"its quantization_config gives weight_block_size {printable(sizes, 60)}, not two sizes of a block"
+        raise CheckpointError(parts.source, problem, "use the configuration that belongs to the weights")
     return [parts.setting("weight_block_size", size, lambda n: n > 0, "two sizes of a block") for size in sizes]
 
 
