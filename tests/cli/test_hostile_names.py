@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kinprint.cli import main
+from kinprint.cli._models import file_name
 
 CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
 EVIL = "\x1b[31m<script>alert(1)</script>\n\u202e../../etc/passwd\x07" + "A" * 5000
@@ -68,3 +69,23 @@ def test_the_name_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setattr("sys.argv", ["kinprint", "fingerprint", str(model(tmp_path / "a\x1b[2J", "llama")), "--no-cache"])
     assert ran() == 1
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["\U0001d49c" * 100, "-rf", "..", "\u202e/../x", "", "\ud800"])
+def test_a_name_as_the_name_of_a_file(name: str) -> None:
+    """A file of this folder that can be written, is seen, and is taken for no option."""
+    found = file_name(name)
+    assert 0 < len(f".{found}.kinprint.{'0' * 16}.tmp".encode()) <= 255
+    assert found[0] not in ".-"
+    assert "/" not in found
+
+
+def test_a_zoo_of_a_stranger(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that look like rich's markup are text, and do not end the command."""
+    models = [{"name": "a", "family": "[/nope]", "kind": "[link=https://example.org]k[/link]"}]
+    (tmp_path / "lineage.json").write_text(json.dumps({"format": "kinprint-zoo/1", "size": "[/s]\x1b[2J", "models": models}))
+    monkeypatch.setattr("sys.argv", ["kinprint", "zoo", "list", str(tmp_path)])
+    assert ran() == 0
+    shown = capsys.readouterr().out
+    assert "[/nope]" in shown
+    assert "\x1b" not in shown

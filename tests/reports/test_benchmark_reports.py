@@ -83,6 +83,17 @@ def test_markdown_of_strangers() -> None:
     assert len({line.replace("\\|", "").count("|") for line in outside.splitlines() if line.startswith("| method")}) == 1
 
 
+def test_names_cannot_turn_the_text_around() -> None:
+    """Marks of direction, escapes and halves of characters of models that could not be read are spelled out on every page."""
+    name = "\u202eevil\x1b[31m\ud800" + "A" * 5000
+    summary = Summary(replace(runs.result(), unreadable={name: name}))
+    pages = (reports.benchmark_html(summary), *reports.benchmark_markdown(summary, "benchmark").values())
+    for page in pages:
+        assert not {"\u202e", "\x1b", "\ud800"} & set(page)
+        assert "A" * 1000 not in page
+    assert "u202eevil" in pages[0]
+
+
 def test_terminal_says_what_failed() -> None:
     assert "base0 → hidden" in terminal(runs.result())
     assert "Methods, on undisguised pairs" in terminal(runs.result())

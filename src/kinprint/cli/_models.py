@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -25,7 +26,7 @@ def read(model: str, *, cache: bool, quick: bool = False, threads: int | None = 
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     bars = Progress(*columns, console=Console(stderr=True), transient=True)
-    bar = bars.add_task(printable(model, 40).replace("[", r"\["), total=None)
+    bar = bars.add_task(escape(printable(model, 40)), total=None)
     with ExitStack() as shown:
 
         def progress(done: int, total: int) -> None:
@@ -47,4 +48,5 @@ def comparing() -> Iterator[Callable[[str, int, int], None]]:
 
 def file_name(name: str) -> str:
     """A name from a stranger as the name of a file in this folder."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".")[:100] or "model"
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".-")
+    return kept.encode()[:100].decode(errors="ignore") or "model"  # bytes: file systems count those

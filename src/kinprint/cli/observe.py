@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kinprint.cli._models import file_name
@@ -47,7 +48,7 @@ def command(
     probe = replace(probe, texts=observation.read_texts(texts) if texts else probe.texts, questions=probe.questions[:questions])
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(printable(model, 40).replace("[", r"\["), total=None)
+        bar = bars.add_task(escape(printable(model, 40)), total=None)
 
         def progress(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=total)

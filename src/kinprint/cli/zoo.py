@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from kinprint import open_checkpoint
 from kinprint.errors import KinprintError
@@ -108,9 +109,9 @@ def _table(title: str, members: Iterable[Member], counts: dict[str, int | None])
     """One row a member; names are folded rather than cut, since they are what one types."""
     names = ("name", "family", "kind", "parents", "teacher", *(("parameters",) if counts else ()))
     columns = (Column(name, overflow="fold", justify="right" if name == "parameters" else "left") for name in names)
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(*columns, title=Text(title), title_justify="left")
     for member in members:
         row = [member.name, member.family, member.kind, ", ".join(member.parents), member.teacher or ""]
         count = counts.get(member.name)
-        table.add_row(*row, *(["missing" if count is None else f"{count:,}"] if counts else []))
+        table.add_row(*map(Text, row), *(["missing" if count is None else f"{count:,}"] if counts else []))
     return table

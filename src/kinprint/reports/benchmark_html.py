@@ -49,7 +49,7 @@ def benchmark_html(summary: Summary) -> str:
     for title, empty, lines in words.failure_lists(summary):
         body.append(f"<h3>{escape(title)}: {len(lines)}</h3>" + (_list(lines) if lines else f"<p>{escape(empty)}</p>"))
     if result.unreadable:
-        body.append("<h3>Models that could not be read</h3>" + _list(f"{k}: {v}" for k, v in result.unreadable.items()))
+        body.append("<h3>Models that could not be read</h3>" + _list(words.unreadable(result)))
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         "<title>kinprint benchmark</title>"

@@ -65,7 +65,7 @@ def _page(summary: Summary, stem: str) -> str:
     for title, empty, lines in words.failure_lists(summary):
         blocks += [f"### {title}: {len(lines)}", _bullets(lines) if lines else empty]
     if result.unreadable:
-        lines = [f"{name}: {reason}" for name, reason in result.unreadable.items()]
+        lines = words.unreadable(result)
         blocks += [f"### Models that could not be read: {len(lines)}", _bullets(lines)]
     return "\n\n".join(blocks) + "\n"
 

@@ -192,6 +192,11 @@ def outcome_line(outcome: Outcome) -> str:
     return f"{names} ({printable(pair.kind, 80)}): {outcome.verdict}{said}{source}"
 
 
+def unreadable(result: Result) -> list[str]:
+    """Models that could not be read, and why."""
+    return [f"{printable(name, 80)}: {printable(reason)}" for name, reason in result.unreadable.items()]
+
+
 def failure_lists(summary: Summary) -> list[tuple[str, str, list[str]]]:
     """(title, what it means if empty, lines) of everything that went wrong."""
     return [
