@@ -11,7 +11,8 @@ from kinprint.checkpoints.formats import _gguf, _pickle, safetensors, torch_zip
 from kinprint.observation import endpoint, probe
 from kinprint.zoo import lineage
 
-fingerprint = import_module("kinprint.fingerprints.fingerprint")  # the name is also that of a function
+fingerprint = import_module("kinprint.fingerprints.fingerprint")  # the names are also those of functions
+recognise = import_module("kinprint.architectures.recognise")
 
 PAGE = Path(__file__).parents[1] / "docs" / "security.md"
 
@@ -22,20 +23,22 @@ LIMITS = {
     "instructions of a pickle": (_pickle.MAX_STEPS, ""),
     "header of a GGUF file": (_gguf.MAX_HEADER, "bytes"),
     "keys in it, nested arrays": (_gguf.MAX_KEYS, f", {_gguf.MAX_NESTING}"),
-    "strings and arrays within its arrays": (_gguf.MAX_ITEMS, ""),
+    "strings in its arrays, arrays within arrays": (_gguf.MAX_ITEMS, f", {_gguf.MAX_NESTED:,}"),
     "tensors of a file": (mapped.MAX_TENSORS, ""),
     "name of a tensor": (mapped.MAX_NAME, "characters"),
     "axes of a tensor": (mapped.MAX_RANK, ""),
-    "index of shards": (weights.MAX_INDEX, "bytes"),
+    "matrices and vectors of a model, experts of one tensor counted": (recognise.MAX_PARTS, ""),
+    "index of shards, files that it names": (weights.MAX_INDEX, f"bytes, {weights.MAX_SHARDS:,}"),
     "`config.json`": (opening.MAX_CONFIG, "bytes"),
     "`adapter_config.json`, patterns in it": (adapters.MAX_CONFIG, f"bytes, {adapters.MAX_PATTERNS:,}"),
-    "items of any JSON of a checkpoint": (json_text.MAX_ITEMS, ""),
-    "tokenizer": (tokenizer.MAX_BYTES, "bytes"),
+    "items of any JSON, nested": (json_text.MAX_ITEMS, f", {json_text.MAX_NESTING}"),
+    "JSON that is not ASCII": (json_text.MAX_NOT_ASCII, "bytes"),
+    "tokenizer, lines of a `vocab.txt`": (tokenizer.MAX_BYTES, f"bytes, {tokenizer.MAX_LINES:,}"),
     "model card, its front matter": (card.MAX_BYTES, f"bytes, {card.MAX_FRONT_MATTER:,} characters"),
     "`.kinprint` file, its header": (fingerprint.MAX_FILE_BYTES, f"bytes, {fingerprint.MAX_HEADER_BYTES:,}"),
     "traits of a fingerprint, characters of its name": (fingerprint.MAX_TRAITS, f", {fingerprint.MAX_NAME}"),
     "list of pairs": (pairs.MAX_BYTES, "bytes"),
-    "lineage of a zoo": (lineage.MAX_BYTES, "bytes"),
+    "lineage of a zoo": (lineage.MAX_BYTES, f"bytes, {lineage.MAX_MEMBERS:,} models, {lineage.MAX_GENERATIONS} generations"),
     "probe texts": (probe.MAX_BYTES, f"bytes, {probe.MAX_TEXTS:,} texts"),
     "answer of a model server": (endpoint.MAX_BYTES, "bytes"),
 }
