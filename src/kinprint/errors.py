@@ -54,3 +54,11 @@ class ObservationError(KinprintError):
 
 class MissingExtraError(KinprintError):
     """A command needs an optional part of kinprint that is not installed."""
+
+
+class LibraryError(KinprintError):
+    """A library of fingerprints is missing, damaged, of a newer version, or cannot be written."""
+
+
+class EngineError(KinprintError):
+    """Work on many models cannot be done where it was asked to be done."""

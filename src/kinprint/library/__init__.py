@@ -1,0 +1,1 @@
+"""Many fingerprints: stored, searched, joined to trees, taken apart into their parents."""
