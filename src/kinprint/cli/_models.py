@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,8 +19,11 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from kinprint.checkpoints import open_checkpoint
+from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.fingerprints.opening import SUFFIX
 
 
 def read(model: str, *, cache: bool, quick: bool = False, threads: int | None = None) -> Fingerprint:
@@ -35,6 +39,16 @@ def read(model: str, *, cache: bool, quick: bool = False, threads: int | None = 
             bars.update(bar, completed=done, total=total)
 
         return fingerprint(model, quick=quick, cache=cache, threads=threads, progress=progress)
+
+
+def hashed(model: str) -> tuple[FileHash, ...]:
+    """The files of MODEL with their SHA-256, with a bar on stderr; none of a `.kinprint` file, which has no weights."""
+    if Path(model).suffix == SUFFIX:
+        return ()
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(f"SHA-256 {escape(printable(model, 40))}", total=None)
+        return hashes(open_checkpoint(model), lambda done, total: bars.update(bar, completed=done, total=total))
 
 
 @contextmanager

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from kinprint.cli._models import comparing, read
+from kinprint.cli._models import comparing, hashed, read
 from kinprint.comparison import ALPHA, examine
-from kinprint.reports import comparison_text
+from kinprint.reports import comparison_html, comparison_text, write_text
 from kinprint.weights import open_weights
 
 NAME = "compare"
@@ -35,6 +39,9 @@ def command(
         bool,
         typer.Option(help="Read about 1 % of the weights; copies with relabelled channels, and heads, are not seen."),
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
+    ] = None,
     alpha: Annotated[float, typer.Option(help="Largest combined p-value that is called related.")] = ALPHA,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -44,7 +51,8 @@ def command(
 
     Example: kinprint compare examples/models/base examples/models/finetune
 
-    prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw.
+    prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw. With --html report.html
+    the same and more, for people who will check it, as a page: null hypotheses, pictures, digests of every file.
     """
     verdicts = {"related": ("related", "identical")}
     if fail_on is not None and fail_on not in ("identical", "related", "no-evidence", "untestable"):
@@ -57,6 +65,10 @@ def command(
     fingerprints = read(reference, quick=quick, cache=cache), read(suspect, quick=quick, cache=cache)
     with comparing() as progress:
         found = examine(fingerprints, weights, alpha=alpha, progress=progress)
+    if html is not None:
+        files = {"reference": hashed(reference), "suspect": hashed(suspect)}
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        write_text(html, comparison_html(found, command=shlex.join(["kinprint", *sys.argv[1:]]), files=files, when=now))
     if as_json:
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:

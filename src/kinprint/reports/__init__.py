@@ -4,6 +4,7 @@ from kinprint.reports.benchmark_html import benchmark_html
 from kinprint.reports.benchmark_json import benchmark_json
 from kinprint.reports.benchmark_markdown import benchmark_markdown
 from kinprint.reports.benchmark_terminal import benchmark_text
+from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.terminal import comparison_text, methods_text
 from kinprint.reports.writing import ReportError, write_text
 
@@ -13,6 +14,7 @@ __all__ = [
     "benchmark_json",
     "benchmark_markdown",
     "benchmark_text",
+    "comparison_html",
     "comparison_text",
     "methods_text",
     "write_text",

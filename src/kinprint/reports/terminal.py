@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -14,8 +13,10 @@ from rich.text import Text
 from kinprint.comparison import Comparison
 from kinprint.errors import printable
 from kinprint.evidence import Evidence, Method
+from kinprint.reports import comparison_words as words
 
 COLOURS = {"identical": "bold red", "related": "bold red", "no-evidence": "bold green", "untestable": "bold yellow"}
+LOOKS = {"same": "dim", "different": "", "warning": "yellow"}
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -32,7 +33,7 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     if disguise and comparison.verdict == "related":
         pieces.append(Text("Disguise: " + ", ".join(disguise)))
     pieces.append(_scores(comparison.scores))
-    pieces.append(_context(comparison))
+    pieces.append(_context(words.context(comparison.context)))
     return Group(*pieces)
 
 
@@ -62,7 +63,7 @@ def _tests(tests: Iterable[Evidence]) -> Table:
     table.add_column("what was compared", overflow="fold")
     for item in tests:
         if item.applies and item.statistic is not None and item.log10_p is not None:
-            table.add_row(item.method, f"{item.statistic:.1f}", _p(item), _bars(item.layers or ()), Text(item.note))
+            table.add_row(item.method, f"{item.statistic:.1f}", words.p_value(item), _bars(item.layers or ()), Text(item.note))
         else:
             table.add_row(item.method, "–", "–", "", Text(item.note, style="dim"))
     return table
@@ -83,55 +84,19 @@ def _scores(scores: Iterable[Evidence]) -> Table:
     table.add_column("parts", overflow="fold")
     table.add_column("caveat", overflow="fold")
     for item in scores:
-        value = "–" if item.statistic is None else f"{item.statistic:.3f}"
-        parts = ", ".join(f"{name} {number:.2f}" for name, number in item.parts.items())
-        table.add_row(item.method, value, _reached(item), Text(parts), Text(item.note), style="dim")
+        row = words.score(item)
+        table.add_row(row["method"], row["value"], row["reached"], Text(row["parts"]), Text(row["note"]), style="dim")
     return table
 
 
-def _reached(item: Evidence) -> str:
-    """How often strangers have this score."""
-    if not item.applies:
-        return ""
-    if item.false_accusations is None:
-        return "not measured"
-    count, total = item.false_accusations
-    return f"{count / total:.0%} of {total} unrelated pairs"
-
-
-def _context(comparison: Comparison) -> Table:
-    context = comparison.context
+def _context(facts: Iterable[words.Fact]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Context (facts, no evidence)", title_justify="left", title_style="bold dim")
     table.add_column("fact")
     table.add_column("reference", overflow="fold")
     table.add_column("suspect", overflow="fold")
-    for fact, value in context["same"].items():
-        table.add_row(fact, Text(printable(value)), Text(printable(value)), style="dim")
-    for fact, (ours, theirs) in context["different"].items():
-        table.add_row(fact, Text(printable(ours)), Text(printable(theirs)))
-    if context["token_overlap"] is not None:
-        table.add_row("vocabulary in common", Text(f"{context['token_overlap']:.0%}"), "")
-    if any(context["declared_base"].values()):
-        table.add_row("declared base model", *(Text(printable(v or "–")) for v in context["declared_base"].values()))
-    if context["quantization"]:
-        stored = (context["quantization"].get(side, "–") for side in ("reference", "suspect"))
-        table.add_row("quantised as", *(Text(printable(way)) for way in stored))
-    if context["quick"]:
-        sides = (context["quick"].get(side) for side in ("reference", "suspect"))
-        shares = (f"quick: {share:.1%}" if share else "all" for share in sides)
-        table.add_row("bytes read", *shares, style="yellow")
-    for side, count in context["non_finite"].items():
-        cells = (f"{count} weights", "") if side == "reference" else ("", f"{count} weights")
-        table.add_row("NaN or infinite", *cells, style="yellow")
+    for fact in facts:
+        table.add_row(fact.name, Text(fact.reference), Text(fact.suspect), style=LOOKS[fact.look])
     return table
-
-
-def _p(item: Evidence) -> str:
-    """A p-value as people write it; ≤ marks a rigorous bound."""
-    assert item.log10_p is not None
-    if item.bound:
-        return f"≤ 1e{math.ceil(item.log10_p)}"
-    return f"{10**item.log10_p:.3f}"
 
 
 def _bars(layers: Sequence[float]) -> str:

@@ -1,0 +1,112 @@
+"""A comparison in words, for every form of report: what a verdict means and does not mean, one line a test, score, fact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from kinprint.errors import printable
+from kinprint.evidence import Evidence
+
+MEANS = {
+    "identical": ["Both models hold the same weights; how that is known stands in the sentence above."],
+    "related": [
+        "The two models share weights: one was made from the other, or both from a common origin.",
+        "Models that were trained independently reach such agreement with at most the probability stated, whatever "
+        "architecture, data and recipe they have in common.",
+    ],
+    "no-evidence": [
+        "Tests applied to this pair and saw nothing that independent models would not show.",
+        "What the tests could have seen stands in the sentence above.",
+    ],
+    "untestable": ["No test applies to this pair. The reasons stand beside each test."],
+}
+
+MEANS_NOT = {
+    "identical": ["It does not say who had them first, nor whether the copy was allowed."],
+    "related": [
+        "It does not say which of the two came first, nor whether using the weights was allowed.",
+        "Shared initial weights count too: two trainings from one random start are related, though nobody copied anything.",
+        "It says nothing about data, code or ideas.",
+    ],
+    "no-evidence": [
+        "It does not prove that the models are unrelated: what was disguised, or trained on for very long, may not be seen.",
+        "It says nothing about distillation, data, code or ideas.",
+    ],
+    "untestable": ["It is no sign for or against a relation."],
+}
+
+
+def scientific(log10_p: float) -> str:
+    """10 ** log10_p as people write it."""
+    return f"1e{round(log10_p)}" if math.isclose(log10_p, round(log10_p)) else f"{10**log10_p:.1e}"
+
+
+def p_value(item: Evidence) -> str:
+    """A p-value as people write it; ≤ marks a rigorous bound."""
+    if item.log10_p is None:
+        return "–"
+    return f"≤ 1e{math.ceil(item.log10_p)}" if item.bound else f"{10**item.log10_p:.3f}"
+
+
+def reached(item: Evidence) -> str:
+    """How often strangers have this score."""
+    if not item.applies:
+        return ""
+    if item.false_accusations is None:
+        return "not measured"
+    count, total = item.false_accusations
+    return f"{count / total:.0%} of {total} unrelated pairs"
+
+
+def parts(item: Evidence) -> str:
+    """The named parts of a statistic in one line."""
+    return ", ".join(f"{name} {number:.2f}" for name, number in item.parts.items())
+
+
+def test(item: Evidence, null: str) -> dict[str, str]:
+    """A test as one line of a table."""
+    z = "–" if item.statistic is None else f"{item.statistic:.1f}"
+    return {"method": item.method, "z": z, "p": p_value(item), "null": null, "note": item.note}
+
+
+def score(item: Evidence) -> dict[str, str]:
+    """A score as one line of a table."""
+    value = "–" if item.statistic is None else f"{item.statistic:.3f}"
+    return {"method": item.method, "value": value, "reached": reached(item), "parts": parts(item), "note": item.note}
+
+
+class Fact(NamedTuple):
+    """One line of the context; `look` is "same", "different" or "warning"."""
+
+    name: str
+    reference: str
+    suspect: str
+    look: str
+
+
+def context(found: Mapping[str, Any]) -> list[Fact]:
+    """What the models have in common besides weights, line by line."""
+    facts = [Fact(name, printable(value), printable(value), "same") for name, value in found["same"].items()]
+    facts += [
+        Fact(name, printable(ours), printable(theirs), "different") for name, (ours, theirs) in found["different"].items()
+    ]
+    if found["token_overlap"] is not None:
+        facts.append(Fact("vocabulary in common", f"{found['token_overlap']:.0%}", "", "different"))
+    if any(found["declared_base"].values()):
+        facts.append(
+            Fact("declared base model", *_both(found["declared_base"], lambda name: printable(name or "–")), "different")
+        )
+    if found["quantization"]:
+        facts.append(Fact("quantised as", *_both(found["quantization"], printable), "different"))
+    if found["quick"]:
+        facts.append(Fact("bytes read", *_both(found["quick"], lambda share: f"quick: {share:.1%}", "all"), "warning"))
+    if found["non_finite"]:
+        facts.append(Fact("NaN or infinite", *_both(found["non_finite"], lambda count: f"{count} weights", ""), "warning"))
+    return facts
+
+
+def _both(sides: Mapping[str, Any], show: Callable[[Any], str], absent: str = "–") -> tuple[str, str]:
+    reference, suspect = (show(sides[side]) if side in sides else absent for side in ("reference", "suspect"))
+    return reference, suspect

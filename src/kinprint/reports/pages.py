@@ -1,0 +1,42 @@
+"""Pages from templates. Whatever a model, a card or a file says reaches a page escaped and without control characters."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from kinprint.errors import printable
+
+FOLDER = Path(__file__).with_name("templates")
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates of this package: everything is escaped, an unknown name is an error."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    found.globals["style"] = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
+    found.globals["script"] = Markup((FOLDER / "script.js").read_text(encoding="utf-8"))
+    return found
+
+
+def page(template: str, **content: Any) -> str:
+    """The page of a template."""
+    return environment().get_template(template).render(content)
+
+
+def _shown(value: Any) -> Any:
+    """Texts of strangers on one line of characters that can be seen; markup of our own as it is."""
+    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
+        return printable(value, 10_000)
+    return value
