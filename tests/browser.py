@@ -1,0 +1,47 @@
+"""A real browser for pages: Debian's chromium, driven by playwright, with axe-core's rules of accessibility."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@dataclass
+class Watched:
+    """A page of the browser and what it complained of."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds serious or critical."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page).response["violations"]
+        return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+@contextmanager
+def browser(**context: Any) -> Iterator[Watched]:
+    """A fresh page; console errors, failed requests and exceptions are collected."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here (apt install chromium)")
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = running.new_context(**context).new_page()
+        watched = Watched(page)
+        page.on("console", lambda said: watched.complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+        page.on("requestfailed", lambda request: watched.complaints.append(f"failed: {request.url}"))
+        try:
+            yield watched
+        finally:
+            running.close()

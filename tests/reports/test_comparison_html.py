@@ -1,0 +1,132 @@
+"""The page of a comparison: complete, harmless, readable by everyone, the same without network."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import browser
+
+import kinprint
+from kinprint import Fingerprint, methods
+from kinprint.checkpoints.hashes import FileHash
+from kinprint.cli import main
+from kinprint.reports import comparison_html
+from kinprint.reports.comparison_html import PROFILES, STRANGERS
+
+MODELS = Path(__file__).parents[2] / "examples" / "models"
+EVIL = '<img src=x onerror="alert(1)">\x1b[31m\u202e</style><script>alert(2)</script>'
+
+
+@cache
+def page(suspect: str = "finetune") -> str:
+    found = kinprint.compare(MODELS / "base", MODELS / suspect)
+    files = {"suspect": [FileHash("model.safetensors", 12, "ab" * 32)]}
+    return comparison_html(found, command="kinprint compare base finetune", files=files, when="2026-01-02 03:04 UTC")
+
+
+@cache
+def hostile() -> str:
+    """A comparison of models whose names, facts, cards and notes are markup and control characters."""
+    facts = {"model_type": EVIL, "hidden_size": EVIL}
+    told = {"source": EVIL, "base_model": EVIL, "revision": EVIL, "notes": [EVIL]}
+    rng = np.random.default_rng(0)
+    pair = [
+        Fingerprint(
+            "".join(c for c in EVIL if c.isprintable()),
+            {"gains.input": rng.normal(1, 0.1, (4, 64)), "moments.q": rng.normal(1, 0.1, (4, 6))},
+            facts,
+            told,
+        )
+        for _ in range(2)
+    ]
+    files = {"reference": [FileHash(EVIL, 1, "", EVIL)]}
+    return comparison_html(kinprint.compare(*pair), command=f"kinprint {EVIL}", files=files)
+
+
+def test_everything_is_there() -> None:
+    """Verdict, what it means and what not, every null hypothesis, digests, versions, seed, the command to repeat."""
+    shown = page()
+    assert "Trained independently: Llama-3.1-8B-Instruct and Mistral-7B-Instruct-v0.1: 0.98" in shown
+    for text in ("What it does not mean", "kinprint compare base finetune", "ab" * 32, "seed 0x", "reached by", "2026-01-02"):
+        assert text in shown
+    for method in methods.known():
+        if method.kind == "test" and not method.deep:
+            assert method.null.split("'")[0] in shown
+    assert "no-evidence" in page("twin")
+
+
+def test_nothing_is_loaded() -> None:
+    """No address of anything outside the page."""
+    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?:https?:|//)""", page())
+
+
+def test_what_strangers_say_is_text() -> None:
+    """Markup and control characters of names, facts, cards, files and notes stay text."""
+    shown = hostile()
+    assert "<img" not in shown
+    assert shown.count("<script>") == 1
+    assert not {"\x1b", "\u202e"} & set(shown)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser(scheme: str, tmp_path: Path) -> None:
+    """No error, no serious finding of axe-core, figures that grow and shrink by keyboard, nothing wider than a phone."""
+    file = tmp_path / "report.html"
+    file.write_text(page(), encoding="utf-8")
+    with browser(color_scheme=scheme, viewport={"width": 390, "height": 800}, offline=True) as watched:
+        watched.page.goto(file.as_uri())
+        assert watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        first = watched.page.locator("figure").first
+        first.locator("button").press("Enter")
+        assert "large" in (first.get_attribute("class") or "")
+        watched.page.keyboard.press("Escape")
+        assert "large" not in (first.get_attribute("class") or "")
+        assert watched.violations() == []
+        assert watched.complaints == []
+
+
+def test_hostile_names_in_a_browser(tmp_path: Path) -> None:
+    """No script of a stranger runs."""
+    file = tmp_path / "report.html"
+    file.write_text(hostile(), encoding="utf-8")
+    with browser() as watched:
+        watched.page.on("dialog", lambda dialog: watched.complaints.append(dialog.message) or dialog.dismiss())
+        watched.page.goto(file.as_uri())
+        assert watched.page.locator("img").count() == 0
+        assert watched.complaints == []
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """--html writes the page with the files' digests as sha256sum gives them; a folder in its place is one clear error."""
+    import hashlib
+
+    arguments = ["kinprint", "compare", str(MODELS / "base"), str(MODELS / "twin"), "--json", "--html"]
+    monkeypatch.setattr(sys, "argv", [*arguments, str(tmp_path / "report.html")])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    weights = (MODELS / "twin" / "model.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert json.loads(capsys.readouterr().out)["verdict"] == "no-evidence"
+    monkeypatch.setattr(sys, "argv", [*arguments, str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_strangers_are_what_the_shipped_models_show() -> None:
+    """The stored profiles of the shipped models are theirs."""
+    models = [kinprint.fingerprint(MODELS / name) for name in ("base", "twin")]
+    stored = {row["profile"]: row for row in json.loads(STRANGERS.read_text(encoding="utf-8"))["profiles"]}
+    for name, profile in PROFILES.items():
+        if stored[name]["models"] == ["base", "twin"]:
+            for model, curve in zip(models, stored[name]["curves"], strict=True):
+                np.testing.assert_allclose(profile(model), curve, atol=1e-5)
+    assert len(stored) == len(PROFILES)
