@@ -1,0 +1,182 @@
+"""Fingerprints as unit vectors, one a space, in which relatives lie near each other and strangers do not.
+
+Vectors only bring candidates; what they are is decided by the tests. Two kinds:
+
+**By index** (`channels`, `neurons`): label-free scores of each unit, added up over layers, so that depth does not matter, and
+projected by a count sketch (Charikar, Chen and Farach-Colton, 2002) whose hash depends on the width. Descendants keep their
+units' labels, so the cosine estimates the correlation of the units. Strangers, and models of other widths, get independent
+vectors: cosines of mean 0 and variance near 1 / dimensions.
+
+**Without labels** (`forms`, `signs`): sums over all neurons of a function of what no disguise changes of a neuron: order,
+number, depth drop out. A smooth function would see the distribution, in which all models of one recipe are alike, and not
+the neurons. `forms` therefore takes the empirical characteristic function at frequencies where that of a smooth one has
+vanished, so that what is left belongs to these neurons (random Fourier features, Rahimi and Recht, 2007, of a kernel so narrow
+that only the same neuron is near). `signs` takes a function that changes sign with a gated neuron: those signs are random in
+models trained independently (`kinprint.correspondence.signs`), so that cosines of strangers have mean 0 whatever the function.
+
+All pseudo-random numbers come from BLAKE3, so vectors of different machines and versions can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from kinprint.fingerprints import Fingerprint
+from kinprint.methods.matched_invariants import EVEN, ODD, signs_of
+from kinprint.methods.neurons import features
+from kinprint.statistics import label_free_scores
+from kinprint.statistics.scores import decorrelation, normal_scores
+
+Array = NDArray[np.float64]
+Vector = NDArray[np.float32]
+
+VERSION = 1
+"""Raised when vectors change their meaning: those of other versions lie elsewhere."""
+
+DIMENSIONS: Mapping[str, int] = {"channels": 128, "neurons": 128, "forms": 256, "signs": 256}
+"""Length of the vectors of each space. Powers of two."""
+
+FREQUENCY = 3.5
+"""Root mean square of the phases of `forms`: the characteristic function of a normal distribution is 0.002 there."""
+
+NEARBY = 1.5
+"""The same for what of a neuron has no sign, in `signs`: enough that neurons that differ do not add up."""
+
+ODD_SCALE = 0.5
+"""What signed invariants are multiplied by before the sine: nearly linear, and no neuron counts for much more than another."""
+
+RIDGE = 0.5
+"""Added to the unit variance of invariants before whitening: directions of little variance change most in training."""
+
+BLOCK = 8192
+"""Neurons taken at once."""
+
+CHANNELS = (
+    *(f"channels.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")),
+    *("gains.input", "gains.post_attention", "gains.final", "embedding.input", "embedding.output"),
+)
+"""Traits of residual channels that count: those most models have."""
+
+
+def vectors(fingerprint: Fingerprint) -> Mapping[str, Vector]:
+    """Unit vectors by space, (DIMENSIONS[space],) float32. A space is absent where its traits are, or say nothing."""
+    found = {"channels": _channels(fingerprint), "neurons": _neurons(fingerprint), **_without_labels(fingerprint)}
+    return {space: unit for space, vector in found.items() if (unit := _unit(vector)) is not None}
+
+
+def _channels(fingerprint: Fingerprint) -> Array:
+    """Each trait's normal scores over channels, averaged over layers."""
+    total = np.zeros(DIMENSIONS["channels"])
+    for name in CHANNELS:
+        if name in fingerprint.traits:
+            scores = normal_scores(np.atleast_2d(np.asarray(fingerprint.traits[name], dtype=np.float64))[..., None])
+            total += _sketch("channels", name, normal_scores(scores.mean(axis=0)[None])[0, :, 0])
+    return total
+
+
+def _neurons(fingerprint: Fingerprint) -> Array:
+    """Whitened scores of neurons by index. Layers are added: those of one model are independent, so only equal ones agree."""
+    total = np.zeros(DIMENSIONS["neurons"])
+    if "neurons.invariants" in fingerprint.traits:
+        values = features(fingerprint)
+        known = np.flatnonzero(np.isfinite(values).any(axis=(0, 1)))
+        scores = label_free_scores(values[..., known]).sum(axis=0)
+        for column, number in enumerate(known):
+            total += _sketch("neurons", str(number), scores[:, column])
+    return total
+
+
+def _without_labels(fingerprint: Fingerprint) -> dict[str, Array]:
+    """`forms`, and `signs` where neurons have a free one."""
+    if "neurons.forms" not in fingerprint.traits:
+        return {}
+    values = np.asarray(fingerprint.traits["neurons.forms"], dtype=np.float64)
+    even = np.concatenate([values[..., list(EVEN)], np.abs(values[..., list(ODD)])], axis=-1)
+    known = np.isfinite(even).any(axis=(0, 1))
+    there = np.isfinite(even[..., known]).all(axis=-1)
+    if not there.any():
+        return {}
+    scores = _whitened(even[..., known], there)
+    found = {"forms": _characteristic(scores, known)}
+    signed = [column for column in ODD if np.isfinite(values[..., column]).any()]
+    if signed and fingerprint.facts.get("free_signs") is not False:
+        signs = signs_of(np.where(there[..., None], values, 0.0), signed)[there]
+        found["signs"] = _signed(scores, known, signs, [ODD.index(column) for column in signed])
+    return found
+
+
+def _characteristic(scores: Array, known: NDArray[np.bool_]) -> Array:
+    """Empirical characteristic function of the scores, real and imaginary parts, less that of a normal distribution."""
+    ways = _frequencies("forms", known, DIMENSIONS["forms"] // 2, scores, FREQUENCY)
+    total = np.zeros(DIMENSIONS["forms"])
+    for block in _blocks(len(scores)):
+        phases = scores[block] @ ways
+        total += np.concatenate([np.cos(phases).sum(axis=0), np.sin(phases).sum(axis=0)])
+    total /= len(scores)
+    total[: ways.shape[1]] -= np.exp(-(FREQUENCY**2) / 2)
+    return total
+
+
+def _signed(scores: Array, known: NDArray[np.bool_], signs: Array, columns: list[int]) -> Array:
+    """Sum of functions odd in a neuron's signed invariants, each where its other scores make a cosine large."""
+    count = DIMENSIONS["signs"]
+    ways, shifts = _frequencies("signs", known, count, scores, NEARBY), 2 * np.pi * _uniform("signs shifts", count)
+    turns = _directions("signs odd", len(ODD), count)[columns]
+    turns = turns * (ODD_SCALE / np.linalg.norm(turns, axis=0))
+    total = np.zeros(count)
+    for block in _blocks(len(scores)):
+        total += (np.sin(signs[block] @ turns) * np.cos(scores[block] @ ways + shifts)).sum(axis=0)
+    return total / len(scores)
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Few enough neurons at once that memory does not grow with the model."""
+    yield from (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
+
+
+def _whitened(even: Array, there: NDArray[np.bool_]) -> Array:
+    """(neurons, features) of all layers, ranked within their layer and decorrelated over the model."""
+    scores = normal_scores(np.where(there[..., None], even, np.nan))[there]
+    return np.asarray(scores @ decorrelation(scores.T @ scores / len(scores), RIDGE))
+
+
+def _frequencies(space: str, known: NDArray[np.bool_], count: int, scores: Array, size: float) -> Array:
+    """(features, count): directions of the features that are there, as long as makes the phases' root mean square `size`."""
+    ways = _directions(f"{space} even", len(known), count)[known]
+    spread = np.sqrt(np.mean((scores @ ways) ** 2, axis=0))
+    return np.asarray(ways * (size / np.maximum(spread, 1e-30)))
+
+
+def _sketch(space: str, part: str, values: Array) -> Array:
+    """Count sketch of one number a unit: each is added to, or subtracted from, one entry that its label decides."""
+    words = _words(f"{space} {part} {len(values)}", len(values))
+    signed = np.where(words >> 31, -values, values)
+    return np.bincount(words % DIMENSIONS[space], weights=signed, minlength=DIMENSIONS[space]).astype(np.float64)
+
+
+@cache
+def _directions(text: str, features_: int, count: int) -> Array:
+    """(features, count) standard normal numbers."""
+    return np.asarray(ndtri(_uniform(text, features_ * count))).reshape(features_, count)
+
+
+def _uniform(text: str, count: int) -> Array:
+    return np.asarray((_words(text, count) + 0.5) / 2**32)
+
+
+def _words(text: str, count: int) -> NDArray[np.uint32]:
+    """The first 32-bit words of BLAKE3's output stream of a text."""
+    stream = blake3(f"kinprint vectors {VERSION} {text}".encode()).digest(length=4 * count)
+    return np.frombuffer(stream, "<u4").astype(np.uint32)
+
+
+def _unit(vector: Array) -> Vector | None:
+    """None for what has no direction: nothing measured, or the same of every unit."""
+    norm = float(np.linalg.norm(vector))
+    return (vector / norm).astype(np.float32) if np.isfinite(norm) and norm > 1e-12 else None
