@@ -1,8 +1,8 @@
 """Throw damaged files at every parser: `python fuzz/run.py [INPUTS] [SEED] [--target NAME]`.
 
 Seeds lie in `fuzz/corpus`. Every input must give a result or one KinprintError whose message is a printable line, within two
-seconds of processor time and with less than 1 GiB of memory for the whole process. One that breaks the rule is written to the folder `findings`:
-fix the parser, then keep the input in the corpus. The tests do a little of this on every run.
+seconds of processor time and with less than 1 GiB of memory for the whole process. One that breaks the rule is written to the
+folder `findings`: fix the parser, then keep the input in the corpus. The tests do a little of this on every run.
 """
 
 from __future__ import annotations
