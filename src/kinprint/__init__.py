@@ -16,6 +16,7 @@ from kinprint.comparison import Comparison, compare
 from kinprint.errors import KinprintError
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.library import Library
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ __all__ = [
     "Evidence",
     "Fingerprint",
     "KinprintError",
+    "Library",
     "Method",
     "compare",
     "fingerprint",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kinprint.checkpoints.files import file_name
 from kinprint.cli import main
-from kinprint.cli._models import file_name
 
 CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
 EVIL = "\x1b[31m<script>alert(1)</script>\n\u202e../../etc/passwd\x07" + "A" * 5000

@@ -168,3 +168,9 @@ class _Reader(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
+
+
+def file_name(name: str) -> str:
+    """A name from a stranger as the name of a file in this folder."""
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".-")
+    return kept.encode()[:100].decode(errors="ignore") or "model"  # bytes: file systems count those

@@ -58,9 +58,3 @@ def comparing() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("comparing", total=None)
         yield lambda method, done, total: bars.update(bar, description=method, completed=done, total=total)
-
-
-def file_name(name: str) -> str:
-    """A name from a stranger as the name of a file in this folder."""
-    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".-")
-    return kept.encode()[:100].decode(errors="ignore") or "model"  # bytes: file systems count those

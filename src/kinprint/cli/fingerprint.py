@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kinprint.cli._models import file_name, read
+from kinprint.checkpoints.files import file_name
+from kinprint.cli._models import read
 from kinprint.errors import printable
 
 NAME = "fingerprint"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kinprint.cli._models import file_name
+from kinprint.checkpoints.files import file_name
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 

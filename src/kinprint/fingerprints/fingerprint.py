@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import safetensors
@@ -121,7 +121,7 @@ class Fingerprint:
         _remove_leftovers(target)
         try:
             with open(temporary, "xb") as file:
-                self._write(file)
+                self.write(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
@@ -139,13 +139,29 @@ class Fingerprint:
             FingerprintError: not a fingerprint, damaged, of a newer version, or too large.
         """
         try:
-            return cls._parse(path, _read_bounded(Path(path)))
+            data = _read_bounded(Path(path))
         except OSError as error:
             raise FingerprintError(path, f"cannot be read: {error.strerror or error}") from error
-        except FingerprintError as error:
-            raise FingerprintError(path, error.problem, error.remedy) from error
+        return cls.parse(data, path)
 
-    def _write(self, file: Any) -> None:
+    @classmethod
+    def parse(cls, data: bytes, source: object) -> Fingerprint:
+        """The fingerprint in the bytes of a `.kinprint` file, nothing in them trusted; `source` is named in errors.
+
+        Raises:
+            FingerprintError: as `load`.
+        """
+        try:
+            return cls._parse(source, data)
+        except FingerprintError as error:
+            raise FingerprintError(source, error.problem, error.remedy) from error
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the bytes of the `.kinprint` file, the same for the same fingerprint.
+
+        Raises:
+            FingerprintError: facts and provenance are too large.
+        """
         # Not safetensors' own writer, which orders metadata at random: the same fingerprint must give the same file.
         order = sorted(self.traits, key=lambda key: (-self.traits[key].itemsize, key))
         header: dict[str, Any] = {

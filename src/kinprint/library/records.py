@@ -1,0 +1,212 @@
+"""What a library knows of a model without its fingerprint, and how both are stored: the tables' columns, rows and versions."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.errors import CheckpointError, printable
+from kinprint.fingerprints import TRAIT_VERSION, Fingerprint
+from kinprint.library import vectors as index
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA = 2
+"""Version of the tables' columns."""
+
+VECTOR = "vector_"
+"""What the names of the columns of index vectors begin with; the space follows."""
+
+_KEY = MappingProxyType({"lance-schema:unenforced-primary-key": "true"})
+"""Makes Lance take two writers that insert the same digest for a conflict; it forbids nothing by itself."""
+
+_MAX_COUNT = 1 << 62
+_MAX_SOURCE = 2000
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of a library.
+
+    Attributes:
+        digest: of the fingerprint (`Fingerprint.digest`): who the model is in the library.
+        name: what people call it; several models may share a name.
+        source: what was measured: a folder, a hub id, a file; empty where nobody said.
+        revision: the commit, where it comes from a hub.
+        family: the architecture table that it fits.
+        model_type: as its configuration calls it.
+        layers, hidden_size, parameters: None where unknown.
+        quick: share of the weights' bytes that was read, of a quick fingerprint; None of a full one.
+        size: bytes of the fingerprint.
+        added: when it came into the library, UTC.
+        kinprint: version that put it there.
+        trait_version: of the fingerprint.
+        identity: of the content that was measured (`kinprint.fingerprints.cache.key`); empty where nobody said.
+    """
+
+    digest: str
+    name: str
+    source: str
+    revision: str
+    family: str
+    model_type: str
+    layers: int | None
+    hidden_size: int | None
+    parameters: int | None
+    quick: float | None
+    size: int
+    added: datetime
+    kinprint: str
+    trait_version: int
+    identity: str
+    facts_json: str = field(repr=False)
+    provenance_json: str = field(repr=False)
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """As `Fingerprint.facts`."""
+        return MappingProxyType(_object(self.facts_json, self.name))
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Any]:
+        """As `Fingerprint.provenance`."""
+        return MappingProxyType(_object(self.provenance_json, self.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """What `kinprint library list --json` prints of a model."""
+        told = ("digest", "name", "source", "revision", "family", "model_type", "layers", "hidden_size", "parameters", "quick")
+        return {key: getattr(self, key) for key in (*told, "size", "kinprint", "trait_version")} | {
+            "added": self.added.isoformat(timespec="seconds")
+        }
+
+
+COLUMNS = tuple(Model.__dataclass_fields__)
+"""Columns of a Model in the table `models`; the vectors are others."""
+
+
+def models_schema() -> pa.Schema:
+    """Columns of the table `models`: those of Model, and a nullable float32 vector for each space."""
+    import pyarrow as pa
+
+    types = {
+        "digest": pa.string(), "layers": pa.int64(), "hidden_size": pa.int64(), "parameters": pa.int64(), "quick": pa.float64(),
+        "size": pa.int64(), "added": pa.timestamp("us", "UTC"), "trait_version": pa.int32(),
+    }  # fmt: skip
+    optional = ("layers", "hidden_size", "parameters", "quick")
+    columns = [
+        pa.field(
+            name, types.get(name, pa.string()), nullable=name in optional, metadata=dict(_KEY) if name == "digest" else None
+        )
+        for name in COLUMNS
+    ]
+    found = [pa.field(VECTOR + space, pa.list_(pa.float32(), length)) for space, length in index.DIMENSIONS.items()]
+    return pa.schema([*columns, *found])
+
+
+def fingerprints_schema() -> pa.Schema:
+    """Columns of the table `fingerprints`: the digest, and the bytes of the `.kinprint` file."""
+    import pyarrow as pa
+
+    key = pa.field("digest", pa.string(), nullable=False, metadata=dict(_KEY))
+    return pa.schema([key, pa.field("data", pa.large_binary(), nullable=False)])
+
+
+def versions_schema() -> pa.Schema:
+    """Columns of the table `versions`: of columns, vectors and kinprint, and since when. The highest row counts."""
+    import pyarrow as pa
+
+    columns = {"schema": pa.int32(), "vectors": pa.int32(), "kinprint": pa.string(), "since": pa.timestamp("us", "UTC")}
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+def row(fingerprint: Fingerprint, size: int, identity: str = "") -> dict[str, Any]:
+    """A row of the table `models`, its vectors included; facts and provenance are whatever a stranger wrote."""
+    from kinprint import __version__
+
+    facts, provenance = fingerprint.facts, fingerprint.provenance
+    return {
+        "digest": fingerprint.digest,
+        "name": fingerprint.name,
+        "source": _text(provenance.get("source"), _MAX_SOURCE),
+        "revision": _text(provenance.get("revision")),
+        "family": _text(facts.get("family")),
+        "model_type": _text(facts.get("model_type")),
+        "layers": _count(fingerprint.layers),
+        "hidden_size": _count(facts.get("hidden_size")),
+        "parameters": _count(facts.get("parameters")),
+        "quick": fingerprint.quick,
+        "size": size,
+        "added": datetime.now(UTC),
+        "kinprint": __version__,
+        "trait_version": TRAIT_VERSION,
+        "identity": identity,
+        "facts_json": json.dumps(dict(facts), separators=(",", ":")),
+        "provenance_json": json.dumps(dict(provenance), separators=(",", ":")),
+        **vector_columns(fingerprint),
+    }
+
+
+def vector_columns(fingerprint: Fingerprint | None) -> dict[str, NDArray[np.float32] | None]:
+    """Column -> vector, None where the fingerprint lacks the traits or is not there.
+
+    Raises:
+        ValueError: `kinprint.library.vectors` broke its promise.
+    """
+    found = index.vectors(fingerprint) if fingerprint else {}
+    for space, vector in found.items():
+        if vector.shape != (index.DIMENSIONS[space],) or not np.isfinite(vector).all():
+            raise ValueError(f"the vector of {space} has shape {vector.shape}, or is not finite")
+    return {VECTOR + space: found.get(space) for space in index.DIMENSIONS}
+
+
+def data_of(fingerprint: Fingerprint) -> bytes:
+    """The bytes of its `.kinprint` file."""
+    file = io.BytesIO()
+    fingerprint.write(file)
+    return file.getvalue()
+
+
+def migrated(found: dict[str, Any], since: int) -> dict[str, Any]:
+    """A row of `models` as version `since` stored it, as SCHEMA stores it."""
+    for version in range(since, SCHEMA):
+        found = _STEPS[version](found)
+    return found
+
+
+def _with_parameters(found: dict[str, Any]) -> dict[str, Any]:
+    """2: the number of parameters has a column of its own."""
+    return {**found, "parameters": _count(_object(found["facts_json"], found["name"]).get("parameters"))}
+
+
+_STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _with_parameters})
+"""Version -> what makes a row of the next version from one of it."""
+
+
+def _object(text: str, name: str) -> dict[str, Any]:
+    """A JSON object of a library; one that cannot be read tells nothing."""
+    try:
+        return parse_object(text.encode(), name)
+    except CheckpointError:
+        return {}
+
+
+def _text(value: Any, limit: int = 300) -> str:
+    return printable(value, limit) if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int | None:
+    """A number that counts something; None for what a stranger may have written instead."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _MAX_COUNT else None

@@ -1,0 +1,535 @@
+"""The library: fingerprints in three Lance tables, in a folder or in object storage.
+
+`models` has a row a model (`kinprint.library.records`) with its index vectors, `fingerprints` the bytes of the `.kinprint`
+files, so that listing and searching never touch them, `versions` says how to read both. A model is there when its row in
+`models` is; fingerprints are written before and removed after, so that whatever is killed in between leaves bytes that nobody
+sees, and that the next `add` of the model takes up.
+
+Lance's tables are versioned: a commit makes a version, readers see one version whole. Lance alone does not keep two writers
+from inserting the same digest (measured: docs/library.md), so in a folder writers take turns by a file lock, and everywhere
+the digest is declared a key, which makes such commits conflict and the later one start again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import ArrayLike
+
+from kinprint.checkpoints.files import file_name
+from kinprint.errors import FingerprintError, KinprintError, LibraryError, MissingExtraError, printable
+from kinprint.fingerprints import Fingerprint
+from kinprint.library import records
+from kinprint.library import vectors as index
+from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, Model
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOCK = ".kinprint.lock"
+PATIENCE = 900
+"""Seconds that a writer waits for its turn."""
+
+BATCH, BATCH_BYTES = 256, 64 << 20
+"""Fingerprints, and bytes of them, that one commit adds at most."""
+
+TIDY_EVERY = 64
+"""Commits to `models` between two compactions in a folder: every commit leaves small files, which all readers have to open."""
+
+KEPT = timedelta(hours=1)
+"""For how long old versions stay, for readers that still use them."""
+
+EXACT_BELOW = 50_000
+"""Models up to which `nearest` looks at every vector; above, `optimize` builds an index."""
+
+TABLES = ("models", "fingerprints", "versions")
+
+_HEX = re.compile(r"[0-9a-f]{4,64}")
+_WHERE_IN_RUST = re.compile(r",? ?/?\S+\.rs:\d+(:\d+)?")
+
+
+class Tidied(NamedTuple):
+    """What `optimize` did."""
+
+    models: int
+    indexes: tuple[str, ...]
+    """Spaces that have a vector index now."""
+
+
+class Skip(Protocol):
+    """Called with what cannot be read."""
+
+    def __call__(self, error: KinprintError, /) -> None: ...
+
+
+class Library:
+    """A searchable collection of fingerprints, each there once by its digest. Open one with `Library.open`.
+
+    Every read sees what others have written meanwhile. Threads and processes may share a library; objects of this class
+    may not be carried into a forked process, where Lance does not work.
+
+    Example:
+        >>> library = Library.open("memory://", create=True)
+        >>> len(library)
+        0
+    """
+
+    def __init__(self, where: str, database: Any) -> None:
+        self.where = where
+        self._database = database
+
+    @classmethod
+    def open(cls, where: str | os.PathLike[str], create: bool = False) -> Library:
+        """Open a library; one that an older version of kinprint made is brought up to date first.
+
+        Args:
+            where: a folder, or a URL: s3://bucket/path, gs://, az://, memory:// (gone with its last user). Credentials of
+                object storage come from the environment.
+            create: make an empty one if there is none.
+
+        Raises:
+            LibraryError: there is none, it is damaged, of a newer version, or no library at all.
+            MissingExtraError: LanceDB is not installed.
+        """
+        name = os.fspath(where)
+        folder = _folder(name)
+        with _clear_errors(name):
+            if folder is not None:
+                _require_folder(folder, create)
+            library = cls(name, _connect(name))
+            if library._missing() and create:
+                library._create()
+            library._check()
+            return library
+
+    def __len__(self) -> int:
+        """Number of models."""
+        with _clear_errors(self.where):
+            return int(
+                self._table("models").search().select(["digest"]).to_arrow()["digest"].combine_chunks().unique().__len__()
+            )
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and bool(self.known([digest]))
+
+    def add(self, fingerprints: Iterable[Fingerprint], identities: Mapping[str, str] | None = None) -> int:
+        """Add fingerprints, many with one commit; those whose digest is there already are left as they are.
+
+        Batches that were written before an error stay.
+
+        Args:
+            fingerprints: may be an iterator; a batch of them is in memory at a time.
+            identities: digest -> identity of the content that was measured, see `Model.identity`.
+
+        Returns:
+            the number of new models.
+
+        Raises:
+            LibraryError: the library cannot be written.
+        """
+        return sum(self._commit(batch) for batch in _batches(fingerprints, identities or {}))
+
+    def models(self) -> Iterator[Model]:
+        """Every model once, in the order of storage; no fingerprint is loaded."""
+        yield from self._select()
+
+    def find(self, text: str) -> list[Model]:
+        """The models that `text` may mean: of that digest, else of that name, else whose digests begin with it (four
+        characters at least)."""
+        for where in (_equals("digest", text), _equals("name", text)):
+            if found := list(self._select(where)):
+                return found
+        return list(self._select(f"starts_with(digest, '{text}')")) if _HEX.fullmatch(text) else []
+
+    def model(self, text: str) -> Model:
+        """The one model that `text` means, see `find`.
+
+        Raises:
+            LibraryError: none or several; the message lists them.
+        """
+        found = self.find(text)
+        if not found:
+            raise LibraryError(printable(text, 80), f"no such model in {self.where}", "see `kinprint library list`")
+        if len(found) > 1:
+            listed = ", ".join(f"{printable(model.name, 40)} ({model.digest[:12]})" for model in found[:5])
+            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+            raise LibraryError(printable(text, 80), f"means several models: {listed}{more}", "give the digest")
+        return found[0]
+
+    def get(self, text: str) -> Fingerprint:
+        """The fingerprint of the model that a digest, the unique beginning of one, or a name means.
+
+        Raises:
+            LibraryError: no or several such models, or the stored fingerprint is not what its digest says.
+        """
+        return self._load(self.model(text).digest)
+
+    def known(self, digests: Iterable[str]) -> set[str]:
+        """Those of the digests that are in the library."""
+        return {model["digest"] for model in self._rows("models", ["digest"], "digest", digests)}
+
+    def identities(self, sources: Iterable[str]) -> dict[str, set[str]]:
+        """Source -> identities of the contents that were measured there, see `Model.identity`."""
+        found: dict[str, set[str]] = {}
+        for model in self._rows("models", ["source", "identity"], "source", sources):
+            if model["identity"]:
+                found.setdefault(model["source"], set()).add(model["identity"])
+        return found
+
+    def remove(self, models: Iterable[str]) -> list[Model]:
+        """Remove models, each given by what `model` understands; all are found before the first is removed.
+
+        Returns:
+            the models that were removed.
+
+        Raises:
+            LibraryError: as `model`; nothing was removed.
+        """
+        found = {model.digest: model for model in map(self.model, models)}
+        with _clear_errors(self.where), self._turn():
+            for table in ("models", "fingerprints"):
+                for part in _parts(found):
+                    self._table(table).delete(_among("digest", part))
+        return list(found.values())
+
+    def merge(self, other: Library, *, skip: Skip | None = None) -> int:
+        """Add the models of another library.
+
+        Args:
+            skip: called with the error of a fingerprint that cannot be read, and the others go on; without it that error is
+                raised.
+
+        Returns:
+            the number of new models.
+
+        Raises:
+            LibraryError: the other library is damaged, or this one cannot be written.
+        """
+        there = {model.digest: model.identity for model in other.models()}
+        missing = sorted(set(there) - self.known(there))
+        return self.add(other._loaded(missing, skip), there)
+
+    def export(
+        self, folder: str | os.PathLike[str], models: Iterable[str] | None = None, *, skip: Skip | None = None
+    ) -> list[Path]:
+        """Write `.kinprint` files named after their models; where names coincide, the digest's beginning tells them apart.
+
+        Args:
+            folder: made if it is missing; files of the same names are replaced.
+            models: as for `remove`; all by default.
+            skip: as for `merge`.
+
+        Raises:
+            LibraryError, FingerprintError: something cannot be read or written.
+        """
+        chosen = list(self.models()) if models is None else [self.model(text) for text in models]
+        target = Path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LibraryError(target, f"cannot be made: {error.strerror or error}") from error
+        names = _file_names({model.digest: model.name for model in chosen})
+        written = []
+        for fingerprint in self._loaded(names, skip):
+            written.append(target / names[fingerprint.digest])
+            fingerprint.save(written[-1])
+        return written
+
+    def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
+        """The models whose vectors of a space point most nearly in the direction of `vector`.
+
+        Args:
+            space: one of `kinprint.library.vectors.DIMENSIONS`.
+            vector: (DIMENSIONS[space],), finite.
+            count: how many; fewer where fewer models have a vector of this space.
+
+        Returns:
+            (digest, cosine similarity), best first.
+
+        Raises:
+            ValueError: no such space, or a vector of another length or with numbers that are not finite.
+        """
+        query = np.asarray(vector, np.float32)
+        if query.shape != (index.DIMENSIONS.get(space),) or not np.isfinite(query).all():
+            raise ValueError(f"vectors of {space!r} are finite and as long as {dict(index.DIMENSIONS)} says, not {query.shape}")
+        with _clear_errors(self.where):
+            search = self._table("models").search(query, vector_column_name=VECTOR + space).distance_type("cosine")
+            found = search.select(["digest", "_distance"]).limit(count).to_arrow().to_pylist()
+        best = {row["digest"]: 1.0 - float(row["_distance"]) for row in reversed(found)}
+        return sorted(best.items(), key=lambda pair: -pair[1])
+
+    def optimize(self) -> Tidied:
+        """Join small files, remove versions that are out of use (`KEPT`), bring the vector indexes up to date or build them.
+
+        Fingerprints are copied when they lie in so many files that it pays: more than the square root of their number.
+
+        Raises:
+            LibraryError: the library cannot be written.
+        """
+        with _clear_errors(self.where), self._turn():
+            models, fingerprints = self._table("models"), self._table("fingerprints")
+            indexed = self._build_indexes(models)
+            models.optimize(cleanup_older_than=KEPT)
+            files = fingerprints.stats()["fragment_stats"]["num_fragments"]
+            if files > TIDY_EVERY and files**2 > fingerprints.count_rows():
+                fingerprints.optimize(cleanup_older_than=KEPT)
+        return Tidied(len(self), indexed)
+
+    def _build_indexes(self, models: Any) -> tuple[str, ...]:
+        """A vector index for each space that has enough vectors and none yet; the spaces that have one then."""
+        from lancedb.index import IvfFlat
+
+        there = {column for found in models.list_indices() for column in found.columns}
+        for space in index.DIMENSIONS:
+            column = VECTOR + space
+            if column not in there and models.count_rows(f"{column} IS NOT NULL") >= EXACT_BELOW:
+                models.create_index(column, config=IvfFlat(distance_type="cosine"))
+                there.add(column)
+        return tuple(space for space in index.DIMENSIONS if VECTOR + space in there)
+
+    def _commit(self, batch: list[tuple[dict[str, Any], bytes]]) -> int:
+        """Add rows and their fingerprints where the digest is new; the number of new ones."""
+        import pyarrow as pa
+
+        with _clear_errors(self.where), self._turn():
+            there = self.known(model["digest"] for model, _ in batch)
+            new = [(model, data) for model, data in batch if model["digest"] not in there]
+            if not new:
+                return 0
+            files = [{"digest": model["digest"], "data": data} for model, data in new]
+            self._insert("fingerprints", pa.Table.from_pylist(files, records.fingerprints_schema()))
+            inserted = self._insert("models", pa.Table.from_pylist([model for model, _ in new], records.models_schema()))
+            models = self._table("models")
+            if _folder(self.where) is not None and models.version % TIDY_EVERY == 0:
+                models.optimize(cleanup_older_than=KEPT)
+            return inserted
+
+    def _insert(self, table: str, rows: pa.Table) -> int:
+        """Insert the rows whose digest is new, with one commit; the number inserted.
+
+        By its index on a key Lance finds no conflict between two writers, whence `use_index(False)`.
+        """
+        insert = self._table(table).merge_insert("digest").when_not_matched_insert_all().use_index(False)
+        return int(insert.execute(rows, on_bad_vectors="null", timeout=timedelta(seconds=PATIENCE)).num_inserted_rows)
+
+    def _select(self, where: str | None = None) -> Iterator[Model]:
+        seen: set[str] = set()
+        with _clear_errors(self.where):
+            query = self._table("models").search().select(list(COLUMNS))
+            for batch in (query.where(where) if where else query).to_batches():
+                for found in batch.to_pylist():
+                    if found["digest"] not in seen:
+                        seen.add(found["digest"])
+                        yield Model(**found)
+
+    def _rows(self, table: str, columns: list[str], column: str, values: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Some columns of the rows in which `column` has one of the values."""
+        with _clear_errors(self.where):
+            for part in _parts(values):
+                yield from self._table(table).search().where(_among(column, part)).select(columns).to_arrow().to_pylist()
+
+    def _loaded(self, digests: Iterable[str], skip: Skip | None) -> Iterator[Fingerprint]:
+        for digest in digests:
+            try:
+                yield self._load(digest)
+            except KinprintError as error:
+                if skip is None:
+                    raise
+                skip(error)
+
+    def _load(self, digest: str) -> Fingerprint:
+        subject = f"{self.where}, fingerprint {digest[:12]}"
+        found = next(self._rows("fingerprints", ["data"], "digest", [digest]), None)
+        if found is None:
+            raise LibraryError(subject, "its bytes are missing", "remove the model and add it again")
+        try:
+            fingerprint = Fingerprint.parse(found["data"], subject)
+        except FingerprintError as error:
+            raise LibraryError(subject, error.problem, error.remedy or "remove the model and add it again") from error
+        if fingerprint.digest != digest:
+            raise LibraryError(subject, "has another digest than its model", "remove the model and add it again")
+        return fingerprint
+
+    def _table(self, name: str) -> Any:
+        return self._database.open_table(name)
+
+    def _missing(self) -> list[str]:
+        found = set(self._database.list_tables(limit=1000).tables)
+        return [name for name in TABLES if name not in found]
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """This writer's turn, where writers take turns."""
+        folder = _folder(self.where)
+        if folder is None:
+            yield
+            return
+        try:
+            with FileLock(folder / LOCK, timeout=PATIENCE):
+                yield
+        except Timeout as error:
+            problem = f"others have been writing for {PATIENCE // 60} minutes"
+            raise LibraryError(self.where, problem, "look which process holds the lock") from error
+
+    def _create(self) -> None:
+        """The missing tables, `versions` last: with it the library is complete."""
+        with self._turn():
+            for name in self._missing():
+                self._database.create_table(name, schema=getattr(records, f"{name}_schema")(), exist_ok=True)
+            self._sign()
+
+    def _sign(self) -> None:
+        import pyarrow as pa
+
+        from kinprint import __version__
+
+        signed = {"schema": SCHEMA, "vectors": index.VERSION, "kinprint": __version__, "since": datetime.now(UTC)}
+        self._table("versions").add(pa.Table.from_pylist([signed], records.versions_schema()))
+
+    def _check(self) -> None:
+        """That this is a library which this version can read, if need be after migration."""
+        if missing := self._missing():
+            raise LibraryError(
+                self.where, f"no library: the table {missing[0]} is missing", "make one with `kinprint library add`"
+            )
+        schema, vectors = self._versions()
+        if schema > SCHEMA or vectors > index.VERSION:
+            problem = f"made by a newer version (schema {schema}, vectors {vectors}; this is {SCHEMA}, {index.VERSION})"
+            raise LibraryError(self.where, problem, "upgrade kinprint")
+        if (schema, vectors) != (SCHEMA, index.VERSION):
+            with self._turn():
+                if self._versions() == (schema, vectors):  # nobody else has done it meanwhile
+                    self._migrate(schema, vectors)
+        for name, wanted in (("models", records.models_schema()), ("fingerprints", records.fingerprints_schema())):
+            if not self._table(name).schema.equals(wanted):
+                raise LibraryError(self.where, f"damaged: the table {name} has other columns than it should", "make it again")
+
+    def _versions(self) -> tuple[int, int]:
+        found = self._table("versions").search().select(["schema", "vectors"]).to_arrow().to_pylist()
+        if not found:
+            raise LibraryError(self.where, "damaged: it does not say its version", "make it again")
+        return max(row["schema"] for row in found), max(row["vectors"] for row in found)
+
+    def _migrate(self, schema: int, vectors: int) -> None:
+        """Write `models` anew, as one commit, in the columns of this version; vectors are measured again if they changed.
+
+        Killed before the signature, it is done again: whatever `models` has already is kept.
+        """
+        import pyarrow as pa
+
+        wanted, models = records.models_schema(), self._table("models")
+        stored = models.schema.names
+        keep = [name for name in stored if not name.startswith(VECTOR) or vectors == index.VERSION]
+
+        def rewritten() -> Iterator[pa.RecordBatch]:
+            for batch in models.search().select(keep).to_batches(batch_size=BATCH):
+                rows = [records.migrated(found, schema) for found in batch.to_pylist()]
+                if vectors != index.VERSION:
+                    rows = [found | records.vector_columns(self._load_or_none(found["digest"])) for found in rows]
+                yield pa.RecordBatch.from_pylist(rows, wanted)
+
+        reader = pa.RecordBatchReader.from_batches(wanted, rewritten())
+        self._database.create_table("models", reader, schema=wanted, mode="overwrite", on_bad_vectors="null")
+        self._sign()
+
+    def _load_or_none(self, digest: str) -> Fingerprint | None:
+        try:
+            return self._load(digest)
+        except LibraryError:
+            return None
+
+
+def _folder(where: str) -> Path | None:
+    return None if "://" in where else Path(where)
+
+
+def _connect(where: str) -> Any:
+    try:
+        import lancedb
+    except ImportError as error:
+        raise MissingExtraError("library", "LanceDB is not installed", "pip install 'kinprint[library]'") from error
+    return lancedb.connect(where, read_consistency_interval=timedelta(0))
+
+
+def _require_folder(folder: Path, create: bool) -> None:
+    """A folder that is a library, or may become one if `create`."""
+    if create:
+        folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        problem = "not a folder" if folder.exists() else "no such library"
+        raise LibraryError(folder, problem, "make one with `kinprint library add`")
+    names = {entry.name for entry in os.scandir(folder)}
+    if names and not names & {LOCK, *(f"{table}.lance" for table in TABLES)}:
+        raise LibraryError(folder, "a folder that holds something else", "choose an empty or a new folder")
+
+
+def _batches(
+    fingerprints: Iterable[Fingerprint], identities: Mapping[str, str]
+) -> Iterator[list[tuple[dict[str, Any], bytes]]]:
+    """Rows and bytes of at most a commit's size, a digest once in each."""
+    batch: dict[str, tuple[dict[str, Any], bytes]] = {}
+    size = 0
+    for fingerprint in fingerprints:
+        if fingerprint.digest in batch:
+            continue
+        data = records.data_of(fingerprint)
+        row = records.row(fingerprint, len(data), identities.get(fingerprint.digest, ""))
+        batch[fingerprint.digest] = row, data
+        size += len(data)
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
+            yield list(batch.values())
+            batch, size = {}, 0
+    if batch:
+        yield list(batch.values())
+
+
+def _file_names(models: Mapping[str, str]) -> dict[str, str]:
+    """Digest -> file name, all different also where upper and lower case are one."""
+    plain = {digest: file_name(name) for digest, name in models.items()}
+    shared = Counter(name.casefold() for name in plain.values())
+    return {
+        digest: f"{name}-{digest[:16]}.kinprint" if shared[name.casefold()] > 1 else f"{name}.kinprint"
+        for digest, name in plain.items()
+    }
+
+
+def _parts(values: Iterable[str], size: int = 500) -> Iterator[list[str]]:
+    """In parts that fit into one condition."""
+    wanted = sorted(set(values))
+    return (wanted[start : start + size] for start in range(0, len(wanted), size))
+
+
+def _equals(column: str, value: str) -> str:
+    return _among(column, [value])
+
+
+def _among(column: str, values: Iterable[str]) -> str:
+    """An SQL condition; in SQL a quotation mark is doubled inside a text, and nothing else has a meaning there."""
+    listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f"{column} IN ({listed})"
+
+
+@contextlib.contextmanager
+def _clear_errors(where: str) -> Iterator[None]:
+    """Turn whatever Lance, Arrow or the system says into one LibraryError; Lance's panics are no `Exception`s."""
+    try:
+        yield
+    except (KinprintError, MemoryError):
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        said = _WHERE_IN_RUST.sub("", str(error).splitlines()[0] if str(error) else type(error).__name__)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else said
+        raise LibraryError(
+            where, f"cannot be read or written: {reason}", "check the path, or restore it from a copy"
+        ) from error
