@@ -170,7 +170,7 @@ def as_schema_1(library: Library) -> None:
     wanted = records.models_schema()
     wanted = wanted.remove(wanted.get_field_index("parameters"))
     rows = library._table("models").search().to_arrow().select(wanted.names).cast(wanted)
-    library._database.create_table("models", rows, schema=wanted, mode="overwrite")
+    library._database.create_table("models", rows, schema=wanted, mode="overwrite", on_bad_vectors="null")
     signed = library._table("versions").search().to_arrow().to_pylist()
     table = [{**row, "schema": 1} for row in signed]
     library._database.create_table("versions", table, schema=records.versions_schema(), mode="overwrite")
