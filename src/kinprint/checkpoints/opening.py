@@ -46,12 +46,16 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError("an empty path", "names no model", "give a folder or a weights file")
     if isinstance(model, str) and (parts := parts_of(model)):
         return _with_adapter(*parts)
-    found = _located(model, source)
+    found = located(model, source)
     return _open(found.path, found.name, found.source, found.revision)
 
 
-def _located(model: str | os.PathLike[str], source: str) -> Snapshot:
-    """Where what the user names lies on this disk, or is fetched to as it is read."""
+def located(model: str | os.PathLike[str], source: str) -> Snapshot:
+    """Where what the user names lies on this disk, or is fetched to as it is read.
+
+    Raises:
+        CheckpointError: it is on a hub or behind a URL, and cannot be had. What is on disk is not looked at.
+    """
     if isinstance(model, str) and hub.means_repository(model):
         return hub.fetch(model)
     if isinstance(model, str) and remote.means_url(model):
@@ -61,19 +65,19 @@ def _located(model: str | os.PathLike[str], source: str) -> Snapshot:
 
 def _with_adapter(base: str, adapter: str) -> Checkpoint:
     """A base with an adapter added: its configuration, the adapter's tokenizer and card where it has them."""
-    model, located = open_checkpoint(base), _located(adapter, adapter)
-    found = open_adapter(located.path)
+    model, place = open_checkpoint(base), located(adapter, adapter)
+    found = open_adapter(place.path)
     vocabulary, card = tokenizer_files(found.folder), found.folder / "README.md"
     beside = (*vocabulary, *([card] if os.path.lexists(card) else []))
     return replace(
         model,
-        name=f"{model.name}+{located.name}",
-        source=f"{model.source}+{located.source}",
+        name=f"{model.name}+{place.name}",
+        source=f"{model.source}+{place.source}",
         tensors=adapted(model.tensors, found),
         files=(*model.files, *found.files, *beside),
         tokenizer=_tokenizer(vocabulary) if vocabulary else model.tokenizer,
         card=Deferred(partial(read_card, card)) if card in beside else model.card,
-        revision="+".join(filter(None, (model.revision, located.revision))),
+        revision="+".join(filter(None, (model.revision, place.revision))),
     )
 
 

@@ -6,6 +6,7 @@ from kinprint.reports.benchmark_markdown import benchmark_markdown
 from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.terminal import comparison_text, methods_text
+from kinprint.reports.verify_terminal import verification_text, verifications_text
 from kinprint.reports.writing import ReportError, write_text
 
 __all__ = [
@@ -17,5 +18,7 @@ __all__ = [
     "comparison_html",
     "comparison_text",
     "methods_text",
+    "verification_text",
+    "verifications_text",
     "write_text",
 ]

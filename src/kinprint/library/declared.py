@@ -1,0 +1,212 @@
+"""What a model says it was made from: its card, its configuration, an adapter's configuration, a CycloneDX pedigree.
+
+Every word of it is a stranger's. Names are only ever looked up as `org/name` or `name`; what has another form, a path above
+all, is shown and never opened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from kinprint.checkpoints.adapters import CONFIG, adapter_weights, parts_of, refuse_alone
+from kinprint.checkpoints.card import read_card
+from kinprint.checkpoints.files import clear_errors, mode_of, read_bounded
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.opening import MAX_CONFIG, located
+from kinprint.errors import CheckpointError, printable
+from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.opening import SUFFIX
+
+CARD, CONFIGURATION, ADAPTER, PEDIGREE = "card", "configuration", "adapter configuration", "pedigree"
+KEEPS_WEIGHTS = ("finetune", "adapter", "quantized", "merge")
+"""The relations that cards state, and that a hub infers where a card states none. All of them keep weights of the base."""
+
+MAX_BASES = 32
+MAX_BOM = 16_000_000
+MAX_BOMS = 8
+MAX_COMPONENTS = 1000
+
+_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>\w[\w.-]*))?", re.ASCII)
+_LONGEST_NAME = 96
+_PURL = re.compile(r"pkg:huggingface/(?P<name>[^@?#]+)(@(?P<revision>[^?#]+))?.*", re.DOTALL)
+_PAGE = re.compile(r"https?://(www\.)?(huggingface\.co|hf\.co)/(?P<name>[^/?#]+/[^/?#]+)/?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One model that another one says it was made from.
+
+    Attributes:
+        said: how it is named, made printable.
+        name: `org/name` or `name`; empty where `said` is no name of a model.
+        revision: asked for with it, or empty.
+        relation: how the model was made from it, as declared; empty where nothing is said.
+        where: what says so.
+    """
+
+    said: str
+    name: str
+    revision: str = ""
+    relation: str = ""
+    where: tuple[str, ...] = ()
+
+    @property
+    def claims_weights(self) -> bool:
+        """Whether it claims that the base's weights are in the model. A configuration alone only names what was loaded, and
+        loading a configuration says nothing about weights."""
+        return self.where != (CONFIGURATION,) and (not self.relation or self.relation in KEEPS_WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All that a model declares.
+
+    Attributes:
+        declarations: in the order card, adapter, pedigree, configuration; each base once.
+        is_adapter: the model is an adapter without a base of its own.
+        notes: what could not be read or is no declaration, for people.
+    """
+
+    declarations: tuple[Declaration, ...] = ()
+    is_adapter: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_declared(model: str) -> Declared:
+    """What the model that the user calls `model` declares. Damaged cards and pedigrees become notes.
+
+    Raises:
+        CheckpointError: the model cannot be found.
+        FingerprintError: it is a `.kinprint` file that cannot be read.
+    """
+    if Path(model).suffix == SUFFIX:
+        return _together([(CARD, _of_card({"base_model": Fingerprint.load(model).provenance.get("base_model")}))], [])
+    both = parts_of(model)
+    asked = model if both is None else both[1]
+    path = located(asked, asked).path
+    mode_of(path)
+    folder = path if path.is_dir() else path.parent
+    notes: list[str] = []
+    adapter = adapter_weights(folder) is not None
+    found = [
+        (CARD, _read(notes, lambda: _of_card(_present(folder / "README.md", read_card)))),
+        (ADAPTER, _read(notes, lambda: _of_field(_present(folder / CONFIG, _object), "base_model_name_or_path", "adapter"))),
+        (PEDIGREE, _read(notes, lambda: list(_of_pedigrees(folder)))),
+        (CONFIGURATION, _read(notes, lambda: _of_configuration(_present(folder / "config.json", _object)))),
+    ]
+    alone = adapter and both is None and _refused(path)
+    return replace(_together(found, notes), is_adapter=alone)
+
+
+def parsed(said: object, relation: str = "") -> Declaration:
+    """A declaration from what somebody wrote as the name of a model."""
+    text = said.strip() if isinstance(said, str) else ""
+    page = _PAGE.fullmatch(text)
+    found = _NAME.fullmatch(page["name"] if page else text)
+    if found is None or len(found["name"]) > _LONGEST_NAME or ".." in found["name"] or "--" in found["name"]:
+        return Declaration(printable(said), "", "", relation)
+    return Declaration(printable(text), found["name"], found["revision"] or "", relation)
+
+
+def _together(found: list[tuple[str, list[Declaration]]], notes: list[str]) -> Declared:
+    """Each base once, with everything that names it; the first relation that is stated holds."""
+    merged: dict[str, Declaration] = {}
+    for where, declarations in found:
+        for one in declarations:
+            known = merged.get(one.name or one.said, replace(one, where=()))
+            merged[one.name or one.said] = replace(
+                known, relation=known.relation or one.relation, where=tuple(dict.fromkeys((*known.where, where)))
+            )
+    if len(merged) > MAX_BASES:
+        notes = [*notes, f"{len(merged):,} models are declared; the first {MAX_BASES} are looked at"]
+    return Declared(tuple(merged.values())[:MAX_BASES], notes=tuple(notes))
+
+
+def _read(notes: list[str], read: Callable[[], list[Declaration]]) -> list[Declaration]:
+    try:
+        return read()
+    except CheckpointError as error:
+        notes.append(str(error))
+        return []
+
+
+def _present(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    return read(path) if os.path.lexists(path) else {}
+
+
+def _object(path: Path) -> dict[str, Any]:
+    return parse_object(read_bounded(path, MAX_CONFIG), path)
+
+
+def _refused(path: Path) -> bool:
+    """Whether there are no weights beside the adapter's."""
+    try:
+        refuse_alone(path)
+    except CheckpointError:
+        return True
+    return False
+
+
+def _of_card(card: Mapping[str, Any]) -> list[Declaration]:
+    """`base_model`, a name or a list of names, and `base_model_relation`."""
+    relation = card.get("base_model_relation")
+    said = card.get("base_model")
+    names = said if isinstance(said, list) else [] if said in (None, "") else [said]
+    word = printable(relation, 40).strip().lower() if isinstance(relation, str) else ""
+    return [parsed(name, word) for name in names[: MAX_BASES + 1]]
+
+
+def _of_field(config: Mapping[str, Any], key: str, relation: str) -> list[Declaration]:
+    said = config.get(key)
+    return [parsed(said, relation)] if isinstance(said, str) and said.strip() else []
+
+
+def _of_configuration(config: Mapping[str, Any]) -> list[Declaration]:
+    """`_name_or_path`, where it is an `org/name`: everything else is how somebody called a folder of theirs."""
+    return [one for one in _of_field(config, "_name_or_path", "") if "/" in one.name]
+
+
+def _of_pedigrees(folder: Path) -> Iterator[Declaration]:
+    """The ancestors of the model that CycloneDX files beside it describe (CycloneDX 1.5 and later, component.pedigree)."""
+    with clear_errors(folder):
+        names = sorted(name for name in os.listdir(folder) if name == "bom.json" or name.endswith(".cdx.json"))
+    for name in names[:MAX_BOMS]:
+        path = folder / name
+        bom = parse_object(read_bounded(path, MAX_BOM), path)
+        component = _described(bom)
+        pedigree = component.get("pedigree")
+        ancestors = pedigree.get("ancestors") if isinstance(pedigree, dict) else None
+        for ancestor in ancestors[: MAX_BASES + 1] if isinstance(ancestors, list) else ():
+            if isinstance(ancestor, dict) and ancestor.get("type", "machine-learning-model") == "machine-learning-model":
+                yield parsed(_component_name(ancestor))
+
+
+def _described(bom: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The component that a bill of materials is about: that of its metadata, else the only model in its list."""
+    metadata = bom.get("metadata")
+    component = metadata.get("component") if isinstance(metadata, dict) else None
+    if isinstance(component, dict) and component.get("pedigree"):
+        return component
+    listed = bom.get("components")
+    found = [
+        item
+        for item in (listed[:MAX_COMPONENTS] if isinstance(listed, list) else ())
+        if isinstance(item, dict) and item.get("type") == "machine-learning-model" and item.get("pedigree")
+    ]
+    return found[0] if len(found) == 1 else {}
+
+
+def _component_name(component: Mapping[str, Any]) -> str:
+    """A component's package URL of a hub, else group/name."""
+    purl = component.get("purl")
+    found = _PURL.fullmatch(purl) if isinstance(purl, str) else None
+    if found:
+        return unquote(found["name"]) + (f"@{found['revision']}" if found["revision"] else "")
+    group, name = component.get("group"), component.get("name")
+    return f"{group}/{name}" if isinstance(group, str) and group else str(name)

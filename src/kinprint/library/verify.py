@@ -1,0 +1,441 @@
+"""Is a model made from what it says it was made from? Each declared base is found, measured and compared.
+
+Only tests decide, as everywhere, and only about weights. *Confirmed* says that model and declared base share initial or trained
+weights: not which came first, and not that nothing else went in. *Contradicted* is said only where the declaration claims that
+the base's weights are in the model and the tests were able to see them (`_untestable`). What lies between is *not testable*.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kinprint import methods
+from kinprint.checkpoints import hub
+from kinprint.checkpoints.adapters import CONFIG
+from kinprint.checkpoints.files import clear_errors
+from kinprint.checkpoints.formats import format_of
+from kinprint.comparison import ALPHA, Comparison, examine
+from kinprint.errors import CheckpointError, KinprintError, printable
+from kinprint.evidence import Evidence
+from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.fingerprints.opening import SUFFIX
+from kinprint.library.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
+from kinprint.weights import open_weights
+
+FORMAT = "kinprint-verification/1"
+
+Stage = Literal["quick", "full", "deep"]
+Status = Literal["confirmed", "contradicted", "not-testable", "not-found"]
+Conclusion = Literal["confirmed", "contradicted", "undeclared-relative", "not-testable", "nothing-declared"]
+
+POWER = 0.5
+"""The test of channels counts as able to see a descendant if it would have seen half the correlation of a copy."""
+
+SHAPE = (
+    "family", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
+    "num_experts",
+)  # fmt: skip
+"""Facts that a fine-tune, an adapter, a quantised copy and a merge keep."""
+
+DEPTH = 4
+"""Folders within each other in which a mirror is searched for models."""
+
+Opener = Callable[[str, bool], Fingerprint]
+"""Measures a model, quickly or in full."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where bases are looked for, and how far the tests go.
+
+    Attributes:
+        models: a mirror: folders `org/name` or `name`.
+        shelf: fingerprints at hand, as a library gives them: a base may be one of them, and undeclared relatives are looked
+            for among them.
+        hub: whether what is not there is read from the hub.
+        quick: look at 1 % of the weights and no more. That can confirm and never contradict.
+        deep: before contradicting, compare both checkpoints where both are at hand, since descendants that were rotated or
+            relabelled are seen by these methods alone.
+        alpha: largest p-value that is called related, for each declaration.
+    """
+
+    models: Path | None = None
+    shelf: Callable[[], Iterable[Fingerprint]] = tuple
+    hub: bool = True
+    quick: bool = False
+    deep: bool = True
+    alpha: float = ALPHA
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one declaration.
+
+    Attributes:
+        declaration: as read.
+        status: see the module.
+        reason: in a sentence for people.
+        source: where the base was found; empty if it was not.
+        stage: how closely the pair was looked at last.
+        log10_p: of that look, corrected for the number of tests and of looks; None if nothing was tested.
+    """
+
+    declaration: Declaration
+    status: Status
+    reason: str
+    source: str = ""
+    stage: Stage | None = None
+    log10_p: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        one = self.declaration
+        return {
+            "base": one.said,
+            "relation": one.relation or None,
+            "declared_in": list(one.where),
+            "status": self.status,
+            "reason": self.reason,
+            "source": self.source or None,
+            "stage": self.stage,
+            "log10_p": None if self.log10_p is None else float(self.log10_p),
+        }
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A model that shares weights with the one that is verified, which neither of the two declares.
+
+    Attributes:
+        name, source: of the relative.
+        log10_p: corrected for the number of models that were searched.
+    """
+
+    name: str
+    source: str
+    log10_p: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "source": self.source or None, "log10_p": self.log10_p}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found about one model.
+
+    Attributes:
+        model: as the user calls it.
+        findings: one for each declared base.
+        relatives: undeclared ones, the closest first; looked for where no declared base was confirmed.
+        searched: among how many models.
+        notes: damaged cards and the like.
+    """
+
+    model: str
+    findings: tuple[Finding, ...] = ()
+    relatives: tuple[Relative, ...] = ()
+    searched: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """The worst of the findings."""
+        statuses = {finding.status for finding in self.findings}
+        if "contradicted" in statuses:
+            return "contradicted"
+        if self.relatives:
+            return "undeclared-relative"
+        if statuses & {"not-testable", "not-found"}:
+            return "not-testable"
+        return "confirmed" if statuses else "nothing-declared"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `kinprint verify --json` prints."""
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "conclusion": self.conclusion,
+            "declarations": [finding.to_json() for finding in self.findings],
+            "undeclared_relatives": [relative.to_json() for relative in self.relatives],
+            "searched": self.searched,
+            "notes": list(self.notes),
+        }
+
+
+def verify(model: str, options: Options | None = None, *, name: str = "", open_model: Opener | None = None) -> Verification:
+    """Compare a model with everything that it says it was made from.
+
+    Args:
+        model: a folder, a file, a hub id or a `.kinprint` file.
+        options: where bases are found, and how far the tests go.
+        name: what others call the model (`org/name`), where its place does not say.
+        open_model: measures a place; `kinprint.fingerprint` by default.
+
+    Raises:
+        KinprintError: the model itself cannot be read. What is wrong with a base is a finding.
+
+    Example:
+        >>> verify("examples/models/finetune").conclusion  # doctest: +SKIP
+        'nothing-declared'
+    """
+    wanted = options or Options()
+    pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick)))
+    declared = read_declared(model)
+    own = name or (model.partition("@")[0] if hub.means_repository(model) else "")
+    others = [one for one in declared.declarations if not own or one.name != own]
+    if declared.is_adapter:
+        return Verification(printable(name or model), tuple(map(_of_adapter, others)), notes=declared.notes)
+    findings = _together([_finding(one, pair, wanted) for one in others])
+    notes = list(declared.notes)
+    if len(others) < len(declared.declarations):
+        notes.append("names itself as its base, which says nothing")
+    if not findings:
+        pair.measured(False)  # a model that declares nothing is read all the same: a gate must not pass what is no model
+    confirmed = any(finding.status == "confirmed" for finding in findings)
+    relatives, searched = ((), 0) if confirmed else _undeclared(pair, own or Path(model).stem, others, wanted)
+    return Verification(printable(name or model), findings, relatives, searched, tuple(notes))
+
+
+# --- finding a base
+
+
+def find_base(declaration: Declaration, model: str, options: Options) -> str | Fingerprint | None:
+    """Where a declared base is: a folder of the mirror, a fingerprint at hand, or its id on the hub; None if nowhere.
+
+    A folder that is the model itself is passed over: its own name says nothing about a namesake of another organisation.
+    """
+    name = declaration.name
+    for below in (name, name.rpartition("/")[2]) if options.models is not None and name else ():
+        folder = Path(options.models or "", below)  # names do not climb: `parsed`
+        if _is_model(folder) and os.path.realpath(folder) != os.path.realpath(model):
+            return str(folder)
+    for known in options.shelf():
+        if name and name in (known.name, str(known.provenance.get("source", "")).partition("@")[0]):
+            return known
+    if options.hub and "/" in name and not os.path.lexists(name):  # a name that is a path here would be opened as one
+        return f"{name}@{declaration.revision}" if declaration.revision else name
+    return None
+
+
+class _Pair:
+    """The model, and the looks that are taken at it beside a base."""
+
+    def __init__(self, model: str, options: Options, open_model: Opener) -> None:
+        self.model, self.options, self.open_model = model, options, open_model
+        self._fingerprints: dict[bool, Fingerprint] = {}
+
+    def measured(self, quick: bool) -> Fingerprint:
+        if quick not in self._fingerprints:
+            self._fingerprints[quick] = self.open_model(self.model, quick)
+        return self._fingerprints[quick]
+
+    def stages(self, base: str | Fingerprint) -> tuple[Stage, ...]:
+        """The looks to take: from 1 % of the weights, from all, from both checkpoints side by side."""
+        at_hand = [isinstance(place, Fingerprint) or place.endswith(SUFFIX) for place in (self.model, base)]
+        deep: tuple[Stage, ...] = () if any(at_hand) or not self.options.deep else ("deep",)
+        if self.options.quick:
+            return ("quick",)
+        return ("full", *deep) if all(at_hand) else ("quick", "full", *deep)
+
+    def look(self, base: str | Fingerprint, stage: Stage, alpha: float) -> Comparison:
+        """One comparison by tests alone; scores decide nothing and cost time."""
+        quick = stage == "quick"
+        reference = base if isinstance(base, Fingerprint) else self.open_model(base, quick)
+        weights = (open_weights(str(base)), open_weights(self.model)) if stage == "deep" else None
+        tests = [method for method in methods.known() if method.kind == "test" and method.deep == (stage == "deep")]
+        return examine((reference, self.measured(quick)), weights, alpha=alpha, methods=tests)
+
+
+def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Finding:
+    """Look closer and closer until the base is seen, or everything has been tried."""
+    if not declaration.name:
+        return Finding(declaration, "not-found", "this is no name of a model, and nothing is opened by it")
+    base = find_base(declaration, pair.model, options)
+    if base is None:
+        where = "among the models given" if options.hub else "among the models given, and the hub is not asked"
+        return Finding(declaration, "not-found", f"not {where}")
+    source = str(base.provenance.get("source") or base.name) if isinstance(base, Fingerprint) else base
+    stages = pair.stages(base)
+    pair.measured(stages[0] == "quick")  # what is wrong with the model itself is no finding
+    looks: dict[Stage, Comparison] = {}
+    try:
+        for stage in stages:
+            looks[stage] = pair.look(base, stage, options.alpha / len(stages))
+            if looks[stage].verdict in ("related", "identical"):
+                return _confirmed(declaration, source, stage, looks[stage], len(stages))
+    except KinprintError as error:
+        elsewhere = isinstance(error, CheckpointError) and not isinstance(base, Fingerprint) and not os.path.lexists(base)
+        return Finding(declaration, "not-found" if elsewhere else "not-testable", str(error), printable(source))
+    stage = [stage for stage, look in looks.items() if look.verdict != "untestable" or stage != "deep"][-1]
+    seen = looks.get("full", looks[stages[0]])
+    log10_p = _smallest(looks.values(), len(stages))
+    reason = _untestable(declaration, seen, stage)
+    if reason is not None:
+        return Finding(declaration, "not-testable", reason, printable(source), stage, log10_p)
+    power = next(item.detectable for item in seen.tests if item.method == "channels")
+    how = "neither the fingerprints nor both checkpoints side by side" if stage == "deep" else "the fingerprints do not"
+    reason = f"{how} show weights of the base, where a correlation of {power:.2f} between channels would have been seen"
+    return Finding(declaration, "contradicted", reason, printable(source), stage, log10_p)
+
+
+def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Comparison, looks: int) -> Finding:
+    log10_p = _smallest([seen], looks)
+    if seen.same is not None:
+        reason = f"the very weights of the base: {seen.same}"
+    else:
+        reason = f"shares initial or trained weights with it (p ≤ 1e{math.ceil(log10_p or 0)})"
+    return Finding(declaration, "confirmed", reason, printable(source), stage, log10_p)
+
+
+def _smallest(looks: Iterable[Comparison], number: int) -> float | None:
+    found = [look.log10_p for look in looks if look.log10_p is not None]
+    return min(min(found) + math.log10(number), 0.0) if found else None
+
+
+# --- what may be concluded
+
+
+def _untestable(declaration: Declaration, seen: Comparison, stage: Stage) -> str | None:
+    """Why no test that saw nothing may speak against a declaration; None if it may."""
+    channels = next((item for item in seen.tests if item.method == "channels"), None)
+    if seen.verdict == "untestable" or channels is None or not channels.applies:
+        return f"the tests that would see descent do not apply: {_notes(seen.tests)}"
+    if declaration.where == (CONFIGURATION,):
+        return "not seen; a configuration names what it was loaded from, which is no claim about weights"
+    if not declaration.claims_weights:
+        return f"not seen; {declaration.relation!r} does not say that weights were kept ({', '.join(KEEPS_WEIGHTS)} do)"
+    if any(model.quick is not None for model in (seen.reference, seen.suspect)):
+        return "not seen in 1 % of the weights (--quick), which is too little to speak against it"
+    if differing := _differing(seen):
+        return f"not seen; the shapes differ, and what changed them is not declared: {differing}"
+    if channels.detectable is None or not channels.detectable <= POWER:
+        return f"not seen; too few channels to see a correlation of {POWER}"
+    if stage != "deep" and _quantised(declaration, seen):
+        return "not seen; weights may be rotated before they are quantised, which only both checkpoints show"
+    return None
+
+
+def _differing(seen: Comparison) -> str:
+    ours, theirs = seen.reference.facts, seen.suspect.facts
+    differing = [fact for fact in SHAPE if ours.get(fact) != theirs.get(fact)]
+    return ", ".join(f"{fact} {printable(theirs.get(fact), 40)} for {printable(ours.get(fact), 40)}" for fact in differing)
+
+
+def _quantised(declaration: Declaration, seen: Comparison) -> bool:
+    stored = (model.facts.get("quantization") for model in (seen.reference, seen.suspect))
+    return declaration.relation == "quantized" or any(stored)
+
+
+def _notes(tests: Iterable[Evidence]) -> str:
+    return printable(" ".join(item.note for item in tests if not item.applies and item.note), 250)
+
+
+def _together(findings: list[Finding]) -> tuple[Finding, ...]:
+    """A model made from several may hold next to nothing of one of them: where one is confirmed, none is contradicted."""
+    if not any(finding.status == "confirmed" for finding in findings):
+        return tuple(findings)
+    reason = "not seen; another declared base is, and of several one may have left next to nothing"
+    return tuple(
+        replace(finding, status="not-testable", reason=reason) if finding.status == "contradicted" else finding
+        for finding in findings
+    )
+
+
+def _of_adapter(declaration: Declaration) -> Finding:
+    reason = "the model is an adapter: what is added to a base's weights, with nothing of the base in it"
+    return Finding(declaration, "not-testable", reason)
+
+
+# --- relatives that nobody declares
+
+
+def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options: Options) -> tuple[tuple[Relative, ...], int]:
+    """Relatives among the models at hand; p-values are corrected for their number."""
+    candidates = [known for known in options.shelf() if not any(_same(one.name, known.name) for one in declared)]
+    if not candidates:
+        return (), 0
+    model = pair.measured(options.quick)
+    tests = [method for method in methods.known() if method.kind == "test" and not method.deep]
+    others = [known for known in candidates if not (known.digest == model.digest and _same(known.name, own))]
+    found = []
+    for known in others:
+        seen = examine((known, model), alpha=options.alpha / len(others), methods=tests)
+        if seen.verdict in ("related", "identical") and not _declares(known, own):
+            log10_p = -math.inf if seen.log10_p is None else min(seen.log10_p + math.log10(len(others)), 0.0)
+            found.append((log10_p, known))
+    found.sort(key=lambda item: item[0])
+    return tuple(
+        Relative(known.name, printable(known.provenance.get("source") or ""), max(log10_p, -1e9)) for log10_p, known in found
+    ), len(others)
+
+
+def _declares(known: Fingerprint, own: str) -> bool:
+    """Whether the other model's card names this one as its base: then nothing is hidden."""
+    said = known.provenance.get("base_model")
+    return any(_same(parsed(name).name, own) for name in (said if isinstance(said, list) else [said]))
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names may be of one model: equal, or one without the part before the slash that the other has."""
+    if not one or not other:
+        return False
+    if "/" in one and "/" in other:
+        return one == other
+    return one.rpartition("/")[2] == other.rpartition("/")[2]
+
+
+# --- a mirror
+
+
+def models_below(folder: Path, depth: int = DEPTH) -> Iterator[str]:
+    """Relative paths of the models in a mirror, in order; links to folders are followed, down to a depth.
+
+    Raises:
+        CheckpointError: the folder cannot be listed. Folders below that cannot be are passed over.
+    """
+    with clear_errors(folder):
+        below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    for name in below:
+        if _is_model(folder / name):
+            yield name
+        elif depth > 1:
+            with contextlib.suppress(CheckpointError):
+                yield from (f"{name}/{inside}" for inside in models_below(folder / name, depth - 1))
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether a folder holds weights or says how they would be laid out."""
+    try:
+        return any(name in ("config.json", CONFIG) or format_of(Path(name)) is not None for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def circles(declared: dict[str, Declared]) -> list[tuple[str, ...]]:
+    """Models that say, one after the other, that they were made from each other; each circle once."""
+    following = {
+        name: [other for one in found.declarations for other in declared if _same(one.name, other) and other != name]
+        for name, found in declared.items()
+    }
+    return sorted({circle for name in following if (circle := _circle(name, following))})
+
+
+def _circle(name: str, following: dict[str, list[str]]) -> tuple[str, ...]:
+    """A shortest way from a name back to it, written from its first name in order; empty if there is none."""
+    ways: list[tuple[str, ...]] = [(name,)]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop(0)
+        for other in following[way[-1]]:
+            if other == name:
+                first = way.index(min(way))
+                return way[first:] + way[:first]
+            if other not in seen:
+                seen.add(other)
+                ways.append((*way, other))
+    return ()
