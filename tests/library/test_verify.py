@@ -16,6 +16,8 @@ from kinprint.checkpoints.adapters import CONFIG
 from kinprint.cli import app
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declared import Declared, parsed
+from kinprint.library.shelf import Few, Stored
+from kinprint.library.store import Library
 from kinprint.library.verify import Finding, Options, Verification, circles, models_below, verify
 
 
@@ -43,7 +45,7 @@ def saved(model: Fingerprint, folder: Path, *shelf: Fingerprint) -> Verification
     """What is found about a fingerprint in a file, beside others."""
     path = folder / f"{model.name}.kinprint"
     model.save(path)
-    return verify(str(path), Options(shelf=lambda: shelf, hub=False))
+    return verify(str(path), Options(shelf=Few(shelf), hub=False))
 
 
 def test_a_true_declaration_is_confirmed_from_one_percent(mirror: Callable[..., Path]) -> None:
@@ -206,3 +208,17 @@ def test_circles() -> None:
     assert circles(declared) == [("x/a", "x/b")]
     ring = {f"x/{n}": says(f"x/{(n + 1) % 5}") for n in range(5)}
     assert circles(ring) == [tuple(f"x/{n}" for n in range(5))]
+
+
+def test_a_library(models: Path, mirror: Callable[..., Path], tmp_path: Path) -> None:
+    """A base is found in it by its name, and relatives that nobody declares among its models."""
+    pytest.importorskip("lancedb")
+    base, twin = (fingerprint(models / name) for name in ("base", "twin"))
+    library = Library.open(tmp_path / "library", create=True)
+    library.add([Fingerprint("acme/base", base.traits, base.facts), twin])
+    folder = mirror(child=("finetune", {"base_model": "acme/base"}), silent=("finetune", {}))
+    options = Options(shelf=Stored(str(tmp_path / "library")), hub=False)
+    assert verify(str(folder / "acme" / "child"), options).conclusion == "confirmed"
+    found = verify(str(folder / "acme" / "silent"), options)
+    assert [relative.name for relative in found.relatives] == ["acme/base"]
+    assert found.searched == 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,8 @@ from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declared import Declared, read_declared
+from kinprint.library.shelf import Few, Joined, Shelf, Stored
+from kinprint.library.store import Library
 from kinprint.library.verify import Options, Verification, circles, models_below, verify
 from kinprint.reports import verification_text, verifications_text
 
@@ -72,8 +74,9 @@ def command(
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for models named by the user: what the caches hold of them
-    shelf = Shelf(library, tuple(against or ()), cache)
-    options = Options(models or every, shelf, hub=not offline, quick=quick, deep=deep, alpha=alpha)
+    options = Options(
+        models or every, _shelf(library, against or (), cache), hub=not offline, quick=quick, deep=deep, alpha=alpha
+    )
     if every is not None:
         _all(every, options, engine, jobs, cache, as_json, strict)
         return
@@ -86,20 +89,13 @@ def command(
     _exit([found], strict, bool(found.notes))
 
 
-class Shelf:
-    """The fingerprints of a library and of models named on the command line, each measured once."""
-
-    def __init__(self, library: str | None, against: Sequence[str], cache: bool) -> None:
-        self.library, self.against, self.cache = library, against, cache
-
-    def __call__(self) -> Iterable[Fingerprint]:
-        for place in self.against:
-            yield _measured(place, self.cache)
-
-
-@cache
-def _measured(place: str, cache: bool) -> Fingerprint:
-    return read(place, cache=cache)
+def _shelf(library: str | None, against: Sequence[str], cache: bool) -> Shelf:
+    """What is at hand; a library that cannot be opened is an error now, not when the first model has been measured."""
+    shelves: list[Shelf] = [Few(tuple(read(place, cache=cache) for place in against))]
+    if library is not None:
+        Library.open(library)
+        shelves.append(Stored(library))
+    return Joined(shelves)
 
 
 def _all(folder: Path, options: Options, engine: str, jobs: int | None, cache: bool, as_json: bool, strict: bool) -> None:

@@ -26,6 +26,7 @@ from kinprint.evidence import Evidence
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.opening import SUFFIX
 from kinprint.library.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
+from kinprint.library.shelf import Few, Shelf
 from kinprint.weights import open_weights
 
 FORMAT = "kinprint-verification/1"
@@ -56,8 +57,7 @@ class Options:
 
     Attributes:
         models: a mirror: folders `org/name` or `name`.
-        shelf: fingerprints at hand, as a library gives them: a base may be one of them, and undeclared relatives are looked
-            for among them.
+        shelf: fingerprints at hand: a base may be one of them, and undeclared relatives are looked for among them.
         hub: whether what is not there is read from the hub.
         quick: look at 1 % of the weights and no more. That can confirm and never contradict.
         deep: before contradicting, compare both checkpoints where both are at hand, since descendants that were rotated or
@@ -66,7 +66,7 @@ class Options:
     """
 
     models: Path | None = None
-    shelf: Callable[[], Iterable[Fingerprint]] = tuple
+    shelf: Shelf = field(default_factory=Few)
     hub: bool = True
     quick: bool = False
     deep: bool = True
@@ -114,14 +114,16 @@ class Relative:
     Attributes:
         name, source: of the relative.
         log10_p: corrected for the number of models that were searched.
+        identical: the weights are the same.
     """
 
     name: str
     source: str
     log10_p: float
+    identical: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "source": self.source or None, "log10_p": self.log10_p}
+        return {"name": self.name, "source": self.source or None, "log10_p": self.log10_p, "identical": self.identical}
 
 
 @dataclass(frozen=True)
@@ -214,9 +216,8 @@ def find_base(declaration: Declaration, model: str, options: Options) -> str | F
         folder = Path(options.models or "", below)  # names do not climb: `parsed`
         if _is_model(folder) and os.path.realpath(folder) != os.path.realpath(model):
             return str(folder)
-    for known in options.shelf():
-        if name and name in (known.name, str(known.provenance.get("source", "")).partition("@")[0]):
-            return known
+    if name and (known := options.shelf.named(name)) is not None:
+        return known
     if options.hub and "/" in name and not os.path.lexists(name):  # a name that is a path here would be opened as one
         return f"{name}@{declaration.revision}" if declaration.revision else name
     return None
@@ -356,22 +357,21 @@ def _of_adapter(declaration: Declaration) -> Finding:
 
 def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options: Options) -> tuple[tuple[Relative, ...], int]:
     """Relatives among the models at hand; p-values are corrected for their number."""
-    candidates = [known for known in options.shelf() if not any(_same(one.name, known.name) for one in declared)]
-    if not candidates:
+    searched = len(options.shelf)
+    if not searched:
         return (), 0
     model = pair.measured(options.quick)
     tests = [method for method in methods.known() if method.kind == "test" and not method.deep]
-    others = [known for known in candidates if not (known.digest == model.digest and _same(known.name, own))]
     found = []
-    for known in others:
-        seen = examine((known, model), alpha=options.alpha / len(others), methods=tests)
-        if seen.verdict in ("related", "identical") and not _declares(known, own):
-            log10_p = -math.inf if seen.log10_p is None else min(seen.log10_p + math.log10(len(others)), 0.0)
-            found.append((log10_p, known))
-    found.sort(key=lambda item: item[0])
-    return tuple(
-        Relative(known.name, printable(known.provenance.get("source") or ""), max(log10_p, -1e9)) for log10_p, known in found
-    ), len(others)
+    for known in options.shelf.candidates(model):
+        itself = known.digest == model.digest and _same(known.name, own)
+        if itself or _declares(known, own) or any(_same(one.name, known.name) for one in declared):
+            continue
+        seen = examine((known, model), alpha=options.alpha / searched, methods=tests)
+        if seen.verdict in ("related", "identical"):
+            log10_p = 0.0 if seen.log10_p is None else min(seen.log10_p + math.log10(searched), 0.0)
+            found.append(Relative(known.name, printable(known.provenance.get("source") or ""), log10_p, seen.same is not None))
+    return tuple(sorted(found, key=lambda relative: (not relative.identical, relative.log10_p))), searched
 
 
 def _declares(known: Fingerprint, own: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
@@ -39,7 +40,8 @@ def verification_text(found: Verification) -> RenderableType:
     pieces.extend(_declarations(found))
     for relative in found.relatives:
         where = f" ({printable(relative.source)})" if relative.source and relative.source != relative.name else ""
-        pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, log10 p {relative.log10_p:.0f}"))
+        how = "the same weights" if relative.identical else f"p ≤ 1e{math.ceil(relative.log10_p)}"
+        pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, {how}"))
     if found.searched:
         pieces.append(Text(f"Looked for undeclared relatives among {found.searched:,} models.", style="dim"))
     pieces.extend(Text(f"Note: {printable(note)}", style="yellow") for note in found.notes)

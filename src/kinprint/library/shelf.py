@@ -1,0 +1,85 @@
+"""Fingerprints at hand, to find one by its name or relatives among all: a library, a few models, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kinprint.fingerprints import Fingerprint
+from kinprint.library.store import Library
+
+
+class Shelf(Protocol):
+    """What `verify` asks of the models at hand."""
+
+    def __len__(self) -> int: ...
+
+    def named(self, name: str) -> Fingerprint | None:
+        """The model that is called so, exactly."""
+
+    def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
+        """Those that may be relatives of a model."""
+
+
+@dataclass(frozen=True)
+class Few:
+    """A few fingerprints, all of them candidates. A model is also found by its source: what the user called it."""
+
+    fingerprints: Sequence[Fingerprint] = ()
+
+    def __len__(self) -> int:
+        return len(self.fingerprints)
+
+    def named(self, name: str) -> Fingerprint | None:
+        return next((one for one in self.fingerprints if name in (one.name, _without_revision(one))), None)
+
+    def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
+        yield from self.fingerprints
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A library, opened anew wherever it is used, so that it can be sent to a worker.
+
+    Attributes:
+        where: its folder or URL.
+    """
+
+    where: str
+
+    def __len__(self) -> int:
+        return len(Library.open(self.where))
+
+    def named(self, name: str) -> Fingerprint | None:
+        """Of several models of one name one that was measured in full, the latest of them."""
+        library = Library.open(self.where)
+        found = [model for model in library.find(name) if model.name == name]
+        best = max(found, key=lambda model: (model.quick is None, model.added), default=None)
+        return None if best is None else library.get(best.digest)
+
+    def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
+        library = Library.open(self.where)
+        for digest in [known.digest for known in library.models()]:
+            yield library.get(digest)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several shelves as one; names are looked up in their order."""
+
+    shelves: Sequence[Shelf]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.shelves))
+
+    def named(self, name: str) -> Fingerprint | None:
+        return next((found for shelf in self.shelves if (found := shelf.named(name)) is not None), None)
+
+    def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
+        for shelf in self.shelves:
+            yield from shelf.candidates(model)
+
+
+def _without_revision(model: Fingerprint) -> str:
+    return str(model.provenance.get("source", "")).partition("@")[0]
