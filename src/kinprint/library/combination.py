@@ -1,0 +1,256 @@
+"""The smallest affine combination of models that explains another: weighted least squares on common columns.
+
+    y = sum_i c_i x_i + remainder,  sum_i c_i = 1
+
+which is every weighted mean (coefficients between 0 and 1) and every sum of task vectors (base + sum_i c_i (x_i - base), the
+base with what is missing to 1). Columns are weighted by the inverse of the remainder's variance in their tensor (feasible
+generalised least squares). Errors and p-values come from sums over residual channels (the sandwich of Liang and Zeger 1986,
+with Student's t for as many clusters, Cameron and Miller 2015, section VI): entries of one channel may depend on each other
+as they like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from kinprint.library.coordinates import Array, Indices, Places
+
+ROUNDS = 3
+"""Of estimating variances and fitting again."""
+
+MOST = 8
+"""Models of one combination."""
+
+HALF = 0.5
+"""A model is named as a part only if without it the remainder is more than twice as large: see `select`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a combination is sought in.
+
+    Attributes:
+        y: (columns,) the suspect.
+        x: (models, columns) the candidates; NaN where a model has no such entry.
+        places: where the columns come from.
+        spacing: (columns,) distance of neighbouring numbers of the suspect's type.
+    """
+
+    y: Array
+    x: Array
+    places: Places
+    spacing: Array
+
+    def usable(self, chosen: Sequence[int]) -> NDArray[np.bool_]:
+        """(columns,) whether the suspect and all chosen models have the entry."""
+        return np.asarray(np.isfinite(self.y) & np.isfinite(self.x[list(chosen)]).all(axis=0))
+
+    @property
+    def rounding(self) -> Array:
+        """(columns,) variance of one rounding, spacing^2 / 12."""
+        return np.asarray(self.spacing**2 / 12)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An affine combination.
+
+    Attributes:
+        chosen: rows of `Data.x`.
+        coefficients, errors: (chosen,) and their standard errors; the coefficients sum to one.
+        remainder: (columns,) what is not explained; NaN where a model lacks the entry.
+        weights: (columns,) of the columns; 0 where a model lacks the entry.
+    """
+
+    chosen: tuple[int, ...]
+    coefficients: Array
+    errors: Array
+    remainder: Array
+    weights: Array
+
+    @property
+    def size(self) -> float:
+        """Weighted mean square of the remainder."""
+        kept = self.weights > 0
+        return float(np.sum(self.weights[kept] * self.remainder[kept] ** 2) / np.sum(self.weights[kept]))
+
+
+def fit(data: Data, chosen: Sequence[int]) -> Fit:
+    """The best affine combination of the chosen models."""
+    kept = data.usable(chosen)
+    first, others = data.x[chosen[0], kept], data.x[list(chosen[1:])][:, kept]
+    y, x = data.y[kept] - first, (others - first).T
+    tensor, cluster = data.places.tensor[kept], clusters(data.places)[kept]
+    floor = data.rounding[kept]
+    weights = inverse_variance(y, tensor, floor)
+    slopes = np.zeros(len(chosen) - 1)
+    for _ in range(ROUNDS):
+        slopes = np.linalg.lstsq(x * np.sqrt(weights)[:, None], y * np.sqrt(weights), rcond=None)[0]
+        weights = inverse_variance(y - x @ slopes, tensor, floor)
+    remainder = y - x @ slopes
+    covariance = sandwich(x, weights, remainder, cluster)
+    turn = np.vstack([-np.ones(len(slopes)), np.eye(len(slopes))])  # the first coefficient is one less the others
+    spread = turn @ covariance @ turn.T
+    whole, all_weights = np.full(len(data.y), np.nan), np.zeros(len(data.y))
+    whole[kept], all_weights[kept] = remainder, weights
+    coefficients = np.concatenate([[1 - slopes.sum()], slopes])
+    return Fit(tuple(chosen), coefficients, np.sqrt(np.maximum(np.diag(spread), 0)), whole, all_weights)
+
+
+def clusters(places: Places) -> Indices:
+    """(columns,) which columns may depend on each other: those of one residual channel; the others stand alone."""
+    alone = places.channel < 0
+    found = places.channel.copy()
+    found[alone] = found.max(initial=-1) + 1 + np.arange(alone.sum())
+    return found
+
+
+def inverse_variance(remainder: Array, tensor: Indices, floor: Array) -> Array:
+    """(columns,) one over the mean square of the remainder in each tensor, which no rounding makes smaller than itself."""
+    counts = np.maximum(np.bincount(tensor), 1)
+    square = np.bincount(tensor, remainder**2) / counts
+    least = np.bincount(tensor, floor) / counts
+    return np.asarray(1 / np.maximum(np.maximum(square, least), 1e-300)[tensor])
+
+
+def sandwich(x: Array, weights: Array, remainder: Array, cluster: Indices) -> Array:
+    """(k, k) covariance of weighted least squares slopes under dependence inside clusters."""
+    if not x.shape[1]:
+        return np.zeros((0, 0))
+    bread = np.linalg.pinv((x * weights[:, None]).T @ x)
+    scores = np.stack([np.bincount(cluster, weights * remainder * column) for column in x.T], axis=1)
+    groups = len(np.unique(cluster))
+    correction = groups / max(groups - 1, 1) * (len(x) - 1) / max(len(x) - x.shape[1], 1)
+    return np.asarray(bread @ (scores.T @ scores) @ bread * correction)
+
+
+def log10_p(t: float, groups: int) -> float:
+    """Two-sided p-value of Student's t with groups - 1 degrees of freedom.
+
+    Far out from the bound P(T >= t) <= (v + t^2) / ((v - 1) t) f(t), which does not underflow (f is the density).
+    """
+    t, v = abs(t), max(groups - 1, 2)
+    found = 2 * float(stats.t.sf(t, v))
+    if found > 1e-200:
+        return math.log10(min(found, 1.0))
+    tail = float(stats.t.logpdf(t, v)) + math.log(v + t * t) - math.log(v - 1) - math.log(t)
+    return (tail + math.log(2)) / math.log(10)
+
+
+def added(data: Data, found: Fit, number: int) -> float:
+    """log10 p of the null hypothesis that a further model says nothing about the remainder (a score test).
+
+    The model's difference from the first chosen one is freed of what the chosen ones explain of it; its products with the
+    remainder add up to nothing if it has no part in the suspect.
+    """
+    kept = (found.weights > 0) & np.isfinite(data.x[number])
+    if number in found.chosen or not kept.any():
+        return 0.0
+    weights, cluster = found.weights[kept], clusters(data.places)[kept]
+    first = data.x[found.chosen[0], kept]
+    known = (data.x[list(found.chosen[1:])][:, kept] - first).T * np.sqrt(weights)[:, None]
+    new = (data.x[number, kept] - first) * np.sqrt(weights)
+    alone = new - known @ np.linalg.lstsq(known, new, rcond=None)[0] if known.shape[1] else new
+    scores = np.bincount(cluster, alone * np.sqrt(weights) * found.remainder[kept])
+    scores = scores[np.bincount(cluster, minlength=len(scores)) > 0]
+    spread = math.sqrt(float(scores @ scores) * len(scores) / max(len(scores) - 1, 1))
+    return log10_p(float(scores.sum()) / spread, len(scores)) if spread else 0.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one chosen model is good for.
+
+    Attributes:
+        log10_p: of the null hypothesis that the combination does as well without it.
+        share: of what the others leave, the part that it explains; between 0 and 1.
+        halves: log10 p of the null hypothesis that the share is at most one half.
+    """
+
+    log10_p: float
+    share: float
+    halves: float
+
+
+def part(data: Data, found: Fit, number: int) -> Part:
+    """Compare a combination with the best one without the model `number`."""
+    rest = [other for other in found.chosen if other != number]
+    without = fit(data, rest)
+    kept = (found.weights > 0) & (without.weights > 0)
+    weights = found.weights[kept]
+    cluster = clusters(data.places)[kept]
+    after, before = weights * found.remainder[kept] ** 2, weights * without.remainder[kept] ** 2
+    surplus = np.bincount(cluster, HALF * before - after)
+    surplus = surplus[np.bincount(cluster, minlength=len(surplus)) > 0]
+    spread = math.sqrt(float(surplus @ surplus))
+    t = float(surplus.sum()) / spread if spread else 0.0
+    total = float(before.sum())
+    return Part(
+        log10_p=added(data, without, number),
+        share=max(1 - float(after.sum()) / total, 0.0) if total else 0.0,
+        halves=log10_p(t, len(surplus)) if t > 0 else 0.0,
+    )
+
+
+def select(data: Data, relatives: Sequence[int], alpha: float) -> tuple[Fit, Fit]:
+    """The models without which the suspect is not explained.
+
+    Forward: begin with the nearest model; add the one that the remainder speaks for most, as long as its p-value times the
+    number of candidates is at most alpha. Backward: drop the model that explains the smallest share of what the others leave,
+    until every one explains more than half of it, significantly.
+
+    Why half: models trained independently from one origin have differences from it that hardly correlate. An origin then lies
+    between its descendants, and a sister beside them, so that a model's samples do speak for its relatives; but no k of them,
+    and no two, explain it so well that each halves the remainder. Two trainings would have to agree to a correlation of 0.7
+    for that.
+
+    Returns:
+        the combination of the models that remain, and the largest one on the way.
+    """
+    start = min(relatives, key=lambda number: _distance(data, number))
+    forward = fit(data, [start])
+    limit = math.log10(alpha) - math.log10(max(len(relatives) - 1, 1))
+    for _ in count():
+        if len(forward.chosen) >= min(MOST, len(relatives)) or roundings(data, forward.remainder) <= 1.5:
+            break
+        best = min(relatives, key=lambda number: added(data, forward, number))
+        if added(data, forward, best) > limit:
+            break
+        forward = fit(data, [*forward.chosen, best])
+    kept = forward
+    while len(kept.chosen) > 1:
+        parts = {number: part(data, kept, number) for number in kept.chosen}
+        worst = min(parts, key=lambda number: parts[number].share)
+        if max(parts[worst].log10_p, parts[worst].halves) <= limit:
+            break
+        kept = fit(data, [number for number in kept.chosen if number != worst])
+    return kept, forward
+
+
+def roundings(data: Data, remainder: Array) -> float:
+    """The remainder's mean square in units of one rounding to the suspect's type, over all tensors.
+
+    About 1 for what was computed and rounded once; n for what was rounded n times on the way.
+    """
+    kept = np.isfinite(remainder)
+    tensor = data.places.tensor[kept]
+    square, one = np.bincount(tensor, remainder[kept] ** 2), np.bincount(tensor, data.rounding[kept])
+    known = one > 0
+    return float(np.mean(square[known] / one[known])) if known.any() else 0.0
+
+
+def _distance(data: Data, number: int) -> float:
+    """Mean square difference from the suspect, every tensor in units of the suspect's own."""
+    kept = data.usable([number])
+    tensor = data.places.tensor[kept]
+    square = np.bincount(tensor, (data.y[kept] - data.x[number, kept]) ** 2)
+    own = np.bincount(tensor, data.y[kept] ** 2)
+    known = own > 0
+    return float(np.mean(square[known] / own[known])) if known.any() else math.inf

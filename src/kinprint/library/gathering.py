@@ -1,0 +1,157 @@
+"""What `gather` found: the parts of a model, with how much of each, and how they were put together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from kinprint.fingerprints import Fingerprint
+
+FORMAT = "kinprint-gathering/1"
+
+KINDS = {
+    "none": "no candidate shares entries with it",
+    "untestable": "relatives, but none whose entries lie at the same places",
+    "single": "one model",
+    "linear": "a weighted mean",
+    "task-arithmetic": "task arithmetic",
+    "slerp": "spherical interpolation",
+    "ties": "a TIES merge",
+    "varying": "a weighted mean with weights of each tensor's own",
+    "passthrough": "layers put together",
+}
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A model that the suspect is explained by.
+
+    Attributes:
+        model: its fingerprint.
+        coefficient, error: its coefficient in the sum and the standard error. Coefficients sum to one (task arithmetic: with
+            the base's). Of "varying" their mean over tensors; of "passthrough" the share of the layers, without an error.
+        log10_p: of the null hypothesis that the suspect is explained as well without it ("single", "passthrough": that it was
+            trained apart), corrected for the number of candidates.
+        same: names of candidates that hold the same entries.
+    """
+
+    model: Fingerprint
+    coefficient: float
+    error: float | None
+    log10_p: float
+    same: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return _model(self.model) | {
+            "coefficient": _number(self.coefficient),
+            "standard_error": _number(self.error),
+            "log10_p": _number(self.log10_p),
+            "same": list(self.same),
+        }
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one layer of the suspect is made of.
+
+    Attributes:
+        coefficients, errors: of each parent, in their order.
+        source: (name, layer, log10 p) where layers were put together.
+    """
+
+    coefficients: tuple[float, ...] = ()
+    errors: tuple[float, ...] = ()
+    source: tuple[str, int, float] | None = None
+
+    def to_json(self, number: int) -> dict[str, Any]:
+        found: dict[str, Any] = {"layer": number}
+        if self.source:
+            found |= dict(zip(("source", "source_layer", "log10_p"), self.source, strict=True))
+        if self.coefficients:
+            found |= {"coefficients": [*map(_number, self.coefficients)], "standard_errors": [*map(_number, self.errors)]}
+        return found
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """What a suspect is made of.
+
+    Attributes:
+        suspect: its fingerprint.
+        kind: a key of KINDS.
+        parents: those who take part, the largest coefficient first; empty if nothing was found.
+        base: of task arithmetic and TIES; one of the parents.
+        details: what else was estimated: `t` of slerp, `density` of TIES, `arc`.
+        layers: of the suspect.
+        explained: share of the variance of the suspect's matrix entries that the combination explains.
+        beyond: of what the nearest single model leaves, the share that the combination explains; None for a single model.
+        roundings: mean square of the remainder, in units of one rounding to the suspect's type.
+        exact: whether nothing but rounding is left.
+        associated: others for whom the remainder speaks, but who do not explain half of it: relatives, not parts. (model,
+            log10 p)
+        elsewhere: relatives by kinprint's other tests whose entries are not at the same places. (model, log10 p)
+        searched: number of candidates, and how many of them have the suspect's shape or its layers'.
+        notes: what could not be told apart, and why.
+    """
+
+    suspect: Fingerprint
+    kind: str
+    parents: tuple[Parent, ...] = ()
+    base: Fingerprint | None = None
+    details: dict[str, float] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    explained: float | None = None
+    beyond: float | None = None
+    roundings: float | None = None
+    exact: bool = False
+    associated: tuple[tuple[Fingerprint, float], ...] = ()
+    elsewhere: tuple[tuple[Fingerprint, float], ...] = ()
+    searched: tuple[int, int] = (0, 0)
+    notes: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """What was found, in plain words."""
+        name, count, fitting = self.suspect.name, *self.searched
+        if self.kind == "none":
+            return f"No part of {name} was found in {count} candidates, {fitting} of them with layers of its shape."
+        if self.kind == "untestable":
+            return (
+                f"{name} is related to {self.elsewhere[0][0].name}, but shares no entries with any candidate at the same "
+                "places (relabelled, rotated or resized): what it was put together from cannot be tested from samples."
+            )
+        names = ", ".join(parent.model.name for parent in self.parents)
+        rest = "nothing but rounding is left" if self.exact else "more than rounding is left"
+        if self.kind == "single":
+            return f"The entries of {name} are nearest to those of {names}, and no other candidate adds to it; {rest}."
+        return f"{name} is {KINDS[self.kind]} of {names}; {rest}."
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `kinprint gather --json` prints."""
+        return {
+            "format": FORMAT,
+            "suspect": _model(self.suspect),
+            "kind": self.kind,
+            "sentence": self.sentence(),
+            "parents": [parent.to_json() for parent in self.parents],
+            "base": None if self.base is None else _model(self.base),
+            "details": {key: _number(value) for key, value in self.details.items()},
+            "layers": [layer.to_json(number) for number, layer in enumerate(self.layers)],
+            "explained": _number(self.explained),
+            "explained_beyond_nearest": _number(self.beyond),
+            "remainder_in_roundings": _number(self.roundings),
+            "exact": self.exact,
+            "associated": [_model(model) | {"log10_p": _number(p)} for model, p in self.associated],
+            "elsewhere": [_model(model) | {"log10_p": _number(p)} for model, p in self.elsewhere],
+            "searched": {"candidates": self.searched[0], "of_its_shape": self.searched[1]},
+            "notes": list(self.notes),
+        }
+
+
+def _model(model: Fingerprint) -> dict[str, Any]:
+    return {"name": model.name, "source": model.provenance.get("source"), "digest": model.digest}
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN."""
+    return None if value is None or not math.isfinite(value) else float(value)

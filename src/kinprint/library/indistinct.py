@@ -1,0 +1,45 @@
+"""What the entries cannot tell about how models were combined, and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kinprint.library.combination import Data, roundings
+from kinprint.library.merge_kinds import Account, excess
+
+DIRECTION = "Which of the two came first is not said by this."
+MEAN = (
+    "A weighted mean of these models, and task arithmetic from one of them with the others' coefficients, are the same: "
+    "which was meant is not told."
+)
+PARALLEL = (
+    "Slerp is not told from a weighted mean here: tensors of the two models are so nearly parallel that both round alike."
+)
+CORNERS = (
+    "Any of these models as base gives the same numbers; the one nearest to all others is taken. Where coefficients are one, "
+    "each of the models and the suspect follows from the others alike."
+)
+BEYOND = "One coefficient exceeds 1: the suspect was extrapolated, or else that model was mixed from the suspect and the other."
+REMAINDER = "More than rounding is left: training or quantisation after the merge, or a part that is not among the candidates."
+
+
+def not_told(names: Sequence[str], data: Data, chosen: Account, exact: bool) -> tuple[str, ...]:
+    """Sentences for whoever reads an account."""
+    pair = len(names) == 2
+    said = {
+        DIRECTION: chosen.kind == "single",
+        MEAN: chosen.kind == "linear" and not pair,
+        PARALLEL: chosen.kind == "linear" and pair and not _bends(data, chosen),
+        CORNERS: chosen.kind == "task-arithmetic" and not pair,
+        BEYOND: chosen.kind == "task-arithmetic" and pair,
+        REMAINDER: not exact,
+    }
+    return tuple(sentence for sentence, holds in said.items() if holds)
+
+
+def _bends(data: Data, chosen: Account) -> bool:
+    """Whether slerp of the two models would differ from their mean by more than what is left anyway."""
+    bend = excess(data, chosen.chosen, float(chosen.coefficients[1]))[data.places.tensor] * data.y
+    return roundings(data, bend) > max(roundings(data, np.where(np.isfinite(bend), chosen.remainder, np.nan)), 1.0)

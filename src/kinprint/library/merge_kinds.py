@@ -1,0 +1,314 @@
+"""How models were combined: what each kind of merge predicts of the entries, and which prediction holds.
+
+| kind | prediction, entry by entry |
+|---|---|
+| linear | sum_i c_i x_i, the same c everywhere, between 0 and 1, sum 1 |
+| task-arithmetic | the same, with coefficients outside of 0 to 1: a base and multiples of differences from it |
+| slerp | a x_1 + b x_2; a + b = cos((1/2 - t) w) / cos(w / 2) exceeds 1 by what the angle w of the two tensors says |
+| varying | sum_i c_i x_i with coefficients of each tensor's own, sum 1 |
+| ties | base + the weighted mean of those differences that were not trimmed and have the elected sign (arXiv 2306.01708) |
+
+A more detailed account replaces a plainer one only if it leaves less than half the remainder, significantly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.library.combination import HALF, Data, Fit, clusters, inverse_variance, log10_p, roundings
+from kinprint.library.coordinates import Array
+
+PARALLEL = 0.9995
+"""Cosine from which slerp is a straight line, in every implementation."""
+
+TIES_ROUNDS = 10
+TIES_MOST = 4
+"""Models whose differences are looked for in one TIES merge: patterns grow as two to their power."""
+
+COPIED = 0.01
+"""Share of the entries that must be a model's own for TIES to be thought of."""
+
+EXACT = 4.0
+"""Mean square of a remainder, in roundings, up to which nothing but arithmetic is left: computed in a few steps of that
+type."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One way to explain the suspect.
+
+    Attributes:
+        kind: as in the table above.
+        chosen: rows of `Data.x` that take part, without the base of ties.
+        coefficients, errors: (chosen,) of the whole; of ties the weights of the mean.
+        remainder: (columns,) NaN where a model lacks the entry.
+        base: row of the base, where the kind has one.
+        details: what else was estimated: t of slerp, density of ties.
+        tensors: (tensors, chosen) coefficients of each tensor, and their errors.
+    """
+
+    kind: str
+    chosen: tuple[int, ...]
+    coefficients: Array
+    errors: Array
+    remainder: Array
+    base: int | None = None
+    details: dict[str, float] = field(default_factory=dict)
+    tensors: tuple[Array, Array] | None = None
+
+    @property
+    def models(self) -> tuple[int, ...]:
+        return self.chosen if self.base is None or self.base in self.chosen else (self.base, *self.chosen)
+
+
+def constant(found: Fit) -> Account:
+    """A combination with the same coefficients everywhere."""
+    outside = found.coefficients < -3 * found.errors
+    kind = "single" if len(found.chosen) == 1 else "task-arithmetic" if outside.any() else "linear"
+    return Account(kind, found.chosen, found.coefficients, found.errors, found.remainder)
+
+
+def by_tensor(data: Data, chosen: Sequence[int], *, affine: bool) -> tuple[Array, Array, Array]:
+    """Coefficients of each tensor's own.
+
+    Returns:
+        coefficients and errors (tensors, chosen), NaN where a tensor has too few entries; remainder (columns,).
+    """
+    count = len(data.places.names)
+    coefficients, errors = np.full((count, len(chosen)), np.nan), np.full((count, len(chosen)), np.nan)
+    remainder, kept = np.full(len(data.y), np.nan), data.usable(chosen)
+    turn = np.vstack([-np.ones(len(chosen) - 1), np.eye(len(chosen) - 1)]) if affine else np.eye(len(chosen))
+    origin = data.x[chosen[0]] if affine else np.zeros(len(data.y))
+    for number in range(count):
+        here = np.flatnonzero(kept & (data.places.tensor == number))
+        if len(here) < 4 * len(chosen):
+            remainder[here] = data.y[here] - data.x[chosen[0], here]
+            continue
+        x = ((data.x[list(chosen)][:, here] - origin[here])[1:] if affine else data.x[list(chosen)][:, here]).T
+        y = data.y[here] - origin[here]
+        slopes = np.linalg.lstsq(x, y, rcond=None)[0]
+        remainder[here] = y - x @ slopes
+        bread = np.linalg.pinv(x.T @ x)
+        square = max(float(np.sum(remainder[here] ** 2)) / (len(here) - x.shape[1]), float(np.mean(data.rounding[here])))
+        coefficients[number] = turn @ slopes + (np.eye(len(chosen))[0] if affine else 0)
+        errors[number] = np.sqrt(np.maximum(np.diag(turn @ bread @ turn.T) * square, 0))
+    return coefficients, errors, remainder
+
+
+def varying(data: Data, chosen: Sequence[int]) -> Account:
+    """Coefficients of each tensor's own, sum 1; what is stated of the whole is their mean."""
+    coefficients, errors, remainder = by_tensor(data, chosen, affine=True)
+    mean, error = np.nanmean(coefficients, axis=0), np.nanstd(coefficients, axis=0) / math.sqrt(len(coefficients))
+    return Account("varying", tuple(chosen), mean, error, remainder, tensors=(coefficients, errors))
+
+
+def slerp(data: Data, chosen: Sequence[int]) -> Account:
+    """Two models, on the arc between them in every tensor.
+
+    `details`: `t`, the second model's share of the arc; `arc`, by how much the sums of the coefficients exceed 1 as a
+    multiple of what the angles say (1 for slerp, 0 for straight lines).
+    """
+    coefficients, errors, remainder = by_tensor(data, chosen, affine=False)
+    total = coefficients.sum(axis=1)
+    shares, precision = coefficients[:, 1] / total, 1 / np.maximum(errors.max(axis=1), 1e-12) ** 2
+    known = np.isfinite(shares)
+    t = float(np.sum((shares * precision)[known]) / np.sum(precision[known])) if known.any() else math.nan
+    predicted = excess(data, chosen, t)
+    both = known & np.isfinite(predicted)
+    weights = precision[both]
+    curved = float(np.sum(weights * predicted[both] ** 2))
+    arc = float(np.sum(weights * predicted[both] * (total[both] - 1))) / curved if curved > 0 else math.nan
+    spread = math.sqrt(
+        float(np.sum((precision * (shares - t) ** 2)[known]) / np.sum(precision[known]) / max(known.sum() - 1, 1))
+    )
+    details = {"t": t, "arc": arc}
+    return Account(
+        "slerp",
+        tuple(chosen),
+        np.array([1 - t, t]),
+        np.full(2, spread),
+        remainder,
+        details=details,
+        tensors=(coefficients, errors),
+    )
+
+
+def excess(data: Data, chosen: Sequence[int], t: float) -> Array:
+    """(tensors,) what slerp's two coefficients add up to beyond 1, by the angle of the two tensors' samples."""
+    kept = data.usable(chosen)
+    count, tensor = len(data.places.names), data.places.tensor[kept]
+    one, other = data.x[chosen[0], kept], data.x[chosen[1], kept]
+    products = [np.bincount(tensor, a * b, minlength=count) for a, b in ((one, other), (one, one), (other, other))]
+    sizes = np.sqrt(products[1] * products[2])
+    cosine = np.divide(products[0], sizes, out=np.full(count, np.nan), where=sizes > 0)
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    return np.asarray(np.where(cosine > PARALLEL, 0.0, np.cos((0.5 - t) * angle) / np.cos(angle / 2) - 1))
+
+
+def ties(data: Data, base: int, chosen: Sequence[int]) -> Account:
+    """Trimmed differences from the base, of each entry the mean of those with the elected sign.
+
+    Every entry takes the subset of differences, all of one sign, whose weighted mean comes nearest; the weights are those that
+    bring the means of several nearest to what is there.
+    """
+    kept = np.flatnonzero(data.usable([base, *chosen]))
+    origin = data.x[base, kept]
+    deltas, found = data.x[list(chosen)][:, kept] - origin, data.y[kept] - origin
+    subsets = np.array(list(product([False, True], repeat=len(chosen))))
+    weights, taken = np.full(len(chosen), 1 / len(chosen)), np.zeros(len(kept), int)
+    for _ in range(TIES_ROUNDS):
+        means = _means(deltas, subsets, weights)
+        before, taken = taken, np.argmin(np.abs(means - found), axis=0)
+        weights = _weights(deltas, found, subsets[taken].T, weights)
+        if np.array_equal(before, taken):
+            break
+    means = _means(deltas, subsets, weights)
+    remainder = np.full(len(data.y), np.nan)
+    remainder[kept] = found - means[taken, np.arange(len(kept))]
+    several = subsets[taken].sum(axis=1) > 1
+    error = (
+        math.sqrt(float(np.mean(remainder[kept][several] ** 2) / max(np.sum(deltas[:, several] ** 2), 1e-300)))
+        if several.any()
+        else math.nan
+    )
+    details = {"density": _density(deltas, subsets[taken].T)}
+    return Account("ties", tuple(chosen), weights, np.full(len(chosen), error * math.sqrt(len(kept))), remainder, base, details)
+
+
+def _means(deltas: Array, subsets: NDArray[np.bool_], weights: Array) -> Array:
+    """(subsets, columns) weighted means of the differences in each subset; infinite where their signs differ."""
+    found = np.full((len(subsets), deltas.shape[1]), np.inf)
+    for row, subset in enumerate(subsets):
+        if not subset.any():
+            found[row] = 0
+            continue
+        inside = deltas[subset]
+        agree = (np.sign(inside) == np.sign(inside[0])).all(axis=0) & (inside[0] != 0)
+        found[row, agree] = (weights[subset] @ inside[:, agree]) / weights[subset].sum()
+    return found
+
+
+def _weights(deltas: Array, found: Array, taken: NDArray[np.bool_], before: Array) -> Array:
+    """The weights w, sum 1, for which sum_i w_i (delta_i - found), over what each entry takes, comes nearest to nothing."""
+    several = taken.sum(axis=0) > 1
+    if not several.any():
+        return before
+    terms = np.where(taken[:, several], deltas[:, several] - found[several], 0)
+    smallest = np.linalg.eigh(terms @ terms.T)[1][:, 0]
+    weights = smallest / smallest.sum() if smallest.sum() else before
+    return np.asarray(weights if (weights > 0).all() else before)
+
+
+def _density(deltas: Array, taken: NDArray[np.bool_]) -> float:
+    """Share of the differences that was not trimmed: those larger than the smallest that was taken where it stood alone in
+    sign.
+
+    A difference of the elected sign is missing only if it was trimmed; so it is estimated where another of its sign was
+    taken, or none of any.
+    """
+    sign = np.sign(deltas)
+    elected = np.sign(np.sum(np.where(taken, deltas, 0), axis=0))
+    decided = (sign == elected) | (elected == 0)
+    return float(np.sum(taken & decided) / max(np.sum(decided), 1))
+
+
+def copied(data: Data, among: Sequence[int]) -> list[int]:
+    """The models that many entries are taken from as they are, at most TIES_MOST and a base, those of most entries first.
+
+    Where TIES elects one difference, the entry is that model's own; where it elects none, the base's. Entries in which the
+    models do not differ say nothing.
+    """
+    rows = data.x[list(among)]
+    told = np.isfinite(data.y) & (np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0) > data.spacing)
+    if not told.any():
+        return []
+    shares = (np.abs(data.y - rows) <= data.spacing / 2)[:, told].mean(axis=1)
+    order = np.argsort(-shares, kind="stable")[: TIES_MOST + 1]
+    return [among[number] for number in order if shares[number] > COPIED]
+
+
+def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Iterator[Account]:
+    """Every account of the suspect by some models, or by those that a selection came by, the plainest first."""
+    yield constant(kept)
+    sets = {tuple(sorted(kept.chosen)): kept.chosen} if len(kept.chosen) > 1 else {}
+    first = forward.chosen[:4]
+    for size in (2, 3):
+        for some in combinations(first, size):
+            sets.setdefault(tuple(sorted(some)), some)
+    for some in sets.values():
+        yield varying(data, some)
+        if len(some) == 2:
+            yield slerp(data, some)
+    pool = copied(data, among)
+    for size in range(3, len(pool) + 1):
+        for some in combinations(pool, size):
+            base = centre(data, some)
+            yield ties(data, base, [number for number in some if number != base])
+
+
+def choose(data: Data, found: Sequence[Account], alpha: float) -> Account:
+    """The plainest account that no other beats.
+
+    Where nothing but rounding is left, nothing is preferred. Else, an account has to leave less than half of what the
+    preferred one leaves, and of what every plainer account
+    leaves that takes none but its own models: no model may come in that does not halve the remainder itself.
+    """
+    best = found[0]
+    limit = math.log10(alpha) - math.log10(max(len(found), 1))
+    for number, other in enumerate(found[1:], start=1):
+        if roundings(data, best.remainder) <= EXACT:
+            break
+        plainer = [account for account in found[:number] if set(account.models) <= set(other.models)]
+        if _honest(data, other) and all(halved(data, before, other) <= limit for before in [best, *plainer]):
+            best = other
+    return best
+
+
+def halved(data: Data, before: Account, after: Account) -> float:
+    """log10 p of the null hypothesis that the second account leaves at least half of what the first leaves."""
+    kept = np.isfinite(before.remainder) & np.isfinite(after.remainder)
+    old, new = before.remainder[kept], after.remainder[kept]
+    weights = inverse_variance(old, data.places.tensor[kept], data.rounding[kept])
+    price = _price(after, len(new))
+    surplus = np.bincount(clusters(data.places)[kept], weights * (HALF * old**2 - price * new**2))
+    surplus = surplus[surplus != 0]
+    spread = math.sqrt(float(surplus @ surplus))
+    t = float(surplus.sum()) / spread if spread else 0.0
+    return log10_p(t, len(surplus)) if t > 0 else 0.0
+
+
+def _price(account: Account, entries: int) -> float:
+    """What choosing costs: a remainder is smaller for every coefficient that was fitted, and where the nearest of several is
+    taken.
+
+    For n entries and k coefficients n / (n - k). For the nearest of m predictions m^2: m points spread over a range leave
+    a remainder as much smaller, whatever the truth.
+    """
+    if account.kind == "ties":
+        return float(4 ** len(account.chosen))
+    fitted = account.tensors[0].size if account.tensors is not None else len(account.chosen) - 1
+    return entries / max(entries - fitted, 1)
+
+
+def _honest(data: Data, account: Account) -> bool:
+    """Whether an account says what its kind says: an arc that is one, every model used."""
+    if account.kind == "slerp":
+        return abs(account.details["arc"] - 1) < 0.25 and 0 < account.details["t"] < 1
+    if account.kind == "ties":
+        return roundings(data, account.remainder) <= EXACT**2
+    return True
+
+
+def centre(data: Data, chosen: Sequence[int]) -> int:
+    """Of some models the one nearest to all others: the origin of a star."""
+    kept = data.usable(chosen)
+    scale = inverse_variance(data.y[kept], data.places.tensor[kept], data.rounding[kept])
+    entries = data.x[list(chosen)][:, kept] * np.sqrt(scale)
+    distances = [float(np.sum((entries - one) ** 2)) for one in entries]
+    return chosen[int(np.argmin(distances))]

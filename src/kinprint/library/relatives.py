@@ -1,0 +1,56 @@
+"""Who shares entries with the suspect at all: the test that keeps strangers out.
+
+Null hypothesis: the two models were trained apart. Residual channels have no sign: initialisation is symmetric in it, and
+behind an RMSNorm training is equivariant to the sign of a channel in all matrices that read or write it. So given one model's
+samples and the magnitudes of the other's, the sums over channels of their products have independent, uniformly random signs,
+whatever architecture, data and recipe the models share. The sign test (`kinprint.statistics.signs`) is exact for that. Behind
+a LayerNorm, which takes the mean over channels, the symmetry holds nearly (docs/gather.md has the measurement).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from kinprint.library.combination import Data
+from kinprint.library.coordinates import Array, Indices
+from kinprint.statistics.signs import sign_test
+
+
+def related(one: Array, other: Array, channel: Indices) -> float:
+    """log10 p of the null hypothesis that samples of two models, at the same places, come from trainings apart.
+
+    Args:
+        one, other: (samples,) float; every tensor brought to one scale.
+        channel: (samples,) residual channel of each; samples of no channel, -1, are left out.
+    """
+    kept = (channel >= 0) & np.isfinite(one) & np.isfinite(other)
+    sums = np.asarray(np.bincount(channel[kept], one[kept] * other[kept]), np.float64)
+    return sign_test(sums).log10_p if kept.any() else 0.0
+
+
+def relatives(data: Data, alpha: float) -> tuple[list[int], Array]:
+    """The candidates that share entries with the suspect.
+
+    Returns:
+        their rows in `Data.x`, and log10 p of every candidate, corrected for the number of candidates.
+    """
+    places, known = data.places, data.places.matrix & np.isfinite(data.y)
+    square = np.bincount(places.tensor[known], data.y[known] ** 2, minlength=len(places.names))
+    scale = np.sqrt(square / np.maximum(np.bincount(places.tensor[known], minlength=len(places.names)), 1))
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)[places.tensor] ** 2
+    one = (data.y * inverse)[places.matrix]
+    channel = places.channel[places.matrix]
+    p = [related(one, row[places.matrix], channel) for row in data.x]
+    corrected = np.minimum(np.array(p) + math.log10(max(len(p), 1)), 0.0)
+    return [int(number) for number in np.flatnonzero(corrected <= math.log10(alpha))], corrected
+
+
+def same_entries(data: Data, rows: Sequence[int]) -> dict[int, list[int]]:
+    """Of candidates that agree in every entry only the first: row -> the rows that are the same."""
+    found: dict[bytes, list[int]] = {}
+    for row in rows:
+        found.setdefault(data.x[row].tobytes(), []).append(row)
+    return {group[0]: group[1:] for group in found.values()}
