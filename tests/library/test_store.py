@@ -55,7 +55,7 @@ def test_a_model_tells_what_it_is(library: Library) -> None:
     assert (found.layers, found.hidden_size, found.parameters, found.quick) == (2, 256, 1003, 0.01)
     assert (found.family, found.source, found.identity) == ("llama", "org/3", "content")
     assert found.facts == model(3, quick=0.01).facts
-    assert library.identities(["org/3", "org/4"]) == {"org/3": {"content"}}
+    assert library.identities(["org/3", "org/4"]) == {"org/3": {"content": found.digest}}
 
 
 @pytest.mark.parametrize("value", [-1, 1e300, 2**70, True, "many", None, [1]])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kinprint.architectures import recognise
 from kinprint.checkpoints import Checkpoint, open_checkpoint
+from kinprint.checkpoints.files import clear_errors
 from kinprint.checkpoints.ranges import expect
 from kinprint.fingerprints import cache as stored
 from kinprint.fingerprints.fingerprint import Fingerprint
@@ -17,14 +18,15 @@ SUFFIX = ".kinprint"
 
 
 def fingerprint(
-    model: str | os.PathLike[str] | Fingerprint,
+    model: str | os.PathLike[str] | Fingerprint | Checkpoint,
     *,
     quick: bool = False,
     cache: bool = True,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Fingerprint:
-    """The fingerprint of a model: a folder, a weights file, a hub id, a `.kinprint` file, or a fingerprint already at hand.
+    """The fingerprint of a model: a folder, a weights file, a hub id, a `.kinprint` file, or a fingerprint or an
+    opened checkpoint at hand.
 
     Args:
         model: what to fingerprint.
@@ -39,10 +41,10 @@ def fingerprint(
     """
     if isinstance(model, Fingerprint):
         return model
-    if Path(model).suffix == SUFFIX:
+    if not isinstance(model, Checkpoint) and Path(model).suffix == SUFFIX:
         return Fingerprint.load(model)
-    checkpoint = open_checkpoint(model)
-    kind = "quick" if quick else "full"
+    checkpoint = model if isinstance(model, Checkpoint) else open_checkpoint(model)
+    kind = _kind(quick)
     found = stored.find(checkpoint, kind) if cache else None
     if found is None:
         found = _measured(checkpoint, quick, threads, progress)
@@ -52,6 +54,20 @@ def fingerprint(
         provenance = {**found.provenance, "revision": checkpoint.revision}
         found = Fingerprint(found.name, found.traits, found.facts, provenance)
     return found
+
+
+def identity(checkpoint: Checkpoint, *, quick: bool = False) -> str:
+    """What tells a checkpoint's content, measured this way, from others without reading all of it (`cache.key`).
+
+    Raises:
+        CheckpointError: a file cannot be read any more.
+    """
+    with clear_errors(checkpoint.source):
+        return stored.key(checkpoint, _kind(quick))
+
+
+def _kind(quick: bool) -> str:
+    return "quick" if quick else "full"
 
 
 def _measured(checkpoint: Checkpoint, quick: bool, threads: int | None, progress: Progress | None) -> Fingerprint:

@@ -177,12 +177,12 @@ class Library:
         """Those of the digests that are in the library."""
         return {model["digest"] for model in self._rows("models", ["digest"], "digest", digests)}
 
-    def identities(self, sources: Iterable[str]) -> dict[str, set[str]]:
-        """Source -> identities of the contents that were measured there, see `Model.identity`."""
-        found: dict[str, set[str]] = {}
-        for model in self._rows("models", ["source", "identity"], "source", sources):
+    def identities(self, sources: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Source -> identity of the content that was measured there (`Model.identity`) -> digest."""
+        found: dict[str, dict[str, str]] = {}
+        for model in self._rows("models", ["source", "identity", "digest"], "source", sources):
             if model["identity"]:
-                found.setdefault(model["source"], set()).add(model["identity"])
+                found.setdefault(model["source"], {})[model["identity"]] = model["digest"]
         return found
 
     def remove(self, models: Iterable[str]) -> list[Model]:

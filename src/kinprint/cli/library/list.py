@@ -1,0 +1,49 @@
+"""kinprint library list"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from kinprint.cli._library import LibraryOption
+from kinprint.errors import printable
+from kinprint.library import Library, Model
+
+NAME = "list"
+
+
+def command(
+    library: LibraryOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """List the models of a library.
+
+    Example: kinprint library list --library lib
+
+    prints a table: name, family, layers, hidden size, parameters, share of the bytes read, digest.
+    """
+    models = sorted(Library.open(library).models(), key=lambda model: (model.name, model.digest))
+    if as_json:
+        told = {"format": "kinprint-library/1", "library": library, "models": [model.to_json() for model in models]}
+        typer.echo(json.dumps(told))
+    else:
+        Console().print(_table(f"{printable(library)}: {len(models)} models", models))
+
+
+def _table(title: str, models: Iterable[Model]) -> Table:
+    """One row a model; names are folded rather than cut, since they are what one types."""
+    texts = (Column(name, overflow="fold") for name in ("name", "family"))
+    numbers = (Column(name, justify="right", no_wrap=True) for name in ("layers", "hidden", "parameters", "read"))
+    table = Table(*texts, *numbers, Column("digest", no_wrap=True), title=Text(title), title_justify="left")
+    for model in models:
+        counts = ("" if count is None else f"{count:,}" for count in (model.layers, model.hidden_size, model.parameters))
+        read = "all" if model.quick is None else f"{model.quick:.1%}"
+        cells = (model.name, model.family, *counts, read, model.digest[:12])
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table

@@ -1,0 +1,140 @@
+"""Many models into a library: measured by an engine, written as they come, those that are there already not measured again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinprint import engines
+from kinprint.checkpoints import open_checkpoint
+from kinprint.errors import KinprintError
+from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.fingerprints.opening import SUFFIX, identity
+from kinprint.library.store import BATCH, BATCH_BYTES, Library
+
+WRITE_EVERY = 1.0
+"""Seconds between two commits while results come faster than that."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of one model.
+
+    Attributes:
+        model: as it was asked for.
+        digest: of its fingerprint; empty where it could not be read.
+        new: whether the library did not have it.
+        error: why it could not be read.
+    """
+
+    model: str
+    digest: str = ""
+    new: bool = False
+    error: KinprintError | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A fingerprint, or None where the content was measured before; and the identity of the content."""
+
+    identity: str
+    fingerprint: Fingerprint | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What an engine's workers do. Takes a model and the identities of what was measured before under its name.
+
+    A model whose files are as they were costs a look at their ends; see `kinprint.fingerprints.cache.key`.
+    """
+
+    quick: bool
+    cache: bool
+    threads: int | None
+
+    def __call__(self, item: tuple[str, Sequence[str]]) -> Measured:
+        model, known = item
+        if Path(model).suffix == SUFFIX:
+            return Measured("", fingerprint(model))
+        checkpoint = open_checkpoint(model)
+        found = identity(checkpoint, quick=self.quick)
+        if found in known:
+            return Measured(found)
+        return Measured(found, fingerprint(checkpoint, quick=self.quick, cache=self.cache, threads=self.threads))
+
+
+def add_models(
+    library: Library,
+    models: Sequence[str],
+    *,
+    engine: str = "threads",
+    workers: int | None = None,
+    quick: bool = False,
+    cache: bool = True,
+    threads: int | None = None,
+) -> Iterator[Added]:
+    """Measure models and add them; what came of each is told once it is in the library.
+
+    An iterator that is closed, or interrupted, writes what was measured and stops. Run again, it goes on: of models that are
+    there under the same source only the ends of their files are read, others are in the cache of fingerprints.
+
+    Args:
+        models: whatever `kinprint.fingerprint` takes; see `models_in` for folders.
+        engine, workers: where they are measured, see `kinprint.engines`.
+        quick, cache, threads: as for `kinprint.fingerprint`.
+
+    Raises:
+        EngineError: there is no such engine, or it cannot work.
+        LibraryError: the library cannot be written.
+    """
+    known = library.identities(models)
+    items = [(model, tuple(known.get(model, ()))) for model in models]
+    pending = _Pending(library)
+    with closing(engines.named(engine).run(Measure(quick, cache, threads), items, workers)) as outcomes:  # type: ignore[type-var]
+        try:
+            for outcome in outcomes:
+                model, result = outcome.item[0], outcome.result
+                if result is None:
+                    yield Added(model, error=outcome.error)
+                elif result.fingerprint is None:
+                    yield Added(model, known[model][result.identity])
+                else:
+                    pending.take(model, result.fingerprint, result.identity)
+                    if pending.is_due():
+                        yield from pending.write()
+            yield from pending.write()
+        except BaseException:
+            pending.write()
+            raise
+
+
+class _Pending:
+    """Fingerprints that were measured and are not written yet."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._results: list[tuple[str, Fingerprint, str]] = []
+        self._bytes, self._written = 0, 0.0
+
+    def take(self, model: str, found: Fingerprint, identity: str) -> None:
+        self._results.append((model, found, identity))
+        self._bytes += sum(trait.nbytes for trait in found.traits.values())
+
+    def is_due(self) -> bool:
+        full = len(self._results) >= BATCH or self._bytes >= BATCH_BYTES
+        return full or time.monotonic() - self._written >= WRITE_EVERY
+
+    def write(self) -> list[Added]:
+        """Write all of them, as one commit or few; they are pending until that is done."""
+        found = {each.digest: (each, identity) for _, each, identity in reversed(self._results)}
+        there = self._library.known(found)
+        self._library.add((each for each, _ in found.values()), {digest: identity for digest, (_, identity) in found.items()})
+        told = []
+        for model, each, _ in self._results:
+            told.append(Added(model, each.digest, new=each.digest not in there))
+            there.add(each.digest)
+        self._results, self._bytes, self._written = [], 0, time.monotonic()
+        return told
