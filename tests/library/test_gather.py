@@ -238,3 +238,21 @@ def test_a_fingerprint_without_samples() -> None:
     bare = Fingerprint("bare", {"gains.final": np.ones(8)})
     other = Fingerprint("other", {"gains.final": np.full(8, 2.0)})
     assert gather(bare, [other]).kind == "none"
+
+
+def test_other_sums_of_the_same_are_named(family: Family) -> None:
+    """A library that holds another merge of the same models explains the suspect in several ways; all are said."""
+    one, other = (stored(family[name]) for name in ("child0", "child1"))
+    more = {**family, "merge": combined([(0.25, one), (0.75, other)])}
+    gathering = taken_apart(more, combined([(0.5, one), (0.5, other)]))
+    sets = [set(found(gathering)), *map(set, gathering.alternatives)]
+    assert {"child0", "child1"} in sets
+    assert {"child0", "merge"} in sets
+
+
+def test_p_values_are_corrected_for_the_library(family: Family) -> None:
+    """Candidates that were chosen from many count as many."""
+    known = [fingerprint("child0", family["child0"])]
+    suspect = fingerprint("suspect", family["base"])
+    alone, chosen = (gather(suspect, known, size=size).parents[0].log10_p for size in (1, 1000))
+    assert chosen == pytest.approx(alone + 3)

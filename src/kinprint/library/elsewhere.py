@@ -23,7 +23,11 @@ QUANTILES = np.linspace(0.05, 0.95, 19)
 
 
 def elsewhere(
-    suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha: float, progress: Callable[[str, int, int], None]
+    suspect: Fingerprint,
+    candidates: Sequence[Fingerprint],
+    alpha: float,
+    searched: int,
+    progress: Callable[[str, int, int], None],
 ) -> tuple[tuple[Fingerprint, float], ...]:
     """Candidates that are related to the suspect by kinprint's tests, with their corrected log10 p, the smallest first."""
     ours = _profile(suspect)
@@ -32,8 +36,8 @@ def elsewhere(
     for number, model in enumerate(nearest):
         progress(model.name, number, len(nearest))
         log10_p = examine((model, suspect)).log10_p
-        if log10_p is not None and log10_p + math.log10(len(candidates)) <= math.log10(alpha):
-            found.append((model, log10_p + math.log10(len(candidates))))
+        if log10_p is not None and log10_p + math.log10(searched) <= math.log10(alpha):
+            found.append((model, log10_p + math.log10(searched)))
     return tuple(sorted(found, key=lambda item: item[1]))
 
 

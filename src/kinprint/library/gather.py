@@ -32,6 +32,7 @@ def gather(
     candidates: Sequence[Fingerprint],
     *,
     alpha: float = ALPHA,
+    size: int | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Gathering:
     """Find what a model was put together from.
@@ -40,32 +41,58 @@ def gather(
         suspect: the model that is taken apart.
         candidates: models that may be parts of it; copies of the suspect itself (of its digest) are left out.
         alpha: largest p-value, corrected for all that was searched, at which a candidate counts.
+        size: number of models that the candidates were chosen from, for which p-values are corrected; their own by default.
         progress: called with the name of a candidate, how many were compared by other tests, and how many there are.
     """
     others = [model for model in candidates if model.digest != suspect.digest]
     alike = [number for number, model in enumerate(others) if shape(model) == shape(suspect)]
     one_layer = layer_shape(suspect)
     layered = [number for number, model in enumerate(others) if one_layer and layer_shape(model) == one_layer]
-    fitting = len(set(alike) | set(layered))
-    searched = (len(others), fitting)
-    stacked = _stacked(suspect, others, layered, alpha)
+    searched = (max(size or 0, len(others)), len(set(alike) | set(layered)))
+    stacked = _stacked(suspect, others, layered, alpha * len(others) / max(searched[0], 1))
     data = _data(suspect, [others[number] for number in alike])
-    found, p = relatives(data, alpha / 2)
+    found, p = relatives(data, alpha / 2, searched[0])
     if not found:
         if stacked is not None and stacked.models:
             return replace(_of_layers(suspect, others, stacked, None), searched=searched)
-        hidden = elsewhere(suspect, others, alpha, progress) if others else ()
+        hidden = elsewhere(suspect, others, alpha, searched[0], progress) if others else ()
         return Gathering(suspect, "untestable" if hidden else "none", elsewhere=hidden, searched=searched)
     twins = same_entries(data, found)
-    kept, forward = select(data, list(twins), alpha)
-    accounts_found = list(accounts(data, kept, forward, list(twins)))
-    if stacked is not None and (len(stacked.models) > 1 or not stacked.in_place):
-        accounts_found.insert(1, _account(stacked))
-    chosen = choose(data, accounts_found, alpha)
-    if chosen.kind == "passthrough" and stacked is not None:
+    explained = _explained_by(data, list(twins), stacked, alpha)
+    if explained[0].kind == "passthrough" and stacked is not None:
         return replace(_of_layers(suspect, others, stacked, data), searched=searched)
+    best, *equal = [explained] if len(explained[0].models) == 1 else _all_exact(data, explained, list(twins), alpha)
     models = [others[number] for number in alike]
-    return replace(_of_mixture(suspect, models, data, chosen, forward, twins, p), searched=searched)
+    mixture = _of_mixture(suspect, models, data, *best, twins, p)
+    sets = tuple(tuple(models[number].name for number in account.models) for account, _ in equal)
+    return replace(mixture, searched=searched, alternatives=sets)
+
+
+def _explained_by(data: Data, relatives: list[int], stacked: LayerSources | None, alpha: float) -> tuple[Account, Fit]:
+    """The preferred account of the suspect by some of its relatives, and the largest combination on the way to it."""
+    kept, forward = select(data, relatives, alpha)
+    found = list(accounts(data, kept, forward, relatives))
+    if stacked is not None and (len(stacked.models) > 1 or not stacked.in_place):
+        found.insert(1, _account(stacked))
+    return choose(data, found, alpha), forward
+
+
+def _all_exact(data: Data, first: tuple[Account, Fit], relatives: list[int], alpha: float) -> list[tuple[Account, Fit]]:
+    """The account, and those of other models that leave nothing but rounding either, the smallest remainder first.
+
+    Each of its models is left out in turn: where a library holds several merges of the same models, one sum can be written in
+    several ways.
+    """
+    again = [
+        _explained_by(data, [number for number in relatives if number != left_out], None, alpha) for left_out in first[0].models
+    ]
+    exact = {frozenset(found[0].models): found for found in again if len(found[0].models) > 1}
+    known = [first, *(found for models, found in exact.items() if models != frozenset(first[0].models))]
+    sizes = [roundings(data, account.remainder) for account, _ in known]
+    kept = [number for number, size in enumerate(sizes) if size <= EXACT or not number]
+    if len(kept) > 1 and sizes[0] > EXACT:
+        kept.remove(0)
+    return [known[number] for number in sorted(kept, key=lambda number: sizes[number])]
 
 
 def _data(suspect: Fingerprint, models: Sequence[Fingerprint]) -> Data:

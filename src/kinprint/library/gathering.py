@@ -92,6 +92,7 @@ class Gathering:
             log10 p)
         elsewhere: relatives by kinprint's other tests whose entries are not at the same places. (model, log10 p)
         searched: number of candidates, and how many of them have the suspect's shape or its layers'.
+        alternatives: names of other models that explain the suspect up to rounding, too.
         notes: what could not be told apart, and why.
     """
 
@@ -108,6 +109,7 @@ class Gathering:
     associated: tuple[tuple[Fingerprint, float], ...] = ()
     elsewhere: tuple[tuple[Fingerprint, float], ...] = ()
     searched: tuple[int, int] = (0, 0)
+    alternatives: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
     def sentence(self) -> str:
@@ -143,6 +145,7 @@ class Gathering:
             "exact": self.exact,
             "associated": [_model(model) | {"log10_p": _number(p)} for model, p in self.associated],
             "elsewhere": [_model(model) | {"log10_p": _number(p)} for model, p in self.elsewhere],
+            "alternatives": [list(names) for names in self.alternatives],
             "searched": {"candidates": self.searched[0], "of_its_shape": self.searched[1]},
             "notes": list(self.notes),
         }

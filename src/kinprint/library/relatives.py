@@ -31,8 +31,11 @@ def related(one: Array, other: Array, channel: Indices) -> float:
     return sign_test(sums).log10_p if kept.any() else 0.0
 
 
-def relatives(data: Data, alpha: float) -> tuple[list[int], Array]:
+def relatives(data: Data, alpha: float, searched: int = 0) -> tuple[list[int], Array]:
     """The candidates that share entries with the suspect.
+
+    Args:
+        searched: number of models that the candidates were chosen from.
 
     Returns:
         their rows in `Data.x`, and log10 p of every candidate, corrected for the number of candidates.
@@ -44,7 +47,7 @@ def relatives(data: Data, alpha: float) -> tuple[list[int], Array]:
     one = (data.y * inverse)[places.matrix]
     channel = places.channel[places.matrix]
     p = [related(one, row[places.matrix], channel) for row in data.x]
-    corrected = np.minimum(np.array(p) + math.log10(max(len(p), 1)), 0.0)
+    corrected = np.minimum(np.array(p) + math.log10(max(len(p), searched, 1)), 0.0)
     return [int(number) for number in np.flatnonzero(corrected <= math.log10(alpha))], corrected
 
 
