@@ -202,7 +202,7 @@ def test_p_values_of_further_parts_are_uniform() -> None:
         made = child(rng, combined([(0.6, children[0]), (0.4, children[1])]), 0.1)
         data = _data(made, [*children, *(child(rng, origin, 0.3) for _ in range(25))])
         whole = fit(data, [0, 1])
-        p += [10 ** added(data, whole, number) for number in range(2, 27)]
+        p += [10**value for value in added(data, whole, range(2, 27))]
     assert stats.kstest(p, "uniform").pvalue > 0.01
 
 

@@ -144,24 +144,28 @@ def log10_p(t: float, groups: int) -> float:
     return (tail + math.log(2)) / math.log(10)
 
 
-def added(data: Data, found: Fit, number: int) -> float:
-    """log10 p of the null hypothesis that a further model says nothing about the remainder (a score test).
+def added(data: Data, found: Fit, numbers: Sequence[int]) -> list[float]:
+    """log10 p of the null hypothesis that a further model says nothing about the remainder (a score test), for each of
+    `numbers`.
 
     The model's difference from the first chosen one is freed of what the chosen ones explain of it; its products with the
     remainder add up to nothing if it has no part in the suspect.
     """
-    kept = (found.weights > 0) & np.isfinite(data.x[number])
-    if number in found.chosen or not kept.any():
-        return 0.0
-    weights, cluster = found.weights[kept], clusters(data.places)[kept]
+    kept = np.flatnonzero(found.weights > 0)
+    cluster = clusters(data.places)[kept]
+    kept, cluster = kept[order := np.argsort(cluster, kind="stable")], cluster[order]
+    starts = np.flatnonzero(np.diff(cluster, prepend=-1))
+    root = np.sqrt(found.weights[kept])
     first = data.x[found.chosen[0], kept]
-    known = (data.x[list(found.chosen[1:])][:, kept] - first).T * np.sqrt(weights)[:, None]
-    new = (data.x[number, kept] - first) * np.sqrt(weights)
-    alone = new - known @ np.linalg.lstsq(known, new, rcond=None)[0] if known.shape[1] else new
-    scores = np.bincount(cluster, alone * np.sqrt(weights) * found.remainder[kept])
-    scores = scores[np.bincount(cluster, minlength=len(scores)) > 0]
-    spread = math.sqrt(float(scores @ scores) * len(scores) / max(len(scores) - 1, 1))
-    return log10_p(float(scores.sum()) / spread, len(scores)) if spread else 0.0
+    basis = np.linalg.qr(((data.x[list(found.chosen[1:])][:, kept] - first) * root).T)[0]
+    left = root * found.remainder[kept]
+    result = []
+    for number in numbers:
+        new = np.nan_to_num((data.x[number, kept] - first) * root)
+        scores = np.add.reduceat((new - basis @ (basis.T @ new)) * left, starts) if number not in found.chosen else np.zeros(1)
+        spread = math.sqrt(float(scores @ scores) * len(scores) / max(len(scores) - 1, 1))
+        result.append(log10_p(float(scores.sum()) / spread, len(scores)) if spread else 0.0)
+    return result
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ def part(data: Data, found: Fit, number: int) -> Part:
     t = float(surplus.sum()) / spread if spread else 0.0
     total = float(before.sum())
     return Part(
-        log10_p=added(data, without, number),
+        log10_p=added(data, without, [number])[0],
         share=max(1 - float(after.sum()) / total, 0.0) if total else 0.0,
         halves=log10_p(t, len(surplus)) if t > 0 else 0.0,
     )
@@ -220,10 +224,11 @@ def select(data: Data, relatives: Sequence[int], alpha: float) -> tuple[Fit, Fit
     for _ in count():
         if len(forward.chosen) >= min(MOST, len(relatives)) or roundings(data, forward.remainder) <= 1.5:
             break
-        best = min(relatives, key=lambda number: added(data, forward, number))
-        if added(data, forward, best) > limit:
+        p = added(data, forward, relatives)
+        best = int(np.argmin(p))
+        if p[best] > limit:
             break
-        forward = fit(data, [*forward.chosen, best])
+        forward = fit(data, [*forward.chosen, relatives[best]])
     kept = forward
     while len(kept.chosen) > 1:
         parts = {number: part(data, kept, number) for number in kept.chosen}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from kinprint.library.elsewhere import elsewhere
 from kinprint.library.gathering import Gathering, Layer, Parent
 from kinprint.library.indistinct import not_told
 from kinprint.library.layer_sources import LayerSources, layer_sources
-from kinprint.library.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose
+from kinprint.library.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose, constant
 from kinprint.library.relatives import relatives, same_entries
 
 Progress = Callable[[str, int, int], None]
@@ -61,7 +62,8 @@ def gather(
     explained = _explained_by(data, list(twins), stacked, alpha)
     if explained[0].kind == "passthrough" and stacked is not None:
         return replace(_of_layers(suspect, others, stacked, data), searched=searched)
-    best, *equal = [explained] if len(explained[0].models) == 1 else _all_exact(data, explained, list(twins), alpha)
+    plain = len(explained[0].models) == 1 or explained[0].kind == "ties"
+    best, *equal = [explained] if plain else _all_exact(data, explained, list(twins), alpha)
     models = [others[number] for number in alike]
     mixture = _of_mixture(suspect, models, data, *best, twins, p)
     sets = tuple(tuple(models[number].name for number in account.models) for account, _ in equal)
@@ -71,10 +73,10 @@ def gather(
 def _explained_by(data: Data, relatives: list[int], stacked: LayerSources | None, alpha: float) -> tuple[Account, Fit]:
     """The preferred account of the suspect by some of its relatives, and the largest combination on the way to it."""
     kept, forward = select(data, relatives, alpha)
-    found = list(accounts(data, kept, forward, relatives))
+    first = [constant(kept)]
     if stacked is not None and (len(stacked.models) > 1 or not stacked.in_place):
-        found.insert(1, _account(stacked))
-    return choose(data, found, alpha), forward
+        first.append(_account(stacked))
+    return choose(data, chain(first, accounts(data, kept, forward, relatives)), alpha), forward
 
 
 def _all_exact(data: Data, first: tuple[Account, Fit], relatives: list[int], alpha: float) -> list[tuple[Account, Fit]]:
@@ -170,7 +172,8 @@ def _of_mixture(
     nearest = min(float(np.nansum(whole.weights * (data.y - data.x[number]) ** 2)) for number in chosen.models)
     left = float(np.nansum(whole.weights * chosen.remainder**2))
     speaking = [number for number in forward.chosen if number not in chosen.models]
-    around = [(models[n], min(added(data, whole, n) + tries, 0.0)) for n in speaking] if not exact else []
+    p_around = [min(value + tries, 0.0) for value in added(data, whole, speaking)]
+    around = [] if exact else [(models[n], value) for n, value in zip(speaking, p_around, strict=True)]
     order = sorted(range(len(parents)), key=lambda at: -np.nan_to_num(parents[at].coefficient, nan=-math.inf))
     return Gathering(
         suspect,

@@ -14,7 +14,7 @@ A more detailed account replaces a plainer one only if it leaves less than half 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
@@ -28,11 +28,14 @@ PARALLEL = 0.9995
 """Cosine from which slerp is a straight line, in every implementation."""
 
 TIES_ROUNDS = 10
-TIES_MOST = 4
+TIES_MOST = 3
 """Models whose differences are looked for in one TIES merge: patterns grow as two to their power."""
 
 COPIED = 0.01
 """Share of the entries that must be a model's own for TIES to be thought of."""
+
+MANY = 32
+"""Accounts of one suspect, at most: what p-values are corrected for."""
 
 EXACT = 4.0
 """Mean square of a remainder, in roundings, up to which nothing but arithmetic is left: computed in a few steps of that
@@ -234,8 +237,8 @@ def copied(data: Data, among: Sequence[int]) -> list[int]:
 
 
 def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Iterator[Account]:
-    """Every account of the suspect by some models, or by those that a selection came by, the plainest first."""
-    yield constant(kept)
+    """Accounts of the suspect beside the constant one, by the models that a selection came by or among some, the plainest
+    first."""
     sets = {tuple(sorted(kept.chosen)): kept.chosen} if len(kept.chosen) > 1 else {}
     first = forward.chosen[:4]
     for size in (2, 3):
@@ -252,21 +255,24 @@ def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Itera
             yield ties(data, base, [number for number in some if number != base])
 
 
-def choose(data: Data, found: Sequence[Account], alpha: float) -> Account:
+def choose(data: Data, found: Iterable[Account], alpha: float) -> Account:
     """The plainest account that no other beats.
 
     Where nothing but rounding is left, nothing is preferred. Else, an account has to leave less than half of what the
     preferred one leaves, and of what every plainer account
     leaves that takes none but its own models: no model may come in that does not halve the remainder itself.
     """
-    best = found[0]
-    limit = math.log10(alpha) - math.log10(max(len(found), 1))
-    for number, other in enumerate(found[1:], start=1):
+    found = iter(found)
+    best = next(found)
+    seen = [best]
+    limit = math.log10(alpha / MANY)
+    for other in found:
         if roundings(data, best.remainder) <= EXACT:
             break
-        plainer = [account for account in found[:number] if set(account.models) <= set(other.models)]
+        plainer = [account for account in seen if set(account.models) <= set(other.models)]
         if _honest(data, other) and all(halved(data, before, other) <= limit for before in [best, *plainer]):
             best = other
+        seen.append(other)
     return best
 
 
