@@ -11,15 +11,18 @@ import errno
 import json
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kinprint.checkpoints.elsewhere import Elsewhere, Snapshot, bring, cache_root, explained, weights
+from kinprint.checkpoints.files import announce
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.ranges import Remote
@@ -58,6 +61,41 @@ def fetch(model: str) -> Snapshot:
         return _cached(model, name, revision) if _offline() else _looked_up(model, name, revision)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What a hub lists of a model.
+
+    Attributes:
+        name: `org/name`.
+        revision: the commit.
+        sizes: relative path -> bytes, of every file whose size is listed.
+    """
+
+    name: str
+    revision: str
+    sizes: Mapping[str, int]
+
+
+def listed(model: str) -> Listed:
+    """The commit and the sizes of `org/name` or `org/name@revision`: one question, and nothing of any file is read.
+
+    Raises:
+        CheckpointError: as `fetch`.
+    """
+    name, revision = _parse(model)
+    with _clear_errors(model, revision):
+        commit, files = _ask(model, name, revision)
+    return Listed(name, commit, {file.rfilename: file.size for file in files if isinstance(file.size, int)})
+
+
+def forget(name: str, commit: str) -> None:
+    """Remove what `fetch` has brought of a commit into kinprint's cache; what nobody brought is no error."""
+    root = cache_root(name, _place(name, commit))
+    for path in root.rglob("*"):
+        announce(path, None)
+    shutil.rmtree(root, ignore_errors=True)
+
+
 def _parse(model: str) -> tuple[str, str | None]:
     """Id and revision; CheckpointError for what no hub would accept."""
     found = _ID.fullmatch(model)
@@ -82,14 +120,8 @@ def _endpoint() -> str | None:
 
 def _looked_up(model: str, name: str, revision: str | None) -> Snapshot:
     """Ask the hub for the commit and its files."""
-    from huggingface_hub import HfApi, constants
-
-    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    info = HfApi(endpoint=_endpoint()).model_info(name, revision=revision, timeout=timeout, files_metadata=True)
-    commit = info.sha or ""
-    if not _COMMIT.fullmatch(commit):  # it becomes part of paths in the hub's cache
-        raise CheckpointError(model, f"the hub names the commit {printable(commit, 60)}, which is none", "check HF_ENDPOINT")
-    listing = {file.rfilename: file for file in info.siblings or ()}
+    commit, files = _ask(model, name, revision)
+    listing = {file.rfilename: file for file in files}
 
     @cache
     def file(path: str) -> Remote:
@@ -101,6 +133,23 @@ def _looked_up(model: str, name: str, revision: str | None) -> Snapshot:
     return Snapshot(name, model, commit, folder)
 
 
+def _ask(model: str, name: str, revision: str | None) -> tuple[str, list[Any]]:
+    """The commit, and its files as the hub's library describes them."""
+    from huggingface_hub import HfApi, constants
+
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    info = HfApi(endpoint=_endpoint()).model_info(name, revision=revision, timeout=timeout, files_metadata=True)
+    commit = info.sha or ""
+    if not _COMMIT.fullmatch(commit):  # it becomes part of paths in the hub's cache
+        raise CheckpointError(model, f"the hub names the commit {printable(commit, 60)}, which is none", "check HF_ENDPOINT")
+    return commit, list(info.siblings or ())
+
+
+def _place(name: str, commit: str) -> str:
+    """What tells a commit of a hub from any other place, for the cache."""
+    return json.dumps(["hub", _endpoint(), name, commit])
+
+
 def _elsewhere(model: str, name: str, commit: str, listing: AbstractSet[str], file: Callable[[str], Remote]) -> Elsewhere:
     """A commit; files that the hub's cache holds whole are taken from there."""
     from huggingface_hub import try_to_load_from_cache
@@ -109,8 +158,7 @@ def _elsewhere(model: str, name: str, commit: str, listing: AbstractSet[str], fi
         found = try_to_load_from_cache(name, path, revision=commit)
         return Path(found) if isinstance(found, str) else None
 
-    place = json.dumps(["hub", _endpoint(), name, commit])
-    return Elsewhere(model, place, listing, lambda asked: set(asked) & listing, file, whole)
+    return Elsewhere(model, _place(name, commit), listing, lambda asked: set(asked) & listing, file, whole)
 
 
 def _remote(model: str, name: str, revision: str | None, commit: str, sibling: Any) -> Remote:

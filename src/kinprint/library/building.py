@@ -1,0 +1,173 @@
+"""The reference library, made from a list by byte ranges: what it will cost, said before, and then one model after the other.
+
+A model that is in the library already, from the same commit and read as closely, is passed over, so that a build that was
+interrupted goes on. What was brought of a model is removed when its fingerprint is stored: all together would fill a disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+
+from kinprint import engines
+from kinprint.checkpoints import hub
+from kinprint.checkpoints.formats import formats
+from kinprint.engines import Outcome
+from kinprint.errors import CheckpointError, KinprintError
+from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.fingerprints.quick import LINES
+from kinprint.library.references import Reference
+from kinprint.library.store import Library
+
+LOOKUPS = 8
+"""Models whose listings are asked for at the same time."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What one model will cost.
+
+    Attributes:
+        reference: of the list.
+        commit: what its revision stands for now.
+        weights: bytes of the weights files that are chosen, as listed.
+        there: it is in the library already.
+    """
+
+    reference: Reference
+    commit: str
+    weights: int
+    there: bool = False
+
+    @property
+    def place(self) -> str:
+        return f"{self.reference.id}@{self.commit}"
+
+    def reads(self, quick: bool) -> int:
+        """Bytes to read: the weights, or about one line in a hundred of them."""
+        return 0 if self.there else self.weights // LINES if quick else self.weights
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build will cost, from file listings alone.
+
+    Attributes:
+        planned: in the order of the list.
+        failed: place and error of models that cannot be listed.
+        quick: whether about 1 % of the weights is read.
+    """
+
+    planned: tuple[Planned, ...]
+    failed: tuple[tuple[str, KinprintError], ...]
+    quick: bool
+
+    @property
+    def missing(self) -> list[Planned]:
+        return [one for one in self.planned if not one.there]
+
+    @property
+    def reads(self) -> int:
+        """Bytes that will be read in all."""
+        return sum(one.reads(self.quick) for one in self.planned)
+
+    @property
+    def stores(self) -> int:
+        """Bytes of fingerprints that will be stored, roughly; models of unknown shape count as the mean of the others."""
+        known = [size for one in self.missing if (size := _stored(one.reference, self.quick))]
+        return round(sum(known) / len(known) * len(self.missing)) if known else 0
+
+    @property
+    def largest(self) -> int:
+        """Bytes that one model needs in the cache while it is measured, at most."""
+        return max((one.reads(self.quick) for one in self.planned), default=0)
+
+
+def plan(
+    library: Library | None,
+    wanted: Sequence[Reference],
+    *,
+    quick: bool,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Plan:
+    """Ask the hub for the files of every model.
+
+    Args:
+        library: what is there already; None if there is no library yet.
+        wanted: the models.
+        quick: whether about 1 % of the weights will be read.
+        progress: called with models asked about and their number.
+    """
+    there = {model.source for model in library.models() if quick or model.quick is None} if library is not None else set()
+    found: dict[str, Planned] = {}
+    failed: list[tuple[str, KinprintError]] = []
+    for number, outcome in enumerate(engines.named("threads").run(_listed, wanted, LOOKUPS), 1):
+        progress(number, len(wanted))
+        if outcome.error is not None:
+            failed.append((outcome.item.place, outcome.error))
+        elif (listed := outcome.result) is not None:
+            found[outcome.item.id] = Planned(outcome.item, listed.commit, listed.weights, listed.place in there)
+    return Plan(tuple(found[one.id] for one in wanted if one.id in found), tuple(failed), quick)
+
+
+def build(
+    library: Library, wanted: Plan, *, engine: str = "threads", workers: int | None = None, keep: bool = False
+) -> Iterator[Outcome[Planned, str]]:
+    """Measure what the library lacks and add it; an outcome for each model when it is stored, with its digest.
+
+    Args:
+        library: to add to.
+        wanted: of `plan`.
+        engine, workers: where models are measured.
+        keep: leave what was brought of each model in the cache.
+
+    Raises:
+        EngineError: there is no such engine.
+        LibraryError: the library cannot be written.
+    """
+    work = partial(_measured, quick=wanted.quick)
+    with closing(engines.named(engine).run(work, wanted.missing, workers)) as outcomes:  # type: ignore[type-var]
+        for outcome in outcomes:
+            if outcome.result is None:
+                yield outcome
+                continue
+            library.add([outcome.result])
+            if not keep:
+                hub.forget(outcome.item.reference.id, outcome.item.commit)
+            yield Outcome(outcome.item, result=outcome.result.digest)
+
+
+def _measured(one: Planned, quick: bool) -> Fingerprint:
+    """A fingerprint whose source is the commit, so that the next build knows it."""
+    return fingerprint(one.place, quick=quick, cache=False)
+
+
+def _stored(one: Reference, quick: bool) -> int:
+    """Bytes of a fingerprint, roughly, from the shapes of its largest traits; 0 where the model's shape is not known.
+
+    Per layer and channel some ten numbers of a quick one; of a full one seven norms and, with four neurons a channel, eight
+    numbers for each of these; 30 for each neuron whose forms are kept.
+    """
+    if one.layers is None or one.hidden_size is None:
+        return 0
+    channels = one.hidden_size
+    kept = 0 if quick else 30 * min(2048, 4_194_304 // channels, 4 * channels)
+    return 4 * one.layers * ((10 if quick else 40) * channels + kept)
+
+
+def _listed(one: Reference) -> Planned:
+    found = hub.listed(one.place)
+    return Planned(one, found.revision, _weights(one, found))
+
+
+def _weights(one: Reference, found: hub.Listed) -> int:
+    """Bytes of the weights that will be chosen, by the names that each format has by custom."""
+    for form in formats():
+        files = [name for name in found.sizes if len(PurePosixPath(name).parts) == 1 and name.endswith(form.suffixes)]
+        usual = [name for name in files if name.startswith(form.stem)]
+        if files:
+            return sum(found.sizes[name] for name in usual or files)
+    raise CheckpointError(one.place, "lists no weights", "remove it from the list")
