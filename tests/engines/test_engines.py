@@ -15,8 +15,10 @@ def square(number: int) -> int:
 
 
 @pytest.mark.parametrize("engine", sorted(engines.known()))
-def test_every_item_once(engine: str) -> None:
+def test_every_item_once(engine: str, request: pytest.FixtureRequest) -> None:
     """Each item has one outcome: its result, or the error that a person can act on."""
+    if engine == "ray":
+        request.getfixturevalue("cluster")
     found = list(engines.named(engine).run(square, range(8), 2))
     assert sorted(outcome.item for outcome in found) == list(range(8))
     assert {outcome.item: outcome.result for outcome in found} == {n: None if n == 3 else n**2 for n in range(8)}

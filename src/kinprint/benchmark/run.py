@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import multiprocessing
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from threadpoolctl import threadpool_limits
-
 import kinprint
-from kinprint import methods
+from kinprint import engines, methods
 from kinprint.benchmark.pairs import Pair, Pairs
 from kinprint.benchmark.result import Column, Outcome, Reading, Result
 from kinprint.comparison import examine
@@ -75,6 +68,8 @@ def run(
             progress("pairs", len(outcomes), len(pairs.pairs))
         _load.cache_clear()
         _open.cache_clear()
+    order = {pair: number for number, pair in enumerate(pairs.pairs)}
+    outcomes.sort(key=lambda outcome: order[outcome.pair])
     return Result(
         name=pairs.name,
         command=command,
@@ -120,6 +115,7 @@ def _measure(
 def _compare_all(
     pairs: Pairs, files: Mapping[str, Path], unreadable: Mapping[str, str], jobs: int, deep: bool
 ) -> Iterator[Outcome]:
+    """The outcome of every pair, as it comes."""
     failed = {
         pair: "; ".join(f"{name}: {unreadable[name]}" for name in (pair.reference, pair.suspect) if name in unreadable)
         for pair in pairs.pairs
@@ -130,40 +126,12 @@ def _compare_all(
         if pair not in failed:
             places = (pairs.models[pair.reference], pairs.models[pair.suspect]) if deep else None
             ready.append(Task(pair, files[pair.reference], files[pair.suspect], places))
+    yield from (Outcome(pair, failed=failed[pair]) for pair in pairs.pairs if pair in failed)
     if jobs == 1 or len(ready) < 2:
-        done: Iterator[Outcome] = map(_compare, ready)
-        yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair in pairs.pairs)
+        yield from map(_compare, ready)
         return
-    # Processes are started afresh: a fork of a process whose libraries run threads may hang.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
-        try:
-            with _interrupts_ignored():  # workers inherit it while they start
-                done = pool.map(_compare, ready, chunksize=max(1, min(4, len(ready) // (4 * jobs))))
-            yield from (Outcome(pair, failed=failed[pair]) if pair in failed else next(done) for pair in pairs.pairs)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-@contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ctrl-C is for this process alone, not for each of its workers to report. Only the main thread can arrange that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _one_thread() -> None:
-    """A process computes on one thread, or all would fight for the processors."""
-    import numba
-
-    numba.set_num_threads(1)
-    threadpool_limits(1)
+    for found in engines.named("processes").run(_compare, ready, jobs):
+        yield found.result or Outcome(found.item.pair, failed=str(found.error))
 
 
 class Task(NamedTuple):

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from kinprint.errors import KinprintError
+from kinprint.errors import EngineError, KinprintError, printable
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+RETRIES = 3
+"""Times an item is given to another worker after its worker has died."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,25 @@ class Engine:
         summary: where the work is done, in one line.
         run: takes a function, items and the number of workers (None: what suits the engine) and yields an Outcome for every
             item, once, as soon as it is there, in any order. A KinprintError of the function is an outcome; any other exception
-            ends the run. Function, items and results can be pickled. Closing the iterator stops the work.
+            ends the run. Where workers are processes, an item whose worker dies is tried again, RETRIES times, and then its
+            outcome is an EngineError: so the function may run more than once for an item, and leaves it to the caller to write
+            results down. Function, items and results can be pickled. Closing the iterator stops the work.
     """
 
     name: str
     summary: str
     run: Callable[[Callable[[Any], Any], Sequence[Any], int | None], Iterator[Outcome[Any, Any]]]
+
+
+def attempt(function: Callable[[T], R], item: T) -> Outcome[T, R]:
+    """What comes of one item here and now."""
+    try:
+        return Outcome(item, result=function(item))
+    except KinprintError as error:
+        return Outcome(item, error=error)
+
+
+def lost(item: object, why: str) -> EngineError:
+    """The error of an item whose workers have died, every one."""
+    remedy = "if memory is short, use fewer workers; then do the same again, for this one alone"
+    return EngineError(item, f"{RETRIES + 1} workers died while they worked on it ({printable(why, 100)})", remedy)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Any
 
-from kinprint.engines._engine import Engine, Outcome
-from kinprint.errors import KinprintError
+from kinprint.engines._engine import Engine, Outcome, attempt
 
 
 def run(function: Callable[[Any], Any], items: Sequence[Any], workers: int | None) -> Iterator[Outcome[Any, Any]]:
     """As `Engine.run`; one worker by default, since measuring a model uses all processors itself."""
-    pool = ThreadPoolExecutor(workers or 1)
-    futures = {pool.submit(function, item): item for item in items}
+    count = workers or 1
+    pool, waiting = ThreadPoolExecutor(count), iter(items)
+    running = {pool.submit(attempt, function, item) for item in islice(waiting, 2 * count)}  # not a million at once
     try:
-        for future in as_completed(futures):
-            item = futures[future]
-            try:
-                yield Outcome(item, result=future.result())
-            except KinprintError as error:
-                yield Outcome(item, error=error)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(attempt, function, item) for item in islice(waiting, len(done))}
+            yield from (future.result() for future in done)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

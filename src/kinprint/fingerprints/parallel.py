@@ -18,9 +18,9 @@ def each(function: Callable[[T], R], items: Iterable[T], threads: int | None) ->
     """The results for all items, in order; the first exception ends the rest.
 
     Args:
-        threads: how many; by default one a processor, MOST_THREADS at most.
+        threads: how many; by default as `usual_threads` says.
     """
-    pool = ThreadPoolExecutor(threads or min(os.cpu_count() or 1, MOST_THREADS))
+    pool = ThreadPoolExecutor(threads or usual_threads())
     try:
         found = list(pool.map(function, items))
     except BaseException:  # Ctrl-C among them
@@ -28,3 +28,9 @@ def each(function: Callable[[T], R], items: Iterable[T], threads: int | None) ->
         raise
     pool.shutdown()
     return found
+
+
+def usual_threads() -> int:
+    """$OMP_NUM_THREADS, by which job schedulers, Ray and our own engines share a machine; else one a processor, at most 8."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else min(os.cpu_count() or 1, MOST_THREADS)

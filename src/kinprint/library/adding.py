@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kinprint import engines
 from kinprint.checkpoints import open_checkpoint
@@ -36,6 +37,16 @@ class Added:
     error: KinprintError | None = None
 
 
+class Wanted(NamedTuple):
+    """A model, and the identities of what was measured before under its name."""
+
+    model: str
+    known: Sequence[str]
+
+    def __str__(self) -> str:
+        return self.model
+
+
 @dataclass(frozen=True)
 class Measured:
     """A fingerprint, or None where the content was measured before; and the identity of the content."""
@@ -46,7 +57,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measure:
-    """What an engine's workers do. Takes a model and the identities of what was measured before under its name.
+    """What an engine's workers do.
 
     A model whose files are as they were costs a look at their ends; see `kinprint.fingerprints.cache.key`.
     """
@@ -55,7 +66,7 @@ class Measure:
     cache: bool
     threads: int | None
 
-    def __call__(self, item: tuple[str, Sequence[str]]) -> Measured:
+    def __call__(self, item: Wanted) -> Measured:
         model, known = item
         if Path(model).suffix == SUFFIX:
             return Measured("", fingerprint(model))
@@ -91,12 +102,12 @@ def add_models(
         LibraryError: the library cannot be written.
     """
     known = library.identities(models)
-    items = [(model, tuple(known.get(model, ()))) for model in models]
+    items = [Wanted(model, tuple(known.get(model, ()))) for model in models]
     pending = _Pending(library)
     with closing(engines.named(engine).run(Measure(quick, cache, threads), items, workers)) as outcomes:  # type: ignore[type-var]
         try:
             for outcome in outcomes:
-                model, result = outcome.item[0], outcome.result
+                model, result = outcome.item.model, outcome.result
                 if result is None:
                     yield Added(model, error=outcome.error)
                 elif result.fingerprint is None:
