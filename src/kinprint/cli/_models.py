@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -58,3 +61,14 @@ def comparing() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("comparing", total=None)
         yield lambda method, done, total: bars.update(bar, description=method, completed=done, total=total)
+
+
+def epoch() -> datetime | None:
+    """The time that documents shall bear: SOURCE_DATE_EPOCH, as for every reproducible build; none where it is not set."""
+    said = os.environ.get("SOURCE_DATE_EPOCH")
+    if not said:
+        return None
+    try:
+        return datetime.fromtimestamp(int(said), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise typer.BadParameter(f"{printable(said, 40)} is no number of seconds", param_hint="SOURCE_DATE_EPOCH") from error

@@ -12,9 +12,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from kinprint.cli._models import comparing, hashed, read
+from kinprint.cli._models import comparing, epoch, hashed, read
 from kinprint.comparison import ALPHA, examine
-from kinprint.reports import comparison_html, comparison_text, write_text
+from kinprint.reports import (
+    comparison_html,
+    comparison_text,
+    cyclonedx_bom,
+    in_toto_statement,
+    require_cyclonedx,
+    write_text,
+)
 from kinprint.weights import open_weights
 
 NAME = "compare"
@@ -42,6 +49,14 @@ def command(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
     ] = None,
+    cyclonedx: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a CycloneDX bill of materials: SUSPECT, its files, its measured pedigree."),
+    ] = None,
+    in_toto: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write an in-toto statement about SUSPECT's files, ready to be signed."),
+    ] = None,
     alpha: Annotated[float, typer.Option(help="Largest combined p-value that is called related.")] = ALPHA,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -52,7 +67,8 @@ def command(
     Example: kinprint compare examples/models/base examples/models/finetune
 
     prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw. With --html report.html
-    the same and more, for people who will check it, as a page: null hypotheses, pictures, digests of every file.
+    the same and more, for people who will check it, as a page: null hypotheses, pictures, digests of every file. With
+    --cyclonedx finetune.cdx.json or --in-toto finetune.intoto.json the same as a document for other programs.
     """
     verdicts = {"related": ("related", "identical")}
     if fail_on is not None and fail_on not in ("identical", "related", "no-evidence", "untestable"):
@@ -61,14 +77,22 @@ def command(
         raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
     if deep and quick:
         raise typer.BadParameter("reads all weights, --quick next to none of them: choose one", param_hint="--deep")
+    if cyclonedx is not None:
+        require_cyclonedx()
+    made = epoch()
     weights = (open_weights(reference), open_weights(suspect)) if deep else None
     fingerprints = read(reference, quick=quick, cache=cache), read(suspect, quick=quick, cache=cache)
     with comparing() as progress:
         found = examine(fingerprints, weights, alpha=alpha, progress=progress)
+    written = [path for path in (html, cyclonedx, in_toto) if path is not None]
+    files = {"reference": hashed(reference), "suspect": hashed(suspect)} if written else {}
     if html is not None:
-        files = {"reference": hashed(reference), "suspect": hashed(suspect)}
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         write_text(html, comparison_html(found, command=shlex.join(["kinprint", *sys.argv[1:]]), files=files, when=now))
+    if cyclonedx is not None:
+        write_text(cyclonedx, cyclonedx_bom(found, files, made))
+    if in_toto is not None:
+        write_text(in_toto, in_toto_statement(found, files, made))
     if as_json:
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:

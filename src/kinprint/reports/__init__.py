@@ -1,10 +1,13 @@
-"""A comparison or a benchmark, shown: as terminal text, JSON, Markdown or one HTML page."""
+"""A comparison or a benchmark, shown: as terminal text, JSON, Markdown, one HTML page, or a document of the supply chain."""
 
 from kinprint.reports.benchmark_html import benchmark_html
 from kinprint.reports.benchmark_json import benchmark_json
 from kinprint.reports.benchmark_markdown import benchmark_markdown
 from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.comparison_html import comparison_html
+from kinprint.reports.cyclonedx import cyclonedx_bom, require_cyclonedx
+from kinprint.reports.in_toto import in_toto_statement
+from kinprint.reports.statement_terminal import statement_text
 from kinprint.reports.terminal import comparison_text, methods_text
 from kinprint.reports.verify_terminal import verification_text, verifications_text
 from kinprint.reports.writing import ReportError, write_text
@@ -17,8 +20,12 @@ __all__ = [
     "benchmark_text",
     "comparison_html",
     "comparison_text",
+    "cyclonedx_bom",
+    "in_toto_statement",
     "methods_text",
     "verification_text",
     "verifications_text",
+    "require_cyclonedx",
+    "statement_text",
     "write_text",
 ]

@@ -1,0 +1,41 @@
+"""A comparison as an in-toto statement: about these files, this was measured. Made to be signed (docs/supply-chain.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from kinprint.checkpoints.hashes import FileHash
+from kinprint.comparison import Comparison
+from kinprint.library.statements import PREDICATE_TYPE, STATEMENT_TYPE
+from kinprint.reports.predicate import predicate, resources
+from kinprint.reports.writing import ReportError
+
+
+def in_toto_statement(comparison: Comparison, files: Mapping[str, Sequence[FileHash]], when: datetime | None = None) -> str:
+    """The statement (in-toto Attestation Framework, Statement v1) as JSON, the same bytes for the same comparison.
+
+    Args:
+        comparison: what was found.
+        files: "reference", "suspect" -> their files with digests; the suspect's are what the statement is about.
+        when: of the comparison, if the statement shall say so.
+
+    Raises:
+        ReportError: the digest of a file of the suspect is not known.
+    """
+    suspect = comparison.suspect.name
+    if not files["suspect"]:
+        problem = "a statement is about files, and these are not at hand"
+        raise ReportError(suspect, problem, "give the checkpoint instead of its fingerprint")
+    unknown = next((file.name for file in files["suspect"] if not file.sha256), None)
+    if unknown is not None:
+        problem = f"the digest of {unknown} is not known, since only a part of it was fetched"
+        raise ReportError(suspect, problem, "download the model first")
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": resources(files["suspect"]),
+        "predicateType": PREDICATE_TYPE,
+        "predicate": predicate(comparison, files["reference"], when),
+    }
+    return json.dumps(statement, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,94 @@
+"""What a comparison says, for documents that are passed on and signed: the same object in every kind of document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+from kinprint.checkpoints.hashes import FileHash
+from kinprint.comparison import Comparison
+from kinprint.errors import printable
+from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.library.statements import FORMAT, MAX_FILE_NAME
+from kinprint.reports import comparison_words as words
+
+Place = Literal["ancestors", "descendants", "variants"]
+
+DIRECTIONS: Mapping[Place, str] = {
+    "ancestors": "not measured; the suspect's card names the reference as its base",
+    "descendants": "not measured; the reference's card names the suspect as its base",
+    "variants": "not measured",
+}
+"""Where the other model stands in a pedigree -> what is known about who came first."""
+
+
+def predicate(comparison: Comparison, reference_files: Sequence[FileHash], when: datetime | None = None) -> dict[str, Any]:
+    """The object, as docs/supply-chain.md describes it.
+
+    Where models lie on this machine is left out: whoever reads the document has no use for it.
+
+    Args:
+        comparison: what was found.
+        reference_files: the reference's files with digests, where they are at hand.
+        when: of the comparison, if the document shall say so.
+    """
+    found = comparison.to_json()
+    for side, model in (("reference", comparison.reference), ("suspect", comparison.suspect)):
+        found[side]["source"] = found[side]["source"] if model.provenance.get("revision") else None
+    return {
+        "format": FORMAT,
+        "comparison": found,
+        "direction": DIRECTIONS[place(comparison)],
+        "does_not_mean": words.MEANS_NOT[comparison.verdict],
+        "reference_files": resources(reference_files),
+        "measured_with": {"kinprint": version("kinprint"), "traits": TRAIT_VERSION},
+        **({} if when is None else {"made": timestamp(when)}),
+    }
+
+
+def resources(files: Sequence[FileHash]) -> list[dict[str, Any]]:
+    """Files as in-toto's ResourceDescriptors, in the order of their names; none where the digest of one is not known."""
+    if not all(file.sha256 for file in files):
+        return []
+    return [
+        {
+            "name": printable(file.name, MAX_FILE_NAME),
+            "digest": {"sha256": file.sha256},
+            **({"annotations": {"note": printable(file.note)}} if file.note else {}),
+        }
+        for file in sorted(files, key=lambda file: (file.name, file.sha256))
+    ]
+
+
+def timestamp(when: datetime) -> str:
+    """RFC 3339, in UTC."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def place(comparison: Comparison) -> Place:
+    """What the reference may be called in the suspect's pedigree. Tests do not see who came first; cards may say it."""
+    ours = _names(comparison.suspect, comparison.reference)
+    theirs = _names(comparison.reference, comparison.suspect)
+    if ours == theirs:
+        return "variants"
+    return "ancestors" if ours else "descendants"
+
+
+def _names(model: Fingerprint, other: Fingerprint) -> bool:
+    """Whether the card of a model names another one as its base."""
+    said = model.provenance.get("base_model")
+    known = (other.name, str(other.provenance.get("source") or ""))
+    return any(_same(name, one) for name in (said if isinstance(said, list) else [said]) for one in known)
+
+
+def _same(said: Any, known: str) -> bool:
+    """Equal but for the revision; a name without an owner may be anybody's."""
+    if not isinstance(said, str) or not said or not known:
+        return False
+    one, other = (name.partition("@")[0] for name in (said, known))
+    if "/" in one and "/" in other:
+        return one == other
+    return one.rpartition("/")[2] == other.rpartition("/")[2]

@@ -1,0 +1,40 @@
+"""What was found about a statement, as terminal text."""
+
+from __future__ import annotations
+
+import math
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from kinprint.errors import printable
+from kinprint.library.statements import StatementCheck
+
+COLOURS = {
+    "holds": "bold green",
+    "contradicted": "bold red",
+    "not-testable": "bold yellow",
+    "not-checked": "yellow",
+}
+SIGNATURES = {
+    True: "It carries a signature, which is not checked here: cosign, sigstore and model-signing do (docs/supply-chain.md).",
+    False: "It carries no signature: whoever can write the file can have written anything.",
+}
+
+
+def statement_text(found: StatementCheck) -> RenderableType:
+    """The conclusion, what is stated, and every check. All that comes from the document is plain text."""
+    said = found.statement
+    p = "" if said.log10_p is None else f" (p ≤ 1e{math.ceil(said.log10_p)})"
+    states = f"{said.kind}: {said.suspect.name}, compared with {said.reference.name}: {said.verdict}{p}."
+    conclusion = Text(found.conclusion.upper(), style=COLOURS[found.conclusion])
+    head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[said.signed]))
+    table = Table(box=box.SIMPLE_HEAD, title="Checked", title_justify="left", title_style="bold")
+    for column in ("what", "outcome", "reason"):
+        table.add_column(column, overflow="fold")
+    for check in found.checks:
+        table.add_row(check.what, Text(check.status, style=COLOURS[check.status]), Text(printable(check.reason, 1000)))
+    return Group(Panel(head, box=box.ROUNDED, padding=(0, 1)), table)
