@@ -35,7 +35,8 @@ NAMESPACE = "821f3ca3-fece-4faf-8557-4a3d17c583e4"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = f"urn:uuid:{NAMESPACE}#{FORMAT}"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-DATA_URI = "data:application/json;base64,"
+EVIDENCE = "kinprint:evidence"
+"""The property of a CycloneDX component that holds what the predicate of a statement would."""
 
 MAX_BYTES = 64_000_000
 MAX_FILES = 10_000
@@ -303,15 +304,8 @@ def _of_in_toto(statement: Mapping[str, Any], kind: str, *, signed: bool) -> Sta
 
 def _of_bom(bom: Mapping[str, Any], path: Path) -> Statement:
     component = _component(bom)
-    uris = [
-        reference["url"]
-        for reference in _tables(component.get("externalReferences"), "externalReferences")
-        if reference.get("type") == "evidence" and str(reference.get("url")).startswith(DATA_URI)
-    ]
-    if len(uris) != 1:
-        raise _Unfit(f"{len(uris)} comparisons of kinprint among its evidence, one is expected")
-    predicate = parse_object(_base64(uris[0].removeprefix(DATA_URI)), path, strict=True)
     said = _properties(component)
+    predicate = parse_object(str(said.get(EVIDENCE)).encode(errors="replace"), path, strict=True)
     comparison = _table(predicate.get("comparison"), "comparison")
     wrong = [
         f"{name} is {printable(said.get(name), 60)}, and {stated} in its evidence"

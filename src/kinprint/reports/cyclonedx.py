@@ -7,7 +7,6 @@ suspect's own card says so too. Models without evidence are in no pedigree.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -20,7 +19,7 @@ from kinprint.comparison import Comparison
 from kinprint.comparison.context import SHOWN
 from kinprint.errors import MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.statements import DATA_URI, MAX_FILE_NAME, NAMESPACE
+from kinprint.library.statements import EVIDENCE, MAX_FILE_NAME, NAMESPACE
 from kinprint.reports.predicate import DIRECTIONS, place, predicate
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 NOTES = (
     "Found by comparing weights, with kinprint. Which of the two came first: {direction}. Sharing weights does not say whether "
-    "using them was allowed; shared initial weights count too. The evidence is among the component's external references."
+    "using them was allowed; shared initial weights count too. The evidence is the component's property kinprint:evidence."
 )
 
 
@@ -57,23 +56,15 @@ def cyclonedx_bom(comparison: Comparison, files: Mapping[str, Sequence[FileHash]
         MissingExtraError: cyclonedx-python-lib is not installed.
     """
     require_cyclonedx()
-    from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.tool import ToolRepository
     from cyclonedx.output.json import JsonV1Dot6
 
     evidence = json.dumps(predicate(comparison, files["reference"], when), separators=(",", ":"), allow_nan=False)
-    comment = f"kinprint {comparison.verdict}: the comparison with every test, as JSON (docs/supply-chain.md of kinprint)"
-    suspect = _model(comparison.suspect, "suspect", files["suspect"], _said(comparison))
+    said = {**_said(comparison), EVIDENCE: evidence}
+    suspect = _model(comparison.suspect, "suspect", files["suspect"], said)
     suspect.pedigree = _pedigree(comparison, files["reference"])
-    suspect.external_references = [
-        ExternalReference(
-            type=ExternalReferenceType.EVIDENCE,
-            url=XsUri(DATA_URI + base64.b64encode(evidence.encode()).decode()),
-            comment=comment,
-        )
-    ]
     tool = Component(name="kinprint", type=ComponentType.APPLICATION, version=version("kinprint"), bom_ref="kinprint")
     bom = Bom(components=[suspect], metadata=BomMetaData(tools=ToolRepository(components=[tool])))
     bom.metadata.timestamp = when  # type: ignore[assignment]  # the library's default is now
