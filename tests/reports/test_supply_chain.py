@@ -28,9 +28,7 @@ WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 @cache
 def compared(reference: str, suspect: str) -> tuple[Comparison, dict[str, tuple[FileHash, ...]]]:
-    files = {
-        side: hashes(open_checkpoint(MODELS / name)) for side, name in (("reference", reference), ("suspect", suspect))
-    }
+    files = {side: hashes(open_checkpoint(MODELS / name)) for side, name in (("reference", reference), ("suspect", suspect))}
     return kinprint.compare(MODELS / reference, MODELS / suspect), files
 
 

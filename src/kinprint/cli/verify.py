@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kinprint import engines
 from kinprint.checkpoints import remote
 from kinprint.cli._models import read
+from kinprint.cli._statements import checked
 from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -23,7 +24,7 @@ from kinprint.library.declared import Declared, read_declared
 from kinprint.library.shelf import Few, Joined, Shelf, Stored
 from kinprint.library.store import Library
 from kinprint.library.verify import Options, Verification, circles, models_below, verify
-from kinprint.reports import verification_text, verifications_text
+from kinprint.reports import statement_text, verification_text, verifications_text
 
 NAME = "verify"
 FORMAT_ALL = "kinprint-verifications/1"
@@ -42,6 +43,13 @@ def command(
     ] = None,
     against: Annotated[
         list[str] | None, typer.Option(help="Look among these models too, as in a library. Can be given several times.")
+    ] = None,
+    statement: Annotated[
+        Path | None,
+        typer.Option(help="Check this in-toto statement or CycloneDX document about MODEL instead.", metavar="FILE"),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="With --statement: the reference it speaks of, to compare the two again.")
     ] = None,
     offline: Annotated[bool, typer.Option(help="Never ask the hub: what is not here is not found.")] = False,
     quick: Annotated[
@@ -63,6 +71,9 @@ def command(
     that they name, compares, and says of each: confirmed, contradicted, not testable or not found. With a library it also looks
     for relatives that nobody declares. Exits with 0, with 3 if a declaration is contradicted or a relative is undeclared.
 
+    With --statement it checks what `kinprint compare` wrote (--in-toto, --cyclonedx): whether it is about these very files,
+    whether its verdict follows from its p-values, and with --reference whether it comes out again. Exits with 3 if not.
+
     Example: kinprint verify mirror/acme/chat-7b --models mirror --offline
     """
     if (model is None) == (every is None):
@@ -74,6 +85,13 @@ def command(
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for models named by the user: what the caches hold of them
+    if reference is not None and statement is None:
+        raise typer.BadParameter("is the reference of a --statement", param_hint="--reference")
+    if statement is not None and model is None:
+        raise typer.BadParameter("is about one MODEL", param_hint="--statement")
+    if statement is not None and model is not None:
+        _statement(statement, model, reference, as_json, strict, cache)
+        return
     options = Options(
         models or every, _shelf(library, against or (), cache), hub=not offline, quick=quick, deep=deep, alpha=alpha
     )
@@ -86,7 +104,16 @@ def command(
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:
         Console().print(verification_text(found))
-    _exit([found], strict, bool(found.notes))
+    _exit({found.conclusion}, strict, bool(found.notes))
+
+
+def _statement(path: Path, model: str, reference: str | None, as_json: bool, strict: bool, cache: bool) -> None:
+    found = checked(path, model, reference, cache=cache)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), allow_nan=False))
+    else:
+        Console().print(statement_text(found))
+    _exit({found.conclusion}, strict, False)
 
 
 def _shelf(library: str | None, against: Sequence[str], cache: bool) -> Shelf:
@@ -118,7 +145,7 @@ def _all(folder: Path, options: Options, engine: str, jobs: int | None, cache: b
         typer.echo(json.dumps(_as_json(folder, ordered, unreadable, rounds), allow_nan=False))
     else:
         Console().print(verifications_text(ordered, unreadable, rounds))
-    _exit(ordered, strict, bool(unreadable) or any(one.notes for one in ordered))
+    _exit({one.conclusion for one in ordered}, strict, bool(unreadable) or any(one.notes for one in ordered))
 
 
 def _one(folder: Path, options: Options, cache: bool, name: str) -> Verification:
@@ -147,9 +174,8 @@ def _as_json(
     }
 
 
-def _exit(found: Sequence[Verification], strict: bool, damaged: bool) -> None:
-    conclusions = {one.conclusion for one in found}
-    if conclusions & {"contradicted", "undeclared-relative"}:
+def _exit(conclusions: Collection[str], strict: bool, damaged: bool) -> None:
+    if not {"contradicted", "undeclared-relative"}.isdisjoint(conclusions):
         raise typer.Exit(FAILED)
     if strict and (damaged or "not-testable" in conclusions):
         raise typer.Exit(UNTESTED)

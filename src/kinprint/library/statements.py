@@ -308,7 +308,7 @@ def _of_bom(bom: Mapping[str, Any], path: Path) -> Statement:
     predicate = parse_object(str(said.get(EVIDENCE)).encode(errors="replace"), path, strict=True)
     comparison = _table(predicate.get("comparison"), "comparison")
     wrong = [
-        f"{name} is {printable(said.get(name), 60)}, and {stated} in its evidence"
+        f"{name} is {printable(said.get(name), 60)}, and {printable(stated, 60)} in its evidence"
         for name, stated in (
             ("kinprint:verdict", comparison.get("verdict")),
             ("kinprint:sentence", comparison.get("sentence")),
@@ -328,11 +328,12 @@ def _of_bom(bom: Mapping[str, Any], path: Path) -> Statement:
 
 
 def _component(bom: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The component that carries a verdict."""
-    listed = [*_tables(bom.get("components"), "components"), _table(bom.get("metadata", {}), "metadata").get("component", {})]
-    found = [one for one in listed if isinstance(one, dict) and "kinprint:verdict" in _properties(one)]
+    """The component that carries the evidence, among those of other tools."""
+    described = _table(_table(bom.get("metadata", {}), "metadata").get("component", {}), "component")
+    listed = [*_tables(bom.get("components"), "components"), described]
+    found = [one for one in listed if any(p.get("name") == EVIDENCE for p in _tables(one.get("properties"), "properties"))]
     if len(found) != 1:
-        raise _Unfit(f"{len(found)} components with a verdict of kinprint, one is expected")
+        raise _Unfit(f"{len(found)} components with evidence of kinprint, one is expected")
     return found[0]
 
 
@@ -421,8 +422,12 @@ def _named(files: Sequence[tuple[object, object]]) -> frozenset[tuple[str, str]]
 
 
 def _properties(component: Mapping[str, Any]) -> dict[str, Any]:
+    """CycloneDX lets a name appear twice; of two verdicts every reader could take another."""
     found = _tables(component.get("properties"), "properties")
-    return {str(one.get("name")): one.get("value") for one in found}
+    said = {str(one.get("name")): one.get("value") for one in found}
+    if len(said) != len(found):
+        raise _Unfit("with a property that is given twice")
+    return said
 
 
 def _table(value: object, what: str) -> dict[str, Any]:

@@ -23,9 +23,9 @@ __all__ = [
     "cyclonedx_bom",
     "in_toto_statement",
     "methods_text",
-    "verification_text",
-    "verifications_text",
     "require_cyclonedx",
     "statement_text",
+    "verification_text",
+    "verifications_text",
     "write_text",
 ]

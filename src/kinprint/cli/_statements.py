@@ -1,0 +1,50 @@
+"""kinprint verify MODEL --statement FILE"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache as once
+from importlib.metadata import version
+from pathlib import Path
+
+from kinprint import methods
+from kinprint.cli._models import comparing, hashed, read
+from kinprint.comparison import Comparison, examine
+from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.library.statements import AtHand, Statement, StatementCheck, check_statement, read_statement
+from kinprint.weights import open_weights
+
+Measure = Callable[[], Fingerprint]
+
+
+def checked(path: Path, model: str, reference: str | None, *, cache: bool) -> StatementCheck:
+    """What is found about a statement, with bars on stderr; models are read only as far as a check needs it.
+
+    Raises:
+        KinprintError: the statement or a model cannot be read.
+    """
+    statement = read_statement(path)
+    suspect = _at_hand(model, "suspect", statement, cache)
+    if reference is None:
+        return check_statement(statement, suspect)
+    other = _at_hand(reference, "reference", statement, cache)
+    both = (reference, model), (other.fingerprint, suspect.fingerprint)
+    versions = {"kinprint": version("kinprint"), "traits": TRAIT_VERSION}
+    return check_statement(statement, suspect, other, lambda: _compared(statement, *both), versions)
+
+
+def _at_hand(model: str, side: str, statement: Statement, cache: bool) -> AtHand:
+    @once
+    def measured() -> Fingerprint:
+        return read(model, quick=side in statement.quick, cache=cache)
+
+    return AtHand(hashed(model), measured)
+
+
+def _compared(statement: Statement, places: tuple[str, str], measured: tuple[Measure, Measure]) -> Comparison:
+    """Compared again, as the statement says it was done."""
+    deep = {method.name for method in methods.known() if method.deep} & set(statement.methods)
+    weights = (open_weights(places[0]), open_weights(places[1])) if deep else None
+    with comparing() as progress:
+        return examine((measured[0](), measured[1]()), weights, alpha=statement.alpha, progress=progress)
