@@ -6,6 +6,7 @@ there too, under a name of their own; this does not remove them.
 
 from __future__ import annotations
 
+import base64
 import collections
 import io
 import json
@@ -200,6 +201,24 @@ def record() -> bytes:
     return head + b"".join(b"\n%b %08x\n" % (line, zlib.crc32(line)) for line in lines)
 
 
+def statements() -> dict[str, bytes]:
+    """One comparison in every kind of document."""
+    from kinprint import Fingerprint, compare
+    from kinprint.checkpoints.hashes import FileHash
+    from kinprint.library.statements import PAYLOAD_TYPE
+    from kinprint.reports import cyclonedx_bom, in_toto_statement
+
+    model = Fingerprint("tiny", {"gains.input": np.linspace(1, 2, 128).reshape(2, 64)})
+    found, files = compare(model, model), (FileHash("model.safetensors", 1, "0" * 64),)
+    statement = in_toto_statement(found, {"reference": files, "suspect": files}).encode()
+    envelope = {"payload": base64.b64encode(statement).decode(), "payloadType": PAYLOAD_TYPE, "signatures": []}
+    return {
+        "statement/in-toto": statement,
+        "statement/cyclonedx": cyclonedx_bom(found, {"reference": files, "suspect": files}).encode(),
+        "statement/bundle": json.dumps({"dsseEnvelope": envelope}).encode(),
+    }
+
+
 def corpus() -> dict[str, bytes]:
     """Path below the corpus -> content. The first part of the path is the target."""
     whole = safetensors.numpy.save(llama(), metadata={"format": "pt"})
@@ -234,6 +253,7 @@ def corpus() -> dict[str, bytes]:
         "record/small": record(),
         "pairs/small": json.dumps(pairs).encode(),
         "lineage/small": json.dumps(lineage).encode(),
+        **statements(),
         "texts/small": b'{"text": "a"}\n{"text": "b", "n": 1}\n',
         "adapter-config/lora": json.dumps(adapter()[1]).encode(),
         "companions/llama.safetensors": whole,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ from kinprint.architectures import recognise
 from kinprint.benchmark import from_list
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.ranges import RangeFile, Remote
+from kinprint.library.statements import AtHand, check_statement, read_statement
 from kinprint.observation import read_texts
 from kinprint.zoo import Lineage
 
 CORPUS = Path(__file__).parent / "corpus"
 COMPANIONS = CORPUS / "companions"
+TINY = Fingerprint("tiny", {"gains.final": [1.0]})
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,11 @@ def record(folder: Path) -> None:
     assert 0 <= missing <= 4096
 
 
+def statement(folder: Path) -> None:
+    found = check_statement(read_statement(folder / "statement.json"), AtHand((), lambda: TINY))
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
 TARGETS = (
     Target("safetensors", as_file("model.safetensors"), tensors_alone),
     Target("safetensors-header", as_header, tensors_alone),
@@ -136,6 +144,7 @@ TARGETS = (
     Target("record", as_file("record"), record),
     Target("pairs", as_file("pairs.json"), lambda folder: from_list(folder / "pairs.json") and None),
     Target("lineage", as_file("lineage.json"), lambda folder: list(Lineage.read(folder).pairs()) and None),
+    Target("statement", as_file("statement.json"), statement),
     Target("texts", as_file("texts.jsonl"), lambda folder: read_texts(folder / "texts.jsonl") and None),
 )
 """Every parser of what comes from strangers."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from kinprint.benchmark import pairs
 from kinprint.checkpoints import adapters, card, json_text, mapped, opening, tokenizer, weights
 from kinprint.checkpoints.formats import _gguf, _pickle, safetensors, torch_zip
+from kinprint.library import statements
 from kinprint.observation import endpoint, probe
 from kinprint.zoo import lineage
 
@@ -39,6 +40,7 @@ LIMITS = {
     "traits of a fingerprint, characters of its name": (fingerprint.MAX_TRAITS, f", {fingerprint.MAX_NAME}"),
     "list of pairs": (pairs.MAX_BYTES, "bytes"),
     "lineage of a zoo": (lineage.MAX_BYTES, f"bytes, {lineage.MAX_MEMBERS:,} models, {lineage.MAX_GENERATIONS} generations"),
+    "statement or CycloneDX document, items of a list in it": (statements.MAX_BYTES, f"bytes, {statements.MAX_FILES:,}"),
     "probe texts": (probe.MAX_BYTES, f"bytes, {probe.MAX_TEXTS:,} texts"),
     "answer of a model server": (endpoint.MAX_BYTES, "bytes"),
 }

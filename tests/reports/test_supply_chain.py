@@ -269,3 +269,19 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
         main()
     assert stopped.value.code == 1
     assert "kinprint[supply-chain]" in capsys.readouterr().err
+
+
+def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command of kinprint on the page runs, in order, and the type that it names is the type that is written."""
+    page = (MODELS.parents[1] / "docs" / "supply-chain.md").read_text(encoding="utf-8")
+    commands = [line.split("#")[0].split() for line in page.splitlines() if line.startswith("kinprint ")]
+    assert len(commands) == 3
+    (tmp_path / "examples").symlink_to(MODELS.parent)
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code
+    assert "HOLDS" in capsys.readouterr().out
+    assert page.count(PREDICATE_TYPE) == 2
