@@ -51,6 +51,16 @@ KEPT = timedelta(hours=1)
 EXACT_BELOW = 50_000
 """Models up to which `nearest` looks at every vector; above, `optimize` builds an index."""
 
+PARTITION = 8192
+"""Vectors in a partition of an index, which is read as one piece."""
+
+EVERY_PARTITION = 1 << 16
+"""Of an index all partitions are searched: strangers' vectors are near nothing, and a relative's may lie in any partition. One
+bit a dimension (RaBitQ, Gao and Long, 2024) makes that cheap."""
+
+REFINED = 4
+"""Times as many models as asked for are compared by their exact vectors."""
+
 TABLES = ("models", "fingerprints", "versions")
 
 _HEX = re.compile(r"[0-9a-f]{4,64}")
@@ -263,7 +273,8 @@ class Library:
             raise ValueError(f"vectors of {space!r} are finite and as long as {dict(index.DIMENSIONS)} says, not {query.shape}")
         with _clear_errors(self.where):
             search = self._table("models").search(query, vector_column_name=VECTOR + space).distance_type("cosine")
-            found = search.select(["digest", "_distance"]).limit(count).to_arrow().to_pylist()
+            search = search.nprobes(EVERY_PARTITION).refine_factor(REFINED).limit(count)
+            found = search.select(["digest", "_distance"]).to_arrow().to_pylist()
         best = {row["digest"]: 1.0 - float(row["_distance"]) for row in reversed(found)}
         return sorted(best.items(), key=lambda pair: -pair[1])
 
@@ -286,13 +297,15 @@ class Library:
 
     def _build_indexes(self, models: Any) -> tuple[str, ...]:
         """A vector index for each space that has enough vectors and none yet; the spaces that have one then."""
-        from lancedb.index import IvfFlat
+        from lancedb.index import IvfRq
 
         there = {column for found in models.list_indices() for column in found.columns}
         for space in index.DIMENSIONS:
             column = VECTOR + space
-            if column not in there and models.count_rows(f"{column} IS NOT NULL") >= EXACT_BELOW:
-                models.create_index(column, config=IvfFlat(distance_type="cosine"))
+            count = models.count_rows(f"{column} IS NOT NULL")
+            if column not in there and count >= EXACT_BELOW:
+                partitions = max(count // PARTITION, 1)
+                models.create_index(column, config=IvfRq(distance_type="cosine", num_partitions=partitions))
                 there.add(column)
         return tuple(space for space in index.DIMENSIONS if VECTOR + space in there)
 

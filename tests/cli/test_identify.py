@@ -1,0 +1,127 @@
+"""kinprint identify as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+pytest.importorskip("lancedb")
+
+from kinprint import fingerprint
+from kinprint.cli import main
+from kinprint.library import Library
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from kinprint.cli import main; main()", "identify"]
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def identify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Runs the command in this process: what it prints and how it ends."""
+    monkeypatch.setenv("COLUMNS", "150")
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["kinprint", "identify", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        return Done(int(code) if code is not None else 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    """The shipped base model and its twin, which was trained independently."""
+    folder = tmp_path_factory.mktemp("identify") / "library"
+    Library.open(folder, create=True).add([fingerprint(models / name, cache=False) for name in ("base", "twin")])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def suspect(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    file = tmp_path_factory.mktemp("suspect") / "finetune.kinprint"
+    fingerprint(models / "finetune", cache=False).save(file)
+    return file
+
+
+def test_the_base_is_found_and_the_twin_is_not(identify: Callable[..., Done], library: Path, suspect: Path) -> None:
+    done = identify(suspect, "--library", library)
+    assert done.returncode == 0
+    assert done.stdout.index("RELATIVES FOUND") < done.stdout.index("base") < done.stdout.index("twin")
+    assert "Searched: 2 models" in done.stdout
+
+
+def test_json_is_one_object_and_nothing_else(identify: Callable[..., Done], library: Path, suspect: Path) -> None:
+    said = json.loads(identify(suspect, "--library", library, "--json").stdout)
+    assert said["format"] == "kinprint-identification/1"
+    assert [item["name"] for item in said["relatives"]] == ["base"]
+    assert [item["name"] for item in said["others"]] == ["twin"]
+    assert said["relatives"][0]["log10_p"] < -6
+    assert {"channels", "signs"} <= set(said["relatives"][0]["found_by"])
+
+
+def test_fail_on_related(identify: Callable[..., Done], library: Path, suspect: Path) -> None:
+    assert identify(suspect, "--library", library, "--fail-on", "related").returncode == 3
+    assert identify(suspect, "--library", library, "--fail-on", "identical").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["nowhere", "--library", "{library}"], 1),
+        (["{suspect}", "--library", "{suspect}"], 1),
+        (["{suspect}", "--library", "{suspect}.none"], 1),
+        (["{suspect}"], 2),
+        (["--library", "{library}"], 2),
+        (["{suspect}", "--library", "{library}", "--watch", "."], 2),
+        (["{suspect}", "--library", "{library}", "--fail-on", "guilty"], 2),
+        (["{suspect}", "--library", "{library}", "--alpha", "2"], 2),
+        (["{suspect}", "--library", "{library}", "--candidates", "0"], 2),
+    ],
+)
+def test_exit_codes(identify: Callable[..., Done], library: Path, suspect: Path, arguments: list[str], code: int) -> None:
+    done = identify(*(argument.format(library=library, suspect=suspect) for argument in arguments))
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_watch_identifies_what_arrives_and_survives_what_cannot_be_read(library: Path, suspect: Path, tmp_path: Path) -> None:
+    """A damaged file and then a model: one JSON line each; Ctrl-C ends the watch with exit code 0."""
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    (incoming / "broken.kinprint").write_bytes(b"not a fingerprint")
+    command = [*COMMAND, "--library", str(library), "--watch", str(incoming), "--settled", "0.3", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        broken = json.loads(process.stdout.readline())
+        shutil.copy(suspect, incoming / "arrived.kinprint")
+        arrived = json.loads(process.stdout.readline())
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert broken["suspect"]["name"] == "broken.kinprint"
+    assert "error" in broken
+    assert [item["name"] for item in arrived["relatives"]] == ["base"]
+    assert (process.returncode, rest) == (0, "")
+    assert "Traceback" not in errors
