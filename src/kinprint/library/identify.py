@@ -163,7 +163,7 @@ class Identification:
         found = []
         left_out = self.searched - len(self.findings) - len(self.unreadable)
         if left_out > 0:
-            found.append(f"{_models(left_out)} not among the nearest in any space: not tested")
+            found.append(f"{_models(left_out)} not among the nearest: not tested")
         if self.unreadable:
             found.append(f"{_models(len(self.unreadable))} whose fingerprint cannot be read: not tested")
         if left_out > 0 and (missing := [space for space in DIMENSIONS if space not in self.spaces]):
