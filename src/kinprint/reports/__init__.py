@@ -9,6 +9,8 @@ from kinprint.reports.cyclonedx import cyclonedx_bom, require_cyclonedx
 from kinprint.reports.in_toto import in_toto_statement
 from kinprint.reports.statement_terminal import statement_text
 from kinprint.reports.terminal import comparison_text, methods_text
+from kinprint.reports.tree_svg import tree_svg
+from kinprint.reports.tree_terminal import tree_text
 from kinprint.reports.verify_terminal import verification_text, verifications_text
 from kinprint.reports.writing import ReportError, write_text
 
@@ -25,6 +27,8 @@ __all__ = [
     "methods_text",
     "require_cyclonedx",
     "statement_text",
+    "tree_svg",
+    "tree_text",
     "verification_text",
     "verifications_text",
     "write_text",

@@ -1,0 +1,170 @@
+"""Distances between relatives that grow with training.
+
+By weights (`by_position`): 1 - cosine, from entries that fingerprints sample at the same places, averaged over roles. As far as
+what training adds is orthogonal to what was there before and to what other training adds, small distances add up along lines of
+descent, which neighbour joining needs. Shrinking all weights changes no cosine.
+
+By neurons (`Neurons`): 1 - correlation of what no disguise changes, over matched neurons (METHODS, 2a). It sees copies whose
+units were relabelled, rotated, rescaled or resized. It grows with training too, but does not add up.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.correspondence.search import layers_in_order
+from kinprint.fingerprints import Fingerprint
+from kinprint.methods._matched import aligned, nearest
+from kinprint.methods.matched_invariants import EVEN, ODD, described_by, one_expert
+
+Array = NDArray[np.float64]
+
+AGREES = 6.0
+"""Standard errors of strangers' cosines above which weights of a role are taken to stand at the same places in both models."""
+
+LAYERS = 16
+NEURONS = 512
+"""Layers, evenly chosen, and heaviest neurons of each that are matched."""
+
+OUTSIDE = ("embedding", "head", "router")
+"""Roles that are not compared: vocabularies differ, routers begin anew where experts are made of a FFN."""
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Sums over sampled entries of two models at the same places, layers aligned.
+
+    Attributes:
+        sums: role -> (positions, 3) float64: x y, x x and y y, summed over layers.
+    """
+
+    sums: dict[str, Array]
+
+    @cached_property
+    def distance(self) -> float:
+        """1 - cosine, averaged over roles."""
+        return float(self.resampled({role: np.ones((1, len(sums))) for role, sums in self.sums.items()})[0])
+
+    def resampled(self, weights: Mapping[str, Array]) -> Array:
+        """(replicates,) the distance with every position counted as often as it was drawn.
+
+        Args:
+            weights: role -> (replicates, positions).
+        """
+        totals = [weights[role] @ sums for role, sums in self.sums.items()]
+        cosines = [total[:, 0] / np.sqrt(np.maximum(total[:, 1] * total[:, 2], 1e-300)) for total in totals]
+        return np.asarray(np.clip(1 - np.mean(cosines, axis=0), 0.0, None))
+
+
+def by_position(one: Fingerprint, other: Fingerprint) -> Positions | None:
+    """Two models of one form compared weight by weight; None of two forms.
+
+    One form: the same roles, matrices of the same shapes, and in every role weights that agree far more than strangers' do.
+    Numbers of layers and of experts may differ: positions depend on role and shape of a single matrix alone, and layers are
+    aligned by the weights themselves.
+    """
+    a, b = (one, other) if (one.layers or 0) >= (other.layers or 0) else (other, one)
+    shapes = _shapes(a)
+    if not shapes or shapes != _shapes(b):
+        return None
+    samples = {role: (_sample(a, role), _sample(b, role)) for role in shapes}
+    layers = _layers(list(samples.values()))
+    sums = {}
+    for role, (x, y) in samples.items():
+        x = x[layers]
+        sums[role] = np.stack([(x * y).sum(axis=0), (x * x).sum(axis=0), (y * y).sum(axis=0)], axis=-1)
+        xy, xx, yy = sums[role].sum(axis=0)
+        if xx * yy == 0 or xy / np.sqrt(xx * yy) * np.sqrt(np.count_nonzero(x * y)) <= AGREES:
+            return None
+    return Positions(sums)
+
+
+def draws(positions: Mapping[str, int], replicates: int) -> dict[str, Array]:
+    """Bootstrap: how often each position is drawn, the same for all pairs of models (Felsenstein, Evolution 1985).
+
+    Args:
+        positions: role -> how many positions there are.
+
+    Returns:
+        role -> (replicates, positions) float64.
+    """
+    found = {}
+    for role, count in positions.items():
+        random = np.random.default_rng(zlib.crc32(role.encode()))
+        found[role] = random.multinomial(count, np.full(count, 1 / count), replicates).astype(np.float64)
+    return found
+
+
+def _shapes(model: Fingerprint) -> dict[str, tuple[object, ...]]:
+    """Role -> rows and columns of one matrix, and sampled entries, of the roles that are the same in every layer."""
+    said = model.facts.get("shapes")
+    found: dict[str, tuple[object, ...]] = {}
+    for role, layers in said.items() if isinstance(said, dict) else ():
+        trait = model.traits.get(f"sample.{role}")
+        if trait is None or role in OUTSIDE or not isinstance(layers, list) or len(trait) != model.layers:
+            continue
+        sizes = {tuple(map(str, shape[-2:])) for shape in layers if isinstance(shape, list) and shape}
+        if len(sizes) == 1:
+            found[role] = (*sizes.pop(), trait.shape[-1])
+    return found
+
+
+def _sample(model: Fingerprint, role: str) -> Array:
+    """(layers, positions); entries that are absent count for nothing."""
+    return np.nan_to_num(np.asarray(model.traits[f"sample.{role}"], dtype=np.float64))
+
+
+def _layers(samples: Sequence[tuple[Array, Array]]) -> list[int]:
+    """Layer of the deeper model for each layer of the other: by number if equally deep, else by the weights."""
+    depth, other = len(samples[0][0]), len(samples[0][1])
+    if depth == other:
+        return list(range(depth))
+    scores = np.zeros((depth, other))
+    for x, y in samples:
+        ours, theirs = (side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-30) for side in (x, y))
+        scores += ours @ theirs.T
+    return layers_in_order(scores, deeper=False)
+
+
+class Neurons:
+    """Distances of models by their matched neurons, whatever was done to the form of the weights."""
+
+    def __init__(self, models: Sequence[Fingerprint]) -> None:
+        """Describes the neurons of every model by the invariants that all models have."""
+        forms = [np.asarray(m.traits["neurons.forms"], np.float64)[:, :NEURONS] for m in models if "neurons.forms" in m.traits]
+        finite = np.all([np.isfinite(values).any(axis=(0, 1)) for values in forms], axis=0) if forms else np.zeros(30, bool)
+        even, odd = ([column for column in columns if finite[column]] for columns in (EVEN, ODD))
+        self._described = [_described(model, even, odd) if even else None for model in models]
+
+    def distance(self, a: int, b: int) -> float | None:
+        """1 - correlation of invariants over matched neurons; None where nothing can be matched."""
+        one, other = self._described[a], self._described[b]
+        if one is None or other is None:
+            return None
+        if len(one) < len(other):
+            one, other = other, one
+        shown = np.unique(np.linspace(0, len(other) - 1, min(len(other), LAYERS)).round().astype(np.int64))
+        layers = aligned(one, other[shown], shown, len(other))
+        product = size = 0.0
+        for i, j in zip(layers, shown, strict=True):
+            left, right, _ = nearest(one[i], other[j])
+            x, y = one[i, left], other[j, right]
+            product += float((x * y).sum())
+            size += float((x**2).sum() + (y**2).sum()) / 2
+        return max(1 - product / size, 0.0) if size else None
+
+
+def _described(model: Fingerprint, even: list[int], odd: list[int]) -> Array | None:
+    """(layers, neurons, features) of the layers that have neurons; None if none has."""
+    if "neurons.forms" not in model.traits:
+        return None
+    forms = one_expert(np.asarray(model.traits["neurons.forms"], dtype=np.float64)[:, :NEURONS])
+    found = described_by(forms, even, odd)
+    found = found[np.isfinite(found).any(axis=(1, 2))]
+    return found if len(found) else None

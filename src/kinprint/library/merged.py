@@ -1,0 +1,106 @@
+"""Which models of a family are combinations of others: `gather` asked of each, and its answers made to agree with each other.
+
+A sum does not say who is the result: if d = b + c - a, then just as well b = a + d - c. What is taken away must be an ancestor
+of what it is taken away from, so of such answers only those are kept whose base the marks of descent call one (`directions`).
+And a part that is a combination itself is looked through: the mean of a and b + c - a is the mean of b and c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinprint.fingerprints import Fingerprint
+from kinprint.library.coordinates import matrix_of, shape, values
+from kinprint.library.directions import direction
+from kinprint.library.families import Progress
+from kinprint.library.gather import gather
+
+HALF = 0.5
+"""All others together must explain more than this of what the nearest model leaves, or `gather` is not asked."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A model that is a combination of others.
+
+    Attributes:
+        model: the combination.
+        kind: how they were combined, as `gather` calls it.
+        parents: models, the largest coefficient first; the base that differences were taken from is not among them.
+        coefficients, errors: of each parent, and its standard error where there is one; None where it has no single one.
+    """
+
+    model: int
+    kind: str
+    parents: tuple[int, ...]
+    coefficients: tuple[float | None, ...]
+    errors: tuple[float | None, ...]
+
+
+def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progress) -> list[Merge]:
+    """The combinations among models of one form.
+
+    Args:
+        models: all of them.
+        form: indices of those whose weights stand at the same places.
+    """
+    by_digest = {models[number].digest: number for number in form}
+    found: dict[int, Merge] = {}
+    for step, number in enumerate(form):
+        progress("merges", step, len(form))
+        others = [other for other in form if other != number]
+        if _explained(models, number, others):
+            answer = _answer(models, number, others, by_digest)
+            if answer is not None:
+                found[number] = answer
+    for number, first in list(found.items()):
+        if any(parent in found for parent in first.parents):
+            plain = [other for other in form if other not in found]
+            found[number] = _answer(models, number, plain, by_digest) or first
+    return list(found.values())
+
+
+def _answer(models: Sequence[Fingerprint], number: int, others: Sequence[int], by_digest: dict[str, int]) -> Merge | None:
+    """What `gather` says, if that is a combination of two models and more that can have made this one."""
+    said = gather(models[number], [models[other] for other in others])
+    base = None if said.base is None else by_digest.get(said.base.digest)
+    parents = [parent for parent in said.parents if by_digest[parent.model.digest] != base]
+    if len(parents) < 2 or (base is not None and not all(_descends(parent.model, models[base]) for parent in parents)):
+        return None
+    return Merge(
+        number,
+        said.kind,
+        tuple(by_digest[parent.model.digest] for parent in parents),
+        tuple(_number(parent.coefficient) for parent in parents),
+        tuple(_number(parent.error) for parent in parents),
+    )
+
+
+def _descends(model: Fingerprint, base: Fingerprint) -> bool:
+    found = direction(base, model)
+    return found is not None and found.forward
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _explained(models: Sequence[Fingerprint], number: int, others: Sequence[int]) -> bool:
+    """Whether the others explain so much of the model that asking is worth its time: a plain least squares fit."""
+    suspect = models[number]
+    alike = [models[other] for other in others if shape(models[other]) == shape(suspect)]
+    if len(alike) < 2:
+        return False
+    x, y = matrix_of(alike, suspect), values(suspect, suspect)
+    known = np.isfinite(y) & np.isfinite(x).all(axis=0)
+    x, y = x[:, known], y[known]
+    nearest = int(np.argmin(((x - y) ** 2).sum(axis=1)))
+    difference, others_less = y - x[nearest], np.delete(x, nearest, axis=0) - x[nearest]
+    if not difference.any():
+        return False
+    slopes = np.linalg.lstsq(others_less.T, difference, rcond=None)[0]
+    left = difference - slopes @ others_less
+    return bool(left @ left < (1 - HALF) * (difference @ difference))

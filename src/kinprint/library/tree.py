@@ -1,0 +1,378 @@
+"""Trees of relatives: who stands between whom, how far apart, and where the marks allow it, who descends from whom.
+
+Families are separated by tests first (`kinprint.library.families`). Inside a family models whose weights can be compared
+position by position are joined by neighbour joining (Saitou and Nei, 1987) on distances that add up along lines of descent
+(`kinprint.library.distances`). Copies in another form are then hung beside the model whose neurons are nearest to theirs, as
+query sequences are placed on a reference tree (Matsen et al., 2010). Models that turn out to be combinations of others
+are left out of all this and shown with their parents.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import DisjointSet
+from scipy.sparse.csgraph import csgraph_from_dense, shortest_path
+
+from kinprint.comparison import ALPHA
+from kinprint.errors import printable
+from kinprint.fingerprints import Fingerprint
+from kinprint.library.directions import Direction, direction
+from kinprint.library.distances import Neurons, Positions, by_position, draws
+from kinprint.library.families import Families, Progress, families
+from kinprint.library.joining import neighbour_joining, require_scikit_bio
+from kinprint.library.merged import Merge, merged
+
+FORMAT = "kinprint-tree/1"
+
+REPLICATES = 100
+"""Of the bootstrap: a share of a half is then known to within 0.1."""
+
+FARTHEST = 1.0
+"""Length of a branch between models that share a family and of which nothing can be compared."""
+
+Array = NDArray[np.float64]
+Means = Literal["weights", "neurons"]
+Near = tuple[float, int, int, Means]
+"""Distance of two models, the models, and what it was measured by."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A branch of the tree.
+
+    Attributes:
+        a, b: nodes.
+        length: in 1 - cosine (weights), or 1 - correlation (neurons), which is another unit.
+        by: what it was estimated from.
+        support: share of bootstrap replicates that have the branch; None where it leads to a leaf or is by neurons.
+    """
+
+    a: int
+    b: int
+    length: float
+    by: Means
+    support: float | None = None
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Two models with no third between them: an edge of the shortest tree that has models alone for nodes.
+
+    Attributes:
+        a, b: models.
+        distance, by: as of a branch.
+        direction: which descends from which (`forward`: b from a); None if that is not offered.
+    """
+
+    a: int
+    b: int
+    distance: float
+    by: Means
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """A tree of models and unnamed ancestors; combinations hang on their first parent.
+
+    Attributes:
+        models: indices; a model is the node of its index, unnamed ancestors have negative numbers.
+        edges: of the tree.
+        neighbours: of the models; combinations have none of their own form.
+        merges: the combinations.
+        root: the model that most directions point away from: where the tree is drawn from.
+    """
+
+    models: tuple[int, ...]
+    edges: tuple[Edge, ...]
+    neighbours: tuple[Neighbours, ...]
+    merges: tuple[Merge, ...]
+    root: int
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        return tuple(sorted({*self.models, *(end for edge in self.edges for end in (edge.a, edge.b))}))
+
+    def rooted(self) -> dict[int, list[tuple[int, Edge]]]:
+        """Node -> its children and the branches to them, seen from the root; nodes before their children."""
+        beside: dict[int, list[tuple[int, Edge]]] = {node: [] for node in self.nodes}
+        for edge in self.edges:
+            beside[edge.a].append((edge.b, edge))
+            beside[edge.b].append((edge.a, edge))
+        found: dict[int, list[tuple[int, Edge]]] = {}
+        waiting: list[tuple[int, int | None]] = [(self.root, None)]
+        while waiting:
+            node, above = waiting.pop()
+            found[node] = [(other, edge) for other, edge in beside[node] if other != above]
+            waiting += [(other, node) for other, _ in found[node]]
+        return found
+
+
+@dataclass(frozen=True)
+class Forest:
+    """One tree a family.
+
+    Attributes:
+        labels: of all models, unique, harmless to show.
+        digests: of their fingerprints.
+        families: of two models and more, the largest first.
+        singletons: models that the tests relate to no other.
+        found: what the tests said.
+    """
+
+    labels: tuple[str, ...]
+    digests: tuple[str, ...]
+    families: tuple[Family, ...]
+    singletons: tuple[int, ...]
+    found: Families
+
+    def name(self, node: int) -> str | None:
+        """The label of a model; None of an unnamed ancestor."""
+        return self.labels[node] if node >= 0 else None
+
+    def newick(self) -> str:
+        """One tree a line, in Newick format with named inner nodes where a model is the branching point."""
+        return "".join(f"{_newick(self, family)}\n" for family in self.families)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `kinprint tree --json` prints."""
+        return {
+            "format": FORMAT,
+            "alpha": self.found.alpha,
+            "pairs": self.found.pairs,
+            "models": [{"name": n, "digest": d} for n, d in zip(self.labels, self.digests, strict=True)],
+            "families": [self._family(family) for family in self.families],
+            "singletons": [self.labels[model] for model in self.singletons],
+            "untestable": [[self.labels[a], self.labels[b]] for a, b in self.found.untestable],
+        }
+
+    def _family(self, family: Family) -> dict[str, Any]:
+        members = set(family.models)
+        links = [link for link in self.found.links if link[0] in members]
+        return {
+            "newick": _newick(self, family),
+            "nodes": [{"id": node, "model": self.name(node)} for node in family.nodes],
+            "root": family.root,
+            "edges": [{"nodes": [e.a, e.b], "length": e.length, "by": e.by, "support": e.support} for e in family.edges],
+            "neighbours": [self._neighbours(pair) for pair in family.neighbours],
+            "merges": [self._merge(merge) for merge in family.merges],
+            "links": [{"models": [self.labels[a], self.labels[b]], "log10_p": p} for a, b, p in links],
+        }
+
+    def _neighbours(self, pair: Neighbours) -> dict[str, Any]:
+        data = {"models": [self.labels[pair.a], self.labels[pair.b]], "distance": pair.distance, "by": pair.by}
+        if pair.direction is None:
+            return data | {"direction": None}
+        ends = (pair.a, pair.b) if pair.direction.forward else (pair.b, pair.a)
+        said = {"from": self.labels[ends[0]], "to": self.labels[ends[1]]}
+        return data | {"direction": said | pair.direction.to_json()}
+
+    def _merge(self, merge: Merge) -> dict[str, Any]:
+        rows = zip(merge.parents, merge.coefficients, merge.errors, strict=True)
+        parents = [{"model": self.labels[p], "coefficient": c, "standard_error": e} for p, c, e in rows]
+        return {"model": self.labels[merge.model], "kind": merge.kind, "parents": parents}
+
+
+def tree(models: Sequence[Fingerprint], *, alpha: float = ALPHA, progress: Progress = lambda what, done, total: None) -> Forest:
+    """Families by tests, a tree of each.
+
+    Args:
+        alpha: chance, at most, that any two models of independent training are joined.
+        progress: called with what is being done, how much is done and how much there is.
+
+    Raises:
+        MissingExtraError: scikit-bio is not installed.
+    """
+    require_scikit_bio()
+    found = families(models, alpha=alpha, progress=progress)
+    grown = [grown_from(models, group, progress) for group in found.groups if len(group) > 1]
+    alone = tuple(group[0] for group in found.groups if len(group) == 1)
+    return Forest(_labels(models), tuple(model.digest for model in models), tuple(grown), alone, found)
+
+
+def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: Progress) -> Family:
+    """The tree of one family.
+
+    Args:
+        models: all of them.
+        group: indices of the related ones.
+    """
+    positions = _positions(models, group, progress)
+    near: list[Near] = [(found.distance, a, b, "weights") for (a, b), found in positions.items()]
+    near += _between_forms(models, group, positions, progress)
+    merges = _merges(models, _forms(group, positions), progress)
+    made = {merge.model for merge in merges}
+    kept = [model for model in group if model not in made]
+    hung = [(merge.parents[0], merge.model) for merge in merges]
+    near = [item for item in near if item[3] == "neurons" or not made & {item[1], item[2]}]
+    neighbours = _neighbours(models, group, near, hung)
+    edges = [Edge(pair.a, pair.b, pair.distance, pair.by) for pair in neighbours if pair.by == "neurons"]
+    edges += [Edge(a, b, _known(positions, a, b).distance, "weights") for a, b in hung]
+    fresh = itertools.count(-1, -1)
+    for form in _forms(kept, positions):
+        edges += _of_one_form(form, positions, fresh)
+    return Family(group, tuple(edges), tuple(neighbours), tuple(merges), _root(kept, neighbours))
+
+
+def _merges(models: Sequence[Fingerprint], forms: Sequence[Sequence[int]], progress: Progress) -> list[Merge]:
+    """The combinations of models that are none themselves."""
+    found = [merge for form in forms for merge in merged(models, form, progress)]
+    made = {merge.model for merge in found}
+    return [merge for merge in found if not made & set(merge.parents)]
+
+
+def _known(positions: Mapping[tuple[int, int], Positions], a: int, b: int) -> Positions:
+    return positions[min(a, b), max(a, b)]
+
+
+def _neighbours(
+    models: Sequence[Fingerprint], group: Sequence[int], near: Sequence[Near], hung: Sequence[tuple[int, int]]
+) -> list[Neighbours]:
+    shortest = _shortest_tree(group, near, hung)
+    return [Neighbours(a, b, d, by, direction(models[a], models[b])) for d, a, b, by in shortest]
+
+
+def _positions(models: Sequence[Fingerprint], group: Sequence[int], progress: Progress) -> dict[tuple[int, int], Positions]:
+    """Every pair whose weights can be compared position by position."""
+    pairs = list(itertools.combinations(group, 2))
+    found = {}
+    for number, (a, b) in enumerate(pairs):
+        progress("weights", number, len(pairs))
+        compared = by_position(models[a], models[b])
+        if compared is not None:
+            found[a, b] = compared
+    return found
+
+
+def _forms(group: Sequence[int], positions: Mapping[tuple[int, int], Positions]) -> list[list[int]]:
+    """Models that can be compared position by position, directly or through others; a disguised copy is a form of its own."""
+    joined = DisjointSet(group)
+    for a, b in positions:
+        if a in joined and b in joined:
+            joined.merge(a, b)
+    return sorted(sorted(form) for form in joined.subsets())
+
+
+def _between_forms(
+    models: Sequence[Fingerprint], group: Sequence[int], positions: Mapping[tuple[int, int], Positions], progress: Progress
+) -> list[Near]:
+    """Distances by neurons of every two models of different form."""
+    form = {model: number for number, members in enumerate(_forms(group, positions)) for model in members}
+    pairs = [pair for pair in itertools.combinations(range(len(group)), 2) if form[group[pair[0]]] != form[group[pair[1]]]]
+    if not pairs:
+        return []
+    neurons = Neurons([models[model] for model in group])
+    found: list[Near] = []
+    for number, (i, j) in enumerate(pairs):
+        progress("neurons", number, len(pairs))
+        distance = neurons.distance(i, j)
+        found.append((FARTHEST if distance is None else distance, group[i], group[j], "neurons"))
+    return found
+
+
+def _shortest_tree(group: Sequence[int], near: Sequence[Near], hung: Sequence[tuple[int, int]]) -> list[Near]:
+    """The minimum spanning tree (Kruskal, 1956) of models, those of one form first.
+
+    Args:
+        hung: pairs that are joined beforehand, and not in the result.
+    """
+    joined = DisjointSet(group)
+    for a, b in hung:
+        joined.merge(a, b)
+    found = []
+    for item in sorted(near, key=lambda item: (item[3] == "neurons", item)):
+        if not joined.connected(item[1], item[2]):
+            joined.merge(item[1], item[2])
+            found.append(item)
+    return found
+
+
+def _of_one_form(form: Sequence[int], positions: Mapping[tuple[int, int], Positions], fresh: Iterator[int]) -> list[Edge]:
+    """Neighbour joining of models whose weights stand at the same places, with bootstrap over the places."""
+    index = {model: number for number, model in enumerate(form)}
+    measured = {(index[a], index[b]): found for (a, b), found in positions.items() if a in index and b in index}
+    whole = _matrix(len(form), {pair: found.distance for pair, found in measured.items()})
+    names: dict[int, int] = dict(enumerate(form))
+
+    def name(node: int) -> int:
+        if node not in names:
+            names[node] = next(fresh)
+        return names[node]
+
+    branches = neighbour_joining(whole, _replicates(len(form), measured))
+    return [Edge(name(branch.a), name(branch.b), branch.length, "weights", branch.support) for branch in branches]
+
+
+def _replicates(count: int, measured: Mapping[tuple[int, int], Positions]) -> Iterator[Array]:
+    """The matrix of distances, from places drawn with replacement."""
+    sizes = {role: len(sums) for found in measured.values() for role, sums in found.sums.items()}
+    drawn = draws(sizes, REPLICATES)
+    values = {pair: found.resampled(drawn) for pair, found in measured.items()}
+    for number in range(REPLICATES):
+        yield _matrix(count, {pair: float(found[number]) for pair, found in values.items()})
+
+
+def _matrix(count: int, known: Mapping[tuple[int, int], float]) -> Array:
+    """(count, count) distances; between models that cannot be compared, the shortest way over others."""
+    found = np.full((count, count), np.inf)
+    np.fill_diagonal(found, 0.0)
+    for (a, b), value in known.items():
+        found[a, b] = found[b, a] = value
+    if np.isfinite(found).all():
+        return found
+    ways = shortest_path(csgraph_from_dense(found, null_value=np.inf), directed=False)
+    return np.asarray(np.minimum(ways, ways.T))  # sums to and fro may differ in their last digit
+
+
+def _root(group: Sequence[int], neighbours: Sequence[Neighbours]) -> int:
+    """The model from which most directions point away; of several the one with most neighbours, then the first."""
+    beside: dict[int, list[tuple[int, int]]] = {model: [] for model in group}
+    for pair in neighbours:
+        vote = 0 if pair.direction is None else 1 if pair.direction.forward else -1
+        if pair.a in beside and pair.b in beside:
+            beside[pair.a].append((pair.b, vote))
+            beside[pair.b].append((pair.a, -vote))
+
+    def agreeing(root: int) -> int:
+        score, waiting = 0, [(root, root)]
+        while waiting:
+            model, above = waiting.pop()
+            for other, vote in beside[model]:
+                if other != above:
+                    score += vote
+                    waiting.append((other, model))
+        return score
+
+    return max(group, key=lambda model: (agreeing(model), len(beside[model]), -model))
+
+
+def _labels(models: Sequence[Fingerprint]) -> tuple[str, ...]:
+    """Names that differ from each other and can be shown."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for model in models:
+        name = printable(model.name, 100)
+        label = next(
+            text for text in itertools.chain([name], (f"{name} ({n})" for n in itertools.count(2))) if text not in taken
+        )
+        taken.add(label)
+        found.append(label)
+    return tuple(found)
+
+
+def _newick(forest: Forest, family: Family) -> str:
+    from skbio import TreeNode
+
+    below = family.rooted()
+    made = {node: TreeNode(forest.name(node)) for node in below}
+    for node, children in below.items():
+        for child, edge in children:
+            made[child].length = round(edge.length, 9)
+            made[node].append(made[child])
+    return str(made[family.root]).strip()

@@ -1,0 +1,187 @@
+"""Trees of known histories, made of arrays that drift along their branches."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from kinprint import Fingerprint
+from kinprint.library.directions import wilson
+from kinprint.library.families import families
+from kinprint.library.joining import Branch, neighbour_joining
+from kinprint.library.tree import Family, tree
+from kinprint.reports import tree_svg, tree_text
+
+pytest.importorskip("skbio")
+
+LAYERS, HIDDEN, POSITIONS = 4, 96, 256
+ROLES = ("q", "k", "v", "o", "gate", "up", "down")
+EVIL = "]('<script>&\"),(:; [/bold] x"
+
+
+def start(seed: int) -> dict[str, Any]:
+    """A model trained from scratch: nothing in common with those of other seeds."""
+    random = np.random.default_rng(seed)
+    traits: dict[str, Any] = {f"sample.{role}": random.standard_normal((LAYERS, POSITIONS)) for role in ROLES}
+    traits |= {f"channels.{role}": np.exp(random.normal(0, 0.3, (LAYERS, HIDDEN))) for role in ROLES}
+    return traits | {"gains.input": 1 + random.normal(0, 0.1, (LAYERS, HIDDEN))}
+
+
+def trained(traits: dict[str, Any], amount: float, seed: int) -> dict[str, Any]:
+    """Trained on: samples move by `amount` of their size, channels by as much, gains away from one."""
+    random = np.random.default_rng(seed)
+    found = {}
+    for name, values in traits.items():
+        if name.startswith("gains."):
+            found[name] = 1 + (values - 1) * (1 + amount)
+        else:
+            found[name] = values + amount * np.std(values) * random.standard_normal(values.shape)
+    return {name: np.abs(values) if name.startswith("channels.") else values for name, values in found.items()}
+
+
+def model(name: str, traits: dict[str, Any]) -> Fingerprint:
+    shapes = {role: [[1, HIDDEN, HIDDEN]] * LAYERS for role in ROLES}
+    return Fingerprint(name, {k: v.astype(np.float32) for k, v in traits.items()}, {"shapes": shapes, "hidden_size": HIDDEN})
+
+
+def history() -> list[Fingerprint]:
+    """A base; one line of it with two descendants, another with two; and two strangers."""
+    base = start(1)
+    left, right = trained(base, 0.3, 2), trained(base, 0.3, 3)
+    made = {"base": base, "a": trained(left, 0.15, 4), "b": trained(left, 0.15, 5)}
+    made |= {"c": trained(right, 0.15, 6), "d": trained(right, 0.15, 7), "x": start(8), "y": start(9)}
+    return [model(name, traits) for name, traits in made.items()]
+
+
+def sides(family: Family, names: Sequence[str]) -> set[frozenset[str]]:
+    """How the branches of a tree divide the models."""
+    found = set()
+    for cut in family.edges:
+        reached, waiting = {cut.a}, [cut.a]
+        while waiting:
+            node = waiting.pop()
+            for edge in family.edges:
+                for here, there in ((edge.a, edge.b), (edge.b, edge.a)):
+                    if edge is not cut and here == node and there not in reached:
+                        reached.add(there)
+                        waiting.append(there)
+        found.add(frozenset(names[n] for n in reached if n >= 0))
+    return found
+
+
+def test_a_known_history() -> None:
+    """The two lines of the base come out as two branches, the base between them, strangers alone."""
+    models = history()
+    forest = tree(models)
+    assert [forest.labels[model] for model in forest.singletons] == ["x", "y"]
+    (family,) = forest.families
+    divided = sides(family, forest.labels)
+    everyone = frozenset("abcd") | {"base"}
+    for line in (frozenset("ab"), frozenset("cd")):
+        assert line in divided or everyone - line in divided
+    assert not family.merges
+    lengths = {frozenset((n.a, n.b)): n.distance for n in family.neighbours}
+    assert len(lengths) == 4
+    assert min(lengths.values()) > 0
+
+
+def test_two_unnamed_ancestors_remain() -> None:
+    """Neither line's first model was given: the tree has a node for each that is no model."""
+    (family,) = tree(history()).families
+    assert sum(node < 0 for node in family.nodes) == 2
+
+
+def test_strangers_are_never_joined() -> None:
+    """H0: all models are trained independently. A run errs if any of its pairs is joined, with probability 0.05 at most; more
+    than three of ten runs do once in a thousand."""
+    wrong = 0
+    for run in range(10):
+        found = families([model(str(n), start(1000 * run + n)) for n in range(5)], alpha=0.05)
+        assert found.tested <= found.pairs == 10
+        wrong += len(found.groups) < 5
+    assert wrong <= 3
+
+
+def test_additive_distances_give_back_their_tree() -> None:
+    """Saitou and Nei's theorem: from path lengths of a tree neighbour joining finds it. An item without a branch of its own is
+    the branching point."""
+    lengths = {(0, 5): 0.0, (1, 5): 2.0, (2, 5): 3.0, (3, 6): 1.0, (4, 6): 2.5, (5, 6): 4.0}
+    paths = np.full((7, 7), np.inf)
+    np.fill_diagonal(paths, 0)
+    for (a, b), length in lengths.items():
+        paths[a, b] = paths[b, a] = length
+    for k, i, j in itertools.product(range(7), repeat=3):
+        paths[i, j] = min(paths[i, j], paths[i, k] + paths[k, j])
+    branches = neighbour_joining(paths[:5, :5])
+    hidden = next(min(b.a, b.b) for b in branches if min(b.a, b.b) < 0)
+    found = {frozenset((b.a, b.b)): b.length for b in branches}
+    expected = {(0, 1): 2.0, (0, 2): 3.0, (3, hidden): 1.0, (4, hidden): 2.5, (0, hidden): 4.0}
+    assert found == {frozenset(pair): pytest.approx(length) for pair, length in expected.items()}
+
+
+def test_branches_that_resampling_does_not_have_are_collapsed() -> None:
+    """A star with a little noise: no branch between unnamed nodes is in half of the replicates."""
+    random = np.random.default_rng(0)
+
+    def noisy() -> np.ndarray:
+        noise = random.normal(0, 0.01, (8, 8))
+        return np.where(np.eye(8) > 0, 0.0, 1 + (noise + noise.T))
+
+    branches = neighbour_joining(noisy(), [noisy() for _ in range(50)])
+    assert len(branches) == 8
+    assert all(branch.support is None for branch in branches)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, []), (1, []), (2, [Branch(0, 1, 0.5)])])
+def test_few_items(count: int, expected: list[Branch]) -> None:
+    assert neighbour_joining(np.full((count, count), 0.5) * (1 - np.eye(count))) == expected
+
+
+def test_hostile_names() -> None:
+    """Newick is read back with the same names, the picture is well-formed and holds no element of a stranger's, and what is
+    called alike is told apart."""
+    from skbio import TreeNode
+
+    base = start(1)
+    models = [model(EVIL, base), model(EVIL, trained(base, 0.1, 2)), model("plain", trained(base, 0.1, 3))]
+    forest = tree(models)
+    assert len(set(forest.labels)) == 3
+    read = TreeNode.read(io.StringIO(forest.newick()))
+    assert {node.name for node in read.traverse() if node.name} == set(forest.labels)
+    picture = ElementTree.fromstring(tree_svg(forest))
+    assert not [element for element in picture.iter() if element.tag.endswith("script")]
+    assert tree_text(forest) is not None
+
+
+def test_what_a_program_reads() -> None:
+    """Every model is a node or a singleton, branches end at nodes, and a direction comes with its accuracy or not at all."""
+    said = tree(history()).to_json()
+    assert said["format"] == "kinprint-tree/1"
+    (family,) = said["families"]
+    nodes = {node["id"] for node in family["nodes"]}
+    assert all(end in nodes for edge in family["edges"] for end in edge["nodes"])
+    assert sorted([n["model"] for n in family["nodes"] if n["model"]] + said["singletons"]) == [
+        "a",
+        "b",
+        "base",
+        "c",
+        "d",
+        "x",
+        "y",
+    ]
+    for pair in family["neighbours"]:
+        if pair["direction"] is not None:
+            assert pair["direction"]["interval"][0] > 0.6
+            assert set(pair["models"]) == {pair["direction"]["from"], pair["direction"]["to"]}
+
+
+def test_wilson() -> None:
+    """Known value: 20 of 20 is at least 83.9 %."""
+    assert wilson(20, 20) == (pytest.approx(0.8389, abs=1e-4), 1.0)
+    assert wilson(0, 0) == (0.0, 1.0)
