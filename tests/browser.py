@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pytest
@@ -28,20 +30,33 @@ class Watched:
         return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
 
 
+@cache
+def _running() -> Any:
+    """One browser for the whole process."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    driver = sync.sync_playwright().start()
+    running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    atexit.register(lambda: (running.close(), driver.stop()))
+    return running
+
+
+def _broken(request: Any) -> bool:
+    """Not what was given up because the page was left."""
+    return request.failure != "net::ERR_ABORTED"
+
+
 @contextmanager
 def browser(**context: Any) -> Iterator[Watched]:
     """A fresh page; console errors, failed requests and exceptions are collected."""
     if CHROMIUM is None:
         pytest.skip("no chromium here (apt install chromium)")
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = running.new_context(**context).new_page()
-        watched = Watched(page)
-        page.on("console", lambda said: watched.complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: watched.complaints.append(str(error)))
-        page.on("requestfailed", lambda request: watched.complaints.append(f"failed: {request.url}"))
-        try:
-            yield watched
-        finally:
-            running.close()
+    fresh = _running().new_context(**context)
+    page = fresh.new_page()
+    watched = Watched(page)
+    page.on("console", lambda said: watched.complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+    page.on("requestfailed", lambda request: watched.complaints.append(f"failed: {request.url}") if _broken(request) else None)
+    try:
+        yield watched
+    finally:
+        fresh.close()

@@ -128,6 +128,12 @@ class Library:
                 self._table("models").search().select(["digest"]).to_arrow()["digest"].combine_chunks().unique().__len__()
             )
 
+    @property
+    def version(self) -> str:
+        """Changes whenever models come or go; costs no more than looking it up."""
+        with _clear_errors(self.where):
+            return str(self._table("models").version)
+
     def __contains__(self, digest: object) -> bool:
         return isinstance(digest, str) and bool(self.known([digest]))
 

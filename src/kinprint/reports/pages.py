@@ -12,21 +12,22 @@ from markupsafe import Markup
 from kinprint.errors import printable
 
 FOLDER = Path(__file__).with_name("templates")
+STYLE, SCRIPT = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """The templates of this package: everything is escaped, an unknown name is an error."""
+def environment(*folders: Path) -> jinja2.Environment:
+    """The templates of these folders and of this package: everything is escaped, an unknown name is an error."""
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader([*folders, FOLDER]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,
     )
-    found.globals["style"] = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
-    found.globals["script"] = Markup((FOLDER / "script.js").read_text(encoding="utf-8"))
+    found.globals["style"] = Markup(STYLE)
+    found.globals["script"] = Markup(SCRIPT)
     return found
 
 

@@ -1,0 +1,80 @@
+"""Models in the folders that the server was given: found by looking there, named by an id that nobody else can make."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+DEEPEST = 4
+"""Folders within a configured folder."""
+
+MOST = 10_000
+"""Models that are listed."""
+
+WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth", ".kinprint")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model of a configured folder.
+
+    Attributes:
+        id: in the API; of its place.
+        name: path within the configured folder, whose own name comes first.
+        path: where it lies; never shown.
+    """
+
+    id: str
+    name: str
+    path: Path
+
+
+class Folders:
+    """The configured folders; what links point to outside of them does not belong to them."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = [root.resolve() for root in roots]
+
+    def list(self) -> list[Found]:
+        """The models that are there now."""
+        found = []
+        for root in self._roots:
+            for path in _models(root, DEEPEST):
+                name = f"{root.name}/{path.relative_to(root)}" if path != root else root.name
+                found.append(Found(blake3(os.fsencode(path)).hexdigest()[:32], name, path))
+                if len(found) == MOST:
+                    return found
+        return found
+
+    def path(self, key: str) -> Path | None:
+        """Where the model of an id lies; None if it is not there (any more)."""
+        return next((model.path for model in self.list() if model.id == key), None)
+
+
+def _models(folder: Path, deeper: int) -> Iterator[Path]:
+    """Folders with a configuration and weights, and weights files elsewhere; links are not followed."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    files = [entry for entry in entries if _kind(entry) == stat.S_IFREG and entry.name.endswith(WEIGHTS)]
+    if any(entry.name == "config.json" for entry in entries) and files:
+        yield folder
+        return
+    yield from (folder / entry.name for entry in files)
+    if deeper:
+        for entry in entries:
+            if _kind(entry) == stat.S_IFDIR and not entry.name.startswith("."):
+                yield from _models(folder / entry.name, deeper - 1)
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    try:
+        return stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)
+    except OSError:
+        return 0

@@ -1,0 +1,151 @@
+"""Who may ask, how much, and what a browser may do with the answer.
+
+Without a token the server is for programs and people of this machine. A page of a stranger in their browser is not one of them:
+the name under which it reaches the server gives it away (DNS rebinding), or the origin that browsers state (forged requests).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kinprint.server.settings import MAX_BODY, MAX_UPLOAD, Settings
+
+COOKIE = "kinprint_session"
+OPEN = ("/login", "/static/style.css", "/static/script.js", "/static/icon.svg")
+"""What can be had without a token."""
+
+UPLOADS = ("/api/fingerprints", "/upload")
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+def policy_for(style: str, script: str) -> str:
+    """The content policy of a page that carries this style and this script inside, and nothing else."""
+
+    def allowed(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return POLICY.replace("style-src 'self'", f"style-src {allowed(style)}").replace(
+        "script-src 'self'", f"script-src {allowed(script)}"
+    )
+
+
+SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""The policy of pages that lie in the folder of reports: whoever made them, no script of theirs runs here."""
+
+
+def session(token: str) -> str:
+    """What the cookie of whoever knows the token holds; it does not tell the token."""
+    return hmac.new(token.encode(), b"kinprint session", hashlib.sha256).hexdigest()
+
+
+class Guard:
+    """Middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+        headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
+        refused = self._foreign(headers, method) or self._stranger(headers, path)
+        limit = MAX_UPLOAD if path in UPLOADS else MAX_BODY
+        refused = refused or _too_large(headers, limit)
+        answer = _with_headers(send)
+        if refused is not None:
+            await refused(scope, receive, answer)
+            return
+        await self.app(scope, _Counted(receive, limit), answer)
+
+    def _foreign(self, headers: Headers, method: str) -> Response | None:
+        """A refusal of requests that were addressed to another name, or sent by a page of another origin."""
+        host = headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname or "" if _plain(host) else ""
+        if self.settings.hosts and name not in self.settings.hosts:
+            return _problem(421, "this server is not known by that name")
+        origin = headers.get("origin")
+        if method not in ("GET", "HEAD") and origin is not None and (urlsplit(origin).netloc if _plain(origin) else "") != host:
+            return _problem(403, "sent by a page of another origin")
+        return None
+
+    def _stranger(self, headers: Headers, path: str) -> Response | None:
+        """A refusal of clients that do not know the token."""
+        token = self.settings.token
+        if not token or path in OPEN:
+            return None
+        said = headers.get("authorization", "")
+        if hmac.compare_digest(said.encode(), f"Bearer {token}".encode()):
+            return None
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        if hmac.compare_digest(cookie.encode(), session(token).encode()):
+            return None
+        if "text/html" in headers.get("accept", "") and not path.startswith("/api/"):
+            return RedirectResponse("/login", 303)
+        return _problem(401, "a token is needed: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"})
+
+
+class _Counted:
+    """`receive` that stops at a number of bytes, whatever the headers said."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.receive, self.limit, self.left = receive, limit, limit
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        self.left -= len(message.get("body", b""))
+        if self.left < 0:
+            raise HTTPException(413, f"more than the {self.limit:,} bytes allowed")
+        return message
+
+
+def _too_large(headers: Headers, limit: int) -> Response | None:
+    said = headers.get("content-length", "0")
+    if not said.isascii() or not said.isdigit() or len(said) > 15:
+        return _problem(400, "the content length is no number")
+    return _problem(413, f"more than the {limit:,} bytes allowed") if int(said) > limit else None
+
+
+def _plain(text: str) -> bool:
+    return (text.isascii() and text.isprintable() and not set(text) & set("[]")) or text.startswith(("[", "http"))
+
+
+def _problem(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"error": text}, status, headers)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            there = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *_missing(there)]
+        await send(message)
+
+    return sent
+
+
+def _missing(there: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    names = set(there)
+    return [(name.encode(), value.encode()) for name, value in HEADERS.items() if name.encode() not in names]

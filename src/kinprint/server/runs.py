@@ -1,0 +1,133 @@
+"""Fingerprints that take long: one is measured at a time, the others wait, and everyone may watch."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, Literal
+
+from kinprint.errors import KinprintError
+from kinprint.fingerprints import Fingerprint
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+MOST_WAITING = 16
+MOST_KEPT = 200
+"""Ended runs that are remembered."""
+
+
+class Full(Exception):  # noqa: N818 - an answer, not a failure
+    """So many runs are waiting that no further one is taken."""
+
+
+class _Cancelled(BaseException):
+    """Ends a measuring pass from within its progress."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model being measured.
+
+    Attributes:
+        id: in the API.
+        model: name of what is measured.
+        state: "waiting", "running", "done", "failed" or "cancelled".
+        done, total: bytes.
+        digest: of the fingerprint, when done.
+        error: why it failed.
+    """
+
+    id: str
+    model: str
+    state: State = "waiting"
+    done: int = 0
+    total: int = 0
+    digest: str = ""
+    error: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+class Runs:
+    """Safe to use from threads."""
+
+    def __init__(self, keep: Callable[[Fingerprint], str]) -> None:
+        self._keep = keep
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="run")
+        self._runs: dict[str, Run] = {}
+        self._lock = Lock()
+
+    def start(self, model: str, measure: Callable[[Callable[[int, int], None]], Fingerprint]) -> Run:
+        """Take a run.
+
+        Args:
+            model: its name.
+            measure: gets what to call with bytes done and bytes in all.
+
+        Raises:
+            Full: too many are waiting.
+        """
+        run = Run(secrets.token_hex(8), model)
+        with self._lock:
+            if sum(not other.ended for other in self._runs.values()) > MOST_WAITING:
+                raise Full
+            ended = [key for key, other in self._runs.items() if other.ended]
+            for key in ended[: max(len(ended) - MOST_KEPT, 0)]:
+                del self._runs[key]
+            self._runs[run.id] = run
+        self._pool.submit(self._work, run.id, measure)
+        return run
+
+    def get(self, key: str) -> Run | None:
+        with self._lock:
+            return self._runs.get(key)
+
+    def all(self) -> list[Run]:
+        """The newest first."""
+        with self._lock:
+            return list(self._runs.values())[::-1]
+
+    def cancel(self, key: str) -> Run | None:
+        """Stop a run that has not ended; None if there is none of this id."""
+        with self._lock:
+            run = self._runs.get(key)
+            if run and not run.ended:
+                run = self._runs[key] = replace(run, state="cancelled")
+            return run
+
+    def close(self) -> None:
+        for run in self.all():
+            self.cancel(run.id)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self, key: str, measure: Callable[[Callable[[int, int], None]], Fingerprint]) -> None:
+        def progress(done: int, total: int) -> None:
+            if self._set(key, done=done, total=total).state == "cancelled":
+                raise _Cancelled
+
+        try:
+            progress(0, 0)
+            self._set(key, state="running")
+            self._set(key, state="done", digest=self._keep(measure(progress)))
+        except _Cancelled:
+            pass
+        except KinprintError as error:
+            self._set(key, state="failed", error=str(error))
+        except Exception as error:  # shown to whoever watches; the server goes on
+            self._set(key, state="failed", error=f"an error in kinprint: {error!r}")
+
+    def _set(self, key: str, **changes: Any) -> Run:
+        """Change a run; one that was cancelled stays so."""
+        with self._lock:
+            run = self._runs[key]
+            if run.state != "cancelled":
+                run = self._runs[key] = replace(run, **changes)
+            return run

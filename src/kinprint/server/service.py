@@ -1,0 +1,146 @@
+"""What pages and API have in common: the library, what was brought or measured since the start, and work with a bound on it."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Lock
+from typing import Any, TypeVar
+
+from kinprint.comparison import Comparison, examine
+from kinprint.errors import KinprintError
+from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.library import Library
+from kinprint.library.identify import Identification, identify
+from kinprint.library.vectors import vectors
+from kinprint.server.catalogue import Catalogue
+from kinprint.server.folders import Folders
+from kinprint.server.runs import Run, Runs
+from kinprint.server.settings import Settings
+from kinprint.server.shelf import Shelf
+
+T = TypeVar("T")
+
+AT_ONCE = 2
+"""Comparisons and searches under way; each uses a processor."""
+
+WAITING = 32
+"""That wait for their turn; further ones are turned away."""
+
+REMEMBERED = 256
+"""Results kept for whoever asks again."""
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class UnknownError(KinprintError):
+    """A request names something that is not here."""
+
+
+class BusyError(KinprintError):
+    """More is asked for at once than the server takes on."""
+
+
+class Service:
+    """Safe to use from threads.
+
+    Raises:
+        LibraryError: the library cannot be opened.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library.open(settings.library)
+        self.catalogue = Catalogue(self.library)
+        self.folders = Folders(settings.folders)
+        self.shelf = Shelf()
+        self.runs = Runs(self.keep)
+        self._results: OrderedDict[tuple[str, ...], object] = OrderedDict()
+        self._lock = Lock()
+        self._turns, self._waiting = BoundedSemaphore(AT_ONCE), BoundedSemaphore(AT_ONCE + WAITING)
+
+    def keep(self, found: Fingerprint) -> str:
+        """Hold a fingerprint; in the library too, where that may be written."""
+        if self.settings.writable:
+            self.library.add([found])
+            self.catalogue.refresh()
+        return self.shelf.put(found)
+
+    def fingerprint(self, digest: str) -> Fingerprint:
+        """The fingerprint of a digest, from the shelf or the library.
+
+        Raises:
+            UnknownError: there is none.
+            LibraryError: it cannot be read.
+        """
+        found = self.shelf.get(digest)
+        if found is None:
+            if not DIGEST.fullmatch(digest) or digest not in self.library:
+                raise UnknownError(digest, "no such fingerprint here", "search for the model, or upload its fingerprint")
+            found = self.library.get(digest)
+            self.shelf.put(found)
+        return found
+
+    def compare(self, reference: str, suspect: str) -> Comparison:
+        """Compare two fingerprints, given by digest."""
+        pair = self.fingerprint(reference), self.fingerprint(suspect)
+        return self._remembered(("compare", reference, suspect), lambda: examine(pair))
+
+    def identify(self, suspect: str, candidates: int) -> Identification:
+        """Relatives of a fingerprint, given by digest; remembered until the library changes."""
+        found = self.fingerprint(suspect)
+        key = ("identify", suspect, str(candidates), self.catalogue.version)
+        return self._remembered(key, lambda: identify(found, self.library, candidates=candidates))
+
+    def neighbours(self, digest: str, count: int) -> list[dict[str, Any]]:
+        """Models whose index vectors lie nearest, for each space; the model itself left out."""
+        found = vectors(self.fingerprint(digest))
+        near = [
+            {"digest": other, "space": space, "similarity": similarity}
+            for space, vector in found.items()
+            for other, similarity in self.library.nearest(space, vector, count + 1)
+            if other != digest
+        ]
+        return [{**row, "name": self.catalogue.name(str(row["digest"]))} for row in near]
+
+    def measure(self, checkpoint: str) -> Run:
+        """Begin to fingerprint a model of the configured folders, given by its id.
+
+        Raises:
+            UnknownError: there is none of this id.
+            Full: too many are waiting.
+        """
+        path = self.folders.path(checkpoint)
+        if path is None:
+            raise UnknownError(checkpoint, "no such model in the folders of this server", "see /api/checkpoints")
+        return self.runs.start(path.name, lambda progress: fingerprint(path, progress=progress))
+
+    def close(self) -> None:
+        self.runs.close()
+
+    def _remembered(self, key: tuple[str, ...], work: Callable[[], T]) -> T:
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]  # type: ignore[return-value]  # the key says what it is
+        with self._turn():
+            result = work()
+        with self._lock:
+            self._results[key] = result
+            while len(self._results) > REMEMBERED:
+                self._results.popitem(last=False)
+        return result
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._waiting.acquire(blocking=False):
+            raise BusyError(
+                "the server", f"{AT_ONCE + WAITING} comparisons and searches are under way", "try again in a few seconds"
+            )
+        try:
+            with self._turns:
+                yield
+        finally:
+            self._waiting.release()
