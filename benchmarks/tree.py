@@ -211,6 +211,14 @@ def neighbour_table(lineage: Lineage, names: Sequence[str], grown: Sequence[Fami
     return {"neighbours": len(pairs), "parent and child": len(right), "directed": len(offered), "directed rightly": true}
 
 
+def merge_table(lineage: Lineage, names: Sequence[str], grown: Sequence[Family]) -> dict[str, int]:
+    """Merges there are, shown, and shown with the right parents."""
+    true = {m.name: frozenset(m.parents) for m in lineage.members.values() if len(m.parents) > 1}
+    shown = {names[m.model]: frozenset(names[parent] for parent in m.parents) for family in grown for m in family.merges}
+    right = sum(true.get(name) == parents for name, parents in shown.items())
+    return {"merges": len(true), "shown": len(shown), "with the right parents": right}
+
+
 def share(right: int, total: int) -> str:
     low, high = directions.wilson(right, total)
     return f"{right} of {total} ({right / max(total, 1):.0%}; {low:.0%} to {high:.0%})"
@@ -253,7 +261,8 @@ def main() -> None:
     }
     figures["families"] = separation(lineage, names, found)
     figures["neighbours"] = neighbour_table(lineage, names, grown, models)
-    for title in ("families", "neighbours", "seconds"):
+    figures["merges"] = merge_table(lineage, names, grown)
+    for title in ("families", "neighbours", "merges", "seconds"):
         print(f"{title}: " + ", ".join(f"{k} {v:.0f}" for k, v in figures[title].items()), flush=True)
 
     figures["topology"] = topology(lineage, models, [[names[model] for model in group] for group in found.groups])

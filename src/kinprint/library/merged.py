@@ -13,13 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.coordinates import matrix_of, shape, values
 from kinprint.library.directions import direction
 from kinprint.library.families import Progress
 from kinprint.library.gather import gather
-
-HALF = 0.5
-"""All others together must explain more than this of what the nearest model leaves, or `gather` is not asked."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +48,9 @@ def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progres
     for step, number in enumerate(form):
         progress("merges", step, len(form))
         others = [other for other in form if other != number]
-        if _explained(models, number, others):
-            answer = _answer(models, number, others, by_digest)
-            if answer is not None:
-                found[number] = answer
+        answer = _answer(models, number, others, by_digest)
+        if answer is not None:
+            found[number] = answer
     for number, first in list(found.items()):
         if any(parent in found for parent in first.parents):
             plain = [other for other in form if other not in found]
@@ -65,6 +60,8 @@ def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progres
 
 def _answer(models: Sequence[Fingerprint], number: int, others: Sequence[int], by_digest: dict[str, int]) -> Merge | None:
     """What `gather` says, if that is a combination of two models and more that can have made this one."""
+    if len(others) < 2:
+        return None
     said = gather(models[number], [models[other] for other in others])
     base = None if said.base is None else by_digest.get(said.base.digest)
     parents = [parent for parent in said.parents if by_digest[parent.model.digest] != base]
@@ -86,21 +83,3 @@ def _descends(model: Fingerprint, base: Fingerprint) -> bool:
 
 def _number(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
-
-
-def _explained(models: Sequence[Fingerprint], number: int, others: Sequence[int]) -> bool:
-    """Whether the others explain so much of the model that asking is worth its time: a plain least squares fit."""
-    suspect = models[number]
-    alike = [models[other] for other in others if shape(models[other]) == shape(suspect)]
-    if len(alike) < 2:
-        return False
-    x, y = matrix_of(alike, suspect), values(suspect, suspect)
-    known = np.isfinite(y) & np.isfinite(x).all(axis=0)
-    x, y = x[:, known], y[known]
-    nearest = int(np.argmin(((x - y) ** 2).sum(axis=1)))
-    difference, others_less = y - x[nearest], np.delete(x, nearest, axis=0) - x[nearest]
-    if not difference.any():
-        return False
-    slopes = np.linalg.lstsq(others_less.T, difference, rcond=None)[0]
-    left = difference - slopes @ others_less
-    return bool(left @ left < (1 - HALF) * (difference @ difference))
