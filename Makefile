@@ -1,9 +1,10 @@
 # make demo: the main job on the shipped models.   make test: every test.   make check: ruff, mypy, import layers.
+# make docs: the site, in build/site.
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: demo test check models clean
+.PHONY: demo test check docs models clean
 
 demo: $(VENV)/.core
 	$(BIN)/kinprint compare examples/models/base examples/models/finetune
@@ -17,6 +18,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
 
 models: $(VENV)/.dev
 	$(BIN)/python examples/train_models.py

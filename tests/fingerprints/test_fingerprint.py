@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from kinprint.errors import FingerprintError
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import TRAIT_VERSION, markdown_table
+from kinprint.fingerprints.traits import TRAIT_VERSION
 
 
 @pytest.fixture
@@ -94,11 +94,6 @@ def test_damaged_files(tmp_path_factory: pytest.TempPathFactory, position: int, 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FingerprintError, match="no such file"):
         Fingerprint.load(tmp_path / "none.kinprint")
-
-
-def test_the_documentation_lists_every_trait() -> None:
-    page = Path(__file__).parents[2] / "docs" / "fingerprint-format.md"
-    assert markdown_table() in page.read_text()
 
 
 METADATA = {

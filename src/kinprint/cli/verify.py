@@ -74,7 +74,7 @@ def command(
     With --statement it checks what `kinprint compare` wrote (--in-toto, --cyclonedx): whether it is about these very files,
     whether its verdict follows from its p-values, and with --reference whether it comes out again. Exits with 3 if not.
 
-    Example: kinprint verify mirror/acme/chat-7b --models mirror --offline
+    Example: kinprint verify examples/models/finetune --models examples/models --offline
     """
     if (model is None) == (every is None):
         raise typer.BadParameter("give either a MODEL or --all DIR", param_hint="MODEL")

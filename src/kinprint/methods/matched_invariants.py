@@ -117,7 +117,7 @@ METHOD = Method(
     kind="test",
     summary="gated neurons matched by what no disguise changes of them, compared by their signs",
     needs=("neurons.forms",),
-    source="kinprint; invariants as in METHODS 2a",
+    source="kinprint",
     null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",
     run=run,
 )

@@ -80,7 +80,7 @@ METHOD = Method(
     kind="test",
     summary="neurons matched by what they read, whatever the disguise, and compared by their signs and by what they write",
     needs=(),
-    source="kinprint; alignment as in METHODS 2b; Shah and Peters, Annals of Statistics 2020, for neurons without a gate",
+    source="kinprint; regression as in Shah and Peters, Annals of Statistics 2020, for neurons without a gate",
     null="Given what neurons read, the signs of the suspect's gated neurons are independent and uniformly random, and what its "
     "neurons write has nothing to do with what their partners write.",
     run=run,

@@ -102,7 +102,7 @@ METHOD = Method(
     kind="test",
     summary="neurons without a gate, matched by how they read, compared by how they write",
     needs=("neurons.forms",),
-    source="kinprint; invariants as in METHODS 2a; Shah and Peters, Annals of Statistics 2020",
+    source="kinprint; regression as in Shah and Peters, Annals of Statistics 2020",
     null="Given how neurons read, how the suspect's neurons write has nothing to do with the reference. Approximate: what "
     "reading explains is taken out by regression.",
     run=run,

@@ -36,7 +36,7 @@ def _page(summary: Summary, stem: str) -> str:
     blocks = [
         "# Benchmark",
         f"{_escape(words.about(result))} {_escape(words.cost(result))}",
-        f"```sh\n{result.command.replace('```', '')}\n```",
+        f"<!-- not run: minutes -->\n```sh\n{result.command.replace('```', '')}\n```",
         *(f"**{_escape(line)}**" for line in words.warnings(summary)),
         f"![Found against accused]({_address(stem)}-roc.svg)",
         f"![What the methods say about related and unrelated pairs]({_address(stem)}-values.svg)",

@@ -23,7 +23,7 @@ def command(
 
     Example: kinprint library remove twin --library lib
 
-    prints: removed twin (6b0c7a1e5a3f)
+    prints: removed twin (37ad27f09dbb)
     """
     removed = Library.open(library).remove(models)
     if as_json:
