@@ -25,7 +25,8 @@ class Comparison:
     """What `compare` found.
 
     Attributes:
-        reference, suspect: the fingerprints compared.
+        reference: the fingerprint of the model that may be the ancestor.
+        suspect: the fingerprint of the model that is examined.
         verdict: "identical", "related", "no-evidence" or "untestable".
         log10_p: combined over the tests that apply, corrected for their number; None if none applies.
         layer_map: reference layer of each suspect layer, by the strongest test; None unless related or identical.
