@@ -49,6 +49,10 @@ def test_from_the_library_to_a_verdict(running: Running, watched: Watched) -> No
     page.get_by_role("button", name="Find relatives").click()
     assert page.locator(".verdict strong").inner_text().lower() == "identical"
     require_fine(watched)
+    page.get_by_role("link", name="Tree of the nearest").click()
+    assert page.locator("figure svg").count() == 1
+    require_fine(watched)
+    page.go_back()
     page.get_by_role("link", name="compare with base").click()
     assert page.locator(".verdict strong").inner_text().lower() == "related"
     require_fine(watched)
@@ -129,7 +133,8 @@ def test_names_of_strangers(tmp_path: Path) -> None:
     with serve(Settings(str(tmp_path / "library"), (MODELS,))) as running, browser() as watched:
         watched.page.on("dialog", lambda dialog: watched.complaints.append(dialog.message) or dialog.dismiss())
         digest = fingerprint.digest
-        places = ("/", f"/?q={digest}", f"/models/{digest}", f"/models/{digest}/relatives", f"/compare/{digest}/{digest}",
+        mine = f"/models/{digest}"
+        places = ("/", f"/?q={digest}", mine, f"{mine}/relatives", f"{mine}/tree", f"/compare/{digest}/{digest}",
                   f"/compare?reference={digest}&suspect=<script>alert(3)</script>")  # fmt: skip
         for place in places:
             watched.page.goto(running.url + place)

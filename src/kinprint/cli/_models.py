@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -72,3 +74,9 @@ def epoch() -> datetime | None:
         return datetime.fromtimestamp(int(said), UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise typer.BadParameter(f"{printable(said, 40)} is no number of seconds", param_hint="SOURCE_DATE_EPOCH") from error
+
+
+def retyped() -> dict[str, str]:
+    """The command that is running, and when: what reports say of how they were made."""
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"command": shlex.join(["kinprint", *sys.argv[1:]]), "when": now}

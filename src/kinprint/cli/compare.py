@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from kinprint.cli._models import comparing, epoch, hashed, read
+from kinprint.cli._models import comparing, epoch, hashed, read, retyped
 from kinprint.comparison import ALPHA, examine
 from kinprint.reports import (
     comparison_html,
@@ -87,8 +84,7 @@ def command(
     written = [path for path in (html, cyclonedx, in_toto) if path is not None]
     files = {"reference": hashed(reference), "suspect": hashed(suspect)} if written else {}
     if html is not None:
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        write_text(html, comparison_html(found, command=shlex.join(["kinprint", *sys.argv[1:]]), files=files, when=now))
+        write_text(html, comparison_html(found, files=files, **retyped()))
     if cyclonedx is not None:
         write_text(cyclonedx, cyclonedx_bom(found, files, made))
     if in_toto is not None:

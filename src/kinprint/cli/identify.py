@@ -10,12 +10,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kinprint.cli._models import comparing, read
+from kinprint.cli._models import comparing, read, retyped
 from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
 from kinprint.library.identify import CANDIDATES, FORMAT, Identification, identify
 from kinprint.library.watch import INTERVAL, SETTLED, arrivals
+from kinprint.reports import write_text
 from kinprint.reports.identification import identification_text
+from kinprint.reports.identification_html import identification_html
 
 NAME = "identify"
 FAILED = 3
@@ -46,6 +48,9 @@ def command(
     quick: Annotated[
         bool, typer.Option(help="Read about 1 % of the weights; copies with relabelled channels, and heads, are not seen.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
+    ] = None,
     alpha: Annotated[float, typer.Option(help="Largest corrected p-value that is called related.")] = ALPHA,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:
@@ -76,6 +81,8 @@ def command(
             return  # the way a watch ends
     assert suspect is not None
     found = identified(suspect)
+    if html is not None:
+        write_text(html, identification_html(found, **retyped()))
     if as_json:
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:

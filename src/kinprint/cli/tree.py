@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kinprint import reports
-from kinprint.cli._models import read
+from kinprint.cli._models import read, retyped
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.tree import Forest, tree
+from kinprint.reports.tree_html import tree_html
 
 NAME = "tree"
 
@@ -27,6 +28,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     newick: Annotated[Path | None, typer.Option(help="Write the trees in Newick format, a family a line.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a picture of the trees.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
+    ] = None,
     alpha: Annotated[
         float, typer.Option(help="Chance, at most, that any two models of independent training are joined.")
     ] = ALPHA,
@@ -53,6 +57,8 @@ def command(
         reports.write_text(newick, forest.newick())
     if svg is not None:
         reports.write_text(svg, reports.tree_svg(forest))
+    if html is not None:
+        reports.write_text(html, tree_html(forest, **retyped()))
     if as_json:
         typer.echo(json.dumps(forest.to_json(), allow_nan=False))
     else:

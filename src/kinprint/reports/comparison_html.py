@@ -176,11 +176,14 @@ def _provenance(found: Comparison, when: str) -> list[tuple[str, str, str]]:
         ("bytes read", _share(a), _share(b)),
         *((f"note {number + 1}", *notes) for number, notes in enumerate(zip_longest(_notes(a), _notes(b), fillvalue=""))),
     ]
-    tools = (
-        f"kinprint {version('kinprint')}, traits {TRAIT_VERSION}, numpy {np.__version__}, Python {platform.python_version()}"
-    )
-    rows += [("measured with", tools, ""), ("permutations", f"{DRAWS} draws, seed {SEED:#x}", "")]
+    rows += [("measured with", measured_with(), ""), ("permutations", f"{DRAWS} draws, seed {SEED:#x}", "")]
     return [*rows, *([("made", when, "")] if when else [])]
+
+
+def measured_with() -> str:
+    """Versions of what measured and compared."""
+    tools = f"kinprint {version('kinprint')}, traits {TRAIT_VERSION}"
+    return f"{tools}, numpy {np.__version__}, Python {platform.python_version()}"
 
 
 def _said(model: Fingerprint, what: str) -> str:

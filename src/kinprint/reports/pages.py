@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
+    found.filters["p"] = _p
     found.globals["style"] = Markup(STYLE)
     found.globals["script"] = Markup(SCRIPT)
     return found
@@ -34,6 +36,11 @@ def environment(*folders: Path) -> jinja2.Environment:
 def page(template: str, **content: Any) -> str:
     """The page of a template."""
     return environment().get_template(template).render(content)
+
+
+def _p(log10_p: float | None) -> str:
+    """An upper bound of a p-value, by its logarithm."""
+    return "–" if log10_p is None else f"≤ 1e{math.ceil(log10_p)}" if log10_p <= -1 else "> 0.1"
 
 
 def _shown(value: Any) -> Any:

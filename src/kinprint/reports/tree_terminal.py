@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +15,16 @@ from kinprint.library.tree import Edge, Family, Forest
 
 UNNAMED = "·"
 """An ancestor that is none of the models."""
+
+
+class Row(NamedTuple):
+    """Two neighbours in words; the arrow points from ancestor to descendant, where that is said."""
+
+    first: str
+    arrow: str
+    second: str
+    distance: str
+    why: str
 
 
 def tree_text(forest: Forest) -> RenderableType:
@@ -71,14 +83,21 @@ def _drawn(forest: Forest, family: Family) -> Tree:
     return shown[family.root]
 
 
+def rows(forest: Forest, family: Family) -> list[Row]:
+    """A line for each pair of neighbours."""
+    found = []
+    for pair in family.neighbours:
+        a, b = (pair.a, pair.b) if pair.direction is None or pair.direction.forward else (pair.b, pair.a)
+        distance = f"{'~' if pair.by == 'neurons' else ''}{pair.distance:.2g}"
+        arrow, why = ("–", "not said") if pair.direction is None else ("→", words(pair.direction))
+        found.append(Row(forest.labels[a], arrow, forest.labels[b], distance, why))
+    return found
+
+
 def _neighbours(forest: Forest, family: Family) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Nearest models, and which descends from which", title_justify="left")
     for column in ("", "", "distance", "why, and how often that is right"):
         table.add_column(column, overflow="fold")
-    for pair in family.neighbours:
-        ends = (pair.a, pair.b) if pair.direction is None or pair.direction.forward else (pair.b, pair.a)
-        arrow = "–" if pair.direction is None else "→"
-        distance = f"{'~' if pair.by == 'neurons' else ''}{pair.distance:.2g}"
-        why = "not said" if pair.direction is None else words(pair.direction)
-        table.add_row(Text(forest.labels[ends[0]]), Text(f"{arrow} {forest.labels[ends[1]]}"), distance, Text(why))
+    for row in rows(forest, family):
+        table.add_row(Text(row.first), Text(f"{row.arrow} {row.second}"), row.distance, Text(row.why))
     return table

@@ -39,15 +39,20 @@ HEADERS = {
 }
 
 
+def allowed(text: str) -> str:
+    """A style or script, in a content policy, that a page may carry inside."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 def policy_for(style: str, script: str) -> str:
     """The content policy of a page that carries this style and this script inside, and nothing else."""
+    styled = POLICY.replace("style-src 'self'", f"style-src {allowed(style)}")
+    return styled.replace("script-src 'self'", f"script-src {allowed(script)}")
 
-    def allowed(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
-    return POLICY.replace("style-src 'self'", f"style-src {allowed(style)}").replace(
-        "script-src 'self'", f"script-src {allowed(script)}"
-    )
+def policy_with(style: str) -> str:
+    """The content policy of a page of the server with a picture that carries this style."""
+    return POLICY.replace("style-src 'self'", f"style-src 'self' {allowed(style)}")
 
 
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"

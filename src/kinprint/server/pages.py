@@ -10,10 +10,13 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from kinprint.library.identify import CANDIDATES
 from kinprint.reports import comparison_html
 from kinprint.reports.pages import SCRIPT, STYLE, environment
+from kinprint.reports.tree_html import grown
+from kinprint.reports.tree_svg import STYLE as TREE_STYLE
 from kinprint.server.api import InPath
-from kinprint.server.guard import COOKIE, SANDBOX, policy_for, session
+from kinprint.server.guard import COOKIE, SANDBOX, policy_for, policy_with, session
 from kinprint.server.service import Service, UnknownError
 
 FOLDER = Path(__file__).with_name("templates")
@@ -49,8 +52,19 @@ def model(request: Request, digest: InPath) -> Response:
 def relatives(request: Request, digest: InPath) -> Response:
     """The model's relatives in the library."""
     service = _service(request)
-    found = service.identify(digest, 20)
+    found = service.identify(digest, CANDIDATES)
     return _page(request, "relatives.html", model=service.fingerprint(digest), found=found)
+
+
+@router.get("/models/{digest}/tree")
+def tree(request: Request, digest: InPath) -> Response:
+    """The model among its nearest relatives."""
+    service = _service(request)
+    forest = service.tree(digest)
+    shown = grown(forest) if forest else {"forest": None, "families": [], "drawn": ""}
+    answer = _page(request, "tree_of.html", model=service.fingerprint(digest), **shown)
+    answer.headers["content-security-policy"] = policy_with(TREE_STYLE)
+    return answer
 
 
 @router.get("/compare")

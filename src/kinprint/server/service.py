@@ -13,7 +13,8 @@ from kinprint.comparison import Comparison, examine
 from kinprint.errors import KinprintError
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library import Library
-from kinprint.library.identify import Identification, identify
+from kinprint.library.identify import CANDIDATES, Identification, identify
+from kinprint.library.tree import Forest, tree
 from kinprint.library.vectors import vectors
 from kinprint.server.catalogue import Catalogue
 from kinprint.server.folders import Folders
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 AT_ONCE = 2
 """Comparisons and searches under way; each uses a processor."""
+
+IN_TREE = 8
+"""Models of a tree: every pair may have to be compared."""
 
 WAITING = 32
 """That wait for their turn; further ones are turned away."""
@@ -93,6 +97,15 @@ class Service:
         found = self.fingerprint(suspect)
         key = ("identify", suspect, str(candidates), self.catalogue.version)
         return self._remembered(key, lambda: identify(found, self.library, candidates=candidates))
+
+    def tree(self, digest: str) -> Forest | None:
+        """The tree of a model and its nearest relatives, IN_TREE at most; None if it has none."""
+        found = self.identify(digest, CANDIDATES)
+        others = [finding.digest for finding in found.relatives if finding.digest != digest][: IN_TREE - 1]
+        models = [self.fingerprint(other) for other in (digest, *others)]
+        if len(models) < 2:
+            return None
+        return self._remembered(("tree", *(model.digest for model in models)), lambda: tree(models))
 
     def neighbours(self, digest: str, count: int) -> list[dict[str, Any]]:
         """Models whose index vectors lie nearest, for each space; the model itself left out."""

@@ -1,0 +1,26 @@
+"""The relatives of a model in a library as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from kinprint.library.identify import Identification
+from kinprint.reports.comparison_html import measured_with
+from kinprint.reports.identification import WORDS
+from kinprint.reports.pages import page
+
+
+def identification_html(found: Identification, *, command: str, when: str = "") -> str:
+    """The page.
+
+    Args:
+        found: what `identify` found.
+        command: what to type to find it again.
+        when: date and time, as the page shall show it.
+    """
+    rows = [
+        ("suspect", str(found.suspect.provenance.get("source") or "–")),
+        ("fingerprint (BLAKE3)", found.suspect.digest),
+        ("library", f"{found.library}, {found.searched:,} models"),
+        ("measured with", measured_with()),
+        *([("made", when)] if when else []),
+    ]
+    return page("identification.html", found=found, verdict=WORDS[found.verdict], command=command, provenance=rows)

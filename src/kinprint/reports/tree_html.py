@@ -1,0 +1,35 @@
+"""Trees of models as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from kinprint.library.tree import Forest
+from kinprint.reports.comparison_html import measured_with
+from kinprint.reports.pages import page
+from kinprint.reports.tree_svg import tree_svg
+from kinprint.reports.tree_terminal import foot, merges, rows
+
+
+def tree_html(forest: Forest, *, command: str, when: str = "") -> str:
+    """The page.
+
+    Args:
+        forest: what `tree` found.
+        command: what to type to find it again.
+        when: date and time, as the page shall show it.
+    """
+    told = [("measured with", measured_with()), *([("made", when)] if when else [])]
+    digests = [(label, digest) for label, digest in zip(forest.labels, forest.digests, strict=True)]
+    return page("tree.html", **grown(forest), foot=foot(forest), command=command, provenance=[*told, *digests])
+
+
+def grown(forest: Forest) -> dict[str, Any]:
+    """What the template `forest.html` shows: the picture, and each family in words."""
+    families = [
+        {"size": len(family.models), "merges": merges(forest, family), "neighbours": rows(forest, family)}
+        for family in forest.families
+    ]
+    return {"forest": forest, "families": families, "drawn": Markup(tree_svg(forest))}
