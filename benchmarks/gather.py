@@ -28,11 +28,11 @@ import numpy as np
 
 from kinprint import Fingerprint, fingerprint
 from kinprint.comparison import ALPHA
-from kinprint.library.combination import Data
-from kinprint.library.coordinates import matrix_of, places, shape, spacing, values
-from kinprint.library.gather import gather
-from kinprint.library.gathering import Gathering
-from kinprint.library.relatives import relatives
+from kinprint.library.merges.combination import Data
+from kinprint.library.merges.coordinates import matrix_of, places, shape, spacing, values
+from kinprint.library.merges.gather import gather
+from kinprint.library.merges.gathering import Gathering
+from kinprint.library.merges.relatives import relatives
 from kinprint.transforms import apply, open_model, write
 from kinprint.zoo import Lineage
 

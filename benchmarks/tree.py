@@ -1,6 +1,6 @@
 """Trees of a zoo's models against its lineage: `kinprint tree` beside the obvious alternatives, in one run.
 
-    python benchmarks/tree.py --zoo zoo [--calibration src/kinprint/library/directions.json] [--json figures.json]
+    python benchmarks/tree.py --zoo zoo [--calibration src/kinprint/library/trees/directions.json] [--json figures.json]
 
 Printed are: families (does the separation by tests equal that by lineage, is any stranger joined), topology (Robinson-Foulds
 distance of each family's tree to the truth), neighbours (how many are parent and child), directions (how often each mark is
@@ -31,10 +31,10 @@ from skbio import DistanceMatrix, TreeNode
 from skbio.tree import nj
 
 from kinprint import Fingerprint, fingerprint
-from kinprint.library import directions
-from kinprint.library.distances import by_position
-from kinprint.library.families import Families, families
-from kinprint.library.tree import Family, grown_from
+from kinprint.library.trees import directions
+from kinprint.library.trees.distances import by_position
+from kinprint.library.trees.families import Families, families
+from kinprint.library.trees.tree import Family, grown_from
 from kinprint.methods import pcs
 from kinprint.zoo import Lineage
 

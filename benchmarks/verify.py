@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.library.verify import Options, verify
+from kinprint.library.declarations.verify import Options, verify
 from kinprint.zoo import Lineage
 from kinprint.zoo.lineage import Relation
 

@@ -205,7 +205,7 @@ def statements() -> dict[str, bytes]:
     """One comparison in every kind of document."""
     from kinprint import Fingerprint, compare
     from kinprint.checkpoints.hashes import FileHash
-    from kinprint.library.statements import PAYLOAD_TYPE
+    from kinprint.library.declarations.statements import PAYLOAD_TYPE
     from kinprint.reports import cyclonedx_bom, in_toto_statement
 
     model = Fingerprint("tiny", {"gains.input": np.linspace(1, 2, 128).reshape(2, 64)})

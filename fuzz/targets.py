@@ -12,7 +12,7 @@ from kinprint.architectures import recognise
 from kinprint.benchmark import from_list
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.ranges import RangeFile, Remote
-from kinprint.library.statements import AtHand, check_statement, read_statement
+from kinprint.library.declarations.statements import AtHand, check_statement, read_statement
 from kinprint.observation import read_texts
 from kinprint.zoo import Lineage
 

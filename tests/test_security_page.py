@@ -8,7 +8,7 @@ from pathlib import Path
 from kinprint.benchmark import pairs
 from kinprint.checkpoints import adapters, card, json_text, mapped, opening, tokenizer, weights
 from kinprint.checkpoints.formats import _gguf, _pickle, safetensors, torch_zip
-from kinprint.library import statements
+from kinprint.library.declarations import statements
 from kinprint.observation import endpoint, probe
 from kinprint.zoo import lineage
 

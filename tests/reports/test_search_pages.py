@@ -12,7 +12,7 @@ from browser import browser
 from kinprint import Fingerprint, fingerprint
 from kinprint.library.identify import identify
 from kinprint.library.store import Library
-from kinprint.library.tree import tree
+from kinprint.library.trees.tree import tree
 from kinprint.reports.identification_html import identification_html
 from kinprint.reports.tree_html import tree_html
 

@@ -12,7 +12,7 @@ from kinprint.cli._models import comparing, hashed, read
 from kinprint.comparison import Comparison, examine
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.traits import TRAIT_VERSION
-from kinprint.library.statements import AtHand, Statement, StatementCheck, check_statement, read_statement
+from kinprint.library.declarations.statements import AtHand, Statement, StatementCheck, check_statement, read_statement
 from kinprint.weights import open_weights
 
 Measure = Callable[[], Fingerprint]

@@ -11,7 +11,7 @@ from rich.console import Console
 from kinprint.cli._models import comparing, read
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.gather import gather
+from kinprint.library.merges.gather import gather
 from kinprint.reports.gathering import gathering_text
 
 NAME = "gather"
@@ -57,7 +57,7 @@ def command(
 def _stored(library: str, suspect: Fingerprint) -> tuple[list[Fingerprint], int]:
     """The candidates of a library, and how many models it has."""
     from kinprint.library import Library
-    from kinprint.library.candidates import candidates
+    from kinprint.library.merges.candidates import candidates
 
     opened = Library.open(library)
     return list(candidates(suspect, opened)), len(opened)

@@ -14,7 +14,7 @@ from kinprint import reports
 from kinprint.cli._models import read, retyped
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.tree import Forest, tree
+from kinprint.library.trees.tree import Forest, tree
 from kinprint.reports.tree_html import tree_html
 
 NAME = "tree"

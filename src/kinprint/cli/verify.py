@@ -20,10 +20,10 @@ from kinprint.cli._statements import checked
 from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.library.declared import Declared, read_declared
-from kinprint.library.shelf import Few, Joined, Shelf, Stored
+from kinprint.library.declarations.declared import Declared, read_declared
+from kinprint.library.declarations.shelf import Few, Joined, Shelf, Stored
+from kinprint.library.declarations.verify import Options, Verification, circles, models_below, verify
 from kinprint.library.store import Library
-from kinprint.library.verify import Options, Verification, circles, models_below, verify
 from kinprint.reports import statement_text, verification_text, verifications_text
 
 NAME = "verify"

@@ -19,7 +19,7 @@ from kinprint.comparison import Comparison
 from kinprint.comparison.context import SHOWN
 from kinprint.errors import MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.statements import EVIDENCE, MAX_FILE_NAME, NAMESPACE
+from kinprint.library.declarations.statements import EVIDENCE, MAX_FILE_NAME, NAMESPACE
 from kinprint.reports.predicate import DIRECTIONS, place, predicate
 
 if TYPE_CHECKING:

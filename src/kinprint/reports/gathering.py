@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.errors import printable
-from kinprint.library.gathering import Gathering
+from kinprint.library.merges.gathering import Gathering
 
 BARS = " ▁▂▃▄▅▆▇█"
 

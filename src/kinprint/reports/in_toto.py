@@ -8,7 +8,7 @@ from datetime import datetime
 
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
-from kinprint.library.statements import PREDICATE_TYPE, STATEMENT_TYPE
+from kinprint.library.declarations.statements import PREDICATE_TYPE, STATEMENT_TYPE
 from kinprint.reports.predicate import predicate, resources
 from kinprint.reports.writing import ReportError
 

@@ -12,7 +12,7 @@ from kinprint.comparison import Comparison
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.traits import TRAIT_VERSION
-from kinprint.library.statements import FORMAT, MAX_FILE_NAME
+from kinprint.library.declarations.statements import FORMAT, MAX_FILE_NAME
 from kinprint.reports import comparison_words as words
 
 Place = Literal["ancestors", "descendants", "variants"]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.errors import printable
-from kinprint.library.statements import StatementCheck
+from kinprint.library.declarations.statements import StatementCheck
 
 COLOURS = {
     "holds": "bold green",

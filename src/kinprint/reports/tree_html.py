@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from kinprint.library.tree import Forest
+from kinprint.library.trees.tree import Forest
 from kinprint.reports.comparison_html import measured_with
 from kinprint.reports.pages import page
 from kinprint.reports.tree_svg import tree_svg

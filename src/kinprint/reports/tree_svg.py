@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from kinprint.library.tree import Edge, Family, Forest
+from kinprint.library.trees.tree import Edge, Family, Forest
 from kinprint.reports.tree_terminal import merges, words
 
 WIDTH, LEFT, ROW, LETTER = 560.0, 20.0, 22.0, 7.2

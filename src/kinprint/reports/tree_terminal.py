@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from kinprint.library.directions import Direction
-from kinprint.library.tree import Edge, Family, Forest
+from kinprint.library.trees.directions import Direction
+from kinprint.library.trees.tree import Edge, Family, Forest
 
 UNNAMED = "·"
 """An ancestor that is none of the models."""

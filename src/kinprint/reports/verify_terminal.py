@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.errors import printable
-from kinprint.library.verify import Verification
+from kinprint.library.declarations.verify import Verification
 
 COLOURS = {
     "confirmed": "bold green",

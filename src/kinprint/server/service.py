@@ -14,7 +14,7 @@ from kinprint.errors import KinprintError
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library import Library
 from kinprint.library.identify import CANDIDATES, Identification, identify
-from kinprint.library.tree import Forest, tree
+from kinprint.library.trees.tree import Forest, tree
 from kinprint.library.vectors import vectors
 from kinprint.server.catalogue import Catalogue
 from kinprint.server.folders import Folders

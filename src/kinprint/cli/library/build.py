@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from kinprint.errors import KinprintError, printable
-from kinprint.library.building import Plan, build, plan
-from kinprint.library.references import FILE, references
+from kinprint.library.references.building import Plan, build, plan
+from kinprint.library.references.listing import FILE, references
 from kinprint.library.store import Library
 
 NAME = "build"

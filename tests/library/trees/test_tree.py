@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from kinprint import Fingerprint
-from kinprint.library.directions import wilson
-from kinprint.library.families import families
-from kinprint.library.joining import Branch, neighbour_joining
-from kinprint.library.tree import Family, tree
+from kinprint.library.trees.directions import wilson
+from kinprint.library.trees.families import families
+from kinprint.library.trees.joining import Branch, neighbour_joining
+from kinprint.library.trees.tree import Family, tree
 from kinprint.reports import tree_svg, tree_text
 
 pytest.importorskip("skbio")

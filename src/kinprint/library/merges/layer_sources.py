@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.combination import HALF, clusters, log10_p
-from kinprint.library.coordinates import OUTSIDE, Array, Places, places, spacing, values
-from kinprint.library.relatives import related
+from kinprint.library.merges.combination import HALF, clusters, log10_p
+from kinprint.library.merges.coordinates import OUTSIDE, Array, Places, places, spacing, values
+from kinprint.library.merges.relatives import related
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from library.gathered import LAYERS, Entries, base, child, combined, fingerprint
+from library.merges.gathered import LAYERS, Entries, base, child, combined, fingerprint
 from scipy import stats
 
-from kinprint.library.combination import Data, added, fit
-from kinprint.library.coordinates import matrix_of, places, spacing, values
-from kinprint.library.gather import gather
-from kinprint.library.gathering import Gathering
-from kinprint.library.relatives import relatives
+from kinprint.library.merges.combination import Data, added, fit
+from kinprint.library.merges.coordinates import matrix_of, places, spacing, values
+from kinprint.library.merges.gather import gather
+from kinprint.library.merges.gathering import Gathering
+from kinprint.library.merges.relatives import relatives
 from kinprint.transforms.merge import slerp, ties
 
 Family = dict[str, Entries]

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinprint.library.combination import Data
-from kinprint.library.coordinates import Array, Indices
+from kinprint.library.merges.combination import Data
+from kinprint.library.merges.coordinates import Array, Indices
 from kinprint.statistics.signs import sign_test
 
 

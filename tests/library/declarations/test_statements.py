@@ -20,10 +20,17 @@ from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.cli import main
 from kinprint.comparison import Comparison
 from kinprint.errors import CheckpointError
-from kinprint.library.statements import EVIDENCE, PAYLOAD_TYPE, AtHand, StatementCheck, check_statement, read_statement
+from kinprint.library.declarations.statements import (
+    EVIDENCE,
+    PAYLOAD_TYPE,
+    AtHand,
+    StatementCheck,
+    check_statement,
+    read_statement,
+)
 from kinprint.reports import cyclonedx_bom, in_toto_statement
 
-MODELS = Path(__file__).parents[2] / "examples" / "models"
+MODELS = Path(__file__).parents[3] / "examples" / "models"
 WRITERS = {"in-toto": in_toto_statement, "cyclonedx": cyclonedx_bom}
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.directions import direction
-from kinprint.library.families import Progress
-from kinprint.library.gather import gather
+from kinprint.library.merges.gather import gather
+from kinprint.library.trees.directions import direction
+from kinprint.library.trees.families import Progress
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from kinprint.comparison import examine
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.coordinates import Array
+from kinprint.library.merges.coordinates import Array
 
 TESTED = 3
 """Candidates that are tested. P-values are corrected for all."""

@@ -21,8 +21,8 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.library.combination import HALF, Data, Fit, clusters, inverse_variance, log10_p, roundings
-from kinprint.library.coordinates import Array
+from kinprint.library.merges.combination import HALF, Data, Fit, clusters, inverse_variance, log10_p, roundings
+from kinprint.library.merges.coordinates import Array
 
 PARALLEL = 0.9995
 """Cosine from which slerp is a straight line, in every implementation."""

@@ -25,8 +25,8 @@ from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.evidence import Evidence
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.opening import SUFFIX
-from kinprint.library.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
-from kinprint.library.shelf import Few, Shelf
+from kinprint.library.declarations.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
+from kinprint.library.declarations.shelf import Few, Shelf
 from kinprint.weights import open_weights
 
 FORMAT = "kinprint-verification/1"

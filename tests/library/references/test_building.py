@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from kinprint.checkpoints.files import cache_folder
 from kinprint.cli import app
-from kinprint.library.references import FORMAT
+from kinprint.library.references.listing import FORMAT
 from kinprint.library.store import Library
 
 pytest.importorskip("lancedb")

@@ -11,7 +11,7 @@ import pytest
 
 from kinprint.errors import CheckpointError
 from kinprint.fingerprints import fingerprint
-from kinprint.library.declared import MAX_BASES, parsed, read_declared
+from kinprint.library.declarations.declared import MAX_BASES, parsed, read_declared
 
 
 def model(folder: Path, files: dict[str, Any] | None = None) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from kinprint.library.coordinates import Array, Indices, Places
+from kinprint.library.merges.coordinates import Array, Indices, Places
 
 ROUNDS = 3
 """Of estimating variances and fitting again."""

@@ -1,10 +1,10 @@
 """Trees of relatives: who stands between whom, how far apart, and where the marks allow it, who descends from whom.
 
-Families are separated by tests first (`kinprint.library.families`). Inside a family models whose weights can be compared
+Families are separated by tests first (`kinprint.library.trees.families`). Inside a family models whose weights can be compared
 position by position are joined by neighbour joining (Saitou and Nei, 1987) on distances that add up along lines of descent
-(`kinprint.library.distances`). Copies in another form are then hung beside the model whose neurons are nearest to theirs, as
-query sequences are placed on a reference tree (Matsen et al., 2010). Models that turn out to be combinations of others
-are left out of all this and shown with their parents.
+(`kinprint.library.trees.distances`). Copies in another form are then hung beside the model whose neurons are nearest to theirs,
+as query sequences are placed on a reference tree (Matsen et al., 2010). Models that turn out to be combinations of others are
+left out of all this and shown with their parents.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from scipy.sparse.csgraph import csgraph_from_dense, shortest_path
 from kinprint.comparison import ALPHA
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.directions import Direction, direction
-from kinprint.library.distances import Neurons, Positions, by_position, draws
-from kinprint.library.families import Families, Progress, families
-from kinprint.library.joining import neighbour_joining, require_scikit_bio
-from kinprint.library.merged import Merge, merged
+from kinprint.library.trees.directions import Direction, direction
+from kinprint.library.trees.distances import Neurons, Positions, by_position, draws
+from kinprint.library.trees.families import Families, Progress, families
+from kinprint.library.trees.joining import neighbour_joining, require_scikit_bio
+from kinprint.library.trees.merged import Merge, merged
 
 FORMAT = "kinprint-tree/1"
 

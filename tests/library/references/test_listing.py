@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kinprint.errors import LibraryError
-from kinprint.library.references import FILE, FORMAT, Reference, references
+from kinprint.library.references.listing import FILE, FORMAT, Reference, references
 
 LISTED = json.loads(FILE.read_text())
 SPDX = ("Apache-2.0", "MIT", "CC-BY-SA-4.0", "BSD-3-Clause")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinprint.library.combination import Data, roundings
-from kinprint.library.merge_kinds import Account, excess
+from kinprint.library.merges.combination import Data, roundings
+from kinprint.library.merges.merge_kinds import Account, excess
 
 DIRECTION = "Which of the two came first is not said by this."
 MEAN = (

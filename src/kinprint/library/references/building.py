@@ -19,7 +19,7 @@ from kinprint.engines import Outcome
 from kinprint.errors import CheckpointError, KinprintError
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.quick import LINES
-from kinprint.library.references import Reference
+from kinprint.library.references.listing import Reference
 from kinprint.library.store import Library
 
 LOOKUPS = 8

@@ -1,0 +1,1 @@
+"""What models and documents say of themselves, and whether it is so."""
