@@ -163,6 +163,14 @@ def test_optimize_changes_no_answer(library: Library, monkeypatch: pytest.Monkey
     for number in (5, 30):
         assert library.nearest("channels", vectors.vectors(model(number))["channels"], 1)[0][0] == model(number).digest
     assert {library.get(f"model-{number}") for number in range(31)} == {model(number) for number in range(31)}
+    for table in ("models", "fingerprints"):
+        assert ["digest"] in [found.columns for found in library._table(table).list_indices()]
+    assert library.add([model(5), model(30), model(31)]) == 1  # neither known nor new ones are missed by the index
+    assert library.known([model(5).digest, model(30).digest, model(31).digest, "0" * 64]) == {
+        model(number).digest for number in (5, 30, 31)
+    }
+    assert [gone.name for gone in library.remove([model(5).digest])] == ["model-5"]
+    assert model(5).digest not in library
 
 
 def as_schema_1(library: Library) -> None:

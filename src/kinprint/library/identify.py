@@ -219,9 +219,6 @@ def identify(
     """
     searched, own = len(library), vectors(suspect)
     chosen = retrieve(own, library, candidates)
-    if searched <= candidates:
-        cosines = {candidate.digest: candidate.cosines for candidate in chosen}
-        chosen = [Candidate(model.digest, cosines.get(model.digest, {})) for model in library.models()]
     tests = [method for method in registry.known() if method.kind == "test" and not method.deep]
     findings, unreadable = [], []
     for number, candidate in enumerate(chosen):
@@ -250,9 +247,13 @@ def identify(
     return Identification(suspect, library.where, searched, tuple(ranked), tuple(unreadable), tuple(own), alpha)
 
 
-def retrieve(own: Mapping[str, ArrayLike], library: Searchable, count: int) -> list[Candidate]:
-    """The `count` models that are nearest to a model's vectors in any space, by `Candidate.strength`."""
+def retrieve(own: Mapping[str, ArrayLike], library: Searchable, count: int = CANDIDATES) -> list[Candidate]:
+    """The `count` models that are nearest to a model's vectors in any space, by `Candidate.strength`; all of a library that has
+    no more.
+    """
     cosines: dict[str, dict[str, float]] = {}
+    if len(library) <= count:
+        cosines = {model.digest: {} for model in library.models()}
     for space, vector in own.items():
         for digest, cosine in library.nearest(space, vector, count):
             cosines.setdefault(digest, {})[space] = cosine

@@ -295,6 +295,8 @@ class Library:
         with _clear_errors(self.where), self._turn():
             models, fingerprints = self._table("models"), self._table("fingerprints")
             indexed = self._build_indexes(models)
+            for table in (models, fingerprints):
+                _index_digests(table)
             models.optimize(cleanup_older_than=KEPT)
             files = fingerprints.stats()["fragment_stats"]["num_fragments"]
             if files > TIDY_EVERY and files**2 > fingerprints.count_rows():
@@ -465,6 +467,15 @@ class Library:
             return self._load(digest)
         except LibraryError:
             return None
+
+
+def _index_digests(table: Any) -> None:
+    """An index by which one model of very many is found without reading the column of digests; `_insert` does without it."""
+    from lancedb.index import BTree
+
+    there = {column for found in table.list_indices() for column in found.columns}
+    if "digest" not in there and table.count_rows() >= EXACT_BELOW:
+        table.create_index("digest", config=BTree())
 
 
 def _folder(where: str) -> Path | None:

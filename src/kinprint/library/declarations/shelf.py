@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.identify import retrieve
 from kinprint.library.store import Library
+from kinprint.library.vectors import vectors
 
 
 class Shelf(Protocol):
@@ -60,8 +62,8 @@ class Stored:
 
     def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
         library = Library.open(self.where)
-        for digest in [known.digest for known in library.models()]:
-            yield library.get(digest)
+        for candidate in retrieve(vectors(model), library):
+            yield library.get(candidate.digest)
 
 
 @dataclass(frozen=True)
