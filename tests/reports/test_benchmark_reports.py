@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from benchmark import runs
+from browser import browser
 from rich.console import Console
 
 from kinprint import reports
@@ -119,3 +120,14 @@ def test_only_all_is_all_and_only_none_is_none(value: tuple[int, int], shown: st
     assert words.percent(value) == shown
     assert words.area(0.99999) == "0.999"
     assert words.area(1.0) == "1.000"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_in_a_browser(scheme: str, tmp_path: Path) -> None:
+    """No error, no serious finding of axe-core, no network."""
+    file = tmp_path / "benchmark.html"
+    file.write_text(reports.benchmark_html(Summary(runs.result())), encoding="utf-8")
+    with browser(offline=True, color_scheme=scheme) as watched:
+        watched.page.goto(file.as_uri())
+        assert watched.violations() == []
+        assert watched.complaints == []

@@ -30,14 +30,14 @@ def benchmark_html(summary: Summary) -> str:
         "<h1>kinprint benchmark</h1>",
         f"<p>{escape(words.about(result))} {escape(words.cost(result))}</p><p><code>{escape(result.command)}</code></p>",
         *(f'<p class="warning">{escape(line)}</p>' for line in words.warnings(summary)),
-        f'<div class="pictures"><div class="wide">{plots.roc_svg(summary)}</div>',
-        f'<div class="wide">{plots.values_svg(summary)}</div></div>',
-        f'<h2>By kind</h2><div class="wide">{plots.kinds_svg(summary)}</div>',
+        f'<div class="pictures">{_wide("found against accused", plots.roc_svg(summary))}',
+        f"{_wide('values', plots.values_svg(summary))}</div>",
+        f"<h2>By kind</h2>{_wide('by kind', plots.kinds_svg(summary))}",
         "<h2>Methods</h2><p>kinprint is the combined verdict; fingerprints alone, where deep methods were run too, what it "
         "would have been without them. Tests decide, scores describe.</p>",
         _table(words.STANDINGS, words.standing_rows(summary)),
         _list([*words.CAVEATS, *words.threshold_notes(summary)]),
-        f'<h2>Do the p-values hold?</h2><div class="wide">{plots.calibration_svg(summary)}</div>',
+        f"<h2>Do the p-values hold?</h2>{_wide('calibration', plots.calibration_svg(summary))}",
         _table(words.CALIBRATION, words.calibration_rows(summary)),
         f'<p class="dim">{escape(words.DEPENDENCE)}</p>',
         "<h2>Found and accused, by kind, in numbers</h2>",
@@ -64,11 +64,13 @@ def benchmark_html(summary: Summary) -> str:
 def _table(columns: Sequence[str], rows: words.Rows) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>'
-        + "".join(f"<tr>{line}</tr>" for line in lines)
-        + "</tbody></table></div>"
-    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return _wide("table", f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def _wide(label: str, content: str) -> str:
+    """What scrolls sideways where the screen is narrow, by keyboard too."""
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">{content}</div>'
 
 
 def _list(lines: Iterable[str]) -> str:
