@@ -21,25 +21,56 @@ from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
+import pyarrow as pa
 
 import kinprint
-from kinprint.library import Library
+from kinprint.library import Library, records
+from kinprint.library.vectors import DIMENSIONS
 
-ROOT = Path(__file__).parents[1]
+FAMILIES = ("llama", "qwen2", "mistral", "gemma2", "phi3")
+WHOLE = 200
+"""Models with a fingerprint: those that are asked for by their vectors."""
+
+BATCH = 5000
 
 
-def synthetic(number: int) -> list[kinprint.Fingerprint]:
-    """Fingerprints with enough traits for an index vector, of random weights and made-up names."""
+def fill(library: Library, count: int) -> list[str]:
+    """Models of made-up names: some whole ones, of random weights, and for the others a row with random vectors, as a library
+    stores it. Measuring and adding a hundred thousand whole ones would take the better part of an hour and change no search.
+
+    Returns:
+        the digests of the whole ones.
+    """
     rng = np.random.default_rng(0)
-    families = ("llama", "qwen2", "mistral", "gemma2", "phi3")
-    return [
-        kinprint.Fingerprint(
-            f"org{index % 997}/{families[index % 5]}-{index}-chat",
-            {f"channels.{role}": rng.normal(1, 0.1, (2, 64)) for role in ("q", "k", "v", "o", "gate", "up", "down")},
-            {"family": families[index % 5], "hidden_size": 64, "parameters": 1_000_000 + index},
-        )
-        for index in range(number)
-    ]
+    models = [whole(rng, number) for number in range(min(WHOLE, count))]
+    library.add(models)
+    first = records.row(whole(rng, 0), 1)
+    table, schema = library._table("models"), records.models_schema()
+    for start in range(WHOLE, count, BATCH):
+        rows = []
+        for number in range(start, min(start + BATCH, count)):
+            vectors = {records.VECTOR + space: unit(rng, length) for space, length in DIMENSIONS.items()}
+            rows.append(first | named(number) | vectors | {"digest": rng.bytes(32).hex(), "parameters": number})
+        table.add(pa.Table.from_pylist(rows, schema))
+    library.optimize()
+    return [model.digest for model in models]
+
+
+def whole(rng: np.random.Generator, number: int) -> kinprint.Fingerprint:
+    """A fingerprint with enough traits for an index vector."""
+    traits = {f"channels.{role}": rng.normal(1, 0.1, (2, 64)) for role in ("q", "k", "v", "o", "gate", "up", "down")}
+    told = named(number)
+    return kinprint.Fingerprint(told["name"], traits, {"family": told["family"], "hidden_size": 64})
+
+
+def named(number: int) -> dict[str, str]:
+    family = FAMILIES[number % len(FAMILIES)]
+    return {"name": f"org{number % 997}/{family}-{number}-chat", "family": family, "source": f"org{number % 997}/{family}"}
+
+
+def unit(rng: np.random.Generator, length: int) -> list[float]:
+    drawn = rng.normal(size=length).astype(np.float32)
+    return list(drawn / np.linalg.norm(drawn))
 
 
 def serve(library: Path, port: int) -> subprocess.Popen[bytes]:
@@ -55,11 +86,10 @@ def serve(library: Path, port: int) -> subprocess.Popen[bytes]:
     raise SystemExit("the server did not start")
 
 
-def search(url: str, users: int, seconds: float) -> None:
+def search(url: str, digests: list[str], users: int, seconds: float) -> None:
     """`users` clients, one request after the other each."""
     taken: dict[str, list[float]] = collections.defaultdict(list)
     errors: list[str] = []
-    digests = [model["digest"] for model in httpx.get(f"{url}/api/models", params={"limit": 200}, timeout=60).json()["models"]]
     end = time.monotonic() + seconds
 
     def user(seed: int) -> None:
@@ -123,14 +153,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         library = Library.open(Path(folder) / "library", create=True)
-        library.add(synthetic(options.models))
-        library.optimize()
+        digests = fill(library, options.models)
         print(f"{options.models:,} models added in {time.perf_counter() - start:.0f} s, {os.cpu_count()} processors")
         start = time.perf_counter()
         running = serve(Path(folder) / "library", options.port)
         print(f"the server answers after {time.perf_counter() - start:.1f} s")
         try:
-            search(f"http://127.0.0.1:{options.port}", options.users, options.seconds)
+            search(f"http://127.0.0.1:{options.port}", digests, options.users, options.seconds)
             nonsense(f"http://127.0.0.1:{options.port}", options.requests)
         finally:
             running.terminate()

@@ -6,6 +6,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 
@@ -36,6 +37,9 @@ WAITING = 32
 REMEMBERED = 256
 """Results kept for whoever asks again."""
 
+VECTORS = 10_000
+"""Models whose index vectors are kept: four thousand bytes each."""
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,6 +65,7 @@ class Service:
         self.folders = Folders(settings.folders)
         self.shelf = Shelf()
         self.runs = Runs(self.keep)
+        self._vectors = lru_cache(VECTORS)(lambda digest: vectors(self.fingerprint(digest)))
         self._results: OrderedDict[tuple[str, ...], object] = OrderedDict()
         self._lock = Lock()
         self._turns, self._waiting = BoundedSemaphore(AT_ONCE), BoundedSemaphore(AT_ONCE + WAITING)
@@ -109,7 +114,7 @@ class Service:
 
     def neighbours(self, digest: str, count: int) -> list[dict[str, Any]]:
         """Models whose index vectors lie nearest, for each space; the model itself left out."""
-        found = vectors(self.fingerprint(digest))
+        found = self._vectors(digest)
         near = [
             {"digest": other, "space": space, "similarity": similarity}
             for space, vector in found.items()
