@@ -1,7 +1,7 @@
 """The server under load and under nonsense: `python benchmarks/server.py`, with --help for its options.
 
 A library of synthetic models is made in a temporary folder and served by a process of its own on this machine. First users
-search it at once, each one request after the other, with up to two seconds of reading between: words (browsing) and nearest
+search it at once, each one request after the other, reading in between (--reading): words (browsing) and nearest
 vectors (retrieval). Then schemathesis makes up requests from the API's description. Printed: latencies, errors,
 and the answers of the second part by status.
 """
@@ -86,7 +86,7 @@ def serve(library: Path, port: int) -> subprocess.Popen[bytes]:
     raise SystemExit("the server did not start")
 
 
-def search(url: str, digests: list[str], users: int, seconds: float) -> None:
+def search(url: str, digests: list[str], users: int, seconds: float, reading: float) -> None:
     """`users` clients, one request after the other each."""
     taken: dict[str, list[float]] = collections.defaultdict(list)
     errors: list[str] = []
@@ -95,6 +95,7 @@ def search(url: str, digests: list[str], users: int, seconds: float) -> None:
     def user(seed: int) -> None:
         rng = random.Random(seed)
         with httpx.Client(base_url=url, timeout=60) as client:
+            time.sleep(rng.random() * 2 * reading)  # not all begin in the same moment
             while time.monotonic() < end:
                 words = f"{rng.choice(['llama', 'qwen2', 'phi3'])} {rng.randrange(1000)}"
                 for kind, path in (
@@ -106,14 +107,14 @@ def search(url: str, digests: list[str], users: int, seconds: float) -> None:
                     taken[kind].append(time.perf_counter() - start)
                     if answer.status_code != 200:
                         errors.append(f"{answer.status_code} {path}")
-                time.sleep(rng.random() * 2)  # people read
+                time.sleep(rng.random() * 2 * reading)
 
     threads = [threading.Thread(target=user, args=(seed,)) for seed in range(users)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    print(f"\n{users} users, {seconds:g} s, {len(errors)} errors {errors[:3]}\n")
+    print(f"\n{users} users, {seconds:g} s, reading {reading:g} s on average, {len(errors)} errors {errors[:3]}\n")
     print("| search | requests | p50 ms | p95 ms | largest ms |\n|---|---|---|---|---|")
     for kind, values in taken.items():
         low, high = np.percentile(values, [50, 95]) * 1000
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=100_000)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--reading", type=float, default=5, help="seconds, on average, between two pairs of searches")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--port", type=int, default=8699)
     options = parser.parse_args()
@@ -159,7 +161,7 @@ def main() -> None:
         running = serve(Path(folder) / "library", options.port)
         print(f"the server answers after {time.perf_counter() - start:.1f} s")
         try:
-            search(f"http://127.0.0.1:{options.port}", digests, options.users, options.seconds)
+            search(f"http://127.0.0.1:{options.port}", digests, options.users, options.seconds, options.reading)
             nonsense(f"http://127.0.0.1:{options.port}", options.requests)
         finally:
             running.terminate()
