@@ -104,6 +104,24 @@ def test_ties(family: Family, density: float) -> None:
     assert gathering.details["density"] == pytest.approx(density, abs=0.05)
 
 
+def test_ties_among_near_copies_of_the_base() -> None:
+    """Of siblings of which one lies far from the base; among models that differ from the base in next to nothing."""
+    rng = np.random.default_rng(2)
+    origin = stored(base(rng))
+    near, far = (stored(child(rng, origin, size)) for size in (0.1, 1.0))
+    family = {"base": origin, "near": near, "far": far}
+    for number in range(4):
+        family[f"adapter{number}"] = origin | {"sample.q": stored(child(rng, origin, 0.1))["sample.q"]}
+    deltas = {key: [(model[key] - origin[key]).astype(np.float32) for model in (near, far)] for key in origin}
+    made = {key: origin[key] + ties(of_both, [0.6, 0.4], 0.3) for key, of_both in deltas.items()}
+    gathering = taken_apart(family, made)
+    assert gathering.kind == "ties"
+    assert gathering.base is not None
+    assert gathering.base.name == "base"
+    coefficients = found(gathering)
+    assert [coefficients["near"], coefficients["far"]] == pytest.approx([0.6, 0.4], abs=0.03)
+
+
 def test_layers_of_two_models_in_place(family: Family) -> None:
     made = {key: value.copy() for key, value in family["child0"].items()}
     for value, other in zip(made.values(), family["child1"].values(), strict=True):

@@ -34,7 +34,7 @@ TIES_MOST = 3
 COPIED = 0.01
 """Share of the entries that must be a model's own for TIES to be thought of."""
 
-MANY = 32
+MANY = 48
 """Accounts of one suspect, at most: what p-values are corrected for."""
 
 EXACT = 4.0
@@ -222,18 +222,24 @@ def _density(deltas: Array, taken: NDArray[np.bool_]) -> float:
 
 
 def copied(data: Data, among: Sequence[int]) -> list[int]:
-    """The models that many entries are taken from as they are, at most TIES_MOST and a base, those of most entries first.
+    """The models that many entries are taken from as they are, at most TIES_MOST and a base.
 
-    Where TIES elects one difference, the entry is that model's own; where it elects none, the base's. Entries in which the
-    models do not differ say nothing.
+    Where TIES elects one difference, the entry is that model's own; where it elects none, the base's. Each model counts by the
+    entries that none before it has: copies of the base in another type, and adapters, have most of the base's. Entries in which
+    the models do not differ say nothing.
     """
     rows = data.x[list(among)]
     told = np.isfinite(data.y) & (np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0) > data.spacing)
-    if not told.any():
-        return []
-    shares = (np.abs(data.y - rows) <= data.spacing / 2)[:, told].mean(axis=1)
-    order = np.argsort(-shares, kind="stable")[: TIES_MOST + 1]
-    return [among[number] for number in order if shares[number] > COPIED]
+    own = (np.abs(data.y - rows) <= data.spacing / 2)[:, told]
+    chosen: list[int] = []
+    while told.any() and len(chosen) <= TIES_MOST:
+        shares = own.mean(axis=1)
+        best = int(np.argmax(shares))
+        if shares[best] <= COPIED:
+            break
+        chosen.append(among[best])
+        own = own & ~own[best]
+    return chosen
 
 
 def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Iterator[Account]:
@@ -251,8 +257,8 @@ def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Itera
     pool = copied(data, among)
     for size in range(3, len(pool) + 1):
         for some in combinations(pool, size):
-            base = centre(data, some)
-            yield ties(data, base, [number for number in some if number != base])
+            for base in some:  # which of them it is, only the remainder tells: the nearest to all may be a part
+                yield ties(data, base, [number for number in some if number != base])
 
 
 def choose(data: Data, found: Iterable[Account], alpha: float) -> Account:
