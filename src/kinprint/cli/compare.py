@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from kinprint.cli._gates import require_alpha, require_verdict, stop_on
 from kinprint.cli._models import comparing, epoch, hashed, read, retyped
 from kinprint.comparison import ALPHA, examine
 from kinprint.reports import (
@@ -22,8 +23,6 @@ from kinprint.reports import (
 from kinprint.weights import open_weights
 
 NAME = "compare"
-FAILED = 3
-"""Exit code of --fail-on."""
 
 
 def command(
@@ -67,11 +66,8 @@ def command(
     the same and more, for people who will check it, as a page: null hypotheses, pictures, digests of every file. With
     --cyclonedx finetune.cdx.json or --in-toto finetune.intoto.json the same as a document for other programs.
     """
-    verdicts = {"related": ("related", "identical")}
-    if fail_on is not None and fail_on not in ("identical", "related", "no-evidence", "untestable"):
-        raise typer.BadParameter(f"{fail_on!r} is no verdict", param_hint="--fail-on")
-    if not 0 < alpha < 1:
-        raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
+    require_verdict(fail_on)
+    require_alpha(alpha)
     if deep and quick:
         raise typer.BadParameter("reads all weights, --quick next to none of them: choose one", param_hint="--deep")
     if cyclonedx is not None:
@@ -93,5 +89,4 @@ def command(
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:
         Console().print(comparison_text(found))
-    if fail_on is not None and found.verdict in verdicts.get(fail_on, (fail_on,)):
-        raise typer.Exit(FAILED)
+    stop_on(fail_on, found.verdict)

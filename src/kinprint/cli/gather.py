@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from kinprint.cli._gates import require_alpha
 from kinprint.cli._models import comparing, read
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
@@ -38,8 +39,7 @@ def command(
     """
     if library is None and not among:
         raise typer.BadParameter("say where its parts are sought: --library or --among", param_hint="--library")
-    if not 0 < alpha < 1:
-        raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
+    require_alpha(alpha)
     examined = read(suspect, cache=cache)
     candidates = [read(model, cache=cache) for model in among or []]
     more, size = _stored(library, examined) if library is not None else ([], 0)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from kinprint.cli._gates import require_alpha, require_verdict, stop_on
 from kinprint.cli._models import comparing, read, retyped
 from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
@@ -20,8 +21,6 @@ from kinprint.reports.identification import identification_text
 from kinprint.reports.identification_html import identification_html
 
 NAME = "identify"
-FAILED = 3
-"""Exit code of --fail-on."""
 
 
 def command(
@@ -87,8 +86,7 @@ def command(
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:
         Console().print(identification_text(found))
-    if fail_on is not None and found.verdict in {"related": ("related", "identical")}.get(fail_on, (fail_on,)):
-        raise typer.Exit(FAILED)
+    stop_on(fail_on, found.verdict)
 
 
 def _check_use(suspect: str | None, library: str, watch: Path | None, fail_on: str | None, alpha: float) -> None:
@@ -96,12 +94,10 @@ def _check_use(suspect: str | None, library: str, watch: Path | None, fail_on: s
         raise typer.BadParameter("give a model or --watch FOLDER, one of the two", param_hint="SUSPECT")
     if not library:
         raise typer.BadParameter("say where the library is", param_hint="--library")
-    if fail_on is not None and fail_on not in ("identical", "related", "no-evidence", "untestable"):
-        raise typer.BadParameter(f"{fail_on!r} is no verdict", param_hint="--fail-on")
+    require_verdict(fail_on)
     if fail_on is not None and watch is not None:
         raise typer.BadParameter("a watch has no verdict", param_hint="--fail-on")
-    if not 0 < alpha < 1:
-        raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
+    require_alpha(alpha)
 
 
 def _line(path: Path, identified: Any, as_json: bool) -> None:

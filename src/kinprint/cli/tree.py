@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kinprint import reports
+from kinprint.cli._gates import require_alpha
 from kinprint.cli._models import read, retyped
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
@@ -47,8 +48,7 @@ def command(
     """
     if not models and library is None:
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODEL...")
-    if not 0 < alpha < 1:
-        raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
+    require_alpha(alpha)
     fingerprints = [read(model, cache=cache) for model in models or ()] + _all_of(library)
     if len(fingerprints) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kinprint import engines
 from kinprint.checkpoints import remote
+from kinprint.cli._gates import require_alpha
 from kinprint.cli._models import read
 from kinprint.cli._statements import checked
 from kinprint.comparison import ALPHA
@@ -78,8 +79,7 @@ def command(
     """
     if (model is None) == (every is None):
         raise typer.BadParameter("give either a MODEL or --all DIR", param_hint="MODEL")
-    if not 0 < alpha < 1:
-        raise typer.BadParameter("must lie between 0 and 1", param_hint="--alpha")
+    require_alpha(alpha)
     places = [place for place in (model, *(against or ())) if place is not None]
     if offline and any(map(remote.means_url, places)):
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
