@@ -218,7 +218,7 @@ def identify(
         LibraryError: the library cannot be read. Single models in it that cannot are named in the result.
     """
     searched, own = len(library), vectors(suspect)
-    chosen = retrieve(own, library, candidates)
+    chosen = to_test(own, library, candidates, searched)
     tests = [method for method in registry.known() if method.kind == "test" and not method.deep]
     findings, unreadable = [], []
     for number, candidate in enumerate(chosen):
@@ -247,13 +247,18 @@ def identify(
     return Identification(suspect, library.where, searched, tuple(ranked), tuple(unreadable), tuple(own), alpha)
 
 
-def retrieve(own: Mapping[str, ArrayLike], library: Searchable, count: int = CANDIDATES) -> list[Candidate]:
-    """The `count` models that are nearest to a model's vectors in any space, by `Candidate.strength`; all of a library that has
-    no more.
-    """
+def to_test(own: Mapping[str, ArrayLike], library: Searchable, count: int, size: int) -> list[Candidate]:
+    """The `count` models that `retrieve` finds; all of a library whose `size` is no larger."""
+    found = retrieve(own, library, count)
+    if size > count:
+        return found
+    cosines = {candidate.digest: candidate.cosines for candidate in found}
+    return [Candidate(model.digest, cosines.get(model.digest, {})) for model in library.models()]
+
+
+def retrieve(own: Mapping[str, ArrayLike], library: Searchable, count: int) -> list[Candidate]:
+    """The `count` models that are nearest to a model's vectors in any space, by `Candidate.strength`."""
     cosines: dict[str, dict[str, float]] = {}
-    if len(library) <= count:
-        cosines = {model.digest: {} for model in library.models()}
     for space, vector in own.items():
         for digest, cosine in library.nearest(space, vector, count):
             cosines.setdefault(digest, {})[space] = cosine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.identify import retrieve
+from kinprint.library.identify import CANDIDATES, to_test
 from kinprint.library.store import Library
 from kinprint.library.vectors import vectors
 
@@ -62,7 +62,7 @@ class Stored:
 
     def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
         library = Library.open(self.where)
-        for candidate in retrieve(vectors(model), library):
+        for candidate in to_test(vectors(model), library, CANDIDATES, len(library)):
             yield library.get(candidate.digest)
 
 
