@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from served import MODELS, Running, serve
 
 from kinprint import Fingerprint
 from kinprint.library import Library
+from kinprint.library.identify import Identification, identify
+from kinprint.server import service
 from kinprint.server.settings import Settings
 
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>\'"&amp;{{7*7}}'
@@ -56,6 +60,33 @@ def test_from_the_library_to_a_verdict(running: Running, watched: Watched) -> No
     page.get_by_role("link", name="compare with base").click()
     assert page.locator(".verdict strong").inner_text().lower() == "related"
     require_fine(watched)
+
+
+def test_a_search_is_watched(settings: Settings, watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that takes long shows how far it is, can be stopped, and gives way to its result."""
+    go_on = threading.Event()
+
+    def slow(*args: Any, progress: Callable[[str, int, int], None], **more: Any) -> Identification:
+        progress("some model", 1, 3)
+        while not go_on.wait(0.05):
+            progress("some model", 1, 3)
+        return identify(*args, progress=progress, **more)
+
+    monkeypatch.setattr(service, "identify", slow)
+    monkeypatch.setattr(service, "AT_MOST", 0.1)
+    page = watched.page
+    with serve(settings) as running:
+        place = f"{running.url}/models/{running.digests['finetune']}/relatives"
+        page.goto(place)
+        page.get_by_text("1 of 3 models").wait_for()
+        require_fine(watched)
+        page.get_by_role("button", name="stop").click()
+        page.get_by_text("cancelled").wait_for()
+        page.goto(place)
+        page.get_by_text("1 of 3 models").wait_for()
+        go_on.set()
+        page.locator(".verdict strong").wait_for()
+        require_fine(watched)
 
 
 def test_two_names(running: Running, watched: Watched) -> None:

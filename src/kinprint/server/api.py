@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.records import data_of
-from kinprint.server.runs import Full, Run
-from kinprint.server.service import BusyError, Service
+from kinprint.server.runs import Run
+from kinprint.server.service import Service
 
 router = APIRouter(prefix="/api")
 
@@ -93,7 +93,7 @@ class Wanted(BaseModel):
 
 
 class Measuring(BaseModel):
-    """A fingerprint being measured; bytes done and in all."""
+    """Work on a model. `done` and `total`: bytes of one that is measured, models tested in a search."""
 
     id: str
     model: str
@@ -204,10 +204,7 @@ def checkpoints(request: Request) -> list[Checkpoint]:
 @router.post("/runs", status_code=202, responses=REFUSED | BUSY)
 def start(request: Request, wanted: Wanted) -> Measuring:
     """Begin to fingerprint a model of the folders."""
-    try:
-        return _measuring(service(request).measure(wanted.checkpoint))
-    except Full as error:
-        raise BusyError("the server", "too many runs are waiting", "try again when one has ended") from error
+    return _measuring(service(request).measure(wanted.checkpoint))
 
 
 @router.get("/runs", responses=REFUSED)
@@ -219,13 +216,13 @@ def runs(request: Request) -> list[Measuring]:
 @router.get("/runs/{key}", responses=REFUSED)
 def run(request: Request, key: Key) -> Measuring:
     """How far a run has come."""
-    return _measuring(_required(service(request).runs.get(key)))
+    return _measuring(_required(service(request).run(key)))
 
 
 @router.delete("/runs/{key}", responses=REFUSED)
 def cancel(request: Request, key: Key) -> Measuring:
     """Stop a run; one that has ended stays as it is."""
-    return _measuring(_required(service(request).runs.cancel(key)))
+    return _measuring(_required(service(request).cancel(key)))
 
 
 def _required(found: Run | None) -> Run:

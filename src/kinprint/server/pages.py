@@ -52,6 +52,8 @@ def model(request: Request, digest: InPath) -> Response:
 def relatives(request: Request, digest: InPath) -> Response:
     """The model's relatives in the library."""
     service = _service(request)
+    if waiting := _searching(request, digest):
+        return waiting
     found = service.identify(digest, CANDIDATES)
     return _page(request, "relatives.html", model=service.fingerprint(digest), found=found)
 
@@ -60,6 +62,8 @@ def relatives(request: Request, digest: InPath) -> Response:
 def tree(request: Request, digest: InPath) -> Response:
     """The model among its nearest relatives."""
     service = _service(request)
+    if waiting := _searching(request, digest):
+        return waiting
     forest = service.tree(digest)
     shown = grown(forest) if forest else {"forest": None, "families": [], "drawn": ""}
     answer = _page(request, "tree_of.html", model=service.fingerprint(digest), **shown)
@@ -146,6 +150,14 @@ def static(name: str) -> Response:
 def problem(request: Request, status: int, text: str) -> Response:
     """An error, for people."""
     return _page(request, "problem.html", status=status, text=text)
+
+
+def _searching(request: Request, digest: str) -> Response | None:
+    """How far the search for a model's relatives is; None when it is done."""
+    run = _service(request).search(digest)
+    if run is None or run.state == "done":
+        return None
+    return _page(request, "searching.html", model=_service(request).fingerprint(digest), run=run)
 
 
 def _service(request: Request) -> Service:

@@ -1,16 +1,18 @@
-"""Fingerprints that take long: one is measured at a time, the others wait, and everyone may watch."""
+"""Work that takes long, on one model each: a few at a time, the others wait, and everyone may watch."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Literal
 
 from kinprint.errors import KinprintError
-from kinprint.fingerprints import Fingerprint
+
+Progress = Callable[[int, int], None]
+"""Gets how much is done, and how much there is."""
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -24,19 +26,19 @@ class Full(Exception):  # noqa: N818 - an answer, not a failure
 
 
 class _Cancelled(BaseException):
-    """Ends a measuring pass from within its progress."""
+    """Ends work from within its progress."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One model being measured.
+    """Work on one model.
 
     Attributes:
         id: in the API.
-        model: name of what is measured.
+        model: its name.
         state: "waiting", "running", "done", "failed" or "cancelled".
-        done, total: bytes.
-        digest: of the fingerprint, when done.
+        done, total: in the unit of the work, bytes or models.
+        digest: of the fingerprint: of a search from the start, of a fingerprint when done.
         error: why it failed.
     """
 
@@ -59,32 +61,41 @@ class Run:
 class Runs:
     """Safe to use from threads."""
 
-    def __init__(self, keep: Callable[[Fingerprint], str]) -> None:
-        self._keep = keep
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="run")
+    def __init__(self, at_once: int) -> None:
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="run")
         self._runs: dict[str, Run] = {}
+        self._futures: dict[str, Future[None]] = {}
         self._lock = Lock()
 
-    def start(self, model: str, measure: Callable[[Callable[[int, int], None]], Fingerprint]) -> Run:
-        """Take a run.
+    def start(self, model: str, work: Callable[[Progress], str], digest: str = "") -> Run:
+        """Take a run; one of the same model, given by a digest, that has not ended is taken as this one.
 
         Args:
             model: its name.
-            measure: gets what to call with bytes done and bytes in all.
+            work: gets what to call with its progress, and returns the digest of the fingerprint.
+            digest: of the fingerprint, where there is one before.
 
         Raises:
             Full: too many are waiting.
         """
-        run = Run(secrets.token_hex(8), model)
+        run = Run(secrets.token_hex(8), model, digest=digest)
         with self._lock:
+            for other in self._runs.values():
+                if digest and other.digest == digest and not other.ended:
+                    return other
             if sum(not other.ended for other in self._runs.values()) > MOST_WAITING:
                 raise Full
             ended = [key for key, other in self._runs.items() if other.ended]
             for key in ended[: max(len(ended) - MOST_KEPT, 0)]:
-                del self._runs[key]
+                del self._runs[key], self._futures[key]
             self._runs[run.id] = run
-        self._pool.submit(self._work, run.id, measure)
+            self._futures[run.id] = self._pool.submit(self._work, run.id, work)
         return run
+
+    def wait(self, key: str, seconds: float) -> Run:
+        """The run when it has ended, or as it is after some time."""
+        wait([self._futures[key]], seconds)
+        return self._runs[key]
 
     def get(self, key: str) -> Run | None:
         with self._lock:
@@ -108,7 +119,7 @@ class Runs:
             self.cancel(run.id)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _work(self, key: str, measure: Callable[[Callable[[int, int], None]], Fingerprint]) -> None:
+    def _work(self, key: str, work: Callable[[Progress], str]) -> None:
         def progress(done: int, total: int) -> None:
             if self._set(key, done=done, total=total).state == "cancelled":
                 raise _Cancelled
@@ -116,7 +127,7 @@ class Runs:
         try:
             progress(0, 0)
             self._set(key, state="running")
-            self._set(key, state="done", digest=self._keep(measure(progress)))
+            self._set(key, state="done", digest=work(progress))
         except _Cancelled:
             pass
         except KinprintError as error:

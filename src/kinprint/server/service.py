@@ -19,7 +19,7 @@ from kinprint.library.trees.tree import Forest, tree
 from kinprint.library.vectors import vectors
 from kinprint.server.catalogue import Catalogue
 from kinprint.server.folders import Folders
-from kinprint.server.runs import Run, Runs
+from kinprint.server.runs import Full, Progress, Run, Runs
 from kinprint.server.settings import Settings
 from kinprint.server.shelf import Shelf
 
@@ -43,6 +43,10 @@ VECTORS = 10_000
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+AT_MOST = 1.0
+"""Seconds that a page waits for a search before it shows how far it is."""
+
+
 class UnknownError(KinprintError):
     """A request names something that is not here."""
 
@@ -64,7 +68,7 @@ class Service:
         self.catalogue = Catalogue(self.library)
         self.folders = Folders(settings.folders)
         self.shelf = Shelf()
-        self.runs = Runs(self.keep)
+        self.runs, self.searches = Runs(1), Runs(AT_ONCE)
         self._vectors = lru_cache(VECTORS)(lambda digest: vectors(self.fingerprint(digest)))
         self._results: OrderedDict[tuple[str, ...], object] = OrderedDict()
         self._lock = Lock()
@@ -97,11 +101,39 @@ class Service:
         pair = self.fingerprint(reference), self.fingerprint(suspect)
         return self._remembered(("compare", reference, suspect), lambda: examine(pair))
 
-    def identify(self, suspect: str, candidates: int) -> Identification:
+    def identify(self, suspect: str, candidates: int, progress: Progress = lambda done, total: None) -> Identification:
         """Relatives of a fingerprint, given by digest; remembered until the library changes."""
         found = self.fingerprint(suspect)
-        key = ("identify", suspect, str(candidates), self.catalogue.version)
-        return self._remembered(key, lambda: identify(found, self.library, candidates=candidates))
+
+        def work() -> Identification:
+            return identify(found, self.library, candidates=candidates, progress=lambda _, done, total: progress(done, total))
+
+        return self._remembered(self._searched(suspect, candidates), work)
+
+    def search(self, suspect: str) -> Run | None:
+        """Begin to look for the relatives of a fingerprint, given by digest; None where they are remembered.
+
+        Raises:
+            BusyError: too many searches are waiting.
+        """
+        if self._searched(suspect, CANDIDATES) in self._results:
+            return None
+
+        def work(progress: Progress) -> str:
+            self.identify(suspect, CANDIDATES, progress)
+            return suspect
+
+        with _few():
+            run = self.searches.start(self.fingerprint(suspect).name, work, suspect)
+        return self.searches.wait(run.id, AT_MOST)
+
+    def run(self, key: str) -> Run | None:
+        """A fingerprint or a search under way or ended lately; None if there is none of this id."""
+        return self.runs.get(key) or self.searches.get(key)
+
+    def cancel(self, key: str) -> Run | None:
+        """Stop one that has not ended; None if there is none of this id."""
+        return self.runs.cancel(key) or self.searches.cancel(key)
 
     def tree(self, digest: str) -> Forest | None:
         """The tree of a model and its nearest relatives, IN_TREE at most; None if it has none."""
@@ -128,15 +160,20 @@ class Service:
 
         Raises:
             UnknownError: there is none of this id.
-            Full: too many are waiting.
+            BusyError: too many are waiting.
         """
         path = self.folders.path(checkpoint)
         if path is None:
             raise UnknownError(checkpoint, "no such model in the folders of this server", "see /api/checkpoints")
-        return self.runs.start(path.name, lambda progress: fingerprint(path, progress=progress))
+        with _few():
+            return self.runs.start(path.name, lambda progress: self.keep(fingerprint(path, progress=progress)))
 
     def close(self) -> None:
         self.runs.close()
+        self.searches.close()
+
+    def _searched(self, suspect: str, candidates: int) -> tuple[str, ...]:
+        return ("identify", suspect, str(candidates), self.catalogue.version)
 
     def _remembered(self, key: tuple[str, ...], work: Callable[[], T]) -> T:
         with self._lock:
@@ -162,3 +199,11 @@ class Service:
                 yield
         finally:
             self._waiting.release()
+
+
+@contextmanager
+def _few() -> Iterator[None]:
+    try:
+        yield
+    except Full as error:
+        raise BusyError("the server", "too many runs are waiting", "try again when one has ended") from error

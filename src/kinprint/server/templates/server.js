@@ -1,4 +1,5 @@
 const size = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
+const far = (run, unit) => (unit ? `${run.done} of ${run.total} ${unit}` : `${size(run.done)} of ${size(run.total)}`);
 
 async function ask(path, options) {
   const answer = await fetch(path, options);
@@ -36,7 +37,7 @@ for (const button of document.querySelectorAll("button[data-measure]")) {
   });
 }
 
-for (const row of document.querySelectorAll("tr[data-run]")) {
+for (const row of document.querySelectorAll("[data-run]")) {
   const bar = row.querySelector("progress");
   const state = row.querySelector("[data-state]");
   const stop = row.querySelector("button");
@@ -46,8 +47,9 @@ for (const row of document.querySelectorAll("tr[data-run]")) {
       const run = await ask(`/api/runs/${row.dataset.run}`);
       bar.max = run.total || 1;
       bar.value = run.done;
-      state.textContent = run.state === "running" ? `${size(run.done)} of ${size(run.total)}` : run.error || run.state;
-      if (run.state === "done" && !row.querySelector("a")) {
+      state.textContent = run.state === "running" ? far(run, row.dataset.unit) : run.error || run.state;
+      if (run.state === "done" && row.dataset.then === "reload") location.reload();
+      else if (run.state === "done" && !row.querySelector("a")) {
         const link = document.createElement("a");
         link.href = `/models/${run.digest}`;
         link.textContent = " open";
