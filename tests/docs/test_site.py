@@ -7,10 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 
 import pytest
+from browser import browser
 
 from kinprint import transforms
 from kinprint.checkpoints.quantizations import quantizations
@@ -84,6 +89,30 @@ def test_styles_need_no_network(site: Path) -> None:
     styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
     assert styles
     assert not any(re.search(r"""url\(["']?(?:https?:)?//|@import""", text) for text in styles)
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """The site on a port of this machine."""
+    handler = partial(SilentHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("place", ["index", "tutorial", "p-values", "methods", "methods/matched-neurons", "disputes", "api"])
+def test_pages_can_be_read_by_everyone(address: str, place: str, scheme: str) -> None:
+    """No complaint of a browser, no serious finding of axe-core, by day and by night."""
+    with browser(viewport={"width": 1100, "height": 900}, color_scheme=scheme) as watched:
+        watched.page.goto(f"{address}/{place}.html")
+        assert watched.violations() == []
+        assert watched.complaints == []
 
 
 def test_the_reference_has_the_public_names(site: Path) -> None:
