@@ -21,6 +21,8 @@ from pathlib import Path
 
 from random_models import Shape, write
 
+from kinprint.fingerprints.readings import MOST, TOKENS, neurons_read
+
 MODELS = 2_000_000
 
 STORED, COUNTED = 12e15, 1_300_000
@@ -73,12 +75,14 @@ def fingerprint_bytes(shape: Shape) -> int:
         "sample": 7 * 256,
         "digests": 9 * 8,
     }
+    readings = 2 * min(MOST, shape.neurons) * min(TOKENS, shape.vocabulary)
     outside = ends * (6 + shape.hidden + 1024) + shape.hidden + (ends + 1) * 8
-    return 4 * (shape.layers * sum(a_layer.values()) + outside)
+    return 4 * (shape.layers * sum(a_layer.values()) + outside + readings)
 
 
 def quick_bytes(shape: Shape) -> int:
-    """Read of the weights by a quick fingerprint: norm gains, and one line in a hundred of what reads the residual stream."""
+    """Read of the weights by a quick fingerprint: norm gains, one line in a hundred of what reads the residual stream, and the
+    neurons and tokens of its readings."""
     read = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "embed_tokens", "lm_head")
     total = 0
     for name, size in shape.tensors().items():
@@ -86,7 +90,8 @@ def quick_bytes(shape: Shape) -> int:
             total += 2 * size[0]
         elif name.split(".")[-2] in read:
             total += 2 * max(1, size[0] // 100) * size[1]
-    return total
+    neurons = min(neurons_read(shape.nbytes // 2, shape.hidden), shape.neurons)
+    return total + 2 * shape.hidden * (2 * neurons + min(TOKENS, shape.vocabulary) + 1)
 
 
 def core_seconds(size: Size) -> float:

@@ -46,3 +46,8 @@ def test_sizes_are_those_of_real_fingerprints(hub_cost: ModuleType, tmp_path: Pa
 
 def test_the_shares_are_all_models(hub_cost: ModuleType) -> None:
     assert sum(size.share for size in hub_cost.HUB) == pytest.approx(1)
+
+
+def test_quick_reads_one_percent(hub_cost: ModuleType) -> None:
+    """Of models of 135 million parameters and more."""
+    assert [size.name for size in hub_cost.HUB if hub_cost.quick_bytes(size.shape) > 0.01 * size.shape.nbytes] == []

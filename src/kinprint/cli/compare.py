@@ -40,7 +40,7 @@ def command(
     ] = False,
     quick: Annotated[
         bool,
-        typer.Option(help="Read about 1 % of the weights; copies with relabelled channels, and heads, are not seen."),
+        typer.Option(help="Read about 1 % of the weights; heads, and copies in disguise without gated neurons, are not seen."),
     ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")

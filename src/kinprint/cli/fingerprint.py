@@ -17,7 +17,10 @@ NAME = "fingerprint"
 def command(
     model: Annotated[str, typer.Argument(help="A folder, a weights file, a hub id, or BASE+ADAPTER.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; NAME.kinprint by default.")] = None,
-    quick: Annotated[bool, typer.Option(help="Read about 1 % of the weights: enough for tests of channels by index.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(help="Read about 1 % of the weights: enough for a first verdict."),
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the measuring pass; the result is the same.")] = None,
     cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
 ) -> None:

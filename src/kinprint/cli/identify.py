@@ -45,7 +45,8 @@ def command(
         float, typer.Option(min=0, help="--watch: seconds for which nothing of a model has changed before it is read.")
     ] = SETTLED,
     quick: Annotated[
-        bool, typer.Option(help="Read about 1 % of the weights; copies with relabelled channels, and heads, are not seen.")
+        bool,
+        typer.Option(help="Read about 1 % of the weights; heads, and copies in disguise without gated neurons, are not seen."),
     ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")

@@ -77,7 +77,7 @@ class Comparison:
         )
         quick = [model.quick for model in (self.reference, self.suspect) if model.quick is not None]
         if quick:
-            hint = f"{max(quick):.1%} of the bytes were read (--quick); heads and relabelled copies take all of them to be seen"
+            hint = f"{max(quick):.1%} of the bytes were read (--quick); some copies in disguise take all of them to be seen"
         return f"No evidence that {b} shares weights with {a}.{seen} This does not prove that they are unrelated: {hint}."
 
     def to_json(self) -> dict[str, Any]:
@@ -112,8 +112,8 @@ def compare(
         suspect: the model that is examined.
         deep: add the methods that need both checkpoints: minutes rather than seconds on large models, and no disguise that
             keeps the function hides descent from them.
-        quick: of models that are not fingerprints yet read about 1 % of the weights: heads and copies with relabelled
-            channels are not seen.
+        quick: of models that are not fingerprints yet read about 1 % of the weights: heads, and disguised copies of models
+            without gated neurons, are not seen.
         alpha: largest combined p-value that is called related.
         methods: what to run; every known method by default.
 

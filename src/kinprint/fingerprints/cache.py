@@ -13,7 +13,7 @@ from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.files import cache_folder, partial_of
 from kinprint.errors import FingerprintError
 from kinprint.fingerprints.fingerprint import Fingerprint
-from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.fingerprints.traits import TRAIT_VERSION, TRAITS
 
 EDGE = 1 << 16
 """Bytes read from each end of a file. The header of a checkpoint is at one of them."""
@@ -32,7 +32,7 @@ def key(checkpoint: Checkpoint, kind: str) -> str:
     Args:
         kind: of measuring.
     """
-    identity = blake3(f"{kind} traits {TRAIT_VERSION}\n".encode())
+    identity = blake3(f"{kind} {len(TRAITS)} traits {TRAIT_VERSION}\n".encode())
     for path in sorted(checkpoint.files):
         if partial := partial_of(path):
             identity.update(json.dumps([path.name, os.stat(path).st_size, "version", partial.version]).encode())

@@ -17,6 +17,7 @@ from kinprint.fingerprints.assembly import assemble, facts, left_out, provenance
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.layer import Array, Layer, scan
 from kinprint.fingerprints.parallel import each
+from kinprint.fingerprints.readings import readings
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -67,13 +68,15 @@ def measure(
     digests = [pair for item in found for pair in item.digests]
     traits = assemble(((item.layer, item.rows) for item in found), int(anatomy.facts["num_hidden_layers"]))
     traits["digests"] = np.frombuffer(b"".join(digest for _, digest in digests), np.uint8).reshape(-1, 32)
+    where = readings(anatomy, sparing=False)
+    traits |= (where.read() if where else {}) | vocabulary(checkpoint)
     told = {
         **facts(checkpoint, anatomy),
         "digest_parts": [name(part) for part, _ in digests],
         "non_finite": {part: count for item in found for part, count in item.non_finite.items()},
     }
     notes = [note for item in found for note in item.notes] + left_out((item.layer, item.rows) for item in found)
-    return Fingerprint(checkpoint.name, traits | vocabulary(checkpoint), told, provenance(checkpoint, anatomy, notes))
+    return Fingerprint(checkpoint.name, traits, told, provenance(checkpoint, anatomy, notes))
 
 
 def name(part: Part) -> str:

@@ -31,7 +31,8 @@ def fingerprint(
     Args:
         model: what to fingerprint.
         quick: read about 1 % of the weights or less: enough for the tests by index of channels and of some neurons and
-            experts (`kinprint.fingerprints.quick`). Fingerprints already made are taken as they are.
+            experts, and for `matched-readings` (`kinprint.fingerprints.quick`). Fingerprints already made are taken
+            as they are.
         cache: use and fill the user's cache folder.
         threads: of the measuring pass; all processors by default. The result does not depend on it.
         progress: called with bytes done and bytes in all.

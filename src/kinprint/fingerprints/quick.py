@@ -1,4 +1,5 @@
-"""Quick measuring: the traits that tests by index need, from one line in a hundred of the weights.
+"""Quick measuring: the traits that tests by index need, from one line in a hundred of the weights, and what tells copies in
+disguise (`kinprint.fingerprints.readings`).
 
 A matrix is read if one line of it, as stored, holds all residual channels: q, k, v, gate, up and the embeddings where they are
 stored as (output, input), o and down where they are transposed (GPT-2). Of each the leading lines are read, in one run, which
@@ -33,6 +34,7 @@ from kinprint.fingerprints.layer import Array, finite
 from kinprint.fingerprints.measure import Progress
 from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.pieces import pieces
+from kinprint.fingerprints.readings import readings
 
 LINES = 100
 """One line in so many is read, and at least one."""
@@ -41,9 +43,10 @@ LINES = 100
 def measure_quick(
     checkpoint: Checkpoint, anatomy: Anatomy, *, threads: int | None = None, progress: Progress | None = None
 ) -> Fingerprint:
-    """Measure what tests by index need from about 1 % of the weights or less; the fact `quick` is the share that was read.
+    """Measure what tests by index need, and readings, from 1 % of the weights or less; the fact `quick` is the share.
 
-    A matrix of fewer than 100 lines gives one, which makes the share of very small models larger. Of experts the first one is
+    A matrix of fewer than 100 lines gives one, and readings take 256 neurons at least, which makes the share of models below
+    some 100 million parameters larger. Of experts the first one is
     read if it has tensors of its own; experts stacked in one tensor are not.
 
     Raises:
@@ -51,8 +54,8 @@ def measure_quick(
         FingerprintError: nothing could be measured.
     """
     require_parts(checkpoint, anatomy)
-    wanted = _wanted(anatomy)
-    total, done, lock = sum(map(_nbytes, wanted)), 0, Lock()
+    wanted, where = _wanted(anatomy), readings(anatomy, sparing=True)
+    total, done, lock = sum(map(_nbytes, wanted)) + (where.nbytes if where else 0), 0, Lock()
 
     def run(item: tuple[int | None, list[Part]]) -> tuple[int | None, dict[str, Array]]:
         nonlocal done
@@ -65,7 +68,10 @@ def measure_quick(
         return layer, found
 
     found = each(run, work(wanted), threads)
-    traits = assemble(found, int(anatomy.facts["num_hidden_layers"])) | vocabulary(checkpoint)
+    traits = assemble(found, int(anatomy.facts["num_hidden_layers"])) | (where.read() if where else {})
+    traits |= vocabulary(checkpoint)
+    if progress:
+        progress(total, total)
     whole = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in checkpoint.tensors.values())
     told = facts(checkpoint, anatomy) | {"quick": round(total / max(whole, 1), 6)}
     return Fingerprint(checkpoint.name, traits, told, provenance(checkpoint, anatomy))

@@ -106,6 +106,12 @@ TRAITS: tuple[Trait, ...] = (
         "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
     ),
     _trait(
+        "readings.*", ("n", "k"),
+        meaning="Inner products of the gate (up) rows of the first layer's leading neurons, gains folded in, with the "
+        "embeddings of the leading 64 tokens: at most 4096 neurons; in quick fingerprints fewer, about 0.24 % of the "
+        "parameters, at least 256. Experts one after the other, an equal share of the neurons each.",
+    ),
+    _trait(
         "experts.norms", ("layers", "experts", 4),
         meaning="L2 norm of each expert's router row, Frobenius norms of its gate, up and down. Quick fingerprints: of the "
         "router row alone.",

@@ -169,7 +169,7 @@ class Identification:
         if left_out > 0 and (missing := [space for space in DIMENSIONS if space not in self.spaces]):
             found.append(f"relatives that only {' or '.join(missing)} would bring: the suspect has no such vector")
         if self.suspect.quick is not None:
-            found.append(f"relabelled copies and heads: {self.suspect.quick:.1%} of the suspect's bytes were read (--quick)")
+            found.append(f"heads, some copies in disguise: {self.suspect.quick:.1%} of the suspect's bytes were read (--quick)")
         else:
             found.append("copies trained very much longer and disguised: `compare --deep` sees more, with both checkpoints")
         return tuple(found)

@@ -1,0 +1,131 @@
+"""What the leading neurons of the first layer read of the embeddings of the leading tokens.
+
+Inner products of gate and up rows, with the gain in front of them folded in, and embedding rows: no relabelling or rotation of
+the residual stream changes them, and a neuron keeps its own wherever it is put. A few hundred neurons and 64 tokens tell a
+disguised copy (METHODS: disguised models, 2b), so this is what quick fingerprints know of copies whose channels, neurons or
+heads were relabelled. Of neurons in random order a share f leads in one model and a share g in the other, so some f g of them
+are there in both; where there are experts, that is shared out among them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Anatomy, Part
+from kinprint.architectures.roles import norms_before
+from kinprint.fingerprints.kernels import widened
+from kinprint.fingerprints.layer import Array, finite
+
+TOKENS = 64
+MOST = 4096
+FEWEST = 256
+"""Neurons. The fewest leave 1 in 32 of 8192 neurons in both of two models in random order: too few for models wider than that,
+which are larger, so that their share of the bytes allows more."""
+
+SHARE = 0.0024
+"""Of a model's parameters that are read for them, where that gives more than the fewest."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where readings are taken.
+
+    Attributes:
+        gates, ups: of the first layer, a part for every expert.
+        embedding: of the input.
+        gain: of the norm in front of the neurons; None if there is none.
+        centred: that norm takes the mean over channels out.
+        neurons: how many leading ones of each gate and up.
+        sparing: other neurons and tokens are not read.
+    """
+
+    gates: tuple[Part, ...]
+    ups: tuple[Part, ...]
+    embedding: Part
+    gain: Part | None
+    centred: bool
+    neurons: int
+    sparing: bool
+
+    @property
+    def tokens(self) -> int:
+        """How many leading ones."""
+        return min(self.embedding.shape[0], TOKENS)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the checkpoint that sparing reading takes."""
+        each = [(part, self.neurons) for part in (*self.gates, *self.ups)] + [(self.embedding, self.tokens)]
+        lines = sum(part.lines.nbytes(count) for part, count in each if part.lines is not None)
+        return lines + (self.gain.shape[0] * self.gain.dtype.itemsize if self.gain else 0)
+
+    def read(self) -> dict[str, Array]:
+        """readings.gate, readings.up (neurons of all experts, tokens) float32; NaN where something is not finite.
+
+        Raises:
+            CheckpointError: a tensor cannot be read.
+        """
+        tokens = self._rows(self.embedding, self.tokens)
+        with np.errstate(all="ignore"):
+            gain = 1.0 if self.gain is None else widened(self.gain.read(), np.float64)
+            found = {
+                role: np.concatenate([self._canonical(part, gain) @ tokens.T for part in parts])
+                for role, parts in (("gate", self.gates), ("up", self.ups))
+            }
+            return {f"readings.{role}": finite(rows.astype(np.float32)) for role, rows in found.items()}
+
+    def _canonical(self, part: Part, gain: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """Rows of neurons, as what they make of a normed stream without gain."""
+        rows = self._rows(part, self.neurons) * gain
+        return rows - rows.mean(axis=1, keepdims=True) if self.centred else rows
+
+    def _rows(self, part: Part, count: int) -> NDArray[np.float64]:
+        if self.sparing and part.lines is not None:
+            return widened(part.lines.read(0, count), np.float64)
+        return widened(part.read()[:count], np.float64)
+
+
+def readings(anatomy: Anatomy, *, sparing: bool) -> Places | None:
+    """Where a model's readings are taken; None of a model without gated neurons in its first layer.
+
+    Args:
+        sparing: read about SHARE of the parameters for them, not MOST neurons; None of a model whose tensors cannot be read by
+            neuron and token.
+    """
+    first = [part for part in anatomy.parts if not part.layer]
+    gates, ups, embeddings = (tuple(part for part in first if part.role == role) for role in ("gate", "up", "embedding"))
+    if not (gates and embeddings) or len(gates) != len(ups):
+        return None
+    if {part.shape for part in (*gates, *ups)} != {(gates[0].shape[0], embeddings[0].shape[1])}:
+        return None
+    if sparing and not all(part.lines is not None and part.lines.axis == 0 for part in (*gates, *ups, *embeddings)):
+        return None
+    total = sum(math.prod(part.shape) for part in anatomy.parts)
+    most = neurons_read(total, embeddings[0].shape[1]) if sparing else MOST
+    experts = min(len(gates), most)
+    return Places(
+        gates=gates[:experts],
+        ups=ups[:experts],
+        embedding=embeddings[0],
+        gain=_gain(anatomy, first),
+        centred=anatomy.facts.get("norm") == "layer",
+        neurons=min(gates[0].shape[0], most // experts),
+        sparing=sparing,
+    )
+
+
+def neurons_read(parameters: int, hidden: int) -> int:
+    """How many neurons sparing reading takes of a model, if there are so many: SHARE of its parameters."""
+    return min(max(int(SHARE * parameters / (2 * hidden)), FEWEST), MOST)
+
+
+def _gain(anatomy: Anatomy, parts: list[Part]) -> Part | None:
+    """Of the norm in front of the first layer's neurons, if it is in front of them."""
+    if not anatomy.facts.get("norm_first", True):
+        return None
+    gains = {part.role: part for part in parts}
+    return next((gains[f"gains.{norm}"] for norm in norms_before("gate") if f"gains.{norm}" in gains), None)
