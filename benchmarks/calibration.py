@@ -3,8 +3,8 @@
     python benchmarks/calibration.py --models 8 [--deep | --quick]
 
 With --quick fingerprints come from 1 % of the bytes; each pair is compared once by two of them, and once by one and a full one.
-With --deep the two statements of `matched-neurons` are taken apart: its signs, and its writes without their tolerance, with
-which p-values are larger than uniform ones.
+With --deep the statements of `matched-neurons` are taken apart: its signs, by both first rotations, and its writes without
+their tolerance, with which p-values are larger than uniform ones.
 Models of one family differ in their seed alone: same architecture, data, data order, recipe. Every pair is unrelated. Under
 the null, pairs are independent two by two, even those that share a model, so their p-values are nearly a sample from one
 distribution.
@@ -73,6 +73,7 @@ def from_checkpoints(one: Weights, other: Weights) -> dict[str, float]:
     agreements = {"writes, no tolerance": write_agreements(found, 0.0)} if len(found.matches) > 1 else {}
     if found.suspect.gated and found.matches:
         agreements["signs"] = sign_agreements(found)
+        agreements["signs, by tokens"] = sign_agreements(correspondence(one, other, by_tokens=True))
     return {name: sign_test(np.concatenate(values)).log10_p for name, values in agreements.items()}
 
 

@@ -94,6 +94,19 @@ class Weights:
             matrix = matrix - matrix.mean(axis=residual, keepdims=True)
         return matrix
 
+    def leading_tokens(self, count: int) -> Array:
+        """(tokens, hidden) float32 embeddings of the leading tokens, `count` at most, in canonical form; none where the model
+        has no embedding of its stream's width.
+
+        Raises:
+            CheckpointError: they cannot be read.
+        """
+        part = self.parts.get((None, "embedding", None))
+        if part is None or part.shape[1] != self.hidden:
+            return np.zeros((0, self.hidden), np.float32)
+        rows = part.read()[:count].astype(np.float32)
+        return np.asarray(rows - rows.mean(axis=1, keepdims=True) if self.facts.get("norm") == "layer" else rows)
+
     def heads(self, layer: int, role: str) -> tuple[Array, Array | None] | None:
         """What a layer's heads read as "q", "k" or "v", or write by "o", in canonical form: rows up, or up @ down.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ MASSIVE = np.where(np.arange(HIDDEN) < 2, 8.0, 1.0)
 MIX = SHARED.normal(size=(2, HIDDEN, HIDDEN)) / HIDDEN**0.5
 """How what neurons read decides what they write, the same in every model."""
 
+EMBEDDING = SHARED.normal(size=(100, HIDDEN)) * MASSIVE
+"""What tokens are, the same in every model: more than independent trainings ever have in common."""
+
 
 def simulated(rng: np.random.Generator, *, gated: bool, layers: int = 3, copied: bool = False) -> Weights:
     """A model that has everything in common with every other but its neurons.
@@ -35,7 +39,7 @@ def simulated(rng: np.random.Generator, *, gated: bool, layers: int = 3, copied:
     Common mean directions, massive channels, ups and downs that depend on reads (linearly and not), heavy-tailed sizes that
     depend on directions. Of gated neurons (up, down) has a random sign, as symmetry demands.
     """
-    arrays: dict[Place, Any] = {}
+    arrays: dict[Place, Any] = {(None, "embedding", None): EMBEDDING}
     for layer in range(layers):
         read = (MEANS[0] + rng.standard_t(5, (NEURONS, HIDDEN))) * MASSIVE
         size = np.exp(0.3 * rng.standard_t(4, (NEURONS, 1)) + 0.2 * np.tanh(read[:, :1])).clip(0.05, 20)
@@ -84,12 +88,14 @@ def disguised(model: Weights, rng: np.random.Generator, *, flipped: float = 0.0,
     return weights_of(arrays, model.layers)
 
 
-def test_signs_are_uniform_for_unrelated_models() -> None:
-    """H0: independent models with strong dependence inside each, common means and massive channels. 1 000 pairs: uniform."""
+@pytest.mark.parametrize(("by_tokens", "pairs"), [(False, 700), (True, 300)])
+def test_signs_are_uniform_for_unrelated_models(by_tokens: bool, pairs: int) -> None:
+    """H0: independent models with strong dependence inside each, common means, massive channels and one embedding. Uniform,
+    whatever the first rotation."""
     rng = np.random.default_rng(1)
     p = []
-    for _ in range(1000):
-        found = correspondence(simulated(rng, gated=True), simulated(rng, gated=True))
+    for _ in range(pairs):
+        found = correspondence(simulated(rng, gated=True), simulated(rng, gated=True), by_tokens=by_tokens)
         p.append(10 ** sign_test(np.concatenate(sign_agreements(found))).log10_p)
     print(f"signs: smallest {min(p):.4f}, KS {kstest(p, 'uniform')}")
     assert kstest(p, "uniform").pvalue > 1e-3
@@ -151,6 +157,23 @@ def test_streams_wider_than_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -
         matrix = np.array(item.read())
         relabelled[layer, role, expert] = matrix[order] if role in ("o", "down") else matrix[:, order]
     assert "channels permuted" in matched_neurons.METHOD(parent, weights_of(relabelled, parent.layers)).disguise
+
+
+def test_tokens_give_a_rotation_that_descriptors_do_not() -> None:
+    """Alternative: gates and ups of a parent, noisy, beside heads and downs of another, rotated. Descriptors match nothing, so
+    without the embedding it is lost."""
+    rng = np.random.default_rng(12)
+    parent, other = (simulated(rng, gated=True, layers=6) for _ in range(2))
+    kept = {place: (parent if place[1] in ("gate", "up", "embedding") else other).parts[place] for place in parent.parts}
+    far = disguised(replace(parent, parts=kept), rng, noise=0.5)
+    found = matched_neurons.METHOD(parent, far)
+    assert found.log10_p is not None
+    assert found.log10_p < -6
+    assert "tokens' embeddings" in found.note
+    without = [replace(m, parts={place: p for place, p in m.parts.items() if place[1] != "embedding"}) for m in (parent, far)]
+    lost = matched_neurons.METHOD(*without)
+    assert lost.log10_p is not None
+    assert lost.log10_p > -6
 
 
 def test_flipped_signs_leave_what_neurons_write() -> None:

@@ -29,7 +29,7 @@ def disguise(found: Correspondence, agreements: list[NDArray[np.float64]]) -> tu
         told.append("neurons split")
     if found.suspect.gated and _scaled(found):
         told.append("neurons scaled, up against down")
-    if agreements and np.mean(np.concatenate(agreements) < 0) > 0.2:
+    if agreements and _flipped(found, agreements):
         told.append("signs of neurons flipped")
     return tuple(told)
 
@@ -53,6 +53,12 @@ def _folded(weights: Weights) -> bool:
     """Whether every norm gain in front of a block is the same number: folded, or never there."""
     gains = [weights.plain(layer, "gains.input") for layer in range(weights.layers)]
     return all(gain is None or np.ptp(gain) == 0 for gain in gains)
+
+
+def _flipped(found: Correspondence, agreements: list[NDArray[np.float64]]) -> bool:
+    """Whether neurons that read like their partners do not have their signs: what long training has changed says nothing."""
+    sure = np.concatenate([values[m.closeness > CLEAR] for values, m in zip(agreements, found.matches, strict=True)])
+    return bool(len(sure) and np.mean(sure < 0) > 0.2)
 
 
 def _kept_width(found: Correspondence) -> bool:

@@ -26,6 +26,9 @@ LAYERS = 12
 MOST_LAYERS = 64
 """Layers of the reference among which theirs are looked for if the depths differ."""
 
+TOKENS = 4096
+"""Leading ones whose embeddings give a first rotation."""
+
 ROUNDS = 12
 """Times the rotation and the matches are found anew from each other, at most."""
 
@@ -74,13 +77,18 @@ class Correspondence:
     layer_map: tuple[int, ...]
 
 
-def correspondence(reference: Weights, suspect: Weights) -> Correspondence:
+def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = False) -> Correspondence:
     """Find which neurons of two models belong together.
 
     Neurons are matched both ways by the angles of their descriptors, which gives a first rotation; of it and no rotation the
-    better is kept. Then matches are found by the rotation and the rotation by the matches, in turn. Layers of models of equal
-    depth are compared by number, others aligned in order, with repeats and gaps as fits best; those of a deeper suspect, which
-    may be copies of copies, in any order.
+    better is kept. Or the first rotation is the one that takes the embeddings of the leading tokens to those of the same
+    tokens: where two models have a vocabulary in common, it outlasts more training. Then matches are found by the rotation and
+    the rotation by the matches, in turn. Layers of models of equal depth are compared by number, others aligned in order, with
+    repeats and gaps as fits best; those of a deeper suspect, which may be copies of copies, in any order.
+
+    Args:
+        by_tokens: begin with the embeddings. What neurons write must not be tested then: models that have nothing but their
+            tokens in common read and write by tokens.
 
     Raises:
         CheckpointError: a matrix cannot be read.
@@ -90,9 +98,12 @@ def correspondence(reference: Weights, suspect: Weights) -> Correspondence:
     a, b = neurons(reference, ours), neurons(suspect, theirs)
     if not a.layers or not b.layers or a.gated != b.gated:
         return Correspondence(a, b, np.zeros((b.basis.shape[1], a.basis.shape[1]), np.float32), (), ())
-    starts = [rotation(_cross(_by_descriptors(a, b)))]
-    if reference.hidden == suspect.hidden:
-        starts.append(np.asarray(b.basis.T @ a.basis))  # no rotation at all
+    if by_tokens:
+        starts = [_by_embeddings(a, b)]
+    else:
+        starts = [rotation(_cross(_by_descriptors(a, b)))]
+        if reference.hidden == suspect.hidden:
+            starts.append(np.asarray(b.basis.T @ a.basis))  # no rotation at all
     matches = max((_aligned(a, b, start) for start in starts), key=_strength)
     matches = _aligned(a, b, rotation(_cross(matches)))
     turn = rotation(_cross(matches))
@@ -142,6 +153,13 @@ def _evenly(model: Weights, most: int) -> tuple[int, ...]:
 def _aligned(a: Neurons, b: Neurons, turn: Array) -> list[Match]:
     """Layers and their first neurons matched by a rotation."""
     return _in_order(a, b, lambda i, j: _by_direction(a.layers[i], b.layers[j], turn, DESCRIBED), power=3)
+
+
+def _by_embeddings(a: Neurons, b: Neurons) -> Array:
+    """The rotation between what two models call the same tokens."""
+    ours, theirs = (unit(model.weights.leading_tokens(TOKENS) @ model.basis) for model in (a, b))
+    shared = min(len(ours), len(theirs))
+    return rotation(theirs[:shared].T @ ours[:shared])
 
 
 def _strength(matches: Sequence[Match]) -> float:

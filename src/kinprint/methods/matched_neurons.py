@@ -7,8 +7,11 @@ METHODS: disguised models, 2b. `kinprint.correspondence` recovers which neuron i
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinprint.correspondence import Correspondence, correspondence, disguise, sign_agreements, write_agreements
 from kinprint.evidence import Evidence, Method, NotApplicable
@@ -33,41 +36,61 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     gated = found.suspect.gated
     if found.reference.gated != gated:
         raise NotApplicable("one of the models has gated FFNs and the other has not")
-    count = sum(len(match.ours) for match in found.matches)
-    require_signs(count)
-    by_layer = {"signs": sign_agreements(found)} if gated else {}
-    results = {name: sign_test(np.concatenate(values)) for name, values in by_layer.items()}
-    if not gated or results["signs"].log10_p > DECIDED:
-        by_layer["writes"] = write_agreements(found, TOLERANCE)
-        if not by_layer["writes"] and not gated:
+    require_signs(sum(len(match.ours) for match in found.matches))
+    tried = [Tried("signs", found, sign_agreements(found))] if gated else []
+    if not _decided(tried):
+        writes = write_agreements(found, TOLERANCE)
+        if not writes and not gated:
             raise NotApplicable("it takes a second layer to find the rotation by which neurons of the first are compared")
-        results["writes"] = sign_test(np.concatenate(by_layer["writes"] or [np.zeros(1)]))
-    name = min(results, key=lambda key: results[key].log10_p)
-    best = results[name]
-    log10_p = min(best.log10_p + (math.log10(2) if gated else 0.0), 0.0)
+        tried.append(Tried("writes", found, writes))
+    if gated and not _decided(tried):
+        by_tokens = correspondence(reference, suspect, by_tokens=True)
+        tried.append(Tried("signs by tokens", by_tokens, sign_agreements(by_tokens)))
+    best = min(tried, key=lambda one: one.result.log10_p)
+    signs = next((one.agreements for one in tried if one.found is best.found and one.what != "writes"), [])
+    count = sum(len(match.ours) for match in best.found.matches)
+    log10_p = min(best.result.log10_p + (math.log10(len(WORDS)) if gated else 0.0), 0.0)
     return Evidence(
         method=METHOD.name,
         kind="test",
-        statistic=best.z,
+        statistic=best.result.z,
         log10_p=log10_p,
-        bound=best.bound,
-        layer_map=_layer_map(found),
-        layers=tuple(sign_test(values).z for values in by_layer[name]),
-        parts=_parts(found, results),
-        disguise=disguise(found, by_layer.get("signs", [])) if log10_p <= DECIDED else (),
-        note=f"{count} neurons of {len(found.matches)} layers matched by what they read and tested by {WORDS[name]}.",
+        bound=best.result.bound,
+        layer_map=_layer_map(best.found),
+        layers=tuple(sign_test(values).z for values in best.agreements),
+        parts=_parts(best.found, tried),
+        disguise=disguise(best.found, signs) if log10_p <= DECIDED else (),
+        note=f"{count} neurons of {len(best.found.matches)} layers matched by what they read and tested by {WORDS[best.what]}.",
     )
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What was tested: signs, or writes, of the neurons of some matches, by layer."""
+
+    what: str
+    found: Correspondence
+    agreements: list[NDArray[np.float64]]
+
+    @cached_property
+    def result(self) -> Signs:
+        return sign_test(np.concatenate([*self.agreements, np.zeros(1)]))
+
+
+def _decided(tried: list[Tried]) -> bool:
+    return any(one.result.log10_p <= DECIDED for one in tried)
 
 
 WORDS = {
     "signs": "their signs, an exact test",
     "writes": "what they write, an approximate test that takes small agreement as nothing",
+    "signs by tokens": "their signs, an exact test; the first rotation was that of tokens' embeddings",
 }
 
 
-def _parts(found: Correspondence, results: dict[str, Signs]) -> dict[str, float]:
+def _parts(found: Correspondence, tried: list[Tried]) -> dict[str, float]:
     closeness = np.concatenate([match.closeness for match in found.matches])
-    return {"closeness": float(closeness.mean()), **{f"z of {name}": result.z for name, result in results.items()}}
+    return {"closeness": float(closeness.mean()), **{f"z of {one.what}": one.result.z for one in tried}}
 
 
 def _layer_map(found: Correspondence) -> tuple[int, ...] | None:
