@@ -1,6 +1,6 @@
 """Are the p-values of the tests uniform on models trained independently? Trains many, compares all pairs.
 
-    python benchmarks/calibration.py --models 8 [--deep | --quick]
+    python benchmarks/calibration.py --models 8 [--deep [--only STATEMENT] | --quick]
 
 With --quick fingerprints come from 1 % of the bytes; each pair is compared once by two of them, and once by one and a full one.
 With --deep the statements of `matched-neurons` are taken apart: its signs, by both first rotations, and its writes without
@@ -15,10 +15,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import track
 from scipy.stats import kstest
 
@@ -67,14 +69,19 @@ def from_quick(one: tuple[Fingerprint, Fingerprint], other: tuple[Fingerprint, F
     return found
 
 
+STATEMENTS: dict[str, Callable[[Weights, Weights], list[NDArray[np.float64]]]] = {
+    "signs": lambda one, other: sign_agreements(correspondence(one, other)),
+    "signs, by tokens": lambda one, other: sign_agreements(correspondence(one, other, by_tokens=True)),
+    "writes, no tolerance": lambda one, other: write_agreements(correspondence(one, other), 0.0),
+}
+"""What `matched-neurons` tests; signs are those of gated neurons."""
+
+
 def from_checkpoints(one: Weights, other: Weights) -> dict[str, float]:
-    """log10 p of the signs and of the writes of matched neurons."""
-    found = correspondence(one, other)
-    agreements = {"writes, no tolerance": write_agreements(found, 0.0)} if len(found.matches) > 1 else {}
-    if found.suspect.gated and found.matches:
-        agreements["signs"] = sign_agreements(found)
-        agreements["signs, by tokens"] = sign_agreements(correspondence(one, other, by_tokens=True))
-    return {name: sign_test(np.concatenate(values)).log10_p for name, values in agreements.items()}
+    """log10 p of the statements about matched neurons, of those that apply."""
+    gated = all(any(role == "gate" for _, role, _ in model.parts) for model in (one, other))
+    found = {name: state(one, other) for name, state in STATEMENTS.items() if gated or not name.startswith("signs")}
+    return {name: sign_test(np.concatenate(values)).log10_p for name, values in found.items() if values}
 
 
 def main() -> None:
@@ -85,8 +92,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("founders"), help="where the models are kept")
     parser.add_argument("--deep", action="store_true", help="test the checkpoints instead of their fingerprints")
     parser.add_argument("--quick", action="store_true", help="test quick fingerprints, also beside full ones")
+    parser.add_argument("--only", choices=[*STATEMENTS], help="of the statements that --deep takes apart")
     parser.add_argument("--json", type=Path, help="write the p-values too")
     arguments = parser.parse_args()
+    for other in set(STATEMENTS) - {arguments.only or other for other in STATEMENTS}:
+        del STATEMENTS[other]
     wanted = tuple(r for family in arguments.families.split(",") for r in founders(family, arguments.models))
     lineage = build(arguments.folder, arguments.size, only=wanted)
     opened: Any = open_weights if arguments.deep else both if arguments.quick else fingerprint
