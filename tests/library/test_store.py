@@ -176,12 +176,29 @@ def test_optimize_changes_no_answer(library: Library, monkeypatch: pytest.Monkey
 def as_schema_1(library: Library) -> None:
     """The library as the first version of the schema stored it: without a column for parameters."""
     wanted = records.models_schema()
-    wanted = wanted.remove(wanted.get_field_index("parameters"))
+    stored_as(library, 1, wanted.remove(wanted.get_field_index("parameters")))
+
+
+def stored_as(library: Library, version: int, wanted: Any) -> None:
+    """The library with the columns, and the signature, of an older version."""
     rows = library._table("models").search().to_arrow().select(wanted.names).cast(wanted)
     library._database.create_table("models", rows, schema=wanted, mode="overwrite", on_bad_vectors="null")
     signed = library._table("versions").search().to_arrow().to_pylist()
-    table = [{**row, "schema": 1} for row in signed]
+    table = [{**row, "schema": version} for row in signed]
     library._database.create_table("versions", table, schema=records.versions_schema(), mode="overwrite")
+
+
+def test_a_new_kind_of_vector_is_measured(library: Library) -> None:
+    """Version 2 had no vectors of `readings`."""
+    rng = np.random.default_rng(0)
+    readings = {name: rng.normal(size=(80, 64)) for name in ("readings.gate", "readings.up")}
+    library.add([Fingerprint("read", readings), model(1)])
+    wanted = records.models_schema()
+    wanted = wanted.remove(wanted.get_field_index("vector_readings"))
+    stored_as(library, 2, wanted)
+    opened = Library.open(library.where)
+    found = vectors.vectors(Fingerprint("read", readings))["readings"]
+    assert [opened.get(digest).name for digest, _ in opened.nearest("readings", found, 5)] == ["read"]
 
 
 def test_an_older_schema_is_migrated(library: Library) -> None:

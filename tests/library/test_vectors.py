@@ -29,6 +29,11 @@ def model(rng: np.random.Generator) -> Fingerprint:
     }
     traits["gains.final"] = rng.normal(size=CHANNELS)
     traits["neurons.invariants"] = rng.normal(size=(LAYERS, NEURONS, 5)) + trend[..., None]
+    tokens = np.random.default_rng(9).normal(size=(64, 64))
+    traits["readings.gate"] = rng.normal(size=(NEURONS, 64)) @ tokens
+    traits["readings.up"] = (rng.normal(size=(NEURONS, 64)) @ tokens + traits["readings.gate"]) * rng.choice(
+        [-1, 1], size=(NEURONS, 1)
+    )
     return Fingerprint("model", {**traits, "neurons.forms": forms}, {"free_signs": True})
 
 
@@ -36,8 +41,9 @@ def changed(parent: Fingerprint, layers: list[int], noise: float, rng: np.random
     """Some of the layers, every value with noise."""
     traits = {}
     for name, trait in parent.traits.items():
-        kept = np.asarray(trait, np.float64)[layers] if trait.ndim > 1 else np.asarray(trait, np.float64)
-        spread = kept.std(axis=-2, keepdims=True) if kept.ndim == 3 else kept.std()
+        whole = trait.ndim == 1 or name.startswith("readings")
+        kept = np.asarray(trait, np.float64)[layers] if not whole else np.asarray(trait, np.float64)
+        spread = kept.std(axis=-2, keepdims=True) if kept.ndim == 3 or name.startswith("readings") else kept.std()
         traits[name] = np.where(spread > 0, kept + noise * spread * rng.normal(size=kept.shape), kept)
     return Fingerprint("changed", traits, parent.facts)
 
@@ -45,9 +51,11 @@ def changed(parent: Fingerprint, layers: list[int], noise: float, rng: np.random
 def relabelled(parent: Fingerprint, rng: np.random.Generator) -> Fingerprint:
     """Channels and neurons in another order, as `permute` leaves them."""
     traits = {name: np.asarray(trait) for name, trait in parent.traits.items()}
-    channels = rng.permutation(CHANNELS)
+    channels, first = rng.permutation(CHANNELS), rng.permutation(NEURONS)
     for name in traits:
-        if name.startswith("neurons"):
+        if name.startswith("readings"):
+            traits[name] = traits[name][first]
+        elif name.startswith("neurons"):
             traits[name] = np.stack([layer[rng.permutation(len(layer))] for layer in traits[name]])
         else:
             traits[name] = traits[name][..., channels]
@@ -100,7 +108,7 @@ def test_relabelled_units_are_lost_by_index_and_found_without_labels() -> None:
     rng = np.random.default_rng(4)
     parent = model(rng)
     found = cosines(parent, relabelled(changed(parent, [0, 1, 2, 3], 0.1, rng), rng))
-    assert min(found["forms"], found["signs"]) > 0.7
+    assert min(found["forms"], found["signs"], found["readings"]) > 0.7
     assert max(abs(found["channels"]), abs(found["neurons"])) < 0.4
 
 
@@ -109,14 +117,16 @@ def test_turned_signs_are_lost_by_signs_alone() -> None:
     parent = model(rng)
     forms = np.array(parent.traits["neurons.forms"])
     forms[..., ODD] *= rng.choice([-1, 1], size=(LAYERS, NEURONS, 1))
-    found = cosines(parent, Fingerprint("flipped", {"neurons.forms": forms}, parent.facts))
+    readings = {name: parent.traits[name] for name in ("readings.gate", "readings.up")}
+    readings["readings.up"] = readings["readings.up"] * rng.choice([-1, 1], size=(NEURONS, 1))
+    found = cosines(parent, Fingerprint("flipped", {"neurons.forms": forms, **readings}, parent.facts))
     assert found["forms"] > 0.99
-    assert abs(found["signs"]) < 0.3
+    assert max(abs(found["signs"]), abs(found["readings"])) < 0.3
 
 
 def test_signs_only_where_they_are_free() -> None:
     parent = model(np.random.default_rng(6))
-    assert "signs" not in vectors(Fingerprint("tied", parent.traits, {"free_signs": False}))
+    assert not {"signs", "readings"} & vectors(Fingerprint("tied", parent.traits, {"free_signs": False})).keys()
     forms = np.array(parent.traits["neurons.forms"])
     forms[..., [3, 4, 1, *ODD]] = np.nan
     assert vectors(Fingerprint("no gate", {"neurons.forms": forms})).keys() == {"forms"}
@@ -124,7 +134,7 @@ def test_signs_only_where_they_are_free() -> None:
 
 def test_models_of_other_widths_look_like_strangers_by_index() -> None:
     parent = model(np.random.default_rng(7))
-    narrow = {name: trait[..., :-1] for name, trait in parent.traits.items() if not name.startswith("neurons")}
+    narrow = {name: trait[..., :-1] for name, trait in parent.traits.items() if not name.startswith(("neurons", "readings"))}
     narrow["neurons.invariants"] = parent.traits["neurons.invariants"][:, :-1]
     found = cosines(parent, Fingerprint("narrow", narrow))
     assert max(map(abs, found.values())) < 0.4
@@ -160,5 +170,12 @@ def test_a_disguised_copy_of_a_trained_model_is_near_and_its_twin_is_not(models:
     transforms.apply("disguise", models / "finetune", tmp_path / "copy", seed=7)
     base, copy, twin = (fingerprint(path) for path in (models / "base", tmp_path / "copy", models / "twin"))
     near, far = cosines(base, copy), cosines(base, twin)
-    for space in ("forms", "signs"):
+    for space in ("forms", "signs", "readings"):
         assert near[space] > far[space] + 0.2, space
+
+
+def test_a_few_neurons_of_a_disguised_copy_are_enough_for_readings(models: Path, tmp_path: Path) -> None:
+    """Shipped models by quick fingerprints, beside full ones."""
+    transforms.apply("disguise", models / "finetune", tmp_path / "copy", seed=7)
+    base, copy, twin = fingerprint(models / "base"), *(fingerprint(p, quick=True) for p in (tmp_path / "copy", models / "twin"))
+    assert cosines(base, copy)["readings"] > cosines(base, twin)["readings"] + 0.2

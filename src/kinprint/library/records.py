@@ -22,7 +22,7 @@ from kinprint.library import vectors as index
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the tables' columns."""
 
 VECTOR = "vector_"
@@ -189,7 +189,12 @@ def _with_parameters(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "parameters": _count(_object(found["facts_json"], found["name"]).get("parameters"))}
 
 
-_STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _with_parameters})
+def _unchanged(found: dict[str, Any]) -> dict[str, Any]:
+    """3: vectors of the space `readings`, which are measured."""
+    return found
+
+
+_STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _with_parameters, 2: _unchanged})
 """Version -> what makes a row of the next version from one of it."""
 
 

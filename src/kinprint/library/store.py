@@ -441,7 +441,8 @@ class Library:
         return max(row["schema"] for row in found), max(row["vectors"] for row in found)
 
     def _migrate(self, schema: int, vectors: int) -> None:
-        """Write `models` anew, as one commit, in the columns of this version; vectors are measured again if they changed.
+        """Write `models` anew, as one commit, in the columns of this version; vectors are measured again if they changed, or
+        one is new.
 
         Killed before the signature, it is done again: whatever `models` has already is kept.
         """
@@ -449,12 +450,13 @@ class Library:
 
         wanted, models = records.models_schema(), self._table("models")
         stored = models.schema.names
-        keep = [name for name in stored if not name.startswith(VECTOR) or vectors == index.VERSION]
+        again = vectors != index.VERSION or not {VECTOR + space for space in index.DIMENSIONS} <= set(stored)
+        keep = [name for name in stored if not (again and name.startswith(VECTOR))]
 
         def rewritten() -> Iterator[pa.RecordBatch]:
             for batch in models.search().select(keep).to_batches(batch_size=BATCH):
                 rows = [records.migrated(found, schema) for found in batch.to_pylist()]
-                if vectors != index.VERSION:
+                if again:
                     rows = [found | records.vector_columns(self._load_or_none(found["digest"])) for found in rows]
                 yield pa.RecordBatch.from_pylist(rows, wanted)
 

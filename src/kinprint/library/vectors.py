@@ -13,6 +13,7 @@ the neurons. `forms` therefore takes the empirical characteristic function at fr
 vanished, so that what is left belongs to these neurons (random Fourier features, Rahimi and Recht, 2007, of a kernel so narrow
 that only the same neuron is near). `signs` takes a function that changes sign with a gated neuron: those signs are random in
 models trained independently (`kinprint.correspondence.signs`), so that cosines of strangers have mean 0 whatever the function.
+`readings` does the same with what the first layer's neurons read of tokens, which quick fingerprints have too.
 
 All pseudo-random numbers come from BLAKE3, so vectors of different machines and versions can be compared.
 """
@@ -27,8 +28,11 @@ from blake3 import blake3
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from kinprint.evidence import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.readings import TOKENS
 from kinprint.methods.matched_invariants import EVEN, ODD, signs_of
+from kinprint.methods.matched_readings import directions
 from kinprint.methods.neurons import features
 from kinprint.statistics import label_free_scores
 from kinprint.statistics.scores import decorrelation, normal_scores
@@ -39,7 +43,7 @@ Vector = NDArray[np.float32]
 VERSION = 1
 """Raised when vectors change their meaning: those of other versions lie elsewhere."""
 
-DIMENSIONS: Mapping[str, int] = {"channels": 128, "neurons": 128, "forms": 256, "signs": 256}
+DIMENSIONS: Mapping[str, int] = {"channels": 128, "neurons": 128, "forms": 256, "signs": 256, "readings": 256}
 """Length of the vectors of each space. Powers of two."""
 
 FREQUENCY = 3.5
@@ -50,6 +54,9 @@ NEARBY = 1.5
 
 ODD_SCALE = 0.5
 """What signed invariants are multiplied by before the sine: nearly linear, and no neuron counts for much more than another."""
+
+GATES, UPS = 1.1, 1.0
+"""Root mean square of the phases of what gates, and what ups, read of tokens, in `readings`: as for `signs`."""
 
 RIDGE = 0.5
 """Added to the unit variance of invariants before whitening: directions of little variance change most in training."""
@@ -66,7 +73,8 @@ CHANNELS = (
 
 def vectors(fingerprint: Fingerprint) -> Mapping[str, Vector]:
     """Unit vectors by space, (DIMENSIONS[space],) float32. A space is absent where its traits are, or say nothing."""
-    found = {"channels": _channels(fingerprint), "neurons": _neurons(fingerprint), **_without_labels(fingerprint)}
+    by_index = {"channels": _channels(fingerprint), "neurons": _neurons(fingerprint)}
+    found = by_index | _without_labels(fingerprint) | _readings(fingerprint)
     return {space: unit for space, vector in found.items() if (unit := _unit(vector)) is not None}
 
 
@@ -109,6 +117,20 @@ def _without_labels(fingerprint: Fingerprint) -> dict[str, Array]:
         signs = signs_of(np.where(there[..., None], values, 0.0), signed)[there]
         found["signs"] = _signed(scores, known, signs, [ODD.index(column) for column in signed])
     return found
+
+
+def _readings(fingerprint: Fingerprint) -> dict[str, Array]:
+    """`readings`: the sum of functions odd in what a neuron's up reads of tokens, each where its gate makes a cosine large."""
+    if "readings.gate" not in fingerprint.traits or fingerprint.facts.get("free_signs") is False:
+        return {}
+    try:
+        gates, ups = directions(fingerprint, TOKENS)
+    except NotApplicable:
+        return {}
+    count = DIMENSIONS["readings"]
+    ways, turns = (_directions(f"readings {role}", TOKENS, count)[: gates.shape[1]] for role in ("gates", "ups"))
+    shifts = 2 * np.pi * _uniform("readings shifts", count)
+    return {"readings": (np.sin(UPS * ups @ turns) * np.cos(GATES * gates @ ways + shifts)).sum(axis=0)}
 
 
 def _characteristic(scores: Array, known: NDArray[np.bool_]) -> Array:

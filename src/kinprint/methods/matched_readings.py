@@ -35,7 +35,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
     require_free_signs(reference, suspect)
     shared = min(model.traits["readings.gate"].shape[1] for model in (reference, suspect))
-    (gates, ups), (their_gates, their_ups) = (_directions(model, shared) for model in (reference, suspect))
+    (gates, ups), (their_gates, their_ups) = (directions(model, shared) for model in (reference, suspect))
     kept = _without_copies(gates)
     gates, ups = gates[kept], ups[kept]
     left, right, _ = nearest(gates, their_gates)
@@ -54,7 +54,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     )
 
 
-def _directions(model: Fingerprint, tokens: int) -> tuple[Array, Array]:
+def directions(model: Fingerprint, tokens: int) -> tuple[Array, Array]:
     """(neurons, tokens) unit vectors of gates and ups, decorrelated over the neurons; of neurons for which both are known.
 
     Scaling and decorrelation see only products of two readings of one neuron, in which its sign cancels.
