@@ -19,6 +19,7 @@ from kinprint.engines import Outcome
 from kinprint.errors import CheckpointError, KinprintError
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.quick import LINES
+from kinprint.fingerprints.readings import MOST, TOKENS
 from kinprint.library.references.listing import Reference
 from kinprint.library.store import Library
 
@@ -149,13 +150,14 @@ def _stored(one: Reference, quick: bool) -> int:
     """Bytes of a fingerprint, roughly, from the shapes of its largest traits; 0 where the model's shape is not known.
 
     Per layer and channel some ten numbers of a quick one; of a full one seven norms and, with four neurons a channel, eight
-    numbers for each of these; 30 for each neuron whose forms are kept.
+    numbers for each of these; 30 for each neuron whose forms are kept. Then the readings of the first layer.
     """
     if one.layers is None or one.hidden_size is None:
         return 0
     channels = one.hidden_size
     kept = 0 if quick else 30 * min(2048, 4_194_304 // channels, 4 * channels)
-    return 4 * one.layers * ((10 if quick else 40) * channels + kept)
+    readings = 2 * TOKENS * min(MOST, channels if quick else 4 * channels)
+    return 4 * (one.layers * ((10 if quick else 40) * channels + kept) + readings)
 
 
 def _listed(one: Reference) -> Planned:
