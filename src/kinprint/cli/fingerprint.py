@@ -28,7 +28,7 @@ def command(
 
     Example: kinprint fingerprint examples/models/base -o base.kinprint
 
-    prints: base.kinprint: 36 traits of 4 layers, 0.2 MB
+    prints: base.kinprint: 38 traits of 4 layers, 0.4 MB
     """
     found = read(model, quick=quick, cache=cache, threads=threads)
     target = output or Path(f"{file_name(found.name)}.kinprint")
