@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Anatomy, Part
+from kinprint.architectures.anatomy import Lines
 from kinprint.architectures.roles import norms_before
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
@@ -40,7 +41,6 @@ class Places:
         gain: of the norm in front of the neurons; None if there is none.
         centred: that norm takes the mean over channels out.
         neurons: how many leading ones of each gate and up.
-        sparing: other neurons and tokens are not read.
     """
 
     gates: tuple[Part, ...]
@@ -49,7 +49,6 @@ class Places:
     gain: Part | None
     centred: bool
     neurons: int
-    sparing: bool
 
     @property
     def tokens(self) -> int:
@@ -58,7 +57,7 @@ class Places:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the checkpoint that sparing reading takes."""
+        """Bytes of the checkpoint that are read where lines can be read by themselves."""
         each = [(part, self.neurons) for part in (*self.gates, *self.ups)] + [(self.embedding, self.tokens)]
         lines = sum(part.lines.nbytes(count) for part, count in each if part.lines is not None)
         return lines + (self.gain.shape[0] * self.gain.dtype.itemsize if self.gain else 0)
@@ -84,9 +83,8 @@ class Places:
         return rows - rows.mean(axis=1, keepdims=True) if self.centred else rows
 
     def _rows(self, part: Part, count: int) -> NDArray[np.float64]:
-        if self.sparing and part.lines is not None:
-            return widened(part.lines.read(0, count), np.float64)
-        return widened(part.read()[:count], np.float64)
+        lines = _rows_of(part)
+        return widened(lines.read(0, count) if lines else part.read()[:count], np.float64)
 
 
 def readings(anatomy: Anatomy, *, sparing: bool) -> Places | None:
@@ -102,7 +100,7 @@ def readings(anatomy: Anatomy, *, sparing: bool) -> Places | None:
         return None
     if {part.shape for part in (*gates, *ups)} != {(gates[0].shape[0], embeddings[0].shape[1])}:
         return None
-    if sparing and not all(part.lines is not None and part.lines.axis == 0 for part in (*gates, *ups, *embeddings)):
+    if sparing and not all(map(_rows_of, (*gates, *ups, *embeddings))):
         return None
     total = sum(math.prod(part.shape) for part in anatomy.parts)
     most = neurons_read(total, embeddings[0].shape[1]) if sparing else MOST
@@ -114,8 +112,12 @@ def readings(anatomy: Anatomy, *, sparing: bool) -> Places | None:
         gain=_gain(anatomy, first),
         centred=anatomy.facts.get("norm") == "layer",
         neurons=min(gates[0].shape[0], most // experts),
-        sparing=sparing,
     )
+
+
+def _rows_of(part: Part) -> Lines | None:
+    """What reads single rows of a part; None where that is not possible."""
+    return part.lines if part.lines is not None and part.lines.axis == 0 else None
 
 
 def neurons_read(parameters: int, hidden: int) -> int:
