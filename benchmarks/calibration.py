@@ -60,7 +60,7 @@ def both(folder: Path) -> tuple[Fingerprint, Fingerprint]:
 
 def from_quick(one: tuple[Fingerprint, Fingerprint], other: tuple[Fingerprint, Fingerprint]) -> dict[str, float]:
     """log10 p by test, of quick fingerprints and of a quick beside a full one; each model is given as (quick, full)."""
-    wanted = {"channels", "neurons", "experts"}
+    wanted = {"channels", "neurons", "experts", "matched-readings"}
     found = {}
     for kind, suspect in zip(("quick", "quick and full"), other, strict=True):
         for method in known():
