@@ -11,8 +11,6 @@ import pytest
 from kinprint.benchmark import Result, Summary, from_zoo, run
 from kinprint.comparison import ALPHA
 
-pytestmark = pytest.mark.xdist_group("tiny-zoo")  # compared once
-
 
 @pytest.fixture(scope="module")
 def deep(tiny_zoo: Path) -> Result:

@@ -21,8 +21,6 @@ from kinprint import transforms
 from kinprint.checkpoints.quantizations import quantizations
 from kinprint.methods import known
 
-pytestmark = pytest.mark.xdist_group("site")  # built once
-
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
