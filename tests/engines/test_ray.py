@@ -42,12 +42,16 @@ def dies_of(poison: int, item: int) -> int:
     return item
 
 
+STUCK = 300
+"""Seconds."""
+
+
 def slow_once(folder: str, item: int) -> int:
     """The first worker to try item 0 is stuck; whoever tries it again is not."""
     mark = Path(folder, "slow")
     if item == 0 and not mark.exists():
         mark.touch()
-        time.sleep(300)
+        time.sleep(STUCK)
     return item
 
 
@@ -71,11 +75,11 @@ def test_an_item_that_kills_every_worker_is_named(cluster: None) -> None:
 
 
 def test_a_straggler_is_tried_by_another(cluster: None, tmp_path: Path) -> None:
-    """The item whose worker is stuck is done by the other node, once nothing else waits."""
+    """The item whose worker is stuck is done by the other node, once nothing else waits: sooner than the stuck one wakes."""
     start = time.monotonic()
     found = [outcome.item for outcome in RUN(partial(by_value(slow_once), str(tmp_path)), range(6), None)]
     assert sorted(found) == list(range(6))
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < STUCK
 
 
 def test_no_more_are_in_flight_than_wanted(cluster: None) -> None:
