@@ -11,7 +11,7 @@ demo: $(VENV)/.core
 	$(BIN)/kinprint compare examples/models/base examples/models/twin
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
