@@ -173,8 +173,12 @@ def _first(reads: Array) -> NDArray[np.bool_]:
         gram = reads @ reads.T
         inner = np.linalg.solve(gram / count + ridge * np.eye(count, dtype=np.float32), gram)
     length = np.sqrt(np.maximum(np.diag(inner), 1e-30))
-    alike = inner / np.outer(length, length) > COPY
-    return np.asarray(~np.tril(alike, -1).any(axis=1))
+    return originals(inner / np.outer(length, length))
+
+
+def originals(cosines: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(n,) False for units that are copies of an earlier one, from cosines (n, n) of what they read, whitened."""
+    return np.asarray(~np.tril(cosines > COPY, -1).any(axis=1))
 
 
 def _gram(reads: Half) -> NDArray[np.float64]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.correspondence.neurons import originals
+from kinprint.correspondence.rotation import unit
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._matched import nearest, require_free_signs, require_signs
@@ -23,10 +25,6 @@ Array = NDArray[np.float64]
 RIDGE = 0.05
 """Added to the mean square of readings before they are decorrelated."""
 
-COPY = 0.7
-"""Cosine of what two gates of one model read from which one neuron counts as a copy of the other (split neurons, experts that
-were one): copies share their sign, so in one of the models every neuron must be there once."""
-
 SHARPNESS = 4
 """Power of the cosine of the gates of two neurons with which their agreement counts."""
 
@@ -36,7 +34,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     require_free_signs(reference, suspect)
     shared = min(model.traits["readings.gate"].shape[1] for model in (reference, suspect))
     (gates, ups), (their_gates, their_ups) = (directions(model, shared) for model in (reference, suspect))
-    kept = _without_copies(gates)
+    kept = originals(gates @ gates.T)  # copies share their sign: in one of the models every neuron must be there once
     gates, ups = gates[kept], ups[kept]
     left, right, _ = nearest(gates, their_gates)
     closeness = np.maximum(np.einsum("nt,nt->n", gates[left], their_gates[right]), 0.0)
@@ -75,12 +73,7 @@ def _decorrelated(rows: Array) -> Array:
     rows = rows / np.maximum(np.abs(rows).max(initial=0.0), 1e-300)
     rows = rows / np.maximum(np.sqrt(np.mean(rows**2, axis=0)), 1e-12)
     rows = rows @ decorrelation(rows.T @ rows / len(rows), RIDGE)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300))
-
-
-def _without_copies(gates: Array) -> NDArray[np.bool_]:
-    """False for neurons whose gate is that of an earlier one."""
-    return np.asarray(~np.tril(gates @ gates.T > COPY, -1).any(axis=1))
+    return unit(rows)
 
 
 METHOD = Method(
