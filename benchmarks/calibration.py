@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +69,25 @@ def from_quick(one: tuple[Fingerprint, Fingerprint], other: tuple[Fingerprint, F
     return found
 
 
-STATEMENTS: dict[str, Callable[[Weights, Weights], list[NDArray[np.float64]]]] = {
-    "signs": lambda one, other: sign_agreements(correspondence(one, other)),
-    "signs, by tokens": lambda one, other: sign_agreements(correspondence(one, other, by_tokens=True)),
-    "writes, no tolerance": lambda one, other: write_agreements(correspondence(one, other), 0.0),
-}
+STATEMENTS = ("signs", "signs, by tokens", "writes, no tolerance")
 """What `matched-neurons` tests; signs are those of gated neurons."""
 
 
-def from_checkpoints(one: Weights, other: Weights) -> dict[str, float]:
-    """log10 p of the statements about matched neurons, of those that apply."""
-    gated = all(any(role == "gate" for _, role, _ in model.parts) for model in (one, other))
-    found = {name: state(one, other) for name, state in STATEMENTS.items() if gated or not name.startswith("signs")}
-    return {name: sign_test(np.concatenate(values)).log10_p for name, values in found.items() if values}
+def from_checkpoints(one: Weights, other: Weights, only: str | None = None) -> dict[str, float]:
+    """log10 p of the statements about matched neurons, or of one of them; of those that apply."""
+    wanted = {only} if only else set(STATEMENTS)
+    agreements: dict[str, list[NDArray[np.float64]]] = {}
+    if wanted != {"signs, by tokens"}:
+        found = correspondence(one, other)
+        if "writes, no tolerance" in wanted and len(found.matches) > 1:
+            agreements["writes, no tolerance"] = write_agreements(found, 0.0)
+        if "signs" in wanted and found.suspect.gated and found.matches:
+            agreements["signs"] = sign_agreements(found)
+    if "signs, by tokens" in wanted:
+        found = correspondence(one, other, by_tokens=True)
+        if found.suspect.gated and found.matches:
+            agreements["signs, by tokens"] = sign_agreements(found)
+    return {name: sign_test(np.concatenate(values)).log10_p for name, values in agreements.items()}
 
 
 def main() -> None:
@@ -92,15 +98,19 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("founders"), help="where the models are kept")
     parser.add_argument("--deep", action="store_true", help="test the checkpoints instead of their fingerprints")
     parser.add_argument("--quick", action="store_true", help="test quick fingerprints, also beside full ones")
-    parser.add_argument("--only", choices=[*STATEMENTS], help="of the statements that --deep takes apart")
+    parser.add_argument("--only", choices=STATEMENTS, help="of the statements that --deep takes apart")
     parser.add_argument("--json", type=Path, help="write the p-values too")
     arguments = parser.parse_args()
-    for other in set(STATEMENTS) - {arguments.only or other for other in STATEMENTS}:
-        del STATEMENTS[other]
     wanted = tuple(r for family in arguments.families.split(",") for r in founders(family, arguments.models))
     lineage = build(arguments.folder, arguments.size, only=wanted)
     opened: Any = open_weights if arguments.deep else both if arguments.quick else fingerprint
-    compared: Any = from_checkpoints if arguments.deep else from_quick if arguments.quick else from_fingerprints
+    compared: Any = (
+        partial(from_checkpoints, only=arguments.only)
+        if arguments.deep
+        else from_quick
+        if arguments.quick
+        else from_fingerprints
+    )
     models: dict[str, Any] = {name: opened(arguments.folder / name) for name in lineage.members}
     found: dict[str, dict[str, list[float]]] = {"same family": {}, "other family": {}}
     for one, other in track(list(itertools.combinations(lineage.members.values(), 2)), description="pairs"):
