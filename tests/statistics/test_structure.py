@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from kinprint.statistics.structure import BLOCK, Structure
+from kinprint.statistics import Structure
+from kinprint.statistics.neighbourhoods import BLOCK
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 17, 71, 128, 4096])

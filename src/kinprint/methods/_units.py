@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, NotApplicable
-from kinprint.statistics import Result, Structure, exchangeability_test_of_scores, label_free_scores
+from kinprint.statistics import Result, Structure, exchangeability_test_of_scores, normal_scores
+from kinprint.statistics.copies import clones, linked_layers
+from kinprint.statistics.neighbourhoods import WINDOW, blocks
+from kinprint.statistics.scores import whiten
 
 Array = NDArray[np.float64]
 
 ATTAINABLE = -7.0
 """A test whose smallest possible log10 p is above this could never decide, so it does not take part."""
+
+NEAR = 2.0
+"""Neighbours of the wider model are as many labels apart as those in one window of the narrower, times this."""
 
 
 def known_layers(*models: NDArray[np.floating]) -> int:
@@ -31,34 +40,96 @@ def require_attainable(structure: Structure, layers: int, units: str) -> None:
 
 
 def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Array, Array]:
-    """Label-free scores of the features (last axis) that both models have for some unit."""
+    """Normal scores of the features (last axis) that both models have for some unit; rows of NaN where there is no unit."""
     common = np.isfinite(reference).any(axis=(0, 1)) & np.isfinite(suspect).any(axis=(0, 1))
     if not common.any():
         raise NotApplicable("the two models have no feature in common")
-    return label_free_scores(reference[..., common]), label_free_scores(suspect[..., common])
+    return _scores(reference[..., common]), _scores(suspect[..., common])
+
+
+def _scores(features: NDArray[np.floating]) -> Array:
+    found = normal_scores(np.where(np.isfinite(features), features, np.nan))
+    found[~np.isfinite(features).any(axis=-1)] = np.nan
+    return found
+
+
+def positive(sizes: NDArray[np.floating]) -> Array:
+    """Norms as float64, NaN where they are zero: what has no length is no unit, and not a small one."""
+    wide = np.asarray(sizes, dtype=np.float64)
+    return np.where(wide > 0, wide, np.nan)
+
+
+def oriented(one: Array, other: Array) -> bool:
+    """Whether the second has more layers, or as many and more units: it is then the side that is given, and the first the one
+    whose units are relabelled."""
+    return other.shape[:2] > one.shape[:2]
+
+
+def real_units(values: NDArray[np.floating], members: int = 1) -> NDArray[Any]:
+    """(layers, units, features) of the units that some layer has: padding in all layers is left out, whole groups of it."""
+    there = np.isfinite(values).any(axis=(0, 2)).reshape(-1, members).any(axis=1)
+    return values[:, np.repeat(there, members)]
 
 
 def test_by_order(reference: Array, suspect: Array) -> Result:
-    """For unequal widths: match units by their features alone, then test the *order* of the matches.
+    """For unequal widths: match units by their features alone, then test whether neighbours stand in one order.
 
-    Each suspect unit is matched to the reference unit nearest to it, if that is so both ways. The matching looks at no
-    label, so under the null hypothesis the labels of the matched units are in random order; pruning keeps units in order.
+    Each unit of the narrower model is matched to the nearest unit of the other, if that is so both ways. The matching looks at
+    no label. Pruning keeps units in order, so of neighbours in the narrower model those matched to units that are neighbours
+    too stand in the order of their matches. Compared are only pairs of neighbours on both sides: strangers whose units are
+    sorted by one measure agree in the order of units far apart, and not of neighbours.
 
     Args:
-        reference, suspect: (layers, units, features) label-free scores; layers and units may both differ.
+        reference, suspect: (layers, units, features) normal scores, NaN rows where there is no unit; layers and units may both
+            differ.
     """
-    count = suspect.shape[1]
-    position = np.linspace(-1, 1, count)
+    if exchanged := oriented(reference, suspect):
+        reference, suspect = suspect, reference
+    x, y = whiten(reference), _without_copies(whiten(suspect))
+    count = y.shape[1]
+    reach = NEAR * WINDOW * max(x.shape[1] / count, 1.0)
 
-    def score(i: int, j: int) -> Array:
-        x, y = reference[i], suspect[j]
-        distances = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
-        nearest = distances.argmin(axis=0)
-        mutual = distances.argmin(axis=1)[nearest] == np.arange(count)
-        origin = 2 * nearest / max(len(x) - 1, 1) - 1
-        return np.outer(position, np.where(mutual, origin - origin[mutual].mean(), 0.0))
+    def score(i: int, j: int, grid: NDArray[np.int64]) -> Array:
+        match = _mutual(x[i], y[j])
+        place = np.zeros(count)
+        order = np.zeros(count)
+        for block in grid:
+            labels = block[block >= 0]
+            place[labels] = np.linspace(-1, 1, len(labels)) if len(labels) > 1 else 0.0
+            apart = np.subtract.outer(match[labels], match[labels])
+            near = (match[labels] >= 0)[:, None] & (match[labels] >= 0) & (np.abs(apart) <= reach)
+            order[labels] = np.where(near, np.sign(apart), 0.0).sum(axis=1)
+        return np.outer(place, order)
 
-    return exchangeability_test_of_scores(score, (len(reference), len(suspect)), count)
+    layers = len(x), len(y)
+    result = exchangeability_test_of_scores(score, layers, count)
+    return result if not exchanged else replace(result, layer_map=inverted(result.layer_map, layers[0]), layers=())
+
+
+def _mutual(x: Array, y: Array) -> NDArray[np.int64]:
+    """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not."""
+    distances = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
+    distances = np.where(np.isfinite(distances), distances, np.inf)
+    nearest = distances.argmin(axis=0)
+    mutual = (distances.argmin(axis=1)[nearest] == np.arange(len(y))) & np.isfinite(distances.min(axis=0))
+    return np.where(mutual, nearest, -1)
+
+
+def _without_copies(side: Array) -> Array:
+    """Clones but the first of each, and copies of layers but the first, count for nothing: they would count one fact twice."""
+    found = side.copy()
+    groups = clones(side)
+    if groups is not None:
+        found[:, np.setdiff1d(np.arange(side.shape[1]), groups[:, 0])] = np.nan
+    links = linked_layers(np.nan_to_num(side), blocks(side.shape[1]))
+    found[np.setdiff1d(np.arange(len(side)), np.unique(links, return_index=True)[1])] = np.nan
+    return found
+
+
+def inverted(layer_map: tuple[int, ...], layers: int) -> tuple[int, ...]:
+    """A map of layers 0, 1, ... to ascending others, read backwards: for each of `layers` layers the last one mapped to it or to
+    one before it."""
+    return tuple(max(bisect_right(layer_map, layer) - 1, 0) for layer in range(layers))
 
 
 def as_evidence(method: str, result: Result, note: str) -> Evidence:
@@ -71,6 +142,6 @@ def as_evidence(method: str, result: Result, note: str) -> Evidence:
         bound=result.bound,
         layer_map=result.layer_map,
         layers=result.layers,
-        detectable=None if math.isnan(result.detectable) else result.detectable,
+        detectable=None if math.isnan(result.resolution) else 4.753 * result.resolution,
         note=note,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._units import as_evidence, both_scores, require_attainable, test_by_order
+from kinprint.methods._units import as_evidence, both_scores, inverted, oriented, positive, require_attainable, test_by_order
 from kinprint.statistics import Structure, admissible, best_map, exchangeability_test
+from kinprint.statistics.scores import whiten
 
 Array = NDArray[np.float64]
 
@@ -25,27 +26,56 @@ SINGLE = ("embedding.input", "embedding.output", "leading.embedding", "leading.h
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
-    """H0: given the reference, the labels of the suspect's channels are one uniformly random relabelling of all layers."""
+    """H0: given the reference, and which channels of the suspect are neighbours, their labels are uniformly random, the same in
+    all layers."""
     layered, single = _common(LAYERED, reference, suspect), _common(SINGLE, reference, suspect)
     if not layered:
         raise NotApplicable("the two models have no channel trait in common")
-    x, y = (np.stack([_plain(model, name) for name in layered], axis=-1) for model in (reference, suspect))
-    x_scores, y_scores = both_scores(x, y)
-    layer_map, tested, how = align(x_scores, y_scores)
+    ours, theirs = (Side.of(model, layered, single) for model in (reference, suspect))
+    if exchanged := oriented(ours.layers, theirs.layers):
+        ours, theirs = theirs, ours
+    scores = both_scores(ours.layers, theirs.layers)
+    x, y = (np.nan_to_num(whiten(values)) for values in scores)
+    layer_map, tested, how = align(x, y)
     require_attainable(Structure(len(tested)), 1, "channels")
-    x, y = (
-        _side_by_side(layers, [_plain(model, name) for name in single])
-        for layers, model in ((x[list(layer_map)], reference), (y, suspect))
-    )
-    x, y = both_scores(x, y)
+    flat = both_scores(ours.side_by_side(list(layer_map)), theirs.side_by_side())
     if x.shape[1] == y.shape[1]:
-        result = exchangeability_test(x[:, tested], y[:, tested], Structure(len(tested)))
-        each = tuple(z_over_channels(x_scores[i, tested], y_scores[j, tested]) for j, i in enumerate(layer_map))
-        result = replace(result, layer_map=layer_map, layers=each)
+        result = exchangeability_test(flat[0][:, tested], flat[1][:, tested], Structure(len(tested)))
+        each = tuple(z_over_channels(x[i, tested], y[j, tested]) for j, i in enumerate(layer_map))
     else:
-        result = replace(test_by_order(x, y), layer_map=layer_map, layers=())
+        result, each = test_by_order(*flat), ()
+    if exchanged and len(x) > len(y):
+        layer_map, each = inverted(layer_map, len(x)), ()
     names = ", ".join(name.removeprefix("channels.") for name in (*layered, *single))
+    result = replace(result, layer_map=layer_map, layers=each)
     return as_evidence(METHOD.name, result, f"Compared by channel: {names}; {how}.")
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is known of one model's channels, but for those that are zero everywhere.
+
+    Attributes:
+        layers: (layers, channels, traits).
+        single: (channels, traits) of what is outside the layers.
+    """
+
+    layers: Array
+    single: Array
+
+    @classmethod
+    def of(cls, model: Fingerprint, layered: list[str], single: list[str]) -> Side:
+        layers = np.stack([_sizes(model, name) for name in layered], axis=-1)
+        outside = np.stack([_sizes(model, name) for name in single], axis=-1) if single else np.zeros((layers.shape[1], 0))
+        norms = [name.startswith("channels.") for name in layered]
+        there = np.isfinite(layers[..., norms if any(norms) else slice(None)]).any(axis=(0, 2))
+        return cls(layers[:, there], outside[there])
+
+    def side_by_side(self, layers: list[int] | None = None) -> Array:
+        """(1, channels, all features): layers become features."""
+        chosen = self.layers if layers is None else self.layers[layers]
+        flat = np.moveaxis(chosen, 1, 0).reshape(chosen.shape[1], -1)
+        return np.concatenate([flat, self.single], axis=1)[None]
 
 
 def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
@@ -53,10 +83,10 @@ def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
 
     All layers share the channels' labels, so a search for the best map would have to be repeated for every relabelling of
     all of them. Instead one half of the channels finds the map and the other half is tested: given the labels of the first
-    half, those of the second are still in uniformly random order under the null hypothesis.
+    half, those of the second are still in random order among neighbours under the null hypothesis.
 
     Args:
-        x, y: (layers, channels, features) label-free scores.
+        x, y: (layers, channels, features) label-free scores; the suspect has no more layers.
     """
     channels, every = y.shape[1], np.arange(y.shape[1])
     if x.shape[1] != channels:
@@ -68,7 +98,7 @@ def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
     fit, tested = every[::2], every[1::2]
     pairs = np.where(admissible(len(x), len(y)), np.einsum("icf,jcf->ij", x[:, fit], y[:, fit], optimize=True), -np.inf)
     how = f"layers aligned on {len(fit)} channels, tested on the other {len(tested)}"
-    return best_map(pairs, repeats=len(y) > len(x)), tested, how
+    return best_map(pairs, repeats=False), tested, how
 
 
 def z_over_channels(x: Array, y: Array) -> float:
@@ -82,15 +112,10 @@ def _common(names: tuple[str, ...], *models: Fingerprint) -> list[str]:
     return [name for name in names if all(name in model.traits for model in models)]
 
 
-def _plain(model: Fingerprint, name: str) -> Array:
-    return np.asarray(model.traits[name], dtype=np.float64)
-
-
-def _side_by_side(layered: Array, single: list[Array]) -> Array:
-    """(layers, channels, features) and vectors of channels -> (1, channels, all features): layers become features."""
-    channels = layered.shape[1]
-    flat = np.moveaxis(layered, 1, 0).reshape(channels, -1)
-    return np.concatenate([flat, *(vector.reshape(channels, 1) for vector in single)], axis=1)[None]
+def _sizes(model: Fingerprint, name: str) -> Array:
+    """A trait as float64; a norm of zero is absent, and so is that of a channel that is padding."""
+    values = np.asarray(model.traits[name], dtype=np.float64)
+    return positive(values) if name.startswith(("channels.", "embedding.")) else values
 
 
 METHOD = Method(
@@ -99,7 +124,7 @@ METHOD = Method(
     summary="norm of each residual channel in every matrix and norm gain of every layer, compared channel by channel",
     needs=(LAYERED,),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
-    null="The suspect's residual channels were labelled independently of the reference's: they are in uniformly random "
-    "order, the same in all layers.",
+    null="The suspect's residual channels were labelled independently of the reference's: neighbouring channels are in "
+    "uniformly random order, the same in all layers.",
     run=run,
 )

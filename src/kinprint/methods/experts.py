@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._units import as_evidence, both_scores, known_layers, require_attainable, test_by_order
+from kinprint.methods._units import as_evidence, both_scores, known_layers, positive, require_attainable, test_by_order
 from kinprint.statistics import Structure, exchangeability_test
 
 TRAITS = ("experts.norms", "experts.moments", "experts.profile")
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
-    """H0: given the reference, the labels of the suspect's experts are a uniformly random relabelling, in every layer."""
+    """H0: given the reference, and which experts of the suspect are neighbours, their labels are uniformly random, layer by layer."""
     common = [name for name in TRAITS if name in reference.traits and name in suspect.traits]
-    x, y = (np.concatenate([_plain(model.traits[name]) for name in common], axis=-1) for model in (reference, suspect))
+    x, y = (np.concatenate([positive(model.traits[name]) for name in common], axis=-1) for model in (reference, suspect))
     layers = known_layers(x, y)
     x, y = both_scores(x, y)
     ours, theirs = x.shape[1], y.shape[1]
@@ -45,17 +44,13 @@ def routing_groups(model: Fingerprint, experts: int) -> int:
     return groups
 
 
-def _plain(trait: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(trait, dtype=np.float64)
-
-
 METHOD = Method(
     name="experts",
     kind="test",
     summary="router rows, norms and moments of each expert, compared expert by expert",
     needs=("experts.norms",),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
-    null="The suspect's experts were labelled independently of the reference's: in every layer they are in uniformly random "
-    "order; where a router first chooses a group, the groups are, and the experts of each.",
+    null="The suspect's experts were labelled independently of the reference's: in every layer that is no copy of another, "
+    "neighbouring experts are in uniformly random order; where a router first chooses a group, the groups are, and the experts of each.",
     run=run,
 )

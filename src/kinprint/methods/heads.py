@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,20 @@ from scipy.optimize import linear_sum_assignment
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._units import as_evidence, both_scores, known_layers, require_attainable, test_by_order
-from kinprint.statistics import Structure, exchangeability_test, exchangeability_test_of_scores
+from kinprint.methods._units import (
+    as_evidence,
+    both_scores,
+    inverted,
+    known_layers,
+    oriented,
+    positive,
+    real_units,
+    require_attainable,
+    test_by_order,
+)
+from kinprint.statistics import Result, Structure, exchangeability_test, exchangeability_test_of_scores
+from kinprint.statistics.order import without_order
+from kinprint.statistics.scores import whiten
 
 Array = NDArray[np.float64]
 
@@ -27,11 +39,13 @@ LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
 
 
 def spectrum_features(spectrum: NDArray[np.floating]) -> Array:
-    """(layers, heads, rank) singular values -> (layers, heads, 8): log Frobenius norm and quantiles of the logs.
+    """(layers, heads, rank) singular values -> (layers, heads, 8): log Frobenius norm and quantiles of the logs; NaN for a head
+    of zeros, which is none.
 
     Quantiles rather than single values, so that heads of different rank can be compared.
     """
     values = np.asarray(spectrum, dtype=np.float64)
+    values = np.where(positive(values.max(axis=-1, keepdims=True)) > 0, values, np.nan)
     floor = np.finfo(np.float32).tiny + 1e-6 * values.max(axis=-1, keepdims=True)  # below lies rounding, not the model
     logs = np.log(np.maximum(values, floor))
     norm = 0.5 * np.log(np.maximum((values**2).sum(-1, keepdims=True), np.finfo(np.float32).tiny))
@@ -52,21 +66,29 @@ def structure(model: Fingerprint) -> Structure:
     return Structure(groups, heads // groups)
 
 
-def best_inside_groups(x: Array, y: Array, reference: Structure, suspect: Structure) -> Callable[[int, int], Array]:
-    """Scores (groups, groups) of whole key-value groups, heads inside matched as fits best: for groups of unequal size."""
+def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Structure) -> Result:
+    """For groups of unequal size: whole key-value groups are relabelled, heads inside matched as fits best."""
+    if exchanged := oriented(x, y):
+        x, y, reference, suspect = y, x, suspect, reference
+    grid = Structure(reference.groups).outer()
+    ours, theirs = (
+        np.nan_to_num(whiten(side)).reshape(len(side), s.groups, s.members, -1) for side, s in ((x, reference), (y, suspect))
+    )
+    ours, ordered = without_order(ours, grid)
 
-    def score(i: int, j: int) -> Array:
-        single = (x[i] @ y[j].T).reshape(reference.groups, reference.members, suspect.groups, suspect.members)
+    def score(i: int, j: int, _: NDArray[np.int64]) -> Array:
+        single = np.einsum("gmf,hnf->gmhn", ours[i], theirs[j], optimize=True)
         best = np.empty((reference.groups, suspect.groups))
         for g, h in np.ndindex(best.shape):
             best[g, h] = single[g, :, h][linear_sum_assignment(single[g, :, h], maximize=True)].sum()
         return best
 
-    return score
+    result = replace(exchangeability_test_of_scores(score, (len(x), len(y)), suspect.groups), order=ordered)
+    return replace(result, layer_map=inverted(result.layer_map, len(x)), layers=()) if exchanged else result
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
-    """H0: given the reference, the labels of the suspect's heads are a uniformly random relabelling, in every layer."""
+    """H0: given the reference, and which heads of the suspect are neighbours, their labels are uniformly random, layer by layer."""
     for model in (reference, suspect):
         if (reason := LABELLED.get(str(model.facts.get("positions")))) is not None:
             raise NotApplicable(f"{model.name} {reason}")
@@ -75,6 +97,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         raise NotApplicable("the two models have no head spectrum in common")
     x, y = (np.concatenate([spectrum_features(m.traits[name]) for name in common], axis=-1) for m in (reference, suspect))
     ours, theirs = structure(reference), structure(suspect)
+    x, y = (real_units(values, s.members) for values, s in ((x, ours), (y, theirs)))
+    ours, theirs = (Structure(values.shape[1] // s.members, s.members) for values, s in ((x, ours), (y, theirs)))
     layers = known_layers(x, y)
     x, y = both_scores(x, y)
     used = " and ".join(name.removeprefix("heads.").removesuffix("_spectrum").upper() for name in common)
@@ -83,11 +107,10 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         result, how = exchangeability_test(x, y, ours), f"{ours.groups} groups of {ours.members}"
     elif ours.groups == theirs.groups:
         require_attainable(Structure(ours.groups), layers, "key-value groups")
-        score = best_inside_groups(x, y, ours, theirs)
-        result = exchangeability_test_of_scores(score, (len(x), len(y)), ours.groups)
+        result = test_inside_groups(x, y, ours, theirs)
         how = f"{ours.groups} groups of {ours.members} against {theirs.members} heads, matched inside groups"
     else:
-        require_attainable(Structure(theirs.groups), layers, "key-value groups")
+        require_attainable(Structure(min(ours.groups, theirs.groups)), layers, "key-value groups")
         x, y = (scores.reshape(len(scores), s.groups, s.members, -1).mean(2) for scores, s in ((x, ours), (y, theirs)))
         result = test_by_order(x, y)
         how = f"{ours.groups} groups against {theirs.groups}, matched by their spectra and tested by order"
@@ -100,7 +123,7 @@ METHOD = Method(
     summary="singular spectra of each attention head's QK and VO products, compared head by head",
     needs=(SPECTRA,),
     source="kinprint; spectra as in GhostSpec, arXiv 2511.06390; null as in Zhu et al., ICML 2025",
-    null="The suspect's heads were labelled independently of the reference's: in every layer its key-value groups, and the "
-    "heads inside each group, are in uniformly random order. Not valid under ALiBi.",
+    null="The suspect's heads were labelled independently of the reference's: in every layer that is no copy of another, "
+    "neighbouring key-value groups, and neighbouring heads inside each group, are in uniformly random order. Not valid under ALiBi.",
     run=run,
 )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._units import as_evidence, both_scores, known_layers, require_attainable, test_by_order
+from kinprint.methods._units import as_evidence, both_scores, known_layers, positive, real_units, require_attainable, test_by_order
 from kinprint.statistics import Structure, exchangeability_test
 
 Array = NDArray[np.float64]
@@ -23,15 +23,16 @@ def features(model: Fingerprint) -> Array:
     invariants = np.asarray(model.traits["neurons.invariants"], dtype=np.float64)
     if "neurons.norms" not in model.traits:
         return np.concatenate([np.full_like(invariants[..., :1], np.nan), invariants], axis=-1)
-    with np.errstate(divide="ignore"):
-        up = np.log(np.asarray(model.traits["neurons.norms"], dtype=np.float64)[..., 1:2])
-    return np.concatenate([up, invariants], axis=-1)
+    up = np.log(positive(model.traits["neurons.norms"][..., 1:2]))
+    idle = ~np.isfinite(invariants[..., 1:2])  # up or down is zero: padding, not a neuron
+    return np.where(idle, np.nan, np.concatenate([up, invariants], axis=-1))
 
 
 def leading(model: Fingerprint) -> Array:
     """(layers, neurons, 3) of the leading neurons: log ||gate||, log ||up||, cos(gate, up), in full fingerprints of all."""
     if QUICK in model.traits:
-        return np.asarray(model.traits[QUICK], dtype=np.float64)
+        values = np.asarray(model.traits[QUICK], dtype=np.float64)
+        return np.where(np.isfinite(values[..., 1:2]), values, np.nan)
     return features(model)[..., [1, 0, 3]]
 
 
@@ -43,9 +44,9 @@ def heaviest(values: Array, count: int) -> Array:
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
-    """H0: given the reference, the labels of the suspect's neurons are a uniformly random relabelling, in every layer."""
+    """H0: given the reference, and which neurons of the suspect are neighbours, their labels are uniformly random, layer by layer."""
     quick = any(QUICK in model.traits for model in (reference, suspect))
-    x, y = (leading(model) if quick else features(model) for model in (reference, suspect))
+    x, y = (real_units(leading(model) if quick else features(model)) for model in (reference, suspect))
     ours, theirs, layers = x.shape[1], y.shape[1], known_layers(x, y)
     require_attainable(Structure(min(ours, theirs)), layers, "neurons")
     if quick:
@@ -68,7 +69,7 @@ METHOD = Method(
     summary="norms and angles of each FFN neuron's gate, up and down vectors, compared neuron by neuron",
     needs=(("neurons.invariants", QUICK),),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
-    null="The suspect's FFN neurons were labelled independently of the reference's: in every layer they are in uniformly "
-    "random order.",
+    null="The suspect's FFN neurons were labelled independently of the reference's: in every layer that is no copy of another, "
+    "neighbouring neurons are in uniformly random order.",
     run=run,
 )

@@ -7,7 +7,7 @@ gives the exact moment generating function of a relabelling; `alignment` searche
 
 from kinprint.statistics.alignment import admissible, best_map
 from kinprint.statistics.exchangeability import Result, exchangeability_test, exchangeability_test_of_scores
-from kinprint.statistics.scores import label_free_scores
+from kinprint.statistics.scores import label_free_scores, normal_scores
 from kinprint.statistics.signs import Signs, sign_test
 from kinprint.statistics.structure import Structure
 
@@ -20,5 +20,6 @@ __all__ = [
     "exchangeability_test",
     "exchangeability_test_of_scores",
     "label_free_scores",
+    "normal_scores",
     "sign_test",
 ]

@@ -2,7 +2,8 @@
 
 A map sends suspect layers 0, 1, 2 ... to reference layers. Where the suspect has no more layers than the reference it must
 ascend strictly (layers were dropped); where it has more, it ascends by zero or one (layers were repeated). Two models of
-equal depth admit one map only, the identity, so they need no case of their own.
+equal depth admit one map only, the identity, so they need no case of their own. Tests take the shallower model as the suspect,
+so that they need strictly ascending maps alone.
 """
 
 from __future__ import annotations
@@ -22,20 +23,38 @@ def admissible(reference_layers: int, suspect_layers: int) -> NDArray[np.bool_]:
     return (lag >= 0) & (lag <= reference_layers - suspect_layers)
 
 
-def best_total(pairs: Array, repeats: bool) -> Array:
-    """Largest total over all maps, for each of (..., reference_layers, suspect_layers) tables of pair scores."""
+def best_total(pairs: Array) -> Array:
+    """Largest total over all ascending maps, for each of (..., reference_layers, suspect_layers) tables of pair scores."""
     total = pairs[..., :, 0]
     for layer in range(1, pairs.shape[-1]):
-        total = pairs[..., :, layer] + _reach(total, repeats, np.maximum)
+        total = pairs[..., :, layer] + _reach(total, False, np.maximum)
     return np.asarray(total.max(axis=-1))
 
 
-def log_sum(log_pairs: Array, repeats: bool) -> float:
-    """log of the sum, over all maps, of the product of exp(log_pairs) along the map."""
-    total = log_pairs[:, 0]
-    for layer in range(1, log_pairs.shape[1]):
-        total = log_pairs[:, layer] + _reach(total, repeats, np.logaddexp)
-    return float(logsumexp(total))
+def log_sum(log_pairs: Array) -> Array:
+    """log of the sum, over all ascending maps, of the product of exp(log_pairs) along the map, for each of (...,
+    reference_layers, suspect_layers) tables."""
+    return np.asarray(logsumexp(_log_sums(log_pairs)[-1], axis=-1))
+
+
+def _log_sums(log_pairs: Array) -> list[Array]:
+    """For every suspect layer (..., reference_layers): log of the sum over the maps of the layers up to it that end there."""
+    totals = [log_pairs[..., :, 0]]
+    for layer in range(1, log_pairs.shape[-1]):
+        totals.append(log_pairs[..., :, layer] + _reach(totals[-1], False, np.logaddexp))
+    return totals
+
+
+def drawn_maps(log_pairs: Array, draws: int, seed: int) -> NDArray[np.int64]:
+    """(suspect_layers, draws) ascending maps, drawn with probability proportional to the product of exp(log_pairs) along them."""
+    rng = np.random.default_rng(seed)
+    found = np.empty((log_pairs.shape[1], draws), dtype=np.int64)
+    allowed = np.ones((draws, len(log_pairs)), dtype=bool)
+    for layer, totals in reversed(list(enumerate(_log_sums(log_pairs)))):
+        logs = np.where(allowed, totals + rng.gumbel(size=allowed.shape), -np.inf)
+        found[layer] = logs.argmax(axis=1)
+        allowed = np.arange(len(log_pairs)) < found[layer][:, None]
+    return found
 
 
 def best_map(pairs: Array, repeats: bool) -> tuple[int, ...]:

@@ -1,15 +1,17 @@
 """The test all others are made of: do units agree *by index* more than relabelled units do?
 
-Null hypothesis: given the reference, the labels of the suspect's units in each layer are a uniformly random relabelling
-(`Structure`), independent from layer to layer. Inside a transformer units have no names, so this holds for any two models
-trained independently, whatever their architecture, data and recipe have in common (METHODS: exchangeability tests).
+Null hypothesis: given the reference, and given which of the suspect's units share a neighbourhood of labels, who bears which
+label inside it is uniformly random (`Structure`, `neighbourhoods`), independently from layer to layer except where layers are
+copies of each other. Inside a transformer units have no names, so this holds for any two models trained independently, whatever
+their architecture, data and recipe have in common; and it forgives habits of labelling that they share: sorted, nested or
+padded units, alternation, periods (METHODS: labels that carry an order).
 
 Statistic: the sum over paired layers of the scores of units with equal labels (Hoeffding's combinatorial statistic), for
-the pairing of layers that makes it largest. The same search is part of the null distribution.
+the ascending pairing of layers that makes it largest. The same search is part of the null distribution. The model of fewer
+layers is the one that is relabelled; of two of equal depth either gives the same.
 
-p-value: exact by Monte Carlo over relabellings, as far as that reaches; beyond, Chernoff's bound with the exact moment
-generating function (permanents), which is rigorous: the true p-value is never larger. Both are taken in the subgroup of
-relabellings that stay inside small blocks of units, conditional on who shares a block.
+p-value: Monte Carlo over relabellings, importance sampling from tilted relabellings, and Chernoff's bound with the exact moment
+generating function (permanents), joined by `tails`. All are taken in the subgroup of relabellings that stay inside the blocks.
 Related: Zhu et al., Independence Tests for Language Models, ICML 2025; Chatterjee, Stein's method for concentration
 inequalities, 2007 (another bound for the same statistic).
 """
@@ -19,32 +21,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln
 
-from kinprint.compiled import compiled
-from kinprint.statistics import alignment
+from kinprint.statistics import alignment, tails
+from kinprint.statistics.copies import clones, linked_layers
+from kinprint.statistics.neighbourhoods import blocks
+from kinprint.statistics.order import without_order
 from kinprint.statistics.permanents import log_permanents
+from kinprint.statistics.relabelling import SEED, relabelled, tilted
+from kinprint.statistics.scores import whiten
 from kinprint.statistics.structure import Structure
 
 Array = NDArray[np.float64]
-
-DRAWS = 999
-"""Relabellings drawn; the smallest Monte Carlo p-value is 1 / (DRAWS + 1)."""
-
-BOUND_FROM = 1e-6
-"""The bound takes over where it is at most this. Adding it to every Monte Carlo p-value pays for having two ways to reject:
-P(p <= x) <= P(bound <= BOUND_FROM) + P(Monte Carlo <= x - BOUND_FROM) <= x."""
+Ids = NDArray[np.int64]
 
 BUDGET = 1 << 13
 """Blocks looked at, over all pairs of layers; wide layers of deep models are thinned to an even subset of units."""
-
-SEED = 0x6B696E7072696E74
-
 
 @dataclass(frozen=True)
 class Result:
@@ -53,11 +50,13 @@ class Result:
     Attributes:
         z: the statistic less its mean under the null, in standard deviations under the null.
         log10_p: one-sided p-value.
-        bound: True if log10_p is a rigorous upper bound, False if it is the Monte Carlo p-value itself.
+        bound: True if log10_p is a rigorous upper bound, False if it is a Monte Carlo p-value.
         layer_map: reference layer of each suspect layer.
         layers: z of each suspect layer paired as the map says, without regard to the search.
-        detectable: smallest correlation of units with equal labels that the test had a fair (50 %) chance to call
-            significant at 1e-6, or NaN where scores are not correlations.
+        resolution: correlation of units with equal labels that moves the statistic by one standard deviation, or NaN where
+            scores are not correlations.
+        order: whether an order that the reference's layers share by label was taken out.
+        copies: layers of the model that was relabelled that are copies of others of it.
     """
 
     z: float
@@ -65,15 +64,17 @@ class Result:
     bound: bool
     layer_map: tuple[int, ...]
     layers: tuple[float, ...]
-    detectable: float
+    resolution: float
+    order: bool = False
+    copies: int = 0
 
 
 def exchangeability_test(reference: Array, suspect: Array, structure: Structure) -> Result:
     """Test units described by features.
 
     Args:
-        reference, suspect: (layers, units, features) label-free scores (`label_free_scores`) of equal units and features;
-            a zero row says nothing is known. The numbers of layers may differ.
+        reference, suspect: (layers, units, features) normal scores (`normal_scores`) of equal units and features; a row of NaN
+            is no unit, a zero row one of which nothing is known. The numbers of layers may differ.
         structure: how the units may be relabelled.
 
     Raises:
@@ -81,24 +82,49 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     """
     if reference.shape[1:] != suspect.shape[1:] or reference.shape[1] != structure.units:
         raise ValueError(f"features {reference.shape} and {suspect.shape} do not fit {structure}")
-    repeats = len(suspect) > len(reference)
-    pairs = np.argwhere(alignment.admissible(len(reference), len(suspect)))
-    outer = _within_budget(structure.outer(), len(pairs))
-    units = _unit_grid(structure, outer)
-    x, y = (_gather(features, units) for features in (reference, suspect))
-    scores = np.stack([np.einsum("agjcf,ahjdf->aghjcd", x[i], y[j], optimize=True) for i, j in pairs])
-    result, spread = _test(scores, pairs, outer, structure.inner(), (len(reference), len(suspect)), repeats)
-    power = sum(np.sum(x[i] ** 2) ** 0.5 * np.sum(y[j] ** 2) ** 0.5 for j, i in enumerate(result.layer_map))
-    return result if not power else replace(result, detectable=4.753 * spread / power)
+    exchanged = _first(suspect, reference)
+    given, relabelled_side = (suspect, reference) if exchanged else (reference, suspect)
+    given, relabelled_side, structure = _originals(given, relabelled_side, structure)
+    layers = len(given), len(relabelled_side)
+    pairs = np.argwhere(alignment.admissible(*layers))
+    x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
+    neighbours = [_neighbours(layer, len(pairs)) for layer in y]
+    y = np.nan_to_num(y)
+    sides = {}
+    for j, (labels, _) in enumerate(neighbours):
+        if labels.tobytes() not in sides:
+            sides[labels.tobytes()] = without_order(np.nan_to_num(x)[:, labels], neighbours[j][1])
+    prepared = [sides[labels.tobytes()] for labels, _ in neighbours]
+    linked = linked_layers(y.reshape(*y.shape[:2], -1), _within_budget(blocks(structure.groups), len(pairs)))
+    inner = structure.inner()
+    outer = _stacked([grid for _, grid in neighbours])
+    ours = [_gathered(prepared[j][0][i], outer[j], inner) for i, j in pairs]
+    theirs = [_gathered(layer[labels], outer[j], inner) for j, (layer, (labels, _)) in enumerate(zip(y, neighbours, strict=True))]
+    scores = np.stack(
+        [np.einsum("agjcf,ahjdf->aghjcd", own, theirs[j], optimize=True) for own, (_, j) in zip(ours, pairs, strict=True)]
+    )
+    problem = Problem(scores, pairs, outer, inner, layers, linked)
+    result = problem.result(exchanged=exchanged)
+    sizes = {(i, j): np.linalg.norm(own) * np.linalg.norm(theirs[j]) for own, (i, j) in zip(ours, map(tuple, pairs), strict=True)}
+    power = sum(sizes.get((j, i) if exchanged else (i, j), 0.0) for j, i in enumerate(result.layer_map))
+    return replace(
+        result,
+        resolution=problem.spread / power if power else math.nan,
+        order=any(ordered for _, ordered in prepared),
+        copies=len(linked) - len(set(linked.tolist())),
+    )
 
 
-def exchangeability_test_of_scores(score: Callable[[int, int], Array], layers: tuple[int, int], units: int) -> Result:
+def exchangeability_test_of_scores(
+    score: Callable[[int, int, Ids], Array], layers: tuple[int, int], units: int
+) -> Result:
     """Test units of which only pairwise scores are known.
 
     Args:
-        score: of (reference layer, suspect layer), gives (units, units): how well position i fits the suspect unit labelled
-            j. Must not look at the suspect's labels: relabelling its units may only permute the columns.
-        layers: numbers of layers of the reference and of the suspect.
+        score: of (reference layer, suspect layer, blocks), gives (units, units): how well position i fits the suspect unit
+            labelled j. The blocks (blocks, size) hold the labels that are exchanged, -1 pads. Must not look at the suspect's
+            labels beyond that: relabelling units inside blocks may only permute the columns.
+        layers: numbers of layers of the reference and of the suspect, which may not have more.
         units: number of units that are relabelled.
     """
     pairs = np.argwhere(alignment.admissible(*layers))
@@ -106,180 +132,263 @@ def exchangeability_test_of_scores(score: Callable[[int, int], Array], layers: t
     outer = _within_budget(structure.outer(), len(pairs))
     rows, columns = outer[:, :, None], outer[:, None, :]
     known = (rows >= 0) & (columns >= 0)
-    blocks = np.stack([np.where(known, score(i, j)[rows, columns], 0.0) for i, j in pairs])
-    return _test(blocks[..., None, None, None], pairs, outer, structure.inner(), layers, layers[1] > layers[0])[0]
+    scores = np.stack([np.where(known, score(i, j, outer)[rows, columns], 0.0) for i, j in pairs])
+    grids = np.broadcast_to(outer, (layers[1], *outer.shape))
+    return Problem(scores[..., None, None, None], pairs, grids, structure.inner(), layers, np.arange(layers[1])).result()
 
 
-def _within_budget(outer: NDArray[np.int64], pairs: int) -> NDArray[np.int64]:
+def _first(one: Array, other: Array) -> bool:
+    """Whether `one` is the side that is given: the deeper model; of two equally deep ones either, but always the same."""
+    return len(one) > len(other) or (len(one) == len(other) and one.tobytes() > other.tobytes())
+
+
+def _originals(x: Array, y: Array, structure: Structure) -> tuple[Array, Array, Structure]:
+    """Clones of the relabelled side as one unit with the features of all: they share one label under the null hypothesis."""
+    groups = clones(y.reshape(len(y), structure.groups, -1))
+    if groups is None:
+        return x, y, structure
+    joined = Structure(len(groups), structure.members)
+
+    def together(side: Array) -> Array:
+        copies = side.reshape(len(side), structure.groups, structure.members, -1)[:, groups]
+        return np.moveaxis(copies, 2, 3).reshape(len(side), joined.units, -1)
+
+    return together(x), together(y), joined
+
+
+def _by_group(scores: Array, structure: Structure) -> Array:
+    """(layers, groups, members, features)."""
+    return scores.reshape(len(scores), structure.groups, structure.members, -1)
+
+
+def _neighbours(layer: Array, pairs: int) -> tuple[Ids, Ids]:
+    """The groups of a layer that are there, every member of them, by label; and their numbers in blocks of neighbours."""
+    labels = np.flatnonzero(np.isfinite(layer).all(axis=(1, 2)))
+    return labels, _within_budget(blocks(len(labels)), pairs)
+
+
+def _within_budget(grid: Ids, pairs: int) -> Ids:
     """An even subset of the blocks, so that all pairs of layers together stay within BUDGET."""
     affordable = max(BUDGET // pairs, 1)
-    return outer if len(outer) <= affordable else outer[np.linspace(0, len(outer) - 1, affordable).astype(int)]
+    return grid if len(grid) <= affordable else grid[np.linspace(0, len(grid) - 1, affordable).astype(int)]
 
 
-def _unit_grid(structure: Structure, outer: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(outer blocks, groups, inner blocks, members) indices of units, -1 where a block is short."""
-    inner = structure.inner()
-    grid = outer[:, :, None, None] * structure.members + inner
-    return np.where((outer[:, :, None, None] >= 0) & (inner >= 0), grid, -1)
+def _stacked(grids: list[Ids]) -> Ids:
+    """(layers, blocks, size), padded with -1."""
+    found = np.full((len(grids), max(map(len, grids)), max(grid.shape[1] for grid in grids)), -1, dtype=np.int64)
+    for row, grid in zip(found, grids, strict=True):
+        row[: len(grid), : grid.shape[1]] = grid
+    return found
 
 
-def _gather(features: Array, units: NDArray[np.int64]) -> Array:
-    """(layers, outer blocks, groups, inner blocks, members, features), zero where a block is short."""
-    return np.where(units[None, ..., None] >= 0, features[:, units], 0.0)
+def _gathered(layer: Array, grid: Ids, inner: Ids) -> Array:
+    """(groups, members, features) -> (outer blocks, groups, inner blocks, members, features), zero where a block is short."""
+    known = (grid[:, :, None, None] >= 0) & (inner >= 0)
+    if not len(layer):  # no unit is there
+        return np.zeros((*known.shape, layer.shape[-1]))
+    return np.where(known[..., None], layer[grid[:, :, None, None], inner], 0.0)
 
 
-def _padding(blocks: NDArray[np.int64]) -> Array:
-    """(blocks, n, n) to add to logarithms: missing units may only be paired with themselves, which changes no permanent."""
-    known = blocks >= 0
-    free = known[:, :, None] & known[:, None, :]
-    itself = ~known[:, :, None] & np.eye(blocks.shape[1], dtype=bool)
-    return np.where(free | itself, 0.0, -np.inf)
+@dataclass(frozen=True)
+class Problem:
+    """Scores of units in blocks, and how these may be relabelled.
 
-
-def _test(
-    scores: Array,
-    pairs: NDArray[np.int64],
-    outer: NDArray[np.int64],
-    inner: NDArray[np.int64],
-    layers: tuple[int, int],
-    repeats: bool,
-) -> tuple[Result, float]:
-    """The test on block scores (pairs, outer blocks, groups, groups, inner blocks, members, members).
-
-    Returns the result, its `detectable` open, and the standard deviation of the statistic under the null.
+    Attributes:
+        scores: (pairs, outer blocks, groups, groups, inner blocks, members, members), zero where a block is short.
+        pairs: (pairs, 2) reference and suspect layer.
+        outer: (suspect layers, outer blocks, groups) which groups, -1 where short.
+        inner: (inner blocks, members) which members of a group, -1 where short.
+        layers: numbers of layers, of which the suspect has no more.
+        linked: (suspect layers,) equal numbers for layers that share their relabelling.
     """
-    group_counts, member_counts = (outer >= 0).sum(1), (inner >= 0).sum(1)
-    mean = ((scores.sum((-1, -2)) / member_counts).sum((-1, -2, -3)) / group_counts).sum(-1)
-    equal_labels = np.einsum("paggjcc->p", scores) - mean
-    drawn = _relabelled(scores, pairs[:, 1], group_counts, member_counts, layers[1], DRAWS, SEED) - mean[:, None]
 
-    def table(values: Array) -> Array:
+    scores: Array
+    pairs: Ids
+    outer: Ids
+    inner: Ids
+    layers: tuple[int, int]
+    linked: Ids
+
+    @cached_property
+    def group_counts(self) -> Ids:
+        """(suspect layers, outer blocks)."""
+        return np.asarray((self.outer >= 0).sum(-1))
+
+    @cached_property
+    def member_counts(self) -> Ids:
+        return np.asarray((self.inner >= 0).sum(-1))
+
+    @cached_property
+    def mean(self) -> Array:
+        """(pairs,) of the total under the null hypothesis."""
+        counts = np.maximum(self.group_counts[self.pairs[:, 1]], 1)
+        inside = (self.scores.sum((-1, -2)) / self.member_counts).sum((-1, -2, -3))
+        return np.asarray((inside / counts).sum(-1))
+
+    @cached_property
+    def equal_labels(self) -> Array:
+        """(pairs,) totals of equal labels, less their mean."""
+        return np.asarray(np.einsum("paggjcc->p", self.scores) - self.mean)
+
+    @cached_property
+    def drawn(self) -> Array:
+        """(pairs, DRAWS) totals of random relabellings, less their mean."""
+        streams = np.unique(self.linked, return_index=True)[1][np.unique(self.linked, return_inverse=True)[1]]
+        counts = self.group_counts, self.member_counts
+        found: Array = relabelled(self.scores, self.pairs[:, 1], streams, *counts, tails.DRAWS, SEED)
+        return found - self.mean[:, None]
+
+    def table(self, values: Array) -> Array:
         """(pairs, ...) -> (..., reference layers, suspect layers)."""
-        full = np.full((*values.shape[1:], *layers), -np.inf)
-        full[..., pairs[:, 0], pairs[:, 1]] = np.moveaxis(values, 0, -1)
+        full = np.full((*values.shape[1:], *self.layers), -np.inf)
+        full[..., self.pairs[:, 0], self.pairs[:, 1]] = np.moveaxis(values, 0, -1)
         return full
 
-    total = float(alignment.best_total(table(equal_labels), repeats))
-    null = alignment.best_total(table(drawn), repeats)
-    spread = float(null.std()) or math.inf
-    exceeding = int(np.sum(null >= total - 1e-9 * max(abs(total), spread if math.isfinite(spread) else 1.0)))
-    log10_p, bound = math.log10(min((exceeding + 1) / (DRAWS + 1) + BOUND_FROM, 1.0)), False
-    if not exceeding:
+    @cached_property
+    def total(self) -> float:
+        return float(alignment.best_total(self.table(self.equal_labels)))
 
-        def log_bound(theta: float, every: int = 1) -> float:
-            """Chernoff: log P(T >= total) <= log sum over maps of E[exp(theta T_map)] - theta total, for any theta >= 0."""
-            chosen = slice(None, None, every)
-            logs = log_mean_exp(theta * scores[:, chosen], outer[chosen], inner) * (len(outer) / len(outer[chosen]))
-            return alignment.log_sum(table(logs - theta * mean), repeats) - theta * total
+    @cached_property
+    def null(self) -> Array:
+        """(DRAWS,) what the search finds among relabelled units."""
+        return alignment.best_total(self.table(self.drawn))
 
-        coarse = max(len(pairs) * len(outer) // 1024, 1)
-        guess = (total - float(null.mean())) / spread**2
-        search = minimize_scalar(
-            lambda u: log_bound(guess * math.exp(u), coarse), bounds=(-2.0, 3.5), method="bounded", options={"maxiter": 20}
-        )
-        rigorous = log_bound(guess * math.exp(search.x)) / math.log(10)
-        if rigorous <= math.log10(BOUND_FROM):
-            log10_p, bound = rigorous, True
+    @cached_property
+    def spread(self) -> float:
+        """Standard deviation of the statistic under the null hypothesis."""
+        return float(self.null.std()) or math.inf
 
-    layer_map = alignment.best_map(table(equal_labels), repeats)
-    each = table(equal_labels / np.maximum(drawn.std(axis=1), 1e-300))
-    return (
-        Result(
-            z=(total - float(null.mean())) / spread,
-            log10_p=log10_p,
-            bound=bound,
+    @cached_property
+    def margin(self) -> float:
+        """Rounding below which two totals count as equal."""
+        return 1e-9 * max(abs(self.total), self.spread if math.isfinite(self.spread) else 1.0)
+
+    def result(self, *, exchanged: bool = False) -> Result:
+        """The test; `exchanged` where what is called the suspect here is the reference of the caller."""
+        exceeding = int(np.sum(self.null >= self.total - self.margin))
+        alone = len(set(self.linked.tolist())) == len(self.linked)
+        tail = tails.p_value(exceeding, self.log10_bound, self.log_weights if alone else None)
+        table = self.table(self.equal_labels)
+        each = self.table(self.equal_labels / np.maximum(self.drawn.std(axis=1), 1e-300))
+        if exchanged:
+            table, each = table.T, each.T
+        layer_map = alignment.best_map(table, repeats=exchanged and self.layers[0] > self.layers[1])
+        return Result(
+            z=(self.total - float(self.null.mean())) / self.spread,
+            log10_p=tail.log10_p,
+            bound=tail.bound,
             layer_map=layer_map,
             layers=tuple(float(each[i, j]) for j, i in enumerate(layer_map)),
-            detectable=math.nan,
-        ),
-        spread,
-    )
+            resolution=math.nan,
+        )
+
+    def log_moments(self, theta: float, every: int = 1) -> Array:
+        """(pairs,) log E[exp(theta (total - mean))] of each pair of layers, by every so many blocks.
+
+        Of m layers that share their relabelling, (1/m) log E[exp(m theta ...)]: by Hoelder's inequality, added up over layers
+        that is no less than the logarithm for all of them, and it is equal where they are copies.
+        """
+        shared = np.bincount(self.linked)[self.linked][self.pairs[:, 1]]
+        logs = np.empty(len(self.pairs))
+        for m in np.unique(shared):
+            here = shared == m
+            outer = self.outer[self.pairs[here, 1], ::every]
+            kept = len(self.outer[0]) / outer.shape[1]
+            logs[here] = kept * log_mean_exp(m * theta * self.scores[here, ::every], outer, self.inner) / m
+        return logs - theta * self.mean
+
+    def log10_bound(self) -> float:
+        """Chernoff: log P(T >= t) <= log sum over maps of E[exp(theta T_map)] - theta t, for any theta >= 0."""
+
+        def log_bound(theta: float, every: int = 1) -> float:
+            return float(alignment.log_sum(self.table(self.log_moments(theta, every)))) - theta * self.total
+
+        guess = (self.total - float(self.null.mean())) / self.spread**2
+        if not guess > 0:
+            return 0.0
+        search = minimize_scalar(
+            lambda u: log_bound(guess * math.exp(u), self._coarse), bounds=(-2.0, 3.5), method="bounded", options={"maxiter": 20}
+        )
+        return min(log_bound(guess * math.exp(search.x)) / math.log(10), 0.0)
+
+    @property
+    def _coarse(self) -> int:
+        """One block in so many tells enough to choose theta."""
+        return max(len(self.pairs) * len(self.outer[0]) // 1024, 1)
+
+    def log_weights(self) -> tuple[float, Array]:
+        """log dP/dQ of the units as they are and of TILTED draws from Q, -inf where their statistic is less.
+
+        Q mixes, over the two thetas of `_thetas` and over all maps, the relabellings drawn with probability proportional to
+        exp(theta T_map): dQ/dP = mean over thetas of sum over maps of exp(theta T_map) / sum over maps of E[exp(theta T_map)].
+        """
+        draws = np.array_split(np.arange(tails.TILTED), len(self._thetas))
+        drawn = [self._tilted(theta, len(part), number) for number, (theta, part) in enumerate(zip(self._thetas, draws, strict=True))]
+        totals = np.concatenate([self.equal_labels[:, None], *drawn], axis=1)
+        ratios = [
+            alignment.log_sum(self.table(theta * totals)) - alignment.log_sum(self.table(self.log_moments(theta)))
+            for theta in self._thetas
+        ]
+        shares = np.log([len(part) / tails.TILTED for part in draws])
+        weights = -np.logaddexp.reduce(np.array(ratios) + shares[:, None], axis=0)
+        reached = alignment.best_total(self.table(totals)) >= self.total - self.margin
+        return float(weights[0]), np.where(reached, weights, -np.inf)[1:]
+
+    def _tilted(self, theta: float, draws: int, seed: int) -> Array:
+        """(pairs, draws) totals less their mean, drawn from Q at one theta."""
+        maps = alignment.drawn_maps(self.table(self.log_moments(theta)), draws, seed)
+        number = np.full(self.layers, -1)
+        number[self.pairs[:, 0], self.pairs[:, 1]] = np.arange(len(self.pairs))
+        chosen = number[maps, np.arange(self.layers[1])[:, None]]
+        counts = self.group_counts, self.member_counts
+        found: Array = tilted(self.scores, theta, self.pairs[:, 1], chosen, *counts, SEED + 1 + seed)
+        return found - self.mean[:, None]
+
+    @cached_property
+    def _thetas(self) -> tuple[float, ...]:
+        """Where Chernoff's bound at the tilted mean is 10^-RATE. They depend on no label: relabelling leaves them as they are."""
+
+        def log_sum(theta: float) -> float:
+            return float(alignment.log_sum(self.table(self.log_moments(theta, self._coarse))))
+
+        def rate(u: float) -> float:
+            theta, step = math.exp(u), 1e-3
+            low, high = log_sum(theta * (1 - step)), log_sum(theta * (1 + step))
+            return ((high - low) / (2 * step) - (low + high) / 2) / math.log(10)
+
+        middle = math.log(3.0 / self.spread)
+        return tuple(
+            math.exp(brentq(lambda u, r=rate_: rate(u) - r, middle - 3, middle + 4, xtol=0.05))
+            if rate(middle + 4) > rate_ > rate(middle - 3)
+            else math.exp(middle)
+            for rate_ in tails.RATES
+        )
 
 
-def log_mean_exp(scaled: Array, outer: NDArray[np.int64], inner: NDArray[np.int64]) -> Array:
+def log_mean_exp(scaled: Array, outer: Ids, inner: Ids) -> Array:
     """log E[exp(sum of scores of equal labels)] of each pair of layers over all relabellings inside the blocks, exactly.
 
     Args:
         scaled: (pairs, outer blocks, groups, groups, inner blocks, members, members) scores times theta.
-        outer, inner: the blocks, -1 where short.
+        outer: (pairs or 1, outer blocks, groups) the blocks of groups, -1 where short; inner: (inner blocks, members).
     """
     members = _log_mean_permanent(scaled, inner)
     return np.asarray(_log_mean_permanent(members.sum(-1), outer).sum(-1))
 
 
-def _log_mean_permanent(logs: Array, blocks: NDArray[np.int64]) -> Array:
-    """log(perm(exp(logs)) / n!) over the last two axes; the axis before them runs over `blocks`, n is a block's size."""
+def _log_mean_permanent(logs: Array, grid: Ids) -> Array:
+    """log(perm(exp(logs)) / n!) over the last two axes; the axes before them run over `grid`, n is a block's size."""
     n = logs.shape[-1]
     if n == 1:
-        return np.asarray(logs[..., 0, 0])
-    flat = log_permanents(np.ascontiguousarray((logs + _padding(blocks)).reshape(-1, n, n)))
-    logs_of_means: Array = flat.reshape(logs.shape[:-2]) - gammaln((blocks >= 0).sum(1) + 1)
+        return np.where(grid[..., 0] >= 0, logs[..., 0, 0], 0.0)
+    flat = log_permanents(np.ascontiguousarray((logs + _padding(grid)).reshape(-1, n, n)))
+    logs_of_means: Array = flat.reshape(logs.shape[:-2]) - gammaln((grid >= 0).sum(-1) + 1)
     return logs_of_means
 
 
-@compiled()
-def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """SplitMix64: the next state and 64 random bits of it (Steele, Lea and Flood, 2014)."""
-    state += np.uint64(0x9E3779B97F4A7C15)
-    bits = state
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state, bits ^ (bits >> np.uint64(31))
-
-
-@compiled()
-def _shuffle(order: NDArray[np.int64], count: int, state: np.uint64) -> np.uint64:
-    """Fill order[:count] with a uniformly random permutation: one draw, read as a fraction in mixed radix.
-
-    count is at most BLOCK, so some permutation is favoured by no more than 8! / 2^56.
-    """
-    state, bits = _next(state)
-    fraction = bits >> np.uint64(8)
-    order[0] = 0
-    for i in range(1, count):
-        scaled = fraction * np.uint64(i + 1)
-        j = int(scaled >> np.uint64(56))
-        fraction = scaled & np.uint64(0xFFFFFFFFFFFFFF)
-        order[i] = order[j]
-        order[j] = i
-    return state
-
-
-@compiled(parallel=True)
-def _relabelled(
-    scores: Array,
-    suspect_layer: NDArray[np.int64],
-    group_counts: NDArray[np.int64],
-    member_counts: NDArray[np.int64],
-    suspect_layers: int,
-    draws: int,
-    seed: int,
-) -> Array:
-    """(pairs, draws) totals under random relabellings; pairs that share a suspect layer see the same relabelling.
-
-    Every (suspect layer, block) has a random stream of its own, so the draws do not depend on the number of threads.
-    """
-    totals = np.zeros((len(scores), draws))
-    blocks, size, parts, width = scores.shape[1], scores.shape[2], scores.shape[4], scores.shape[5]
-    matrix = width * width
-    flat = scores.ravel()
-    for layer in prange(suspect_layers):
-        concerned = np.flatnonzero(suspect_layer == layer)
-        groups = np.empty(size, dtype=np.int64)
-        members = np.zeros(width, dtype=np.int64)
-        for block in range(blocks):
-            state = np.uint64(seed) + np.uint64(layer * blocks + block) * np.uint64(0xD1342543DE82EF95)
-            for draw in range(draws):
-                state = _shuffle(groups, group_counts[block], state)
-                for group in range(group_counts[block]):
-                    for part in range(parts):
-                        if member_counts[part] > 1:
-                            state = _shuffle(members, member_counts[part], state)
-                        here = ((block * size + group) * size + groups[group]) * parts + part
-                        for pair in concerned:
-                            start = (pair * blocks * size * size * parts + here) * matrix
-                            total = 0.0
-                            for member in range(member_counts[part]):
-                                total += flat[np.uint64(start + member * width + members[member])]
-                            totals[pair, draw] += total
-    return totals
+def _padding(grid: Ids) -> Array:
+    """(..., n, n) to add to logarithms: missing units may only be paired with themselves, which changes no permanent."""
+    known = grid >= 0
+    free = known[..., :, None] & known[..., None, :]
+    itself = ~known[..., :, None] & np.eye(grid.shape[-1], dtype=bool)
+    return np.where(free | itself, 0.0, -np.inf)

@@ -17,37 +17,48 @@ TINY = 1e-280
 """Permanents of scaled matrices below this are reported as this: rounding to zero must never make a p-value smaller."""
 
 
-@compiled(parallel=True)
-def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log perm(exp(logs)) for each of (count, n, n) matrices, n at most 8 or so; entries may be -inf.
+@compiled()
+def placements(
+    logs: NDArray[np.float64], count: int, entries: NDArray[np.float64], sums: NDArray[np.float64]
+) -> float:
+    """log of the permanent of exp(logs[:count, :count]), by the sums over all ways to place the first rows in each subset.
 
     Sums over subsets of columns row by row, 2^n n / 2 multiplications. All terms are positive, so unlike Ryser's formula
     nothing cancels. Rows are scaled by their largest entry; an empty row gives -inf. Never below the truth.
+
+    Args:
+        logs: entries may be -inf.
+        entries: filled with exp(logs), every row divided by its largest entry.
+        sums: (at least 2^count) filled with, for each subset of columns, the permanent of the first rows in these columns.
     """
+    scale = 0.0
+    for i in range(count):
+        largest = logs[i, 0]
+        for j in range(1, count):
+            largest = max(largest, logs[i, j])
+        scale += largest
+        for j in range(count):
+            entries[i, j] = math.exp(logs[i, j] - largest) if largest > -math.inf else 0.0
+    sums[0] = 1.0
+    for subset in range(1, 1 << count):
+        row = -1  # row i is placed with the (i+1)-th column of the subset
+        rest = subset
+        while rest:
+            rest &= rest - 1
+            row += 1
+        total = 0.0
+        for j in range(count):
+            if subset >> j & 1:
+                total += entries[row, j] * sums[subset ^ (1 << j)]
+        sums[subset] = total
+    return scale + math.log(max(sums[(1 << count) - 1], TINY)) if scale > -math.inf else -math.inf
+
+
+@compiled(parallel=True)
+def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log perm(exp(logs)) for each of (count, n, n) matrices, n at most 8 or so (`placements`)."""
     count, n = logs.shape[0], logs.shape[1]
     result = np.empty(count)
     for item in prange(count):
-        sums = np.zeros(1 << n)
-        entries = np.empty((n, n))
-        scale = 0.0
-        for i in range(n):
-            largest = logs[item, i, 0]
-            for j in range(1, n):
-                largest = max(largest, logs[item, i, j])
-            scale += largest
-            for j in range(n):
-                entries[i, j] = math.exp(logs[item, i, j] - largest) if largest > -math.inf else 0.0
-        sums[0] = 1.0
-        for subset in range(1, 1 << n):
-            row = -1  # row i is placed with the (i+1)-th column of the subset
-            rest = subset
-            while rest:
-                rest &= rest - 1
-                row += 1
-            total = 0.0
-            for j in range(n):
-                if subset >> j & 1:
-                    total += entries[row, j] * sums[subset ^ (1 << j)]
-            sums[subset] = total
-        result[item] = scale + math.log(max(sums[(1 << n) - 1], TINY)) if scale > -math.inf else -math.inf
+        result[item] = placements(logs[item], n, np.empty((n, n)), np.zeros(1 << n))
     return result

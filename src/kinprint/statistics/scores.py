@@ -33,9 +33,9 @@ def whiten(scores: Array) -> Array:
     """Decorrelate the features (symmetric whitening, so feature f stays feature f), pooled over layers and units.
 
     Correlated features would count the same fact several times and hide the others. Whitening treats all units alike, so
-    it is blind to labels and costs a test nothing of its validity.
+    it is blind to labels and costs a test nothing of its validity. Rows of NaN, which are no units, stay as they are.
     """
-    flat = scores.reshape(-1, scores.shape[-1])
+    flat = np.nan_to_num(scores.reshape(-1, scores.shape[-1]))
     whitened: Array = scores @ decorrelation(flat.T @ flat / max(len(flat), 1), RIDGE)
     return whitened
 

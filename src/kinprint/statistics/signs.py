@@ -3,9 +3,9 @@
 Null hypothesis: given their magnitudes, the signs of the numbers are independent and uniformly random. Statistic: their sum.
 Nothing else is assumed of the magnitudes, which may depend on each other in any way and have any tails.
 
-p-value: by Monte Carlo over signs, with the +1 correction, as far as that reaches; beyond, Chernoff's bound with the exact
-moment generating function, E[exp(t sum)] = prod cosh(t |x_i|), which is rigorous (Hoeffding, Probability inequalities for
-sums of bounded random variables, 1963). Both are taken as in `exchangeability`.
+p-value: Monte Carlo over signs, importance sampling from tilted signs, and Chernoff's bound with the exact moment generating
+function, E[exp(t sum)] = prod cosh(t |x_i|), joined by `tails` (Hoeffding, Probability inequalities for sums of bounded random
+variables, 1963).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import expit
 
-from kinprint.statistics.exchangeability import BOUND_FROM, DRAWS, SEED
+from kinprint.statistics import tails
+from kinprint.statistics.relabelling import SEED
 
 Array = NDArray[np.float64]
 
@@ -32,7 +34,7 @@ class Signs:
     Attributes:
         z: the sum in standard deviations under the null.
         log10_p: one-sided p-value.
-        bound: True if log10_p is a rigorous upper bound, False if it is the Monte Carlo p-value itself.
+        bound: True if log10_p is a rigorous upper bound, False if it is a Monte Carlo p-value.
     """
 
     z: float
@@ -52,33 +54,58 @@ def sign_test(values: NDArray[np.floating]) -> Signs:
         return Signs(0.0, 0.0, bound=False)
     x = x[x != 0] / size
     total, spread = float(x.sum()), math.sqrt(float(x @ x))
-    exceeding = int(np.sum(_drawn(x) >= total - 1e-9 * spread))
-    log10_p, bound = math.log10(min((exceeding + 1) / (DRAWS + 1) + BOUND_FROM, 1.0)), False
-    if not exceeding and total > 0:
-        rigorous = _log_bound(np.abs(x), total) / math.log(10)
-        if rigorous <= math.log10(BOUND_FROM):
-            log10_p, bound = rigorous, True
-    return Signs(total / spread, log10_p, bound)
+    sizes, least = np.abs(x), total - 1e-9 * spread
+    rng = np.random.default_rng(SEED)
+    exceeding = int(np.sum(_drawn(sizes, np.full_like(x, 0.5), tails.DRAWS, rng) >= least))
+
+    def log_weights() -> tuple[float, Array]:
+        thetas = [_tilt(sizes, rate) for rate in tails.RATES]
+        draws = [len(part) for part in np.array_split(np.arange(tails.TILTED), len(thetas))]
+        totals = [_drawn(sizes, expit(2 * t * sizes), count, rng) for t, count in zip(thetas, draws, strict=True)]
+        every = np.concatenate([[total], *totals])
+        ratios = [t * every - _log_moment(t, sizes) + math.log(n / tails.TILTED) for t, n in zip(thetas, draws, strict=True)]
+        weights = -np.logaddexp.reduce(np.array(ratios), axis=0)
+        return float(weights[0]), np.where(every >= least, weights, -np.inf)[1:]
+
+    found = tails.p_value(exceeding, lambda: _log_bound(sizes, total) / math.log(10), log_weights)
+    return Signs(total / spread, found.log10_p, found.bound)
 
 
-def _drawn(x: Array) -> Array:
-    """(DRAWS,) sums under random signs."""
-    rng, totals = np.random.default_rng(SEED), np.zeros(DRAWS)
-    step = max(AT_ONCE // DRAWS, 1)
-    for start in range(0, len(x), step):
-        part = x[start : start + step]
-        bits = np.unpackbits(rng.integers(0, 256, size=(DRAWS, -(-len(part) // 8)), dtype=np.uint8), axis=1)
-        totals += (2.0 * bits[:, : len(part)] - 1.0) @ part
+def _drawn(sizes: Array, positive: Array, draws: int, rng: np.random.Generator) -> Array:
+    """(draws,) sums of numbers that are positive with the probabilities given."""
+    totals = np.zeros(draws)
+    step = max(AT_ONCE // draws, 1)
+    for start in range(0, len(sizes), step):
+        part = slice(start, start + step)
+        signs = rng.random((draws, len(sizes[part])), dtype=np.float32) < positive[part]
+        totals += (2.0 * signs - 1.0) @ sizes[part]
     return totals
+
+
+def _log_moment(t: float, sizes: Array) -> float:
+    """log E[exp(t sum)] under random signs."""
+    return float(np.sum(np.logaddexp(t * sizes, -t * sizes) - math.log(2)))
+
+
+def _tilt(sizes: Array, rate: float) -> float:
+    """The t at whose tilted mean Chernoff's bound is 10^-rate, or a large one where no sum is so unlikely."""
+
+    def reached(log_t: float) -> float:
+        t = math.exp(log_t)
+        return float(np.sum(t * sizes * np.tanh(t * sizes))) - _log_moment(t, sizes) - rate * math.log(10)
+
+    low, high = -10.0 - math.log(float(sizes.sum())), 6.0
+    return math.exp(brentq(reached, low, high, xtol=0.05)) if reached(high) > 0 else math.exp(high)
 
 
 def _log_bound(sizes: Array, total: float) -> float:
     """min over t of log E[exp(t sum)] - t total, an upper bound of log P(sum >= total) for any t."""
-
-    def exponent(log_t: float) -> float:
-        scaled = math.exp(log_t) * sizes
-        return float(np.sum(np.logaddexp(scaled, -scaled) - math.log(2)) - math.exp(log_t) * total)
-
+    if total <= 0:
+        return 0.0
     guess = math.log(total / float(sizes @ sizes))
-    found = minimize_scalar(exponent, bounds=(guess - 3, guess + 8), method="bounded")
+    found = minimize_scalar(
+        lambda log_t: _log_moment(math.exp(log_t), sizes) - math.exp(log_t) * total,
+        bounds=(guess - 3, guess + 8),
+        method="bounded",
+    )
     return min(float(found.fun), 0.0)

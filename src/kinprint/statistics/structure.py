@@ -1,8 +1,9 @@
 """How the units of a layer may be relabelled: in groups, and inside each group.
 
-The tests do not need the whole group of relabellings: given which unit sits in which block, the pairing inside each block
-is still uniformly random under the null hypothesis. Small blocks are what makes the exact distribution computable (a
-permanent of eight by eight costs a microsecond), and they keep all but one eighth of the evidence.
+The tests do not need the whole group of relabellings: given which unit sits in which block of neighbours
+(`neighbourhoods.blocks`), the pairing inside each block is still uniformly random under the null hypothesis. Small blocks are
+what makes the exact distribution computable (a permanent of eight by eight costs a microsecond), they keep all but one eighth of
+the evidence, and blocks of neighbours forgive labels that mean something.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-BLOCK = 8
-"""Most units of a block: 8! = 40 320 relabellings each, the exact sum over them in 2^8 steps."""
+from kinprint.statistics.neighbourhoods import blocks
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,14 @@ class Structure:
 
     def outer(self) -> NDArray[np.int64]:
         """(blocks, BLOCK or fewer) indices of groups; -1 pads the shorter blocks."""
-        return _strided_blocks(self.groups)
+        return blocks(self.groups)
 
     def inner(self) -> NDArray[np.int64]:
         """(blocks, BLOCK or fewer) indices of members inside a group; -1 pads."""
-        return _strided_blocks(self.members)
+        return blocks(self.members)
 
     def log10_relabellings(self) -> float:
         """log10 of the number of relabellings of one layer that the test draws from: no p-value can be below its inverse."""
         outer = gammaln((self.outer() >= 0).sum(1) + 1).sum()
         inner = gammaln((self.inner() >= 0).sum(1) + 1).sum()
         return float((outer + self.groups * inner) / np.log(10))
-
-
-def _strided_blocks(count: int) -> NDArray[np.int64]:
-    """Split range(count) into blocks of at most BLOCK indices that lie far apart, of sizes that differ by one at most."""
-    blocks = -(-count // BLOCK)
-    grid = np.arange(blocks * -(-count // blocks)).reshape(-1, blocks).T
-    return np.where(grid < count, grid, -1)

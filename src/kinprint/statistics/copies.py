@@ -1,0 +1,133 @@
+"""Units that are not units: layers that are copies of each other, and units that are.
+
+A copy is one fact, not two: layers of looped, stacked or depth-upscaled models share one relabelling under the null hypothesis,
+and so do the channels, heads and neurons of cloned models, exact or changed a little since. Both are found by comparing a model
+with itself: layer with layer by label, unit with unit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.special import ndtri
+
+from kinprint.statistics.neighbourhoods import without
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+LINKED = 6.0
+"""Standard deviations of agreement by label from which two layers of one model are taken for copies: one pair in 10^9 by chance."""
+
+FEWEST = 0.75
+"""Share of the units that must be in groups of one size for a layout of clones to be believed."""
+
+LEAST = 0.5
+"""Correlation below which two units are not called clones, however many features say so."""
+
+CHANCE = 0.01
+"""Pairs of units that may look like clones by chance, in the whole model."""
+
+COLUMNS = 64
+"""Features, over all layers, by which units are compared."""
+
+QUERIES = 256
+"""Units that are looked up first: clones come in such numbers that one of these has a copy."""
+
+
+def agreements(scores: Array, freedom: int) -> tuple[Array, Array]:
+    """(layers, layers) correlation of all pairs of layers by label, and its size in standard deviations under relabelling.
+
+    Args:
+        scores: (layers, units, features), every feature of mean zero, in every block where units are exchanged in blocks.
+        freedom: units less the blocks.
+    """
+    layers = len(scores)
+    flat = scores.reshape(layers, -1)
+    inner = flat @ flat.T
+    size = np.sqrt(np.maximum(np.diag(inner), 1e-300))
+    covariances = np.einsum("lnf,lng->lfg", scores, scores, optimize=True).reshape(layers, -1)
+    spread = np.sqrt(np.maximum(covariances @ covariances.T, 1e-300) / max(freedom, 1))
+    return inner / np.outer(size, size), inner / spread
+
+
+def linked_layers(scores: Array, grid: Ids) -> Ids:
+    """(layers,) a number for every layer, the same for layers that are copies of each other, whatever order their units stand in.
+
+    Args:
+        scores: (layers, units, features), zero where nothing is known.
+        grid: (blocks, size) the units in blocks of neighbours.
+    """
+    return connected(agreements(without(scores, grid), int((grid >= 0).sum()) - len(grid))[1] > LINKED)
+
+
+def connected(linked: NDArray[np.bool_]) -> Ids:
+    """(n,) a number for each of n things, the same for those joined by links (n, n)."""
+    found: Ids = connected_components(coo_array(np.triu(linked, 1)), directed=False)[1].astype(np.int64)
+    return found
+
+
+def clones(scores: Array) -> Ids | None:
+    """(originals, copies) labels of the units that are copies of each other, ascending; None where units are no clones.
+
+    Units are compared by their features in all layers at once. Believed is only a layout in which most units stand in groups of
+    one size; units outside are left out.
+
+    Args:
+        scores: (layers, units, features) normal scores; NaN rows where there is no unit.
+    """
+    layers, units, width = scores.shape
+    if units < 4:
+        return None
+    chosen = np.linspace(0, layers * width - 1, min(layers * width, COLUMNS)).astype(int)
+    vectors = np.nan_to_num(np.moveaxis(scores, 1, 0).reshape(units, -1)[:, chosen])
+    vectors = vectors - vectors.mean(axis=0)
+    size = np.linalg.norm(vectors, axis=1)
+    there = np.flatnonzero(size > 1e-9)
+    if len(there) < 4:
+        return None
+    vectors = (vectors[there] / size[there, None]).astype(np.float32)
+    threshold = _threshold(vectors)
+    if not _any_alike(vectors, threshold):
+        return None
+    rows, columns = _alike(vectors, threshold)
+    labels = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(there),) * 2))[1]
+    counts = np.bincount(labels)
+    sizes = np.bincount(counts, weights=counts)  # units in groups of each size
+    best = int(np.argmax(sizes))
+    if best < 2 or sizes[best] < FEWEST * len(there):
+        return None
+    order = np.argsort(labels, kind="stable")
+    kept = order[np.isin(labels[order], np.flatnonzero(counts == best))]
+    groups = np.sort(there[kept].reshape(-1, best), axis=1)
+    return np.asarray(groups[np.argsort(groups[:, 0])], dtype=np.int64)
+
+
+def _threshold(vectors: NDArray[np.float32]) -> float:
+    """Correlation that hardly any pair of different units reaches, by Fisher's transform on the dimensions that count."""
+    units = len(vectors)
+    inner = vectors.T.astype(np.float64) @ vectors
+    dimensions = np.trace(inner) ** 2 / max(float((inner**2).sum()), 1e-300)
+    deviations = -ndtri(CHANCE / (units * (units - 1) / 2))
+    return max(float(np.tanh(deviations / np.sqrt(max(dimensions - 3, 0.1)))), LEAST)
+
+
+def _any_alike(vectors: NDArray[np.float32], threshold: float) -> bool:
+    """Whether one of a few units has a copy."""
+    few = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), QUERIES)).astype(int))
+    similar = vectors[few] @ vectors.T
+    similar[np.arange(len(few)), few] = -1
+    return bool(2 * np.count_nonzero(similar.max(axis=1) > threshold) >= FEWEST * len(few))
+
+
+def _alike(vectors: NDArray[np.float32], threshold: float) -> tuple[Ids, Ids]:
+    """All pairs of units that are copies, each once."""
+    rows, columns = [], []
+    for start in range(0, len(vectors), 1024):
+        similar = vectors[start : start + 1024] @ vectors[start:].T
+        here, there = np.nonzero(np.triu(similar > threshold, 1))
+        rows.append(here + start)
+        columns.append(there + start)
+    return np.concatenate(rows), np.concatenate(columns)

@@ -1,0 +1,157 @@
+"""Neighbourhoods of labels, and the orders that units may have inside them by habit rather than by descent.
+
+Labels can mean something in a model: neurons sorted by importance, heavy and light ones in turn, nested widths. Two strangers
+with one such habit agree by label. What a habit does not fix is which of several *neighbouring* units bears which label. So
+units are exchanged only inside small blocks of neighbours (`blocks`), and what is left of a slow or a periodic order inside
+them is taken out of the reference's features (`orders`, `without`). The reference is the given side of every test, so that
+this changes no p-value's validity: it only forgoes evidence that a habit could have made.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+Array = NDArray[np.float64]
+Grid = NDArray[np.int64]
+
+BLOCK = 8
+"""Most units of a block: 8! = 40 320 relabellings each, the exact sum over them in 2^8 steps."""
+
+WINDOW = 2 * BLOCK
+"""Neighbouring labels that give two blocks, the even and the odd ones."""
+
+SHARE = 24
+"""One direction in so many may be given up for orders that a model was not seen to have."""
+
+SEEN = 2.0
+"""Standard deviations by which an order must stand out in a model to be taken out of it beyond that share."""
+
+STEP_SEEN = 1.0
+"""The same for the likeliest step of a window, of which one costs a fourteenth of the window's evidence."""
+
+STEP_SURE = 3.0
+"""From which the two places beside it are given up too: noise moves the likeliest step by one label."""
+
+MOST_SEEN = 3
+"""One direction in so many at most is given up for orders that were seen."""
+
+
+def blocks(count: int) -> Grid:
+    """(blocks, BLOCK or fewer) the labels 0 ... count-1 in blocks of neighbours; -1 pads the shorter blocks.
+
+    From four windows on every block holds the labels of equal parity in a window of sixteen neighbours: alternation is then as
+    harmless as a trend. Fewer labels are cut into runs of neighbours, of sizes that differ by one at most.
+    """
+    if count < 1:
+        return np.zeros((0, 1), dtype=np.int64)
+    if count < 4 * WINDOW:
+        return _padded(np.array_split(np.arange(count), -(-count // BLOCK)))
+    windows = np.array_split(np.arange(count), -(-count // WINDOW))
+    return _padded([window[parity::2] for window in windows for parity in (0, 1)])
+
+
+def _padded(parts: list[Grid]) -> Grid:
+    """Rows of the longest part's length."""
+    grid = np.full((len(parts), max(map(len, parts))), -1, dtype=np.int64)
+    for row, part in zip(grid, parts, strict=True):
+        row[: len(part)] = part
+    return grid
+
+
+def orders(grid: Grid, count: int) -> Array:
+    """(labels, orders) what labels may mean inside blocks, orthonormal, the likelier ones first; each has mean zero in every
+    block.
+
+    Sorted units (their normal scores, and powers of the label), alternation, periods of four, three and eight; the first two
+    with an amplitude that grows along the labels.
+
+    Args:
+        grid: blocks of labels, as `blocks` gives them, or some of them.
+        count: of all labels.
+    """
+    along = np.linspace(-1, 1, count)
+    turn = 2 * np.pi * np.arange(count)
+    parity, quarters = np.cos(turn / 2), (np.cos(turn / 4), np.sin(turn / 4))
+    found = [ndtri((np.arange(count) + 1) / (count + 1)), along, parity, *quarters, along**2, parity * along]
+    found += [*(quarter * along for quarter in quarters), along**3, np.cos(turn / 3), np.sin(turn / 3)]
+    found += [wave(turn * times / 8) for times in (1, 3) for wave in (np.cos, np.sin)]
+    centred = _centred(np.stack(found, axis=1), grid)
+    kept: list[Array] = []
+    for vector in centred.T:
+        size = np.linalg.norm(vector)
+        for other in kept * 2:  # twice: Gram-Schmidt is exact enough then
+            vector = vector - other * (other @ vector)
+        if np.linalg.norm(vector) > 1e-6 * max(size, 1e-3):
+            kept.append(vector / np.linalg.norm(vector))
+    return np.stack(kept, axis=1) if kept else np.zeros((count, 0))
+
+
+def _centred(values: Array, grid: Grid) -> Array:
+    """(..., labels, n) less their mean in every block; zero for labels in no block."""
+    known = grid >= 0
+    inside = np.where(known[..., None], values[..., grid, :], 0.0)
+    inside = inside - inside.sum(axis=-2, keepdims=True) / known.sum(axis=1)[:, None, None]
+    found = np.zeros_like(values)
+    found[..., grid[known], :] = inside[..., known, :]
+    return found
+
+
+def without(features: Array, grid: Grid) -> Array:
+    """Features less their mean in every block and less the orders of `orders`.
+
+    The first of these go in any case, as many as are worth one direction in `SHARE`; the others, and steps inside a block, where
+    the features have clearly more of them, over all layers, than chance gives.
+
+    Args:
+        features: (layers, labels, features); zeros where nothing is known.
+        grid: (blocks, size) labels in blocks.
+    """
+    centred = _without_steps(_centred(features, grid), grid)
+    basis = orders(grid, features.shape[1])
+    parts = np.einsum("no,lnf->olf", basis, centred)
+    energies = (parts**2).sum(axis=(1, 2))
+    count = int((grid >= 0).sum())
+    seen = energies > _common(centred, count - len(grid), SEEN)
+    given_up = (np.arange(len(energies)) < count // SHARE) | (seen & (np.cumsum(seen) <= count // MOST_SEEN))
+    found: Array = centred - np.einsum("no,olf->lnf", basis[:, given_up], parts[given_up])
+    return found
+
+
+def _without_steps(centred: Array, grid: Grid) -> Array:
+    """Features less the likeliest step between the labels of each window, where the layers together have clearly more of it than
+    by chance: blocks may straddle the place where heavy units end and light ones begin.
+
+    What is centred in every block adds up to zero over whole blocks, so that running totals along the labels are the products
+    with steps.
+    """
+    known = grid >= 0
+    before = np.zeros((centred.shape[1], len(grid)))  # labels of each block up to this one
+    before[grid[known], np.nonzero(known)[0]] = 1.0
+    before = before.cumsum(axis=0)
+    whole = known.sum(axis=1)
+    squares = (before * (whole - before) / whole).sum(axis=1)  # of the step behind each label, centred in every block
+    totals = centred.cumsum(axis=1)
+    energies = np.where(squares > 1e-9, (totals**2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
+    window = (squares <= 1e-9).cumsum()  # a step between two windows lies inside no block
+    order = np.lexsort((-energies, window))
+    best = order[np.unique(window[order], return_index=True)[1]]
+    freedom = int(known.sum()) - len(grid)
+    sure = best[energies[best] > _common(centred, freedom, STEP_SURE)]
+    chosen = np.union1d(best[energies[best] > _common(centred, freedom, STEP_SEEN)], [sure - 1, sure + 1])
+    chosen = chosen[(chosen >= 0) & (chosen < len(squares))]
+    chosen = chosen[squares[chosen] > 1e-9]
+    steps = np.linalg.qr(_centred((np.arange(centred.shape[1])[:, None] <= chosen).astype(np.float64), grid))[0]
+    found: Array = centred - np.einsum("ns,lsf->lnf", steps, np.einsum("ns,lnf->lsf", steps, centred))
+    return found
+
+
+def _common(centred: Array, freedom: int, deviations: float) -> float:
+    """What the energy of one direction among labels, over all layers and features, reaches by chance and so many deviations.
+
+    The energy of a random direction in a layer has the trace of its covariance of features as mean, and twice the trace of the
+    square as variance.
+    """
+    inner = np.einsum("lnf,lng->lfg", centred, centred, optimize=True) / max(freedom, 1)
+    return float(np.trace(inner, axis1=1, axis2=2).sum() + deviations * np.sqrt(2 * (inner**2).sum()))

@@ -1,0 +1,65 @@
+"""Orders that a model's layers share by label, taken out of the side of a test that is given.
+
+Layers of a model whose units have no names do not agree with each other by label. Where they do, the labels have a meaning that
+all layers share, whatever it is (sorted, nested, padded units, any period), and a stranger with the same habit shares it too.
+So the layers of one model are the check of its labels, and what they have in common is what a habit can make.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.statistics.copies import LINKED, agreements, connected
+from kinprint.statistics.neighbourhoods import without
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+ALIKE = 0.5
+"""Correlation by label from which two layers are near copies rather than layers whose units stand in one order."""
+
+ORDERED = 1.64
+"""Standard deviations by which layers must agree by label for what they share to be taken out: one model in twenty by chance.
+It costs the evidence of one layer."""
+
+ORDERED_PAIR = 3.0
+"""The same where there are two layers, of which it costs one."""
+
+
+def without_order(scores: Array, grid: Ids) -> tuple[Array, bool]:
+    """Scores less what labels may mean inside blocks, and whether the layers shared some order besides that was taken out.
+
+    Args:
+        scores: (layers, groups, members, features), zero where nothing is known.
+        grid: (blocks, size) groups in blocks of neighbours.
+    """
+    if not len(grid):
+        return np.zeros_like(scores), False
+    means = scores.mean(axis=2, keepdims=True)
+    found = scores - means + without(means[:, :, 0], grid)[:, :, None]
+    known = np.zeros(scores.shape[1], dtype=bool)
+    known[grid[grid >= 0]] = True
+    units = (found * known[:, None, None]).reshape(len(scores), -1, scores.shape[3])
+    freedom = int(known.sum()) * scores.shape[2] - len(grid)
+    common, deviations = shared_order(units, freedom)
+    ordered = deviations > (ORDERED if len(scores) > 2 else ORDERED_PAIR)
+    return found - ordered * common.reshape(found.shape[1:]), ordered
+
+
+def shared_order(scores: Array, freedom: int) -> tuple[Array, float]:
+    """What layers that are no copies of each other have in common by label, and by how many standard deviations they agree.
+
+    Layers whose units have no names do not agree with each other by label. Where they do, the labels have a meaning that all
+    layers share, and that a stranger with the same habit has too. Near copies count as one layer. Arguments as of `agreements`.
+
+    Returns:
+        (units, features) mean; deviations, 0 if all layers are copies of one.
+    """
+    correlations, deviations = agreements(scores, freedom)
+    groups = connected((correlations > ALIKE) & (deviations > LINKED))
+    means = np.stack([scores[groups == group].mean(axis=0) for group in range(groups.max() + 1)])
+    if len(means) < 2:
+        return np.zeros_like(scores[0]), 0.0
+    pairs = agreements(means, freedom)[1][np.triu_indices(len(means), 1)]
+    return means.mean(axis=0), float(pairs.sum() / np.sqrt(len(pairs)))
