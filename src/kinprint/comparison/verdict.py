@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from kinprint.evidence import Evidence
+from kinprint.statistics import smallest
 
 Verdict = Literal["identical", "related", "no-evidence", "untestable"]
 
@@ -16,8 +17,13 @@ ALPHA = 1e-6
 
 def combined_log10_p(evidence: Sequence[Evidence]) -> float | None:
     """The smallest p-value times the number of tests (Bonferroni): valid however the tests depend on each other."""
-    found = [item.log10_p for item in evidence if item.kind == "test" and item.log10_p is not None]
-    return min(min(found) + math.log10(len(found)), 0.0) if found else None
+    found = log10_ps(evidence)
+    return smallest(found) if found else None
+
+
+def log10_ps(evidence: Sequence[Evidence]) -> list[float]:
+    """log10 p of every test that applies: the tries that the verdict is corrected for."""
+    return [item.log10_p for item in evidence if item.kind == "test" and item.log10_p is not None]
 
 
 def decide(same: str | None, log10_p: float | None, alpha: float = ALPHA) -> Verdict:
