@@ -1,8 +1,11 @@
-"""One rule for many tries: valid however the tries depend on each other."""
+"""One rule for many tries: valid however the tries depend on each other, and typed in one place."""
 
 from __future__ import annotations
 
+import ast
 import math
+from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
+import kinprint
 from kinprint.statistics import alpha_of_each, bonferroni, smallest
 
 LOG10_P = st.floats(-400, 0)
@@ -95,3 +99,41 @@ def test_alpha_is_shared_as_p_values_are_multiplied(log10_p: float, tries: int, 
     """p is at most alpha / n if and only if n p is at most alpha."""
     by_p, by_alpha = bonferroni(log10_p, tries) - math.log10(alpha), log10_p - math.log10(alpha_of_each(alpha, tries))
     assert abs(by_alpha) < 1e-9 or (by_p <= 0) == (by_alpha <= 0)
+
+
+def typed_by_hand(source: str) -> list[int]:
+    """Lines that add a log10 to something or subtract it, or take log10 of a number of things."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+            found += [side.lineno for side in (node.left, node.right) if _is_log10(side)]
+        elif _is_log10(node):
+            inside = [part for argument in node.args for part in ast.walk(argument)]
+            counts = any(isinstance(part, ast.Name) and part.id == "len" for part in inside)
+            if counts or any(isinstance(part, ast.Attribute) and part.attr == "size" for part in inside):
+                found.append(node.lineno)
+    return found
+
+
+def _is_log10(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and "log10" in (getattr(node.func, "attr", ""), getattr(node.func, "id", ""))
+
+
+def test_no_other_module_types_the_rule() -> None:
+    """Corrections for the number of tries are made by `kinprint.statistics.multiplicity` alone."""
+    package = Path(kinprint.__file__).parent
+    found = {str(path.relative_to(package)): typed_by_hand(path.read_text()) for path in package.rglob("*.py")}
+    assert {name for name, lines in found.items() if lines} == {"statistics/multiplicity.py"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "p = min(found.log10_p + math.log10(searched), 0.0)",
+        "tries = math.log10(max(len(twins), 1))",
+        "limit = log10(alpha) - np.log10(n)",
+        "searched = math.log10(distances.size)",
+    ],
+)
+def test_typing_the_rule_is_noticed(line: str) -> None:
+    assert typed_by_hand(line)
