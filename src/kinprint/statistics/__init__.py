@@ -3,12 +3,13 @@
 `scores` makes features comparable without looking at labels; `structure` says how units may be relabelled; `permanents`
 gives the exact moment generating function of a relabelling; `alignment` searches for the layers that belong together;
 `exchangeability` joins them into a test. `signs` tests numbers whose signs the null hypothesis makes random. `multiplicity`
-corrects p-values for the number of tries.
+corrects p-values for the number of tries; `power` says what a test could have seen.
 """
 
 from kinprint.statistics.alignment import admissible, best_map
 from kinprint.statistics.exchangeability import Result, exchangeability_test, exchangeability_test_of_scores
 from kinprint.statistics.multiplicity import alpha_of_each, bonferroni, smallest
+from kinprint.statistics.power import detectable
 from kinprint.statistics.scores import label_free_scores
 from kinprint.statistics.signs import Signs, sign_test
 from kinprint.statistics.structure import Structure
@@ -21,6 +22,7 @@ __all__ = [
     "alpha_of_each",
     "best_map",
     "bonferroni",
+    "detectable",
     "exchangeability_test",
     "exchangeability_test_of_scores",
     "label_free_scores",
