@@ -29,8 +29,11 @@ class Evidence:
         layer_map: reference layer of each suspect layer, where the method aligned layers.
         layers: strength by suspect layer (tests: z) or by whatever the note says.
         parts: named parts of the statistic.
-        detectable: smallest correlation between units with equal labels that a test would call significant at 1e-6 in
-            half of all cases: its power on this pair.
+        resolution: of a test of units with equal labels: the correlation between them that moves the statistic by one
+            standard deviation under the null.
+        detectable: smallest correlation between units with equal labels for which the test alone would have called the
+            pair related in half of all cases: its power on this pair. `compare` fills it in, from the resolution, for its
+            alpha corrected for the number of tests.
         disguise: what was done to the form of the weights, in a few words each, where a test could tell.
         note: what a reader should know, in a sentence or two.
         across: of a method that compares layers: its value for every suspect layer (rows) with every reference layer.
@@ -46,6 +49,7 @@ class Evidence:
     layer_map: tuple[int, ...] | None = None
     layers: tuple[float, ...] | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
+    resolution: float | None = None
     detectable: float | None = None
     disguise: tuple[str, ...] = ()
     note: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from kinprint import compare, fingerprint, transforms
 from kinprint.correspondence import correspondence, sign_agreements, write_agreements
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods import matched_invariants, matched_neurons, matched_writes
-from kinprint.statistics import sign_test
+from kinprint.statistics import Signs, sign_test
 from kinprint.weights import Place, Weights, open_weights
 
 HIDDEN, NEURONS = 24, 64
@@ -201,6 +202,27 @@ def test_what_neurons_read_decides_what_they_write_in_strangers_too() -> None:
     assert len(z) > 30
     assert np.mean(raw) > 5
     assert abs(np.mean(z)) < 1
+
+
+@pytest.mark.parametrize(("gated", "admitted"), [(True, {"signs", "writes", "signs by tokens"}), (False, {"writes"})])
+def test_every_look_is_counted(monkeypatch: pytest.MonkeyPatch, gated: bool, admitted: set[str]) -> None:
+    """Where no look decides all are taken, and the p-value is the smallest times their number. So a look that somebody adds
+    without counting it fails here, wherever it is added."""
+    one = Signs(z=3.0, log10_p=-3.0, bound=False)
+    monkeypatch.setattr(matched_neurons, "sign_test", lambda values: one)
+    rng = np.random.default_rng(13)
+    parent = simulated(rng, gated=gated)
+    evidence = matched_neurons.METHOD(parent, disguised(parent, rng))
+    taken = {name.removeprefix("z of ") for name in evidence.parts if name.startswith("z of ")}
+    assert taken == admitted == {look.name for look in matched_neurons.looks_at(gated=gated)}
+    assert evidence.log10_p == -3 + math.log10(len(taken))
+
+
+def test_looks_are_told_apart() -> None:
+    """Names and phrases of looks differ, and the looks at a kind of model are some of them."""
+    looks = matched_neurons.LOOKS
+    assert len({look.name for look in looks}) == len({look.phrase for look in looks}) == len(looks)
+    assert matched_neurons.looks_at(gated=True) == looks
 
 
 def test_one_layer_and_no_layer() -> None:

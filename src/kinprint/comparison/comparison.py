@@ -12,7 +12,7 @@ from kinprint import methods as registry
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import identical
-from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide
+from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, with_detectable
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.weights import Weights, open_weights
@@ -150,7 +150,7 @@ def examine(
     for number, method in enumerate(wanted):
         progress(method.name, number, len(wanted))
         found.append(method(*weights) if method.deep and weights is not None else method(a, b))
-    evidence = tuple(sorted(map(_with_false_accusations, found), key=_strength))
+    evidence = tuple(sorted(map(_with_false_accusations, with_detectable(found, alpha)), key=_strength))
     log10_p, same = combined_log10_p(evidence), identical(a, b)
     verdict = decide(same, log10_p, alpha)
     layer_map = next((item.layer_map for item in evidence if item.layer_map and item.log10_p is not None), None)

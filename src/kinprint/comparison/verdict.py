@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from kinprint.evidence import Evidence
+from kinprint.statistics import alpha_of_each, detectable, smallest
 
 Verdict = Literal["identical", "related", "no-evidence", "untestable"]
 
@@ -16,8 +18,28 @@ ALPHA = 1e-6
 
 def combined_log10_p(evidence: Sequence[Evidence]) -> float | None:
     """The smallest p-value times the number of tests (Bonferroni): valid however the tests depend on each other."""
-    found = [item.log10_p for item in evidence if item.kind == "test" and item.log10_p is not None]
-    return min(min(found) + math.log10(len(found)), 0.0) if found else None
+    found = log10_ps(evidence)
+    return smallest(found) if found else None
+
+
+def with_detectable(evidence: Sequence[Evidence], alpha: float) -> list[Evidence]:
+    """Evidence in which every test that applies and states its resolution says what it could have seen.
+
+    That is the correlation for which this test alone would have brought about "related" in half of all cases: `alpha` is
+    corrected for the number of tests, as the combined p-value is.
+    """
+    tries = len(log10_ps(evidence))
+    return [
+        item
+        if item.log10_p is None or item.resolution is None
+        else replace(item, detectable=detectable(item.resolution, alpha_of_each(alpha, tries)))
+        for item in evidence
+    ]
+
+
+def log10_ps(evidence: Sequence[Evidence]) -> list[float]:
+    """log10 p of every test that applies: the tries that the verdict is corrected for."""
+    return [item.log10_p for item in evidence if item.kind == "test" and item.log10_p is not None]
 
 
 def decide(same: str | None, log10_p: float | None, alpha: float = ALPHA) -> Verdict:

@@ -20,6 +20,7 @@ from kinprint.errors import KinprintError, printable
 from kinprint.evidence import Evidence
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.vectors import DIMENSIONS, vectors
+from kinprint.statistics import alpha_of_each, bonferroni
 
 FORMAT = "kinprint-identification/1"
 
@@ -228,8 +229,8 @@ def identify(
             unreadable.append((candidate.digest, str(error)))
             continue
         progress(reference.name, number, len(chosen))
-        found = examine((reference, suspect), alpha=alpha, methods=tests)
-        corrected = None if found.log10_p is None else min(found.log10_p + math.log10(searched), 0.0)
+        found = examine((reference, suspect), alpha=alpha_of_each(alpha, searched), methods=tests)
+        corrected = None if found.log10_p is None else bonferroni(found.log10_p, searched)
         findings.append(
             Finding(
                 name=reference.name,

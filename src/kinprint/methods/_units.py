@@ -142,6 +142,6 @@ def as_evidence(method: str, result: Result, note: str) -> Evidence:
         bound=result.bound,
         layer_map=result.layer_map,
         layers=result.layers,
-        detectable=None if math.isnan(result.resolution) else 4.753 * result.resolution,
+        resolution=None if math.isnan(result.resolution) else result.resolution,
         note=note,
     )

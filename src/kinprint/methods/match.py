@@ -10,6 +10,7 @@ from kinprint.correspondence.rotation import unit
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.methods._matching import MOST, assignment, fisher, heaviest, paired_layers, spearman
 from kinprint.methods._tokens import Ids, embeddings, shared_tokens
+from kinprint.statistics import bonferroni
 from kinprint.weights import Array, Weights
 
 TOKENS = 1024
@@ -120,7 +121,7 @@ def _agreement(ours: Neurons, theirs: Neurons, i: int, j: int) -> tuple[float, f
         tried.sort(key=lambda pair: -sampled[pair])
     one, other = tried[0]
     correlation, log10_p = _compared(ours.read(i, one), theirs.read(j, other))
-    return correlation, min(log10_p + math.log10(len(tried)), 0.0)
+    return correlation, bonferroni(log10_p, len(tried))
 
 
 def _experts(ours: Neurons, theirs: Neurons, i: int, j: int) -> list[Experts]:

@@ -6,9 +6,9 @@ METHODS: disguised models, 2b. `kinprint.correspondence` recovers which neuron i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kinprint.correspondence import Correspondence, correspondence, disguise, sign_agreements, write_agreements
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.methods._matched import require_free_signs, require_signs
-from kinprint.statistics import Signs, sign_test
+from kinprint.statistics import Signs, sign_test, smallest
 from kinprint.weights import Weights
 
 TOLERANCE = 0.01
@@ -24,7 +24,45 @@ TOLERANCE = 0.01
 models of the zoo stay below a tenth of it, descendants reach thirty times as much (docs/methods.md)."""
 
 DECIDED = -12.0
-"""log10 p of the signs below which a second opinion is not asked for."""
+"""log10 p of a look from which no further look is taken."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One way to compare the neurons of a pair.
+
+    Attributes:
+        name: as in the parts of the evidence.
+        of: what is compared: signs, which only gated neurons have free, or what neurons write.
+        phrase: what was tested, for the note.
+        by_tokens: True if the first rotation is that of tokens' embeddings.
+    """
+
+    name: str
+    of: Literal["signs", "writes"]
+    phrase: str
+    by_tokens: bool = False
+
+    def agreements(self, found: Correspondence) -> list[NDArray[np.float64]]:
+        return sign_agreements(found) if self.of == "signs" else write_agreements(found, TOLERANCE)
+
+
+LOOKS = (
+    Look("signs", "signs", "their signs, an exact test"),
+    Look("writes", "writes", "what they write, an approximate test that takes small agreement as nothing"),
+    Look(
+        "signs by tokens",
+        "signs",
+        "their signs, an exact test; the first rotation was that of tokens' embeddings",
+        by_tokens=True,
+    ),
+)
+"""In the order in which they are taken, until one decides. The p-value is corrected for all that a pair admits."""
+
+
+def looks_at(*, gated: bool) -> tuple[Look, ...]:
+    """The looks that may be taken at models of a kind."""
+    return tuple(look for look in LOOKS if gated or look.of != "signs")
 
 
 def run(reference: Weights, suspect: Weights) -> Evidence:
@@ -37,19 +75,19 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     if found.reference.gated != gated:
         raise NotApplicable("one of the models has gated FFNs and the other has not")
     require_signs(sum(len(match.ours) for match in found.matches))
-    tried = [Tried("signs", found, sign_agreements(found))] if gated else []
-    if not _decided(tried):
-        writes = write_agreements(found, TOLERANCE)
-        if not writes and not gated:
-            raise NotApplicable("it takes a second layer to find the rotation by which neurons of the first are compared")
-        tried.append(Tried("writes", found, writes))
-    if gated and not _decided(tried):
-        by_tokens = correspondence(reference, suspect, by_tokens=True)
-        tried.append(Tried("signs by tokens", by_tokens, sign_agreements(by_tokens)))
+    looks = looks_at(gated=gated)
+    tried: list[Tried] = []
+    for look in looks:
+        matched = correspondence(reference, suspect, by_tokens=True) if look.by_tokens else found
+        tried.append(Tried(look, matched, look.agreements(matched)))
+        if tried[-1].result.log10_p <= DECIDED:
+            break
+    if not any(one.agreements for one in tried):
+        raise NotApplicable("it takes a second layer to find the rotation by which neurons of the first are compared")
     best = min(tried, key=lambda one: one.result.log10_p)
-    signs = next((one.agreements for one in tried if one.found is best.found and one.what != "writes"), [])
+    signs = next((one.agreements for one in tried if one.found is best.found and one.look.of == "signs"), [])
     count = sum(len(match.ours) for match in best.found.matches)
-    log10_p = min(best.result.log10_p + (math.log10(len(WORDS)) if gated else 0.0), 0.0)
+    log10_p = smallest([one.result.log10_p for one in tried], tries=len(looks))
     return Evidence(
         method=METHOD.name,
         kind="test",
@@ -60,15 +98,15 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
         layers=tuple(sign_test(values).z for values in best.agreements),
         parts=_parts(best.found, tried),
         disguise=disguise(best.found, signs) if log10_p <= DECIDED else (),
-        note=f"{count} neurons of {len(best.found.matches)} layers matched by what they read and tested by {WORDS[best.what]}.",
+        note=f"{count} neurons of {len(best.found.matches)} layers matched by what they read and tested by {best.look.phrase}.",
     )
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What was tested: signs, or writes, of the neurons of some matches, by layer."""
+    """A look that was taken: what it compares of the neurons of some matches, by layer."""
 
-    what: str
+    look: Look
     found: Correspondence
     agreements: list[NDArray[np.float64]]
 
@@ -77,20 +115,9 @@ class Tried:
         return sign_test(np.concatenate([*self.agreements, np.zeros(1)]))
 
 
-def _decided(tried: list[Tried]) -> bool:
-    return any(one.result.log10_p <= DECIDED for one in tried)
-
-
-WORDS = {
-    "signs": "their signs, an exact test",
-    "writes": "what they write, an approximate test that takes small agreement as nothing",
-    "signs by tokens": "their signs, an exact test; the first rotation was that of tokens' embeddings",
-}
-
-
 def _parts(found: Correspondence, tried: list[Tried]) -> dict[str, float]:
     closeness = np.concatenate([match.closeness for match in found.matches])
-    return {"closeness": float(closeness.mean()), **{f"z of {one.what}": one.result.z for one in tried}}
+    return {"closeness": float(closeness.mean()), **{f"z of {one.look.name}": one.result.z for one in tried}}
 
 
 def _layer_map(found: Correspondence) -> tuple[int, ...] | None:

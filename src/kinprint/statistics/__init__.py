@@ -1,12 +1,16 @@
 """The engines that every test of kinprint uses. They know arrays, relabellings and signs, and nothing of models.
 
-`scores` makes features comparable without looking at labels; `structure` says how units may be relabelled; `permanents`
-gives the exact moment generating function of a relabelling; `alignment` searches for the layers that belong together;
-`exchangeability` joins them into a test. `signs` tests numbers whose signs the null hypothesis makes random.
+`scores` makes features comparable without looking at labels; `structure` says how units may be relabelled, `neighbourhoods` which
+of them are neighbours and what their labels may mean; `order` and `copies` check a model against itself; `permanents` gives the
+exact moment generating function of a relabelling, `relabelling` draws some; `alignment` searches for the layers that belong
+together; `exchangeability` joins them into a test. `signs` tests numbers whose signs the null hypothesis makes random. `tails`
+says how a p-value is found, `multiplicity` corrects it for the number of tries; `power` says what a test could have seen.
 """
 
 from kinprint.statistics.alignment import admissible, best_map
 from kinprint.statistics.exchangeability import Result, exchangeability_test, exchangeability_test_of_scores
+from kinprint.statistics.multiplicity import alpha_of_each, bonferroni, smallest
+from kinprint.statistics.power import detectable
 from kinprint.statistics.scores import label_free_scores, normal_scores
 from kinprint.statistics.signs import Signs, sign_test
 from kinprint.statistics.structure import Structure
@@ -16,10 +20,14 @@ __all__ = [
     "Signs",
     "Structure",
     "admissible",
+    "alpha_of_each",
     "best_map",
+    "bonferroni",
+    "detectable",
     "exchangeability_test",
     "exchangeability_test_of_scores",
     "label_free_scores",
     "normal_scores",
     "sign_test",
+    "smallest",
 ]

@@ -27,6 +27,7 @@ from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.opening import SUFFIX
 from kinprint.library.declarations.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
 from kinprint.library.declarations.shelf import Few, Shelf
+from kinprint.statistics import alpha_of_each, bonferroni, smallest
 from kinprint.weights import open_weights
 
 FORMAT = "kinprint-verification/1"
@@ -266,7 +267,7 @@ def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Finding
     looks: dict[Stage, Comparison] = {}
     try:
         for stage in stages:
-            looks[stage] = pair.look(base, stage, options.alpha / len(stages))
+            looks[stage] = pair.look(base, stage, alpha_of_each(options.alpha, len(stages)))
             if looks[stage].verdict in ("related", "identical"):
                 return _confirmed(declaration, source, stage, looks[stage], len(stages))
     except KinprintError as error:
@@ -295,7 +296,7 @@ def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Compar
 
 def _smallest(looks: Iterable[Comparison], number: int) -> float | None:
     found = [look.log10_p for look in looks if look.log10_p is not None]
-    return min(min(found) + math.log10(number), 0.0) if found else None
+    return smallest(found, number) if found else None
 
 
 # --- what may be concluded
@@ -367,9 +368,9 @@ def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options:
         itself = known.digest == model.digest and _same(known.name, own)
         if itself or _declares(known, own) or any(_same(one.name, known.name) for one in declared):
             continue
-        seen = examine((known, model), alpha=options.alpha / searched, methods=tests)
+        seen = examine((known, model), alpha=alpha_of_each(options.alpha, searched), methods=tests)
         if seen.verdict in ("related", "identical"):
-            log10_p = 0.0 if seen.log10_p is None else min(seen.log10_p + math.log10(searched), 0.0)
+            log10_p = 0.0 if seen.log10_p is None else bonferroni(seen.log10_p, searched)
             found.append(Relative(known.name, printable(known.provenance.get("source") or ""), log10_p, seen.same is not None))
     return tuple(sorted(found, key=lambda relative: (not relative.identical, relative.log10_p))), searched
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kinprint.library.merges.coordinates import Array, Indices, Places
+from kinprint.statistics import bonferroni
 
 ROUNDS = 3
 """Of estimating variances and fitting again."""
@@ -220,20 +221,20 @@ def select(data: Data, relatives: Sequence[int], alpha: float) -> tuple[Fit, Fit
     """
     start = min(relatives, key=lambda number: _distance(data, number))
     forward = fit(data, [start])
-    limit = math.log10(alpha) - math.log10(max(len(relatives) - 1, 1))
+    others, limit = max(len(relatives) - 1, 1), math.log10(alpha)
     for _ in count():
         if len(forward.chosen) >= min(MOST, len(relatives)) or roundings(data, forward.remainder) <= 1.5:
             break
         p = added(data, forward, relatives)
         best = int(np.argmin(p))
-        if p[best] > limit:
+        if bonferroni(p[best], others) > limit:
             break
         forward = fit(data, [*forward.chosen, relatives[best]])
     kept = forward
     while len(kept.chosen) > 1:
         parts = {number: part(data, kept, number) for number in kept.chosen}
         worst = min(parts, key=lambda number: parts[number].share)
-        if max(parts[worst].log10_p, parts[worst].halves) <= limit:
+        if bonferroni(max(parts[worst].log10_p, parts[worst].halves), others) <= limit:
             break
         kept = fit(data, [number for number in kept.chosen if number != worst])
     return kept, forward

@@ -14,6 +14,7 @@ import numpy as np
 from kinprint.comparison import examine
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.coordinates import Array
+from kinprint.statistics import bonferroni
 
 TESTED = 3
 """Candidates that are tested. P-values are corrected for all."""
@@ -35,9 +36,10 @@ def elsewhere(
     found = []
     for number, model in enumerate(nearest):
         progress(model.name, number, len(nearest))
-        log10_p = examine((model, suspect)).log10_p
-        if log10_p is not None and log10_p + math.log10(searched) <= math.log10(alpha):
-            found.append((model, log10_p + math.log10(searched)))
+        alone = examine((model, suspect)).log10_p
+        log10_p = None if alone is None else bonferroni(alone, searched)
+        if log10_p is not None and log10_p <= math.log10(alpha):
+            found.append((model, log10_p))
     return tuple(sorted(found, key=lambda item: item[1]))
 
 

@@ -24,6 +24,7 @@ from kinprint.library.merges.indistinct import not_told
 from kinprint.library.merges.layer_sources import LayerSources, layer_sources
 from kinprint.library.merges.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose, constant
 from kinprint.library.merges.relatives import relatives, same_entries
+from kinprint.statistics import bonferroni
 
 Progress = Callable[[str, int, int], None]
 
@@ -158,11 +159,10 @@ def _of_mixture(
 ) -> Gathering:
     whole = fit(data, chosen.models)
     single = len(chosen.models) == 1
-    tries = math.log10(max(len(twins), 1))
     parents = []
     for number in chosen.models:
         at = chosen.chosen.index(number) if number in chosen.chosen else None
-        log10_p = float(p[number]) if single else min(part(data, whole, number).log10_p + tries, 0.0)
+        log10_p = float(p[number]) if single else bonferroni(part(data, whole, number).log10_p, len(twins))
         weight, error = (chosen.coefficients[at], chosen.errors[at]) if at is not None else (math.nan, math.nan)
         same = tuple(models[other].name for other in twins[number])
         parents.append(Parent(models[number], float(weight), None if single else float(error), log10_p, same))
@@ -172,7 +172,7 @@ def _of_mixture(
     nearest = min(float(np.nansum(whole.weights * (data.y - data.x[number]) ** 2)) for number in chosen.models)
     left = float(np.nansum(whole.weights * chosen.remainder**2))
     speaking = [number for number in forward.chosen if number not in chosen.models]
-    p_around = [min(value + tries, 0.0) for value in added(data, whole, speaking)]
+    p_around = [bonferroni(value, len(twins)) for value in added(data, whole, speaking)]
     around = [] if exact else [(models[n], value) for n, value in zip(speaking, p_around, strict=True)]
     order = sorted(range(len(parents)), key=lambda at: -np.nan_to_num(parents[at].coefficient, nan=-math.inf))
     return Gathering(

@@ -18,6 +18,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.combination import HALF, clusters, log10_p
 from kinprint.library.merges.coordinates import OUTSIDE, Array, Places, places, spacing, values
 from kinprint.library.merges.relatives import related
+from kinprint.statistics import bonferroni
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,6 @@ def layer_sources(suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha
     first = where.layer == 0
     scaled, others = np.nan_to_num(ours / scale), np.nan_to_num(theirs / scale)
     distances = np.maximum((scaled**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * scaled @ others.T, 0)
-    searched = math.log10(distances.size)
     group, matrix = clusters(where)[first], where.matrix[first]
     main = min(set(owners[:, 0]), key=lambda model: float(distances[:, owners[:, 0] == model].min(axis=1).sum()))
     own = np.flatnonzero(owners[:, 0] == main)
@@ -81,9 +81,9 @@ def layer_sources(suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha
         nearest, taken = int(np.argmin(distances[number])), int(own[np.argmin(distances[number, own])])
         before, after = row - others[taken], row - others[nearest]
         copied = _rounded(after, rounding[number]) and not _rounded(before, rounding[number])
-        if copied or _halves(before, after, group) + searched <= math.log10(alpha):
+        if copied or bonferroni(_halves(before, after, group), distances.size) <= math.log10(alpha):
             taken = nearest
-        p = min(related(row[matrix], others[taken, matrix], group[matrix]) + searched, 0.0)
+        p = bonferroni(related(row[matrix], others[taken, matrix], group[matrix]), distances.size)
         if p > math.log10(alpha):
             sources.append(None)
             continue

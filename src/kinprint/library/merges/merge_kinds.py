@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from kinprint.library.merges.combination import HALF, Data, Fit, clusters, inverse_variance, log10_p, roundings
 from kinprint.library.merges.coordinates import Array
+from kinprint.statistics import bonferroni
 
 PARALLEL = 0.9995
 """Cosine from which slerp is a straight line, in every implementation."""
@@ -271,12 +272,12 @@ def choose(data: Data, found: Iterable[Account], alpha: float) -> Account:
     found = iter(found)
     best = next(found)
     seen = [best]
-    limit = math.log10(alpha / MANY)
+    limit = math.log10(alpha)
     for other in found:
         if roundings(data, best.remainder) <= EXACT:
             break
         plainer = [account for account in seen if set(account.models) <= set(other.models)]
-        if _honest(data, other) and all(halved(data, before, other) <= limit for before in [best, *plainer]):
+        if _honest(data, other) and all(bonferroni(halved(data, before, other), MANY) <= limit for before in [best, *plainer]):
             best = other
         seen.append(other)
     return best

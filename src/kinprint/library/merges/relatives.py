@@ -16,7 +16,7 @@ import numpy as np
 
 from kinprint.library.merges.combination import Data
 from kinprint.library.merges.coordinates import Array, Indices
-from kinprint.statistics.signs import sign_test
+from kinprint.statistics import bonferroni, sign_test
 
 
 def related(one: Array, other: Array, channel: Indices) -> float:
@@ -47,7 +47,7 @@ def relatives(data: Data, alpha: float, searched: int = 0) -> tuple[list[int], A
     one = (data.y * inverse)[places.matrix]
     channel = places.channel[places.matrix]
     p = [related(one, row[places.matrix], channel) for row in data.x]
-    corrected = np.minimum(np.array(p) + math.log10(max(len(p), searched, 1)), 0.0)
+    corrected = np.array([bonferroni(each, max(len(p), searched)) for each in p])
     return [int(number) for number in np.flatnonzero(corrected <= math.log10(alpha))], corrected
 
 

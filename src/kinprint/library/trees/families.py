@@ -12,6 +12,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from kinprint import methods
 from kinprint.comparison import ALPHA, examine
 from kinprint.fingerprints import Fingerprint
+from kinprint.statistics import alpha_of_each
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -58,7 +59,7 @@ def families(
         progress("comparing", number, pairs)
         if joined.connected(a, b):
             continue
-        found = examine((models[a], models[b]), alpha=alpha / pairs, methods=tests)
+        found = examine((models[a], models[b]), alpha=alpha_of_each(alpha, pairs), methods=tests)
         tested += 1
         if found.verdict in ("identical", "related"):
             joined.merge(a, b)
