@@ -77,12 +77,17 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
 
 
 def _by_fit(checkpoint: Checkpoint, tables: Iterable[Table]) -> list[Table]:
-    """Tables, the one that explains most kinds of tensors first, of equals the smallest: configurations may be missing or
-    unknown, and a type may be served by several tables. Names that differ in their numbers are one kind: a mixture has tens of
-    thousands."""
+    """Tables, the one that explains most kinds of tensors first, of equals the smallest, of these the plainest: configurations
+    may be missing or unknown, and a type may be served by several tables. Names that differ in their numbers are one kind: a
+    mixture has tens of thousands."""
     kinds = {NUMBER.sub("0", name): name for name in reversed(list(checkpoint.tensors))}
     examples = {name: checkpoint.tensors[name] for name in kinds.values()}
-    return sorted(tables, key=lambda table: (-len(_match(table, examples).matches), len(table.tensors)))
+    return sorted(tables, key=lambda table: (-len(_match(table, examples).matches), len(table.tensors), _peculiarities(table)))
+
+
+def _peculiarities(table: Table) -> int:
+    """How much a table says that no tensor shows: gains stored less 1 (Gemma), neighbours that rotate together (Helium)."""
+    return any(entry.add for entry in table.tensors.values()) + (table.rotary_pairs != "halves")
 
 
 def _match(table: Table, tensors: Mapping[str, Tensor]) -> Found:
