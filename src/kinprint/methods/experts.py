@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._named import require_unnamed
 from kinprint.methods._units import as_evidence, both_scores, known_layers, require_attainable, test_by_order
 from kinprint.statistics import Structure, exchangeability_test
 
@@ -15,6 +16,7 @@ TRAITS = ("experts.norms", "experts.moments", "experts.profile")
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, the labels of the suspect's experts are a uniformly random relabelling, in every layer."""
+    require_unnamed("experts", reference, suspect)
     common = [name for name in TRAITS if name in reference.traits and name in suspect.traits]
     x, y = (np.concatenate([_plain(model.traits[name]) for name in common], axis=-1) for model in (reference, suspect))
     layers = known_layers(x, y)

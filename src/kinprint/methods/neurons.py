@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._named import require_unnamed
 from kinprint.methods._units import as_evidence, both_scores, known_layers, require_attainable, test_by_order
 from kinprint.statistics import Structure, exchangeability_test
 
@@ -44,6 +45,7 @@ def heaviest(values: Array, count: int) -> Array:
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, the labels of the suspect's neurons are a uniformly random relabelling, in every layer."""
+    require_unnamed("neurons", reference, suspect)
     quick = any(QUICK in model.traits for model in (reference, suspect))
     x, y = (leading(model) if quick else features(model) for model in (reference, suspect))
     ours, theirs, layers = x.shape[1], y.shape[1], known_layers(x, y)
