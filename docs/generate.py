@@ -13,7 +13,7 @@ from pathlib import Path
 import typer.cli
 import typer.main
 
-from kinprint.architectures import table
+from kinprint.architectures import named, table
 from kinprint.checkpoints.formats import formats
 from kinprint.checkpoints.quantizations import quantizations
 from kinprint.cli import app
@@ -136,6 +136,7 @@ def notebook(name: str) -> dict[Path, str]:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "families": table.markdown_table,
+    "names": named.markdown_table,
     "traits": traits.markdown_table,
     "formats": format_table,
     "quantizations": quantization_list,

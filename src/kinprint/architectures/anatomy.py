@@ -78,6 +78,7 @@ class Anatomy:
         family: name of the table that was used ("llama", "gpt2", ...).
         facts: num_hidden_layers, hidden_size, num_attention_heads, num_key_value_heads, head_dim, intermediate_size,
             vocab_size, num_experts (0 if dense), model_type, positions ("rope" | "alibi" | "learned" | ...),
+            named_spaces (space -> why its units have names, see `named`),
             norm ("rms" | "layer"), norm_first (False: after the blocks, on the residual stream), activation, rotary_dim
             (dimensions of a head that positions rotate), rotary_pairs ("halves" | "interleaved"), tie_word_embeddings,
             qk_norm (queries and keys are normed without gains), free_signs (a gated neuron computes the same with its up and
@@ -88,6 +89,7 @@ class Anatomy:
         skipped: names of tensors that the table knows and gives no role.
         notes: what a reader should know (a configuration that was missing, a role absent in some layers, ...).
         names: the kinds of tensors the checkpoint has, for writing another one like it.
+        nbytes: bytes of the tensors that were read to find this out (`positions`).
     """
 
     family: str
@@ -97,3 +99,4 @@ class Anatomy:
     notes: tuple[str, ...] = ()
     names: tuple[Name, ...] = ()
     skipped: tuple[str, ...] = ()
+    nbytes: int = 0

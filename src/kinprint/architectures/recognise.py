@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from kinprint.architectures import facts as configuration
-from kinprint.architectures import layout, roles
+from kinprint.architectures import layout, positions, roles
 from kinprint.architectures.anatomy import Anatomy, Name, Part
 from kinprint.architectures.kinds import Passed, kinds, passed_over
+from kinprint.architectures.named import spaces
 from kinprint.architectures.table import Entry, Skip, Table, known
 from kinprint.checkpoints import Checkpoint, Tensor
 from kinprint.errors import ArchitectureError
@@ -53,7 +54,10 @@ class Found(NamedTuple):
 def recognise(checkpoint: Checkpoint) -> Anatomy:
     """See a checkpoint through the table of its architecture.
 
+    Nothing is read but a few rows of a matrix of positions.
+
     Raises:
+        CheckpointError: those cannot be read.
         ArchitectureError: no table fits, the configuration contradicts the tensors, or the weights are quantised integers.
     """
     config = configuration.text_part(checkpoint.config)
@@ -77,12 +81,17 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
 
 
 def _by_fit(checkpoint: Checkpoint, tables: Iterable[Table]) -> list[Table]:
-    """Tables, the one that explains most kinds of tensors first, of equals the smallest: configurations may be missing or
-    unknown, and a type may be served by several tables. Names that differ in their numbers are one kind: a mixture has tens of
-    thousands."""
+    """Tables, the one that explains most kinds of tensors first, of equals the smallest, of these the plainest: configurations
+    may be missing or unknown, and a type may be served by several tables. Names that differ in their numbers are one kind: a
+    mixture has tens of thousands."""
     kinds = {NUMBER.sub("0", name): name for name in reversed(list(checkpoint.tensors))}
     examples = {name: checkpoint.tensors[name] for name in kinds.values()}
-    return sorted(tables, key=lambda table: (-len(_match(table, examples).matches), len(table.tensors)))
+    return sorted(tables, key=lambda table: (-len(_match(table, examples).matches), len(table.tensors), _peculiarities(table)))
+
+
+def _peculiarities(table: Table) -> int:
+    """How much a table says that no tensor shows: gains stored less 1 (Gemma), neighbours that rotate together (Helium)."""
+    return any(entry.add for entry in table.tensors.values()) + (table.rotary_pairs != "halves")
 
 
 def _match(table: Table, tensors: Mapping[str, Tensor]) -> Found:
@@ -164,9 +173,11 @@ def _anatomy(
     _check(facts, "num_hidden_layers", len(layers), source)
     _measure(facts, parts, source)
     has_head = any(part.role == "head" for part in parts)
+    where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=guessed)
     facts |= {
         "model_type": str(config.get("model_type", table.family)),
-        "positions": configuration.lookup(table.positions, config),
+        "positions": where,
+        "named_spaces": _named(table, config, where),
         "norm": table.norm,
         "norm_first": configuration.lookup(table.norm_first, config),
         "activation": configuration.lookup(["hidden_act", "hidden_activation", "activation_function"], config),
@@ -176,7 +187,8 @@ def _anatomy(
         "free_signs": table.free_signs,
         "layer_kinds": kinds(parts, found.skipped.values(), len(layers)),
     }
-    if facts["positions"] == "rope" and "head_dim" in facts:
+    likely = configuration.lookup(table.positions, config) if where == "unknown" else where
+    if likely == "rope" and "head_dim" in facts:
         share = configuration.lookup(table.rotary_share, config)
         if "rotary_dim" not in facts and isinstance(share, (int, float)) and not 0 <= share <= 1:
             raise ArchitectureError(source, f"the configuration rotates {share!r} of each head", "it must be a share, 0 to 1")
@@ -194,7 +206,18 @@ def _anatomy(
         raise ArchitectureError(source, f"two tensors claim to be {twice.role} of layer {twice.layer}: {twice.tensor}")
     names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in matches}
     unknown, skipped = tuple(found.unknown), tuple(found.skipped)
-    return Anatomy(table.family, facts, tuple(order), unknown, tuple(notes), tuple(names.values()), skipped)
+    return Anatomy(table.family, facts, tuple(order), unknown, tuple(notes), tuple(names.values()), skipped, nbytes)
+
+
+def _named(table: Table, config: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The spaces whose units a model names, each with the reason.
+
+    Args:
+        where: its positions.
+    """
+    remedy = "write a table for its architecture" if config else "give the folder with its config.json"
+    found = {space: configuration.lookup(rule, config) for space, rule in table.named.items()}
+    return spaces(where, remedy) | {space: why for space, why in found.items() if isinstance(why, str)}
 
 
 def _place(part: Part) -> tuple[int | None, str, int | None]:

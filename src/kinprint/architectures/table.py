@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from kinprint import discovery
-from kinprint.architectures import roles
+from kinprint.architectures import named, roles
 from kinprint.errors import ArchitectureError
 
 LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "interleaved")
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
-    *("norm", "norm_first", "positions", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
+    *("norm", "norm_first", "positions", "named", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -89,6 +89,7 @@ class Table:
     rotary_share: Any = ROTARY_SHARE
     qk_norm: Any = ({"value": False},)
     free_signs: bool = True
+    named: Mapping[str, Any] = field(default_factory=dict)
     upcycled: Mapping[str, Any] = field(default_factory=dict)
     patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
     skipped: tuple[tuple[re.Pattern[str], Skip], ...] = field(default=(), repr=False)
@@ -131,11 +132,13 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
     """Check a table and compile its patterns.
 
     Raises:
-        ArchitectureError: a key or a role that the vocabulary does not know.
+        ArchitectureError: a key, a role, positions or a named space that the vocabulary does not know.
     """
     unknown = set(raw) - KEYS
     if unknown:
         raise ArchitectureError(family, f"unknown keys {sorted(unknown)} in the architecture table")
+    if wrong := named.problem(raw):
+        raise ArchitectureError(family, f"{wrong} in the architecture table")
     tensors = {name: _entry(family, value) for name, value in raw["tensors"].items()}
     return Table(
         family=family,
@@ -152,6 +155,7 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         rotary_share=raw.get("rotary_share", ROTARY_SHARE),
         qk_norm=raw.get("qk_norm", Table.qk_norm),
         free_signs=raw.get("free_signs", True),
+        named={space: [{"value": why}] if isinstance(why, str) else why for space, why in raw.get("named", {}).items()},
         upcycled=raw.get("upcycled", {}),
         skipped=tuple((_pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
         patterns=tuple((name, _pattern(name), entry) for name, entry in tensors.items()),

@@ -15,6 +15,9 @@ from kinprint.errors import FingerprintError
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.traits import TRAIT_VERSION, TRAITS
 
+FACTS = "positions of guessed types, named spaces"
+"""What is measured in another way, or newly, since fingerprints were first kept, traits apart."""
+
 EDGE = 1 << 16
 """Bytes read from each end of a file. The header of a checkpoint is at one of them."""
 
@@ -32,7 +35,7 @@ def key(checkpoint: Checkpoint, kind: str) -> str:
     Args:
         kind: of measuring.
     """
-    identity = blake3(f"{kind} {len(TRAITS)} traits {TRAIT_VERSION}\n".encode())
+    identity = blake3(f"{kind} {len(TRAITS)} traits {TRAIT_VERSION} {FACTS}\n".encode())
     for path in sorted(checkpoint.files):
         if partial := partial_of(path):
             identity.update(json.dumps([path.name, os.stat(path).st_size, "version", partial.version]).encode())

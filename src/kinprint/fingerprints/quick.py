@@ -73,7 +73,7 @@ def measure_quick(
     if progress:
         progress(total, total)
     whole = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in checkpoint.tensors.values())
-    told = facts(checkpoint, anatomy) | {"quick": round(total / max(whole, 1), 6)}
+    told = facts(checkpoint, anatomy) | {"quick": round((total + anatomy.nbytes) / max(whole, 1), 6)}
     return Fingerprint(checkpoint.name, traits, told, provenance(checkpoint, anatomy))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._named import require_unnamed
 from kinprint.methods._units import as_evidence, both_scores, inverted, oriented, positive, require_attainable, test_by_order
 from kinprint.statistics import Structure, admissible, best_map, exchangeability_test
 from kinprint.statistics.scores import whiten
@@ -28,6 +29,7 @@ SINGLE = ("embedding.input", "embedding.output", "leading.embedding", "leading.h
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, and which channels of the suspect are neighbours, their labels are uniformly random, the same in
     all layers."""
+    require_unnamed("channels", reference, suspect)
     layered, single = _common(LAYERED, reference, suspect), _common(SINGLE, reference, suspect)
     if not layered:
         raise NotApplicable("the two models have no channel trait in common")

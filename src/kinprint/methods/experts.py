@@ -6,6 +6,7 @@ import numpy as np
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._named import require_unnamed
 from kinprint.methods._units import as_evidence, both_scores, known_layers, positive, require_attainable, test_by_order
 from kinprint.statistics import Structure, exchangeability_test
 
@@ -14,6 +15,7 @@ TRAITS = ("experts.norms", "experts.moments", "experts.profile")
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, and which experts of the suspect are neighbours, their labels are uniformly random, layer by layer."""
+    require_unnamed("experts", reference, suspect)
     common = [name for name in TRAITS if name in reference.traits and name in suspect.traits]
     x, y = (np.concatenate([positive(model.traits[name]) for name in common], axis=-1) for model in (reference, suspect))
     layers = known_layers(x, y)

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._named import require_unnamed
 from kinprint.methods._units import (
     as_evidence,
     both_scores,
@@ -26,12 +27,6 @@ from kinprint.statistics.order import without_order
 from kinprint.statistics.scores import whiten
 
 Array = NDArray[np.float64]
-
-LABELLED = {
-    "alibi": "uses ALiBi, whose slopes tell heads apart by index in any model",
-    "shared_bias": "shares the position biases of its heads among all layers, which ties their labels together",
-}
-"""Positions under which the labels of a layer's heads are not free."""
 
 SPECTRA = ("heads.qk_spectrum", "heads.vo_spectrum")
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
@@ -89,9 +84,7 @@ def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Struct
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, and which heads of the suspect are neighbours, their labels are uniformly random, layer by layer."""
-    for model in (reference, suspect):
-        if (reason := LABELLED.get(str(model.facts.get("positions")))) is not None:
-            raise NotApplicable(f"{model.name} {reason}")
+    require_unnamed("heads", reference, suspect)
     common = [name for name in SPECTRA if name in reference.traits and name in suspect.traits]
     if not common:
         raise NotApplicable("the two models have no head spectrum in common")

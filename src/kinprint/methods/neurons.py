@@ -7,7 +7,16 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._units import as_evidence, both_scores, known_layers, positive, real_units, require_attainable, test_by_order
+from kinprint.methods._named import require_unnamed
+from kinprint.methods._units import (
+    as_evidence,
+    both_scores,
+    known_layers,
+    positive,
+    real_units,
+    require_attainable,
+    test_by_order,
+)
 from kinprint.statistics import Structure, exchangeability_test
 
 Array = NDArray[np.float64]
@@ -45,6 +54,7 @@ def heaviest(values: Array, count: int) -> Array:
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given the reference, and which neurons of the suspect are neighbours, their labels are uniformly random, layer by layer."""
+    require_unnamed("neurons", reference, suspect)
     quick = any(QUICK in model.traits for model in (reference, suspect))
     x, y = (real_units(leading(model) if quick else features(model)) for model in (reference, suspect))
     ours, theirs, layers = x.shape[1], y.shape[1], known_layers(x, y)

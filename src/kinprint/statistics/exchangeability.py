@@ -43,6 +43,7 @@ Ids = NDArray[np.int64]
 BUDGET = 1 << 13
 """Blocks looked at, over all pairs of layers; wide layers of deep models are thinned to an even subset of units."""
 
+
 @dataclass(frozen=True)
 class Result:
     """What `exchangeability_test` found.
@@ -99,13 +100,17 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     inner = structure.inner()
     outer = _stacked([grid for _, grid in neighbours])
     ours = [_gathered(prepared[j][0][i], outer[j], inner) for i, j in pairs]
-    theirs = [_gathered(layer[labels], outer[j], inner) for j, (layer, (labels, _)) in enumerate(zip(y, neighbours, strict=True))]
+    theirs = [
+        _gathered(layer[labels], outer[j], inner) for j, (layer, (labels, _)) in enumerate(zip(y, neighbours, strict=True))
+    ]
     scores = np.stack(
         [np.einsum("agjcf,ahjdf->aghjcd", own, theirs[j], optimize=True) for own, (_, j) in zip(ours, pairs, strict=True)]
     )
     problem = Problem(scores, pairs, outer, inner, layers, linked)
     result = problem.result(exchanged=exchanged)
-    sizes = {(i, j): np.linalg.norm(own) * np.linalg.norm(theirs[j]) for own, (i, j) in zip(ours, map(tuple, pairs), strict=True)}
+    sizes = {
+        (i, j): np.linalg.norm(own) * np.linalg.norm(theirs[j]) for own, (i, j) in zip(ours, map(tuple, pairs), strict=True)
+    }
     power = sum(sizes.get((j, i) if exchanged else (i, j), 0.0) for j, i in enumerate(result.layer_map))
     return replace(
         result,
@@ -115,9 +120,7 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     )
 
 
-def exchangeability_test_of_scores(
-    score: Callable[[int, int, Ids], Array], layers: tuple[int, int], units: int
-) -> Result:
+def exchangeability_test_of_scores(score: Callable[[int, int, Ids], Array], layers: tuple[int, int], units: int) -> Result:
     """Test units of which only pairwise scores are known.
 
     Args:
@@ -307,7 +310,10 @@ class Problem:
         if not guess > 0:
             return 0.0
         search = minimize_scalar(
-            lambda u: log_bound(guess * math.exp(u), self._coarse), bounds=(-2.0, 3.5), method="bounded", options={"maxiter": 20}
+            lambda u: log_bound(guess * math.exp(u), self._coarse),
+            bounds=(-2.0, 3.5),
+            method="bounded",
+            options={"maxiter": 20},
         )
         return min(log_bound(guess * math.exp(search.x)) / math.log(10), 0.0)
 
@@ -323,7 +329,9 @@ class Problem:
         exp(theta T_map): dQ/dP = mean over thetas of sum over maps of exp(theta T_map) / sum over maps of E[exp(theta T_map)].
         """
         draws = np.array_split(np.arange(tails.TILTED), len(self._thetas))
-        drawn = [self._tilted(theta, len(part), number) for number, (theta, part) in enumerate(zip(self._thetas, draws, strict=True))]
+        drawn = [
+            self._tilted(theta, len(part), number) for number, (theta, part) in enumerate(zip(self._thetas, draws, strict=True))
+        ]
         totals = np.concatenate([self.equal_labels[:, None], *drawn], axis=1)
         ratios = [
             alignment.log_sum(self.table(theta * totals)) - alignment.log_sum(self.table(self.log_moments(theta)))

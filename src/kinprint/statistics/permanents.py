@@ -18,9 +18,7 @@ TINY = 1e-280
 
 
 @compiled()
-def placements(
-    logs: NDArray[np.float64], count: int, entries: NDArray[np.float64], sums: NDArray[np.float64]
-) -> float:
+def placements(logs: NDArray[np.float64], count: int, entries: NDArray[np.float64], sums: NDArray[np.float64]) -> float:
     """log of the permanent of exp(logs[:count, :count]), by the sums over all ways to place the first rows in each subset.
 
     Sums over subsets of columns row by row, 2^n n / 2 multiplications. All terms are positive, so unlike Ryser's formula

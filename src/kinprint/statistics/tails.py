@@ -48,9 +48,7 @@ class Tail(NamedTuple):
     bound: bool
 
 
-def p_value(
-    exceeding: int, log10_bound: Callable[[], float], log_weights: Callable[[], tuple[float, Array]] | None
-) -> Tail:
+def p_value(exceeding: int, log10_bound: Callable[[], float], log_weights: Callable[[], tuple[float, Array]] | None) -> Tail:
     """The p-value of a statistic.
 
     Args:

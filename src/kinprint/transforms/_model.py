@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kinprint.architectures import Part, Table, known, recognise
 from kinprint.architectures import facts as configuration
 from kinprint.architectures.anatomy import Name
+from kinprint.architectures.named import why_named
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Tensor, open_checkpoint
 from kinprint.errors import TransformError
@@ -101,6 +102,15 @@ class Model:
 
     def noting(self, *notes: str) -> Model:
         return replace(self, notes=(*self.notes, *notes))
+
+    def why_kept(self, space: str) -> str | None:
+        """Why the units of a space must keep their labels if the function shall stay, as a clause for people about the model;
+        None where they need not. Channels that only their positions name go with the matrix of positions, where there is one.
+        """
+        moves = self.facts["positions"] == "sinusoidal" and self.get(None, "position") is not None
+        if space == "channels" and moves and space not in self.table.named:
+            return None
+        return why_named(self.facts, space)
 
     def require_known(self, what: str) -> None:
         """TransformError if the model has weights without a role, which `what` would tear apart from the others."""

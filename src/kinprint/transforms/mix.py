@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part
+from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, Place, changed, generator, orthogonal, scaled
 from kinprint.transforms._transform import Transform
 
@@ -27,6 +28,8 @@ def mix(model: Model, *, seed: int = 0) -> Model:
     """
     model.require_plain_heads()
     model.require_known("mix")
+    if model.facts["positions"] == "unknown":
+        raise TransformError(model.source, "it does not say how it tells positions apart, and a mixed head must keep to that")
     maps = Maps(model, seed)
     return model.each(maps.applied)
 

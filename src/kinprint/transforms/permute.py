@@ -20,7 +20,8 @@ def permute(model: Model, *, seed: int = 0, spaces: str | Iterable[str] = SPACES
     """Relabel the units of a model at random, wherever they occur, so that it computes the same function.
 
     Channels get one permutation for the whole model; heads one a layer, which keeps every query head with its key-value
-    head; neurons one a layer and expert; experts one a layer.
+    head; neurons one a layer and expert; experts one a layer. Units that the architecture names by index (heads under ALiBi)
+    keep their places, and a note says so.
 
     Args:
         seed: of the permutations.
@@ -30,9 +31,9 @@ def permute(model: Model, *, seed: int = 0, spaces: str | Iterable[str] = SPACES
     if not set(wanted) <= set(SPACES):
         raise TransformError(", ".join(wanted), "not all of these are spaces", f"choose from {', '.join(SPACES)}")
     model.require_known("permute")
-    if "heads" in wanted and model.facts["positions"] == "alibi":
-        wanted.remove("heads")
-        model = model.noting("heads kept: under ALiBi each has a slope of its own")
+    kept = {space: why for space in wanted if (why := model.why_kept(space)) is not None}
+    wanted = [space for space in wanted if space not in kept]
+    model = model.noting(*(f"{space} kept: the model {why}" for space, why in kept.items()))
     index = Relabelling(model, seed, frozenset(wanted))
     return _experts(model.each(index.applied), seed) if "experts" in wanted else model.each(index.applied)
 

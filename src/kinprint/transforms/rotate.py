@@ -24,6 +24,8 @@ def rotate(model: Model, *, seed: int = 0) -> Model:
         seed: of the matrix, which is uniform (Haar) over the orthogonal matrices.
     """
     model.require_known("rotate")
+    if (why := model.why_kept("channels")) is not None:
+        raise TransformError(model.source, f"its channels have names: the model {why}")
     model = fold_gains(model)
     for part in model.parts.values():
         if part.role.startswith("gains.") and "residual" in part.axes and np.ptp(widened(part.read())) > 0:

@@ -53,6 +53,9 @@ CONFIG: Mapping[str, Sequence[str]] = {
 }
 """What configurations call a number -> where the metadata may have it, behind the name of the architecture."""
 
+POSITIONS: Mapping[str, str] = {"rope_theta": "rope.freq_base", "alibi": "attention.max_alibi_bias"}
+"""The same of what says how positions are told apart: any number above 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class CodedTensor:
@@ -205,7 +208,8 @@ def _config(metadata: Mapping[str, Any]) -> dict[str, Any]:
         found = next((number for number in numbers if number is not None), None)
         if found is not None:
             config[key] = found
-    return config
+    said = {key: metadata.get(f"{name}.{place}") for key, place in POSITIONS.items()}
+    return config | {key: value for key, value in said.items() if isinstance(value, float) and value > 0}
 
 
 def _number(value: Any) -> int | None:
