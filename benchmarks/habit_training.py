@@ -89,9 +89,27 @@ def sines(model: Any, _: int) -> Iterator[None]:
 
 
 @contextmanager
-def slopes(_: Any, __: int) -> Iterator[None]:
-    """ALiBi (arXiv 2108.12409) is part of BLOOM; only the name of the architecture is changed afterwards."""
-    yield
+def slopes(model: Any, _: int) -> Iterator[None]:
+    """ALiBi (arXiv 2108.12409) instead of learned positions: every head has a slope that its index gives."""
+    import torch
+
+    heads = model.config.n_head
+    each = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+
+    def biased(_: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        rows, length = options["input_ids"].shape
+        distance = torch.arange(length)[:, None] - torch.arange(length)
+        bias = (-each[:, None, None] * distance).masked_fill(distance < 0, torch.finfo(torch.float32).min)
+        return arguments, {**options, "attention_mask": bias.expand(rows, heads, length, length)}
+
+    with torch.no_grad():
+        model.transformer.wpe.weight.zero_()
+    model.transformer.wpe.weight.requires_grad_(False)
+    hook = model.register_forward_pre_hook(biased, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @dataclass(frozen=True)
@@ -102,21 +120,21 @@ class TrainedHabit:
         name, summary: of the habit.
         family: of the models.
         during: what surrounds their training.
-        model_type: the name that their configuration is given afterwards, so that they are read by what fits.
+        unknown: whether the files name no known architecture and hold no positions, so that they are read by what fits.
     """
 
     name: str
     summary: str
     family: str
     during: Callable[[Any, int], Any]
-    model_type: str | None = None
+    unknown: bool = False
 
 
 HABITS = (
     TrainedHabit("trained-nested-neurons", "FFNs trained at nested widths", "llama", nested_neurons),
     TrainedHabit("trained-nested-channels", "the residual stream trained at nested widths", "llama", nested_channels),
     TrainedHabit("trained-sines", "channels with the frequencies of fixed positions", "gpt2", sines),
-    TrainedHabit("trained-slopes", "heads with slopes (ALiBi) under an unknown name", "bloom", slopes, "unheard-of"),
+    TrainedHabit("trained-slopes", "heads with slopes (ALiBi) under an unknown name", "gpt2", slopes, unknown=True),
 )
 
 
@@ -143,11 +161,21 @@ def make(habit: TrainedHabit, seed: int, folder: Path) -> Path:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=folder))
     try:
         model.to(torch.bfloat16).save_pretrained(temporary)
-        if habit.model_type is not None:
-            path = temporary / "config.json"
-            path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": habit.model_type, "architectures": []}))
+        if habit.unknown:
+            _unnamed(temporary)
         temporary.chmod(0o755)
         temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def _unnamed(folder: Path) -> None:
+    """Take the name of the architecture and the learned positions out of a folder."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "config.json"
+    config = {key: value for key, value in json.loads(path.read_text()).items() if key != "architectures"}
+    path.write_text(json.dumps({**config, "model_type": "unheard-of"}))
+    weights = load_file(folder / "model.safetensors")
+    save_file({k: v for k, v in weights.items() if not k.endswith("wpe.weight")}, folder / "model.safetensors")
