@@ -8,7 +8,7 @@ each other: random ones, or ones that the zoo's recipe trained, each from a seed
 pairs are unrelated, so p-values should be uniform and nobody accused. Beside them stand related pairs, each such model with a
 copy that noise changed by a tenth, and the same for the models without the habit: what forgiving habits costs.
 
-What was measured is kept in FILE (by default in FOLDER), and not measured again.
+What was measured is kept in FILE (by default in FOLDER) and not measured again: name another file after a change of the tests.
 """
 
 from __future__ import annotations
