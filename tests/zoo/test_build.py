@@ -19,7 +19,7 @@ from kinprint.cli import app
 from kinprint.errors import MissingExtraError, ZooError
 from kinprint.zoo import Lineage, families
 from kinprint.zoo.build import build
-from kinprint.zoo.recipes import Recipe, Train, Transform, recipes
+from kinprint.zoo.recipes import Recipe, Train, Transform, habitual, recipes
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -97,6 +97,17 @@ def test_training_on_lora_changes_queries_and_values_only(tmp_path: Path) -> Non
     for name, tensor in before.items():
         difference = after[name].read().astype(np.float64) - tensor.read().astype(np.float64)
         assert bool(difference.any()) == ("q_proj" in name or "v_proj" in name), name
+
+
+@pytest.mark.usefixtures("here")
+def test_members_with_habits(tmp_path: Path) -> None:
+    """A copy with twice the layers, and its noisy child, are made and named in the lineage; the base keeps its folder."""
+    names = ("llama-base", "llama-base-repeated", "llama-base-repeated-noisy")
+    lineage = build(tmp_path, "tiny", only=tuple(recipe for recipe in habitual("tiny") if recipe.member.name in names))
+    assert tuple(lineage.members) == names
+    assert Lineage.read(tmp_path).members["llama-base-repeated"].habit == "layers-twice"
+    layers = [open_checkpoint(tmp_path / name).config["num_hidden_layers"] for name in names]
+    assert layers == [SHORT.layers, 2 * SHORT.layers, 2 * SHORT.layers]
 
 
 @pytest.mark.usefixtures("here")

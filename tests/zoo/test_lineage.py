@@ -44,6 +44,25 @@ def test_relations(a: str, b: str, expected: tuple[str, str, str, str, bool]) ->
     assert (found.reference, found.suspect, found.truth, found.kind, found.disguised) == expected
 
 
+def test_strangers_with_one_habit() -> None:
+    """Who shares a habit of labels, by itself or by descent, and nothing else, is a hard negative of a kind of its own."""
+    rows = [
+        Member("one", "llama", "base"),
+        Member("one-sorted", "llama", "sorted", ("one",), habit="sorted"),
+        Member("one-noisy", "llama", "noise", ("one-sorted",)),
+        Member("other", "llama", "base"),
+        Member("other-sorted", "llama", "sorted", ("other",), habit="sorted"),
+        Member("other-padded", "gpt2", "padded", ("other",), habit="padded"),
+    ]
+    lineage = Lineage("tiny", {member.name: member for member in rows})
+    for name in ("one-sorted", "one-noisy"):
+        found = lineage.relation(name, "other-sorted")
+        assert (found.truth, found.kind) == ("unrelated", "same habit")
+    assert lineage.relation("one-sorted", "other").kind == "same family"
+    assert lineage.relation("one-sorted", "other-padded").kind == "other family"
+    assert lineage.relation("one", "one-noisy").kind == "sorted + noise"
+
+
 def test_every_pair_comes_once() -> None:
     pairs = [{relation.reference, relation.suspect} for relation in LINEAGE.pairs()]
     assert len(pairs) == len({frozenset(pair) for pair in pairs}) == 9 * 8 // 2

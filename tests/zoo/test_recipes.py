@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from kinprint import transforms
-from kinprint.zoo import Lineage
+from kinprint.zoo import Lineage, habits
 from kinprint.zoo.members import TOKENIZERS, digests
-from kinprint.zoo.recipes import SIZES, Fresh, Train, Transform, recipes
+from kinprint.zoo.recipes import SIZES, Fresh, Habit, Train, Transform, habitual, recipes
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_parents_come_first_and_names_once(size: str) -> None:
     """A build can go through the list from top to bottom."""
     seen: set[str] = set()
-    for recipe in recipes(size):
+    for recipe in habitual(size):
         assert set(recipe.needs) <= seen, recipe.member.name
         assert recipe.member.name not in seen
         seen.add(recipe.member.name)
 
 
-@pytest.mark.parametrize("recipe", recipes("small"), ids=lambda recipe: recipe.member.name)
+@pytest.mark.parametrize("recipe", habitual("small"), ids=lambda recipe: recipe.member.name)
 def test_steps_can_be_done(recipe) -> None:  # type: ignore[no-untyped-def]
     """Transforms exist and take these options; who has no parents starts fresh, who has some does not."""
     assert isinstance(recipe.steps[0], Fresh) == (not recipe.member.parents)
@@ -33,7 +33,10 @@ def test_steps_can_be_done(recipe) -> None:  # type: ignore[no-untyped-def]
     disguises = [
         step for step in recipe.steps if isinstance(step, Transform) and transforms.known()[step.name].kind == "disguise"
     ]
-    assert recipe.member.disguise == bool(disguises)
+    given = [habits.known()[step.name] for step in recipe.steps if isinstance(step, Habit)]
+    assert recipe.member.habit == "".join(habit.name for habit in given)
+    assert all(recipe.member.family in habit.families for habit in given)
+    assert recipe.member.disguise == bool(disguises or any(habit.keeps for habit in given))
     teachers = [step.teacher for step in recipe.steps if isinstance(step, Train) and step.teacher]
     assert teachers == ([recipe.member.teacher] if recipe.member.teacher else [])
 
@@ -71,6 +74,17 @@ def test_every_kind_of_pair_is_there(size: str, unrelated: int) -> None:
     assert any(pair.truth == "shared-initialisation" for pair in pairs)
     assert sum(pair.truth == "related" and pair.disguised for pair in pairs) >= 20
     assert sum(pair.truth == "unrelated" for pair in pairs) >= unrelated
+
+
+def test_habits_disturb_nothing() -> None:
+    """A zoo with habits has the members of the zoo without, by the same digests, and pairs that share a habit."""
+    with_habits, without = habitual("small"), recipes("small")
+    assert with_habits[: len(without)] == without
+    assert without == tuple(recipe for recipe in with_habits if recipe.member.name in digests(without, "small"))
+    every = digests(with_habits, "small")
+    assert {name: every[name] for name in digests(without, "small")} == digests(without, "small")
+    pairs = Lineage("small", {recipe.member.name: recipe.member for recipe in with_habits}).pairs()
+    assert sum(pair.kind == "same habit" for pair in pairs) >= 60
 
 
 def test_a_digest_depends_on_the_parents() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,8 @@ from kinprint import open_checkpoint
 from kinprint.errors import KinprintError
 from kinprint.zoo import Lineage, Member
 from kinprint.zoo.build import State, build
-from kinprint.zoo.recipes import SIZES, recipes
+from kinprint.zoo.lineage import described
+from kinprint.zoo.recipes import SIZES, habitual, recipes
 
 NAME = "zoo"
 app = typer.Typer(
@@ -33,6 +33,7 @@ def build_command(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the zoo; zoo-SIZE by default.")] = None,
     device: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
     jobs: Annotated[int | None, typer.Option(min=1, help="Members made at once; one a processor by default.")] = None,
+    habits: Annotated[bool, typer.Option("--habits", help="Also strangers that share a habit of labels.")] = False,
 ) -> None:
     """Train a zoo: several families from scratch, their descendants of every kind, disguised copies, hard negatives.
 
@@ -64,7 +65,7 @@ def build_command(
             bars.update(shown[name], completed=done, total=total, description=f"{name} ({loss:.2f})")  # type: ignore[arg-type]
 
     with bars:
-        lineage = build(folder, size, device=device, jobs=jobs, watch=watch)
+        lineage = build(folder, size, device=device, jobs=jobs, watch=watch, only=habitual(size) if habits else None)
     typer.echo(f"{folder}: {len(lineage.members)} models")
 
 
@@ -85,7 +86,7 @@ def list_command(
         zoos = {size: [recipe.member for recipe in recipes(size)] for size in SIZES}
         counts = {}
     if as_json:
-        rows = {size: [asdict(member) | _counted(member, counts) for member in members] for size, members in zoos.items()}
+        rows = {size: [described(member) | _counted(member, counts) for member in members] for size, members in zoos.items()}
         typer.echo(json.dumps(rows))
         return
     for size, members in list(zoos.items())[: 2 if folder is None else 1]:

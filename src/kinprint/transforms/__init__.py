@@ -15,9 +15,9 @@ from typing import Any
 
 from kinprint import discovery
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, open_model
+from kinprint.transforms._model import Model, model_of, open_model
 from kinprint.transforms._transform import Transform
-from kinprint.transforms._writing import Progress, write
+from kinprint.transforms._writing import Progress, in_memory, write
 
 
 @cache
@@ -59,4 +59,4 @@ def apply(
     return model
 
 
-__all__ = ["Model", "Transform", "apply", "known", "open_model", "write"]
+__all__ = ["Model", "Transform", "apply", "in_memory", "known", "model_of", "open_model", "write"]

@@ -19,7 +19,7 @@ from kinprint.architectures import facts as configuration
 from kinprint.architectures.anatomy import Name
 from kinprint.architectures.named import why_named
 from kinprint.architectures.roles import MATRIX_ROLES
-from kinprint.checkpoints import Tensor, open_checkpoint
+from kinprint.checkpoints import Checkpoint, Tensor, open_checkpoint
 from kinprint.errors import TransformError
 
 Place = tuple[int | None, str, int | None]
@@ -151,7 +151,11 @@ def open_model(model: str | os.PathLike[str]) -> Model:
         CheckpointError, ArchitectureError: it cannot be read, or is of no known architecture.
         TransformError: it has no configuration, so that no valid folder could be written.
     """
-    checkpoint = open_checkpoint(model)
+    return model_of(open_checkpoint(model))
+
+
+def model_of(checkpoint: Checkpoint) -> Model:
+    """As `open_model`, of a checkpoint that is open already, or that was never on disk."""
     if not checkpoint.config:
         raise TransformError(checkpoint.source, "no config.json, which the new model needs", "give a folder that has one")
     anatomy = recognise(checkpoint)
@@ -163,7 +167,7 @@ def open_model(model: str | os.PathLike[str]) -> Model:
     rest = [tensor for name, tensor in checkpoint.tensors.items() if name in without_role]
     return Model(
         source=checkpoint.source,
-        folder=checkpoint.files[0].parent,
+        folder=checkpoint.files[0].parent if checkpoint.files else Path(),
         table=table,
         config=copy.deepcopy(_as_decoded(inner)),
         outer={} if inner is checkpoint.config else _as_decoded(checkpoint.config),

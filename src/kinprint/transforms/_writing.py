@@ -9,7 +9,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part, layout
 from kinprint.architectures.anatomy import Name
+from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.files import open_regular
 from kinprint.checkpoints.formats.safetensors import DTYPES
 from kinprint.errors import TransformError
@@ -43,7 +44,7 @@ class Piece:
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    compute: Callable[[], NDArray[Any]]
+    read: Callable[[], NDArray[Any]]
 
     @property
     def size(self) -> int:
@@ -91,9 +92,22 @@ def _write_all(model: Model, folder: Path, progress: Progress | None, shard_byte
     if len(shards) > 1:
         index = {"metadata": {"total_size": total}, "weight_map": files}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
-    config = {**model.outer, "text_config": dict(model.config)} if model.outer else dict(model.config)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(_config(model), indent=2) + "\n")
     _copy_beside(model.folder, folder)
+
+
+def _config(model: Model) -> dict[str, Any]:
+    return {**model.outer, "text_config": dict(model.config)} if model.outer else dict(model.config)
+
+
+def in_memory(model: Model, name: str) -> Checkpoint:
+    """A model as the checkpoint that `write` would write, without a file; every tensor is computed now."""
+    tensors = {}
+    for piece in _pieces(model):
+        array = piece.read()
+        array.flags.writeable = False
+        tensors[piece.name] = replace(piece, read=lambda array=array: array)  # type: ignore[misc]
+    return Checkpoint(name, name, tensors, json.loads(json.dumps(_config(model))))
 
 
 def _write_shard(path: Path, pieces: list[Piece]) -> Iterator[int]:
@@ -111,7 +125,7 @@ def _write_shard(path: Path, pieces: list[Piece]) -> Iterator[int]:
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for piece in pieces:
-            array = piece.compute()
+            array = piece.read()
             if array.shape != piece.shape or array.dtype != piece.dtype:
                 raise AssertionError(f"{piece.name}: {array.shape} {array.dtype}, announced {piece.shape} {piece.dtype}")
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

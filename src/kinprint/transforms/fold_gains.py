@@ -22,7 +22,7 @@ def fold_gains(model: Model) -> Model:
     if not model.facts["norm_first"]:
         raise TransformError(model.source, "its norms stand behind the blocks, on the residual stream, and cannot be folded")
     model.require_known("fold-gains")
-    model = _untied(model)
+    model = untied(model)
     parts: dict[Place, Part] = {}
     for (layer, role, _), gain in model.parts.items():
         name = role.removeprefix("gains.")
@@ -54,7 +54,7 @@ def _divided(shift: Part, gain: Part, source: str) -> Part:
     return changed(shift, divide)
 
 
-def _untied(model: Model) -> Model:
+def untied(model: Model) -> Model:
     """The model with an output head of its own, since it reads the final norm and the embedding does not."""
     embedding = model.get(None, "embedding")
     if model.get(None, "head") is not None or embedding is None:

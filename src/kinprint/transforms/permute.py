@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +35,7 @@ def permute(model: Model, *, seed: int = 0, spaces: str | Iterable[str] = SPACES
     wanted = [space for space in wanted if space not in kept]
     model = model.noting(*(f"{space} kept: the model {why}" for space, why in kept.items()))
     index = Relabelling(model, seed, frozenset(wanted))
-    return _experts(model.each(index.applied), seed) if "experts" in wanted else model.each(index.applied)
+    return experts_relabelled(model.each(index.applied), index.experts) if "experts" in wanted else model.each(index.applied)
 
 
 class Relabelling:
@@ -61,22 +61,31 @@ class Relabelling:
         if space in ("neurons", "shared_neurons") and "neurons" in self.spaces:
             return generator(self.seed, space, layer, expert).permutation(length)
         if space in ("heads", "kv_heads") and "heads" in self.spaces:
-            heads = self._heads(layer)[space]
+            heads = self.heads(layer)[space]
             return head_rows(heads, length // len(heads))
         return None
 
-    def _heads(self, layer: int | None) -> dict[str, NDArray[np.int64]]:
+    def heads(self, layer: int | None) -> dict[str, NDArray[np.int64]]:
+        """Old index of each new query head and of each new key-value head of a layer."""
         rng, model = generator(self.seed, "heads", layer), self.model
         groups = rng.permutation(model.groups)
         inside = [group * model.heads_per_group + rng.permutation(model.heads_per_group) for group in groups]
         return {"heads": np.concatenate(inside), "kv_heads": groups}
 
+    def experts(self, layer: int | None, count: int) -> NDArray[np.int64]:
+        """Old index of each new expert of a layer."""
+        together = max(int(self.model.facts.get("expert_groups") or 1), 1)
+        return _in_groups(generator(self.seed, "experts", layer), count, together)
 
-def _experts(model: Model, seed: int) -> Model:
-    """Relabel the experts of every layer: the rows of the router, and which expert is which."""
+
+def experts_relabelled(model: Model, order: Callable[[int | None, int], NDArray[np.int64]]) -> Model:
+    """Relabel the experts of every layer: the rows of the router, and which expert is which.
+
+    Args:
+        order: (layer, how many experts it has) -> the old index of each new expert.
+    """
     counts = {place[0]: part.shape[0] for place, part in model.parts.items() if place[1] == "router"}
-    together = max(int(model.facts.get("expert_groups") or 1), 1)
-    orders = {layer: _in_groups(generator(seed, "experts", layer), count, together) for layer, count in counts.items()}
+    orders = {layer: order(layer, count) for layer, count in counts.items()}
     parts: dict[Place, Part] = {}
     for (layer, role, expert), part in model.parts.items():
         if expert is not None and layer in orders:

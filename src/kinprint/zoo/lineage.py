@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -39,6 +39,7 @@ class Member:
         initialisation: name of the random initial weights its line began with; equal names are equal weights.
         teacher: the model whose outputs it learned from, without taking any of its weights.
         seed: of its last step.
+        habit: the habit of labels that its last step gave it (`kinprint.zoo.habits`); descendants keep it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Member:
     initialisation: str = ""
     teacher: str | None = None
     seed: int = 0
+    habit: str = field(default="", repr=False)  # members without a habit keep the digests they had before there were habits
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Relation:
         truth: "related" where trained weights are shared by descent, "shared-initialisation" where only the random
             initial weights are, else "unrelated".
         kind: steps from ancestor to descendant ("fine-tune + disguise"); "relatives" for two models that only have an
-            ancestor in common; why they might look alike for pairs that are not related ("distilled", "same family",
-            "other family").
+            ancestor in common; why they might look alike for pairs that are not related ("distilled", "same habit" of
+            labels, "same family", "other family").
         disguised: True if a step between them was a disguise.
     """
 
@@ -112,11 +114,15 @@ class Lineage:
             return Relation(a, b, "shared-initialisation", "shared initialisation", disguised)
         taught = {self.members[name].teacher for name in ours} & set(theirs)
         taught |= {self.members[name].teacher for name in theirs} & set(ours)
-        kind = "distilled" if taught else "same family" if one.family == other.family else "other family"
+        kind = "same family" if one.family == other.family else "other family"
+        kind = "distilled" if taught else "same habit" if self._habits(ours) & self._habits(theirs) else kind
         return Relation(a, b, "unrelated", kind, disguised)
 
     def _disguised(self, names: tuple[str, ...]) -> bool:
         return any(self.members[name].disguise for name in names)
+
+    def _habits(self, names: Iterable[str]) -> set[str]:
+        return {self.members[name].habit for name in names} - {""}
 
     def pairs(self) -> Iterator[Relation]:
         """The truth about every pair of different models, once each."""
@@ -126,7 +132,7 @@ class Lineage:
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write `lineage.json` into the zoo's folder, atomically."""
         target = Path(folder) / FILE
-        models = [asdict(member) for member in self.members.values()]
+        models = [described(member) for member in self.members.values()]
         temporary = target.with_name(f".{FILE}.{os.getpid()}")
         temporary.write_text(json.dumps({"format": FORMAT, "size": self.size, "models": models}, indent=1) + "\n")
         temporary.replace(target)
@@ -157,6 +163,11 @@ class Lineage:
             raise ZooError(path, f"not a lineage file ({error!r})", f"expected {FORMAT}; build the zoo again") from None
 
 
+def described(member: Member) -> dict[str, Any]:
+    """A member as JSON has it; its habit is left out where it has none."""
+    return {key: value for key, value in asdict(member).items() if key != "habit" or value}
+
+
 def _members(rows: list[dict[str, Any]]) -> dict[str, Member]:
     members: dict[str, Member] = {}
     generations: dict[str, int] = {}
@@ -179,7 +190,8 @@ def _member(row: dict[str, Any]) -> Member:
     if not isinstance(parents, (list, tuple)):
         raise ValueError("parents that are no list")
     member = Member(**{**row, "parents": tuple(parents)})
-    texts = (member.name, member.family, member.kind, member.initialisation, member.teacher or "", *member.parents)
+    own = (member.name, member.family, member.kind, member.initialisation, member.teacher or "", member.habit)
+    texts = (*own, *member.parents)
     if not all(isinstance(text, str) and text.isprintable() and len(text) <= MAX_TEXT for text in texts):
         raise ValueError(f"model {member.name!r}")
     if member.name in ("", "..") or Path(member.name).name != member.name:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from kinprint import transforms
+from kinprint.zoo import habits
 from kinprint.zoo.families import SHAPES, configuration, settings
-from kinprint.zoo.recipes import Fresh, Recipe, Train, Transform
+from kinprint.zoo.recipes import Fresh, Habit, Recipe, Train, Transform
 from kinprint.zoo.text import make_tokenizer, tokens
 
 MARK = "member.json"
@@ -85,6 +86,9 @@ def make(recipe: Recipe, zoo: Path, size: str, device: str, digest: str, tell: T
             if isinstance(step, Transform):
                 assert at is not None
                 _transform(step, at, target, zoo)
+            elif isinstance(step, Habit):
+                assert at is not None
+                transforms.write(habits.known()[step.name](transforms.open_model(at), step.seed), target)
             elif isinstance(step, Train):
                 _train(step, at, target, zoo, size, device, tell)
             else:

@@ -54,7 +54,15 @@ class Transform:
     tokenizer: str | None = None
 
 
-Step = Fresh | Train | Transform
+@dataclass(frozen=True)
+class Habit:
+    """Label the units of whatever the steps before gave by a habit of `kinprint.zoo.habits`."""
+
+    name: str
+    seed: int = 0
+
+
+Step = Fresh | Train | Transform | Habit
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,15 @@ def recipes(size: str) -> tuple[Recipe, ...]:
     """The members of a zoo, parents before children."""
     everything = (*_bases(), *_llama_line(), *_other_lines(), *_disguised())
     return tuple(recipe for recipe in everything if recipe.tiny or size != "tiny")
+
+
+def habitual(size: str) -> tuple[Recipe, ...]:
+    """The members of a zoo and, behind them, models that were trained independently and share a habit of labels."""
+    found = {recipe.member.name: recipe for recipe in recipes(size)}
+    for recipe in _with_habits():
+        if set(recipe.needs) <= set(found):
+            found[recipe.member.name] = recipe
+    return tuple(found.values())
 
 
 def _base(name: str, family: str, seed: int, text: str, *, order: int = 0, tiny: bool = False) -> Recipe:
@@ -189,3 +206,25 @@ def _copy(name: str, family: str, transform: str, *, tiny: bool) -> Recipe:
     member = Member(f"{name}-{transform}", family, transform, (name,), disguise=True, seed=seed)
     text = f"`{name}` in another form ({transform}), same function."
     return Recipe(member, (Transform(transform, {"seed": seed}),), text, tiny)
+
+
+HABITUAL = {
+    "sorted": ("neurons-sorted", True),
+    "padded": ("neurons-padded-37", True),
+    "halves": ("neurons-halves", True),
+    "repeated": ("layers-twice", False),
+}
+"""How members are called -> the habit they are given, and whether it leaves the function as it is."""
+
+
+def _with_habits() -> Iterator[Recipe]:
+    """Each habit for two members of each family, which have nothing else in common, and a noisy copy of the first."""
+    for family in ("llama", "gpt2", "qwen2"):
+        for short, (habit, keeps) in HABITUAL.items():
+            for base in (f"{family}-base", f"{family}-seed1"):
+                name, seed = f"{base}-{short}", zlib.crc32(f"{base}-{habit}".encode())
+                member = Member(name, family, habit, (base,), disguise=keeps, seed=seed, habit=habit)
+                yield Recipe(member, (Habit(habit, seed),), f"`{base}` with a habit of labels: {habit}.")
+            parent = f"{family}-base-{short}"
+            noise = Transform("noise", {"amount": 0.1, "seed": zlib.crc32(parent.encode())})
+            yield _child(f"{parent}-noisy", family, "noise", parent, (noise,), "Noise of a tenth of each deviation.")
