@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kinprint.fingerprints import Fingerprint
+from kinprint.statistics.label_checks import LabelCheck
 from kinprint.weights import Weights
 
 Kind = Literal["test", "score"]
@@ -35,6 +36,7 @@ class Evidence:
             pair related in half of all cases: its power on this pair. `compare` fills it in, from the resolution, for its
             alpha corrected for the number of tests.
         disguise: what was done to the form of the weights, in a few words each, where a test could tell.
+        labels: of a test of units with equal labels: by side ("reference", "suspect"), whether that model's labels carry order.
         note: what a reader should know, in a sentence or two.
         across: of a method that compares layers: its value for every suspect layer (rows) with every reference layer.
         false_accusations: of a score: how many of the benchmark's unrelated pairs reach the statistic, and how many there
@@ -52,6 +54,7 @@ class Evidence:
     resolution: float | None = None
     detectable: float | None = None
     disguise: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[LabelCheck, ...]] = field(default_factory=dict)
     note: str = ""
     across: tuple[tuple[float, ...], ...] | None = None
     false_accusations: tuple[int, int] | None = None
@@ -74,6 +77,11 @@ class Evidence:
             data["parts"] = {name: _number(value) for name, value in self.parts.items()}
         if self.disguise:
             data["disguise"] = list(self.disguise)
+        if self.labels:
+            data["labels"] = {
+                side: [{"order": check.order, "log10_p": _number(check.log10_p)} for check in checks]
+                for side, checks in self.labels.items()
+            }
         if self.across is not None:
             data["across"] = [[_number(value) for value in row] for row in self.across]
         return data | {"note": self.note}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, NotApplicable
+from kinprint.fingerprints import Fingerprint
 from kinprint.statistics import Result, Structure, exchangeability_test_of_scores, normal_scores
 from kinprint.statistics.copies import clones, linked_layers
+from kinprint.statistics.label_checks import LabelCheck, label_checks
 from kinprint.statistics.neighbourhoods import WINDOW, blocks
 from kinprint.statistics.scores import whiten
 
@@ -21,7 +23,10 @@ Array = NDArray[np.float64]
 ATTAINABLE = -7.0
 """A test whose smallest possible log10 p is above this could never decide, so it does not take part."""
 
-NEAR = 2.0
+TOLD = -4.0
+"""log10 p from which an order among a model's labels is told."""
+
+NEAR = 1.25
 """Neighbours of the wider model are as many labels apart as those in one window of the narrower, times this."""
 
 
@@ -77,7 +82,8 @@ def test_by_order(reference: Array, suspect: Array) -> Result:
     Each unit of the narrower model is matched to the nearest unit of the other, if that is so both ways. The matching looks at
     no label. Pruning keeps units in order, so of neighbours in the narrower model those matched to units that are neighbours
     too stand in the order of their matches. Compared are only pairs of neighbours on both sides: strangers whose units are
-    sorted by one measure agree in the order of units far apart, and not of neighbours.
+    sorted by one measure agree in the order of units far apart, and hardly of neighbours. What the features of the units
+    themselves say of the order of their matches is taken out by regression; it looks at no label inside the blocks.
 
     Args:
         reference, suspect: (layers, units, features) normal scores, NaN rows where there is no unit; layers and units may both
@@ -85,20 +91,22 @@ def test_by_order(reference: Array, suspect: Array) -> Result:
     """
     if exchanged := oriented(reference, suspect):
         reference, suspect = suspect, reference
-    x, y = whiten(reference), _without_copies(whiten(suspect))
+    x, y = whiten(reference), whiten(_without_copies(suspect))
     count = y.shape[1]
     reach = NEAR * WINDOW * max(x.shape[1] / count, 1.0)
 
     def score(i: int, j: int, grid: NDArray[np.int64]) -> Array:
         match = _mutual(x[i], y[j])
-        place = np.zeros(count)
-        order = np.zeros(count)
+        place, order, own = np.zeros(count), np.zeros(count), np.zeros_like(y[j])
         for block in grid:
             labels = block[block >= 0]
             place[labels] = np.linspace(-1, 1, len(labels)) if len(labels) > 1 else 0.0
             apart = np.subtract.outer(match[labels], match[labels])
             near = (match[labels] >= 0)[:, None] & (match[labels] >= 0) & (np.abs(apart) <= reach)
             order[labels] = np.where(near, np.sign(apart), 0.0).sum(axis=1)
+            own[labels] = np.where(match[labels, None] >= 0, y[j, labels], 0.0)
+            own[labels] -= own[labels].mean(axis=0)
+        order -= own @ np.linalg.lstsq(own, order, rcond=1e-6)[0]
         return np.outer(place, order)
 
     layers = len(x), len(y)
@@ -127,13 +135,49 @@ def _without_copies(side: Array) -> Array:
 
 
 def inverted(layer_map: tuple[int, ...], layers: int) -> tuple[int, ...]:
-    """A map of layers 0, 1, ... to ascending others, read backwards: for each of `layers` layers the last one mapped to it or to
-    one before it."""
+    """A map of layers 0, 1, ... to ascending others, read backwards: for each of so many layers the last one mapped to it or
+    to one before it."""
     return tuple(max(bisect_right(layer_map, layer) - 1, 0) for layer in range(layers))
 
 
-def as_evidence(method: str, result: Result, note: str) -> Evidence:
-    """A test's result as evidence."""
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of one space mean in the two models of a pair.
+
+    Attributes:
+        space: "neurons", ...
+        reference, suspect: what was checked of each.
+        names: of the models.
+    """
+
+    space: str
+    reference: tuple[LabelCheck, ...]
+    suspect: tuple[LabelCheck, ...]
+    names: tuple[str, str]
+
+    @classmethod
+    def of(cls, space: str, models: tuple[Fingerprint, Fingerprint], scores: tuple[Array, Array]) -> Labels:
+        """Checks of both; scores (layers, units, features), heads of a group side by side as one unit."""
+        ours, theirs = (tuple(label_checks(side)) for side in scores)
+        return cls(space, ours, theirs, (models[0].name, models[1].name))
+
+    def sentences(self) -> list[str]:
+        """What a reader should know: nothing where labels look random."""
+        found = []
+        for name, checks in zip(self.names, (self.reference, self.suspect), strict=True):
+            orders = [check.order for check in checks if check.log10_p is None or check.log10_p <= TOLD]
+            if orders:
+                found.append(f" The {self.space} of {name} are {', '.join(orders)}: compared only inside neighbourhoods.")
+        return found
+
+
+def as_evidence(method: str, result: Result, note: str, labels: Labels) -> Evidence:
+    """A test's result as evidence, with what the labels of either model mean."""
+    told = labels.sentences()
+    if result.order:
+        told.append(" What the layers of one model share by label was taken out.")
+    if result.copies:
+        told.append(f" {result.copies} layers of one model are copies of others and share their relabelling.")
     return Evidence(
         method=method,
         kind="test",
@@ -142,6 +186,7 @@ def as_evidence(method: str, result: Result, note: str) -> Evidence:
         bound=result.bound,
         layer_map=result.layer_map,
         layers=result.layers,
-        resolution=None if math.isnan(result.resolution) else result.resolution,
-        note=note,
+        resolution=result.resolution if math.isfinite(result.resolution) else None,
+        labels={"reference": labels.reference, "suspect": labels.suspect},
+        note="".join([note, *told]),
     )

@@ -12,7 +12,16 @@ from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._named import require_unnamed
-from kinprint.methods._units import as_evidence, both_scores, inverted, oriented, positive, require_attainable, test_by_order
+from kinprint.methods._units import (
+    Labels,
+    as_evidence,
+    both_scores,
+    inverted,
+    oriented,
+    positive,
+    require_attainable,
+    test_by_order,
+)
 from kinprint.statistics import Structure, admissible, best_map, exchangeability_test
 from kinprint.statistics.scores import whiten
 
@@ -41,6 +50,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     layer_map, tested, how = align(x, y)
     require_attainable(Structure(len(tested)), 1, "channels")
     flat = both_scores(ours.side_by_side(list(layer_map)), theirs.side_by_side())
+    sides = flat[::-1] if exchanged else flat
+    labels = Labels.of("channels", (reference, suspect), (sides[0], sides[1]))
     if x.shape[1] == y.shape[1]:
         result = exchangeability_test(flat[0][:, tested], flat[1][:, tested], Structure(len(tested)))
         each = tuple(z_over_channels(x[i, tested], y[j, tested]) for j, i in enumerate(layer_map))
@@ -50,7 +61,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         layer_map, each = inverted(layer_map, len(x)), ()
     names = ", ".join(name.removeprefix("channels.") for name in (*layered, *single))
     result = replace(result, layer_map=layer_map, layers=each)
-    return as_evidence(METHOD.name, result, f"Compared by channel: {names}; {how}.")
+    return as_evidence(METHOD.name, result, f"Compared by channel: {names}; {how}.", labels)
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,10 @@ def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
     channels, every = y.shape[1], np.arange(y.shape[1])
     if x.shape[1] != channels:
         relative = np.linspace(0, len(x) - 1, len(y)).round().astype(int)
-        how = f"{x.shape[1]} against {channels} channels, matched by their norms at equal relative depth, tested by order"
+        how = (
+            f"{x.shape[1]} against {channels} channels, matched by their norms at equal relative depth, tested by the order of "
+            "neighbours"
+        )
         return tuple(relative.tolist()), every, how
     if len(x) == len(y):
         return tuple(range(len(y))), every, f"{channels} channels"

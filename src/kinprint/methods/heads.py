@@ -12,6 +12,7 @@ from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._named import require_unnamed
 from kinprint.methods._units import (
+    Labels,
     as_evidence,
     both_scores,
     inverted,
@@ -83,7 +84,8 @@ def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Struct
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
-    """H0: given the reference, and which heads of the suspect are neighbours, their labels are uniformly random, layer by layer."""
+    """H0: given the reference, and which heads of the suspect are neighbours, their labels are uniformly random in every
+    layer."""
     require_unnamed("heads", reference, suspect)
     common = [name for name in SPECTRA if name in reference.traits and name in suspect.traits]
     if not common:
@@ -94,6 +96,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     ours, theirs = (Structure(values.shape[1] // s.members, s.members) for values, s in ((x, ours), (y, theirs)))
     layers = known_layers(x, y)
     x, y = both_scores(x, y)
+    by_group = (x.reshape(len(x), ours.groups, -1), y.reshape(len(y), theirs.groups, -1))
+    labels = Labels.of("heads" if ours.members == theirs.members == 1 else "groups of heads", (reference, suspect), by_group)
     used = " and ".join(name.removeprefix("heads.").removesuffix("_spectrum").upper() for name in common)
     if ours == theirs:
         require_attainable(ours, layers, "heads")
@@ -106,8 +110,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         require_attainable(Structure(min(ours.groups, theirs.groups)), layers, "key-value groups")
         x, y = (scores.reshape(len(scores), s.groups, s.members, -1).mean(2) for scores, s in ((x, ours), (y, theirs)))
         result = test_by_order(x, y)
-        how = f"{ours.groups} groups against {theirs.groups}, matched by their spectra and tested by order"
-    return as_evidence(METHOD.name, result, f"{used} spectra of {layers} layers, {how}.")
+        how = f"{ours.groups} groups against {theirs.groups}, matched by their spectra and tested by the order of neighbours"
+    return as_evidence(METHOD.name, result, f"{used} spectra of {layers} layers, {how}.", labels)
 
 
 METHOD = Method(
@@ -117,6 +121,7 @@ METHOD = Method(
     needs=(SPECTRA,),
     source="kinprint; spectra as in GhostSpec, arXiv 2511.06390; null as in Zhu et al., ICML 2025",
     null="The suspect's heads were labelled independently of the reference's: in every layer that is no copy of another, "
-    "neighbouring key-value groups, and neighbouring heads inside each group, are in uniformly random order. Not valid under ALiBi.",
+    "neighbouring key-value groups, and neighbouring heads inside each group, are in uniformly random "
+    "order. Not valid where positions name heads (ALiBi).",
     run=run,
 )

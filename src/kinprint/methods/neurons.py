@@ -9,6 +9,7 @@ from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._named import require_unnamed
 from kinprint.methods._units import (
+    Labels,
     as_evidence,
     both_scores,
     known_layers,
@@ -53,7 +54,8 @@ def heaviest(values: Array, count: int) -> Array:
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
-    """H0: given the reference, and which neurons of the suspect are neighbours, their labels are uniformly random, layer by layer."""
+    """H0: given the reference, and which neurons of the suspect are neighbours, their labels are uniformly random in every
+    layer."""
     require_unnamed("neurons", reference, suspect)
     quick = any(QUICK in model.traits for model in (reference, suspect))
     x, y = (real_units(leading(model) if quick else features(model)) for model in (reference, suspect))
@@ -61,16 +63,17 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     require_attainable(Structure(min(ours, theirs)), layers, "neurons")
     if quick:
         # Whatever the widths: given which neurons are in front, their order among themselves is uniformly random.
-        count = min(ours, theirs)
-        result = exchangeability_test(*both_scores(x[:, :count], y[:, :count]), Structure(count))
-        how = f"the {count} leading neurons of each layer"
-    elif ours == theirs:
-        result, how = exchangeability_test(*both_scores(x, y), Structure(theirs)), f"{theirs} neurons a layer"
+        x, y = (values[:, : min(ours, theirs)] for values in (x, y))
+    scores = both_scores(x, y)
+    labels = Labels.of("neurons", (reference, suspect), scores)
+    if x.shape[1] == y.shape[1]:
+        how = f"the {x.shape[1]} leading neurons of each layer" if quick else f"{theirs} neurons a layer"
+        result = exchangeability_test(*scores, Structure(x.shape[1]))
     else:
         kept = min(MATCHED / min(ours, theirs), 1.0)
         result = test_by_order(*both_scores(heaviest(x, round(kept * ours)), heaviest(y, round(kept * theirs))))
-        how = f"{ours} against {theirs} neurons a layer, matched by their invariants and tested by order"
-    return as_evidence("neurons", result, f"Norms and angles of gate, up and down in {layers} layers, {how}.")
+        how = f"{ours} against {theirs} neurons a layer, matched by their invariants and tested by the order of neighbours"
+    return as_evidence("neurons", result, f"Norms and angles of gate, up and down in {layers} layers, {how}.", labels)
 
 
 METHOD = Method(

@@ -27,7 +27,8 @@ from kinprint.methods.std_profile import ATTENTION, correlation, profiles
 from kinprint.reports import comparison_words as words
 from kinprint.reports.figures import Curve, bars, curves, heat, layer_map
 from kinprint.reports.pages import page
-from kinprint.statistics.exchangeability import DRAWS, SEED
+from kinprint.statistics.relabelling import SEED
+from kinprint.statistics.tails import DRAWS
 
 Array = NDArray[np.float64]
 

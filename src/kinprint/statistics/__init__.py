@@ -1,10 +1,11 @@
 """The engines that every test of kinprint uses. They know arrays, relabellings and signs, and nothing of models.
 
-`scores` makes features comparable without looking at labels; `structure` says how units may be relabelled, `neighbourhoods` which
-of them are neighbours and what their labels may mean; `order` and `copies` check a model against itself; `permanents` gives the
-exact moment generating function of a relabelling, `relabelling` draws some; `alignment` searches for the layers that belong
-together; `exchangeability` joins them into a test. `signs` tests numbers whose signs the null hypothesis makes random. `tails`
-says how a p-value is found, `multiplicity` corrects it for the number of tries; `power` says what a test could have seen.
+`scores` makes features comparable without looking at labels; `structure` says how units may be relabelled, `neighbourhoods`
+which of them are neighbours and what their labels may mean; `order` and `copies` check a model against itself, `label_checks`
+do so for the report; `permanents` gives the exact moment generating function of a relabelling, `relabelling` draws some;
+`alignment` searches for the layers that belong together; `exchangeability` joins them into a test. `signs` tests numbers whose
+signs the null hypothesis makes random. `tails` says how a p-value is found, `multiplicity` corrects it for the number of tries;
+`power` says what a test could have seen.
 """
 
 from kinprint.statistics.alignment import admissible, best_map

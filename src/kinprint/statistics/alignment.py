@@ -46,7 +46,7 @@ def _log_sums(log_pairs: Array) -> list[Array]:
 
 
 def drawn_maps(log_pairs: Array, draws: int, seed: int) -> NDArray[np.int64]:
-    """(suspect_layers, draws) ascending maps, drawn with probability proportional to the product of exp(log_pairs) along them."""
+    """(suspect_layers, draws) ascending maps, drawn with probability proportional to the product of exp(log_pairs)."""
     rng = np.random.default_rng(seed)
     found = np.empty((log_pairs.shape[1], draws), dtype=np.int64)
     allowed = np.ones((draws, len(log_pairs)), dtype=bool)

@@ -18,14 +18,23 @@ from kinprint.statistics.neighbourhoods import without
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-LINKED = 6.0
-"""Standard deviations of agreement by label from which two layers of one model are taken for copies: one pair in 10^9 by chance."""
+BY_CHANCE = 0.1
+"""Pairs of layers of a model that count as copies by chance. It costs such a pair the evidence of one layer."""
+
+MANY = 32
+"""Units from which what stands out among their labels is taken out before layers are compared: fewer have too few directions."""
+
+CLOSE = 1 - 1e-9
+"""Correlations nearer to one count as this."""
 
 FEWEST = 0.75
 """Share of the units that must be in groups of one size for a layout of clones to be believed."""
 
 LEAST = 0.5
 """Correlation below which two units are not called clones, however many features say so."""
+
+SOFT = 0.3
+"""Share of the mean variance below which directions of the features count for less."""
 
 CHANCE = 0.01
 """Pairs of units that may look like clones by chance, in the whole model."""
@@ -54,13 +63,20 @@ def agreements(scores: Array, freedom: int) -> tuple[Array, Array]:
 
 
 def linked_layers(scores: Array, grid: Ids) -> Ids:
-    """(layers,) a number for every layer, the same for layers that are copies of each other, whatever order their units stand in.
+    """(layers,) a number for every layer, the same for layers that are copies of each other, whatever order units stand in.
 
     Args:
-        scores: (layers, units, features), zero where nothing is known.
+        scores: (layers, units, features) normal scores, zero where nothing is known.
         grid: (blocks, size) the units in blocks of neighbours.
     """
-    return connected(agreements(without(scores, grid), int((grid >= 0).sum()) - len(grid))[1] > LINKED)
+    count = int((grid >= 0).sum())
+    left = without(_softened(scores), grid, seen=count >= MANY)
+    correlations, deviations = agreements(left, count - len(grid))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dimensions = np.where(correlations != 0, (deviations / correlations) ** 2, 0.0)
+    certain = np.arctanh(np.clip(correlations, -CLOSE, CLOSE)) * np.sqrt(np.maximum(dimensions - 3, 0.5))  # Fisher's transform
+    pairs = len(scores) * (len(scores) - 1) / 2
+    return connected(certain > -ndtri(BY_CHANCE / max(pairs, 1)))
 
 
 def connected(linked: NDArray[np.bool_]) -> Ids:
@@ -83,7 +99,7 @@ def clones(scores: Array) -> Ids | None:
         return None
     chosen = np.linspace(0, layers * width - 1, min(layers * width, COLUMNS)).astype(int)
     vectors = np.nan_to_num(np.moveaxis(scores, 1, 0).reshape(units, -1)[:, chosen])
-    vectors = vectors - vectors.mean(axis=0)
+    vectors = _softened(vectors - vectors.mean(axis=0))
     size = np.linalg.norm(vectors, axis=1)
     there = np.flatnonzero(size > 1e-9)
     if len(there) < 4:
@@ -103,6 +119,18 @@ def clones(scores: Array) -> Ids | None:
     kept = order[np.isin(labels[order], np.flatnonzero(counts == best))]
     groups = np.sort(there[kept].reshape(-1, best), axis=1)
     return np.asarray(groups[np.argsort(groups[:, 0])], dtype=np.int64)
+
+
+def _softened(scores: Array) -> Array:
+    """(..., features) with what features have in common scaled down, and what hardly varies left small.
+
+    Copies that were changed a little differ little in every direction in which originals differ much; full decorrelation would
+    enlarge the directions in which they differ by that change alone.
+    """
+    flat = scores.reshape(-1, scores.shape[-1])
+    values, vectors = np.linalg.eigh(flat.T @ flat / max(len(flat), 1))
+    values = np.maximum(values, 0.0) + SOFT * max(float(values.mean()), 1e-300)
+    return np.asarray(scores @ (vectors / np.sqrt(values)))
 
 
 def _threshold(vectors: NDArray[np.float32]) -> float:

@@ -88,6 +88,10 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     given, relabelled_side, structure = _originals(given, relabelled_side, structure)
     layers = len(given), len(relabelled_side)
     pairs = np.argwhere(alignment.admissible(*layers))
+    linked = linked_layers(
+        np.nan_to_num(relabelled_side).reshape(layers[1], structure.groups, -1),
+        _within_budget(blocks(structure.groups), len(pairs)),
+    )
     x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
     neighbours = [_neighbours(layer, len(pairs)) for layer in y]
     y = np.nan_to_num(y)
@@ -96,7 +100,6 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
         if labels.tobytes() not in sides:
             sides[labels.tobytes()] = without_order(np.nan_to_num(x)[:, labels], neighbours[j][1])
     prepared = [sides[labels.tobytes()] for labels, _ in neighbours]
-    linked = linked_layers(y.reshape(*y.shape[:2], -1), _within_budget(blocks(structure.groups), len(pairs)))
     inner = structure.inner()
     outer = _stacked([grid for _, grid in neighbours])
     ours = [_gathered(prepared[j][0][i], outer[j], inner) for i, j in pairs]
@@ -114,7 +117,7 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     power = sum(sizes.get((j, i) if exchanged else (i, j), 0.0) for j, i in enumerate(result.layer_map))
     return replace(
         result,
-        resolution=problem.spread / power if power else math.nan,
+        resolution=float(problem.spread / power) if power else math.nan,
         order=any(ordered for _, ordered in prepared),
         copies=len(linked) - len(set(linked.tolist())),
     )
@@ -328,17 +331,16 @@ class Problem:
         Q mixes, over the two thetas of `_thetas` and over all maps, the relabellings drawn with probability proportional to
         exp(theta T_map): dQ/dP = mean over thetas of sum over maps of exp(theta T_map) / sum over maps of E[exp(theta T_map)].
         """
-        draws = np.array_split(np.arange(tails.TILTED), len(self._thetas))
         drawn = [
-            self._tilted(theta, len(part), number) for number, (theta, part) in enumerate(zip(self._thetas, draws, strict=True))
+            self._tilted(theta, count, seed)
+            for seed, (theta, count) in enumerate(zip(self._thetas, tails.shares(SEED), strict=True))
         ]
         totals = np.concatenate([self.equal_labels[:, None], *drawn], axis=1)
         ratios = [
             alignment.log_sum(self.table(theta * totals)) - alignment.log_sum(self.table(self.log_moments(theta)))
             for theta in self._thetas
         ]
-        shares = np.log([len(part) / tails.TILTED for part in draws])
-        weights = -np.logaddexp.reduce(np.array(ratios) + shares[:, None], axis=0)
+        weights = -(np.logaddexp.reduce(np.array(ratios), axis=0) - math.log(len(ratios)))
         reached = alignment.best_total(self.table(totals)) >= self.total - self.margin
         return float(weights[0]), np.where(reached, weights, -np.inf)[1:]
 
@@ -354,7 +356,7 @@ class Problem:
 
     @cached_property
     def _thetas(self) -> tuple[float, ...]:
-        """Where Chernoff's bound at the tilted mean is 10^-RATE. They depend on no label: relabelling leaves them as they are."""
+        """Where Chernoff's bound at the tilted mean is 10^-RATE: the same however units are relabelled."""
 
         def log_sum(theta: float) -> float:
             return float(alignment.log_sum(self.table(self.log_moments(theta, self._coarse))))

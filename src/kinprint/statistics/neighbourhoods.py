@@ -80,7 +80,7 @@ def orders(grid: Grid, count: int) -> Array:
     centred = _centred(np.stack(found, axis=1), grid)
     kept: list[Array] = []
     for vector in centred.T:
-        size = np.linalg.norm(vector)
+        size = float(np.linalg.norm(vector))
         for other in kept * 2:  # twice: Gram-Schmidt is exact enough then
             vector = vector - other * (other @ vector)
         if np.linalg.norm(vector) > 1e-6 * max(size, 1e-3):
@@ -98,30 +98,33 @@ def _centred(values: Array, grid: Grid) -> Array:
     return found
 
 
-def without(features: Array, grid: Grid) -> Array:
+def without(features: Array, grid: Grid, *, seen: bool = True) -> Array:
     """Features less their mean in every block and less the orders of `orders`.
 
-    The first of these go in any case, as many as are worth one direction in `SHARE`; the others, and steps inside a block, where
-    the features have clearly more of them, over all layers, than chance gives.
+    The first of these go in any case, as many as are worth one direction in `SHARE`; the others, and steps inside a block,
+    where the features have clearly more of them, over all layers, than chance gives.
 
     Args:
         features: (layers, labels, features); zeros where nothing is known.
         grid: (blocks, size) labels in blocks.
+        seen: whether what stands out in the features is looked for and taken out.
     """
-    centred = _without_steps(_centred(features, grid), grid)
+    centred = _without_steps(_centred(features, grid), grid) if seen else _centred(features, grid)
     basis = orders(grid, features.shape[1])
     parts = np.einsum("no,lnf->olf", basis, centred)
     energies = (parts**2).sum(axis=(1, 2))
     count = int((grid >= 0).sum())
-    seen = energies > _common(centred, count - len(grid), SEEN)
-    given_up = (np.arange(len(energies)) < count // SHARE) | (seen & (np.cumsum(seen) <= count // MOST_SEEN))
+    given_up = np.arange(len(energies)) < count // SHARE
+    if seen:
+        clear = energies > _common(centred, count - len(grid), SEEN)
+        given_up |= clear & (np.cumsum(clear) <= count // MOST_SEEN)
     found: Array = centred - np.einsum("no,olf->lnf", basis[:, given_up], parts[given_up])
     return found
 
 
 def _without_steps(centred: Array, grid: Grid) -> Array:
-    """Features less the likeliest step between the labels of each window, where the layers together have clearly more of it than
-    by chance: blocks may straddle the place where heavy units end and light ones begin.
+    """Features less the likeliest step between the labels of each window, where all layers together have clearly more of it
+    than by chance: blocks may straddle the place where heavy units end and light ones begin.
 
     What is centred in every block adds up to zero over whole blocks, so that running totals along the labels are the products
     with steps.

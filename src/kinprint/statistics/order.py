@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.statistics.copies import LINKED, agreements, connected
+from kinprint.statistics.copies import agreements, connected
 from kinprint.statistics.neighbourhoods import without
 
 Array = NDArray[np.float64]
@@ -18,6 +18,9 @@ Ids = NDArray[np.int64]
 
 ALIKE = 0.5
 """Correlation by label from which two layers are near copies rather than layers whose units stand in one order."""
+
+CERTAIN = 3.0
+"""Standard deviations that such layers must agree by besides."""
 
 ORDERED = 1.64
 """Standard deviations by which layers must agree by label for what they share to be taken out: one model in twenty by chance.
@@ -57,7 +60,7 @@ def shared_order(scores: Array, freedom: int) -> tuple[Array, float]:
         (units, features) mean; deviations, 0 if all layers are copies of one.
     """
     correlations, deviations = agreements(scores, freedom)
-    groups = connected((correlations > ALIKE) & (deviations > LINKED))
+    groups = connected((correlations > ALIKE) & (deviations > CERTAIN))
     means = np.stack([scores[groups == group].mean(axis=0) for group in range(groups.max() + 1)])
     if len(means) < 2:
         return np.zeros_like(scores[0]), 0.0

@@ -60,11 +60,10 @@ def sign_test(values: NDArray[np.floating]) -> Signs:
 
     def log_weights() -> tuple[float, Array]:
         thetas = [_tilt(sizes, rate) for rate in tails.RATES]
-        draws = [len(part) for part in np.array_split(np.arange(tails.TILTED), len(thetas))]
-        totals = [_drawn(sizes, expit(2 * t * sizes), count, rng) for t, count in zip(thetas, draws, strict=True)]
+        totals = [_drawn(sizes, expit(2 * t * sizes), count, rng) for t, count in zip(thetas, tails.shares(SEED), strict=True)]
         every = np.concatenate([[total], *totals])
-        ratios = [t * every - _log_moment(t, sizes) + math.log(n / tails.TILTED) for t, n in zip(thetas, draws, strict=True)]
-        weights = -np.logaddexp.reduce(np.array(ratios), axis=0)
+        ratios = [t * every - _log_moment(t, sizes) for t in thetas]
+        weights = -(np.logaddexp.reduce(np.array(ratios), axis=0) - math.log(len(ratios)))
         return float(weights[0]), np.where(every >= least, weights, -np.inf)[1:]
 
     found = tails.p_value(exceeding, lambda: _log_bound(sizes, total) / math.log(10), log_weights)

@@ -2,8 +2,8 @@
 
 The tests do not need the whole group of relabellings: given which unit sits in which block of neighbours
 (`neighbourhoods.blocks`), the pairing inside each block is still uniformly random under the null hypothesis. Small blocks are
-what makes the exact distribution computable (a permanent of eight by eight costs a microsecond), they keep all but one eighth of
-the evidence, and blocks of neighbours forgive labels that mean something.
+what makes the exact distribution computable (a permanent of eight by eight costs a microsecond); they keep all but one
+eighth of the evidence; and blocks of neighbours forgive labels that mean something.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ TILTED = 499
 """Draws from tilted distributions."""
 
 RATES = (4.0, 8.0)
-"""Tilted so that Chernoff's bound at the tilted mean is 10^-4, or 10^-8: half of the draws each, as it were."""
+"""Tilted so that Chernoff's bound at the tilted mean is 10^-4, or 10^-8; Q is the even mixture of both."""
 
 SMALL = 1e-4
 RARE = 4
@@ -64,6 +64,12 @@ def p_value(exceeding: int, log10_bound: Callable[[], float], log_weights: Calla
         if smaller <= math.log10(SMALL):
             return Tail(smaller, bound=rigorous <= sampled)
     return Tail(math.log10(min((exceeding + 1) / (DRAWS + 1) + SMALL, 1.0)), bound=False)
+
+
+def shares(seed: int) -> tuple[int, int]:
+    """How many of the TILTED draws come from either tilted distribution: each draw from either with equal probability."""
+    first = int(np.random.default_rng(seed).binomial(TILTED, 0.5))
+    return first, TILTED - first
 
 
 def _importance(observed: float, drawn: Array) -> float:
