@@ -21,8 +21,11 @@ Ids = NDArray[np.int64]
 BY_CHANCE = 0.1
 """Pairs of layers of a model that count as copies by chance. It costs such a pair the evidence of one layer."""
 
+RESEMBLE = 0.3
+"""Correlation by label below which two layers are not called copies, however sure it is: they hardly count twice."""
+
 MANY = 32
-"""Units from which what stands out among their labels is taken out before layers are compared: fewer have too few directions."""
+"""Units from which what stands out among labels is taken out before layers are compared: fewer have too few directions."""
 
 CLOSE = 1 - 1e-9
 """Correlations nearer to one count as this."""
@@ -76,7 +79,7 @@ def linked_layers(scores: Array, grid: Ids) -> Ids:
         dimensions = np.where(correlations != 0, (deviations / correlations) ** 2, 0.0)
     certain = np.arctanh(np.clip(correlations, -CLOSE, CLOSE)) * np.sqrt(np.maximum(dimensions - 3, 0.5))  # Fisher's transform
     pairs = len(scores) * (len(scores) - 1) / 2
-    return connected(certain > -ndtri(BY_CHANCE / max(pairs, 1)))
+    return connected((certain > -ndtri(BY_CHANCE / max(pairs, 1))) & (correlations > RESEMBLE))
 
 
 def connected(linked: NDArray[np.bool_]) -> Ids:

@@ -25,6 +25,9 @@ Array = NDArray[np.float64]
 FEWEST = 8
 """Units below which nothing is checked."""
 
+BLOCKS = 256
+"""Blocks of units by which layers are compared."""
+
 DIRECTIONS = 16
 """Leading directions of the features that are looked at, at most one for eight units."""
 
@@ -65,7 +68,7 @@ def label_checks(scores: Array) -> list[LabelCheck]:
     found.append(_periodic(values))
     found.append(LabelCheck("alike in neighbours", _neighbours(values)))
     if layers > 1:
-        linked = linked_layers(values, blocks(count))
+        linked = linked_layers(values, _some(blocks(count)))
         apart = np.triu(linked[:, None] != linked, 1)
         if apart.any():
             deviations = agreements(values, count - 1)[1][apart]
@@ -80,13 +83,18 @@ def _counted(scores: Array, absent: NDArray[np.bool_]) -> list[LabelCheck]:
     if absent.any():
         found.append(LabelCheck(f"zero in part ({absent.mean():.1%})", None))
     layers = len(scores)
-    linked = linked_layers(np.nan_to_num(scores), blocks(scores.shape[1]))
+    linked = linked_layers(np.nan_to_num(scores), _some(blocks(scores.shape[1])))
     if len(set(linked.tolist())) < layers:
         found.append(LabelCheck(f"the same in {layers - len(set(linked.tolist()))} of {layers} layers as in others", None))
     groups = clones(scores)
     if groups is not None:
         found.append(LabelCheck(f"copies of each other, {groups.shape[1]} of each", None))
     return found
+
+
+def _some(grid: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Enough blocks to know copies by, evenly chosen."""
+    return grid[:: -(-len(grid) // BLOCKS)]
 
 
 def _leading(scores: Array) -> Array:

@@ -28,7 +28,7 @@ SHARE = 24
 SEEN = 2.0
 """Standard deviations by which an order must stand out in a model to be taken out of it beyond that share."""
 
-STEP_SEEN = 1.0
+STEP_SEEN = 1.5
 """The same for the likeliest step of a window, of which one costs a fourteenth of the window's evidence."""
 
 STEP_SURE = 3.0
@@ -130,24 +130,35 @@ def _without_steps(centred: Array, grid: Grid) -> Array:
     with steps.
     """
     known = grid >= 0
-    before = np.zeros((centred.shape[1], len(grid)))  # labels of each block up to this one
-    before[grid[known], np.nonzero(known)[0]] = 1.0
-    before = before.cumsum(axis=0)
-    whole = known.sum(axis=1)
-    squares = (before * (whole - before) / whole).sum(axis=1)  # of the step behind each label, centred in every block
-    totals = centred.cumsum(axis=1)
-    energies = np.where(squares > 1e-9, (totals**2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
+    labels = np.sort(grid[known])
+    place = np.searchsorted(labels, np.where(known, grid, 0))
+    inside = centred[:, labels]
+    squares = _step_squares(place, known)
+    energies = np.where(squares > 1e-9, (inside.cumsum(axis=1) ** 2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
     window = (squares <= 1e-9).cumsum()  # a step between two windows lies inside no block
     order = np.lexsort((-energies, window))
     best = order[np.unique(window[order], return_index=True)[1]]
-    freedom = int(known.sum()) - len(grid)
+    freedom = len(labels) - len(grid)
     sure = best[energies[best] > _common(centred, freedom, STEP_SURE)]
-    chosen = np.union1d(best[energies[best] > _common(centred, freedom, STEP_SEEN)], [sure - 1, sure + 1])
+    chosen = np.union1d(best[energies[best] > _common(centred, freedom, STEP_SEEN)], [sure - 1, sure + 1]).astype(np.int64)
     chosen = chosen[(chosen >= 0) & (chosen < len(squares))]
     chosen = chosen[squares[chosen] > 1e-9]
-    steps = np.linalg.qr(_centred((np.arange(centred.shape[1])[:, None] <= chosen).astype(np.float64), grid))[0]
-    found: Array = centred - np.einsum("ns,lsf->lnf", steps, np.einsum("ns,lnf->lsf", steps, centred))
+    indicators = (np.arange(len(labels))[:, None] <= chosen).astype(np.float64)
+    steps = np.linalg.qr(_centred(indicators, np.where(known, place, -1)))[0]
+    found = centred.copy()
+    found[:, labels] -= np.einsum("ns,lsf->lnf", steps, np.einsum("ns,lnf->lsf", steps, inside, optimize=True), optimize=True)
     return found
+
+
+def _step_squares(place: Grid, known: NDArray[np.bool_]) -> Array:
+    """(labels,) squared length of the step behind each label, centred in every block: k (n - k) / n of a block of n units that
+    has k of them up to the label, added up over blocks."""
+    sizes = known.sum(axis=1, keepdims=True)
+    upto = np.arange(1, place.shape[1] + 1)
+    grown = upto * (sizes - upto) / sizes - (upto - 1) * (sizes - upto + 1) / sizes
+    changes = np.zeros(int(known.sum()))
+    changes[place[known]] = grown[known]
+    return np.asarray(changes.cumsum())
 
 
 def _common(centred: Array, freedom: int, deviations: float) -> float:

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from kinprint.statistics.multiplicity import smallest
+
 Array = NDArray[np.float64]
 
 DRAWS = 999
@@ -59,8 +61,8 @@ def p_value(exceeding: int, log10_bound: Callable[[], float], log_weights: Calla
     """
     if exceeding <= RARE:
         rigorous = log10_bound()
-        sampled = math.inf if log_weights is None or rigorous <= FAR else _importance(*log_weights())
-        smaller = min(rigorous, sampled) + math.log10(2)
+        sampled = 0.0 if log_weights is None or rigorous <= FAR else _importance(*log_weights())
+        smaller = smallest([rigorous, sampled])
         if smaller <= math.log10(SMALL):
             return Tail(smaller, bound=rigorous <= sampled)
     return Tail(math.log10(min((exceeding + 1) / (DRAWS + 1) + SMALL, 1.0)), bound=False)
