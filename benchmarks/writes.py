@@ -1,0 +1,305 @@
+"""Does the tolerance of `matched-writes` hold where strangers are most alike? Trains models without gates, compares all pairs.
+
+    python benchmarks/writes.py FOLDER [--models 12] [--steps 4000] [--deep 120] [--json FILE]
+
+Independently trained models have features in common (Gurnee et al., Universal Neurons in GPT2 Language Models, arXiv
+2401.12181), the more so the longer they train on the same text. So all models here have one text, one tokenizer and the same
+batches in the same order, and are trained for ten times as many steps as the zoo's; every pair is unrelated. Beside them
+descendants in disguise: what the tolerance must not hide. Models that are there are kept; progress is told on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from scipy.stats import binom, kstest
+
+from kinprint import Fingerprint, fingerprint
+from kinprint.correspondence import correspondence, write_agreements
+from kinprint.methods import matched_neurons, matched_writes
+from kinprint.statistics import sign_test
+from kinprint.weights import Weights, open_weights
+from kinprint.zoo import Member
+from kinprint.zoo.families import SHAPES, Shape
+from kinprint.zoo.members import digests, finished, make, prepare
+from kinprint.zoo.recipes import RETRAINED, Fresh, Recipe, Train, Transform
+from kinprint.zoo.text import CHARACTERS
+
+Array = NDArray[np.float64]
+
+SHAPE = Shape(hidden=64, layers=3, heads=4, groups=4, neurons=256, vocabulary=384, steps=4000, batch=8, length=64)
+"""Neurons of models without gates are half as many again: 384 a layer."""
+
+SHORT = 0.3
+"""Steps of a short training, as a share of those of a long one."""
+
+DRAWS = 99_999
+"""Random signs for p-values of at most COARSE; the test itself draws 999, whose smallest p-value is 1e-3."""
+
+COARSE = 0.02
+LEVELS = (0.05, 0.01, 1e-3, 1e-4)
+TOLERANCES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
+"""In units of the one that is shipped."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Models that differ in their seed alone.
+
+    Attributes:
+        share: of the models of the first kind, so many there are of this.
+        length: steps, as a share of those of a long training.
+    """
+
+    family: str
+    hidden: int
+    share: float
+    length: float = 1.0
+
+    @property
+    def size(self) -> str:
+        """Name of the shape."""
+        return f"writes-{self.hidden}"
+
+    def names(self, models: int) -> list[str]:
+        count = max(round(self.share * models), 1)
+        return [f"{self.family}-{self.hidden}{'-short' if self.length < 1 else ''}-{n}" for n in range(count)]
+
+
+OTHERS = (("gpt_neox", 64), ("gpt2", 96), ("opt", 64))
+KINDS = (
+    Kind("gpt2", 64, 1.0),
+    *(Kind(family, hidden, 1 / 6) for family, hidden in OTHERS),
+    *(Kind(family, hidden, 1 / 2, SHORT) for family, hidden in OTHERS),
+)
+PARENTS = 2
+"""Models of the first kind that have descendants; of the other kinds of long training one has."""
+
+
+def shapes(steps: int) -> None:
+    """Make the widths known as sizes of a zoo, with as much text as `small` has."""
+    for kind in KINDS:
+        SHAPES[kind.size] = replace(SHAPE, hidden=kind.hidden, steps=steps)
+        CHARACTERS[kind.size] = CHARACTERS["small"]
+
+
+def strangers(models: int) -> Iterator[tuple[Recipe, Kind]]:
+    """Models from scratch, each from a seed of its own; kinds take turns."""
+    named = [(kind, kind.names(models)) for kind in KINDS]
+    for number in range(max(len(names) for _, names in named)):
+        for kind, names in named:
+            if number < len(names):
+                name = names[number]
+                member = Member(name, kind.family, "base", initialisation=name)
+                yield Recipe(member, (Fresh(kind.family, name), Train(length=kind.length)), "Trained from scratch."), kind
+
+
+def descendants(models: int) -> Iterator[tuple[Recipe, Kind]]:
+    """Noisy copies and fine-tunes of some, each in disguise."""
+    changes = {"noise": Transform("noise", {"amount": 0.1}), "fine-tune": Train("prose", RETRAINED, 5e-4, 2)}
+    for kind in KINDS:
+        if kind.length == 1:
+            for seed, parent in enumerate(kind.names(models)[: PARENTS if kind is KINDS[0] else 1]):
+                for what, step in changes.items():
+                    member = Member(f"{parent}-{what}", kind.family, what, (parent,), disguise=True, seed=seed)
+                    steps = (step, Transform("disguise", {"seed": seed}))
+                    yield Recipe(member, steps, f"From `{parent}`: {what}, in another form."), kind
+
+
+def build(folder: Path, wanted: list[tuple[Recipe, Kind]]) -> None:
+    """Make what is not there yet, one after the other."""
+    from transformers import logging
+
+    quiet: Any = logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
+    marks = {kind.size: digests(tuple(recipe for recipe, _ in wanted), kind.size) for kind in KINDS}
+    folder.mkdir(parents=True, exist_ok=True)
+    prepare(folder, KINDS[0].size)
+    for done, (recipe, kind) in enumerate(wanted):
+        name, mark = recipe.member.name, marks[kind.size][recipe.member.name]
+
+        def tell(step: int, steps: int, loss: float, start: str = f"{done + 1} of {len(wanted)}: {name}") -> None:
+            if step % 400 == 0 or step == steps:
+                print(f"{start}, step {step} of {steps}, loss {loss:.2f}", file=sys.stderr, flush=True)
+
+        if not finished(folder / name, mark):
+            make(recipe, folder, kind.size, "cpu", mark, tell)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What was measured of two models.
+
+    Attributes:
+        group: what they have in common.
+        agreements: (n,) of matched neurons, weighted, without tolerance.
+        weights: (n,) what a tolerance of 1 takes from each.
+        tolerance: the one that is shipped.
+    """
+
+    one: str
+    other: str
+    group: str
+    agreements: Array
+    weights: Array
+    tolerance: float
+
+    @property
+    def mean(self) -> float:
+        """Mean agreement, in tolerances."""
+        return float(self.agreements.sum() / self.weights.sum()) / self.tolerance
+
+    def tested(self, tolerances: float) -> tuple[float, float]:
+        """z and log10 p with so many times the tolerance that is shipped."""
+        values = self.agreements - tolerances * self.tolerance * self.weights
+        found = sign_test(values)
+        finer = not found.bound and found.log10_p <= np.log10(COARSE)
+        return found.z, float(np.log10(finely(values))) if finer else found.log10_p
+
+
+def finely(values: Array) -> float:
+    """The p-value of `sign_test` by more random signs."""
+    rng, exceeding, step = np.random.default_rng(0), 0, 10_000
+    for start in range(0, DRAWS, step):
+        count = min(step, DRAWS - start)
+        bits = np.unpackbits(rng.integers(0, 256, (count, -(-len(values) // 8)), np.uint8), axis=1)[:, : len(values)]
+        exceeding += int((bits @ (2 * values) - values.sum() >= values.sum()).sum())
+    return (exceeding + 1) / (DRAWS + 1)
+
+
+def from_fingerprints(one: Fingerprint, other: Fingerprint) -> tuple[Array, Array, float]:
+    """Agreements of matched neurons, their weights and the tolerance of `matched-writes`."""
+    forms = (np.asarray(model.traits["neurons.forms"], np.float64)[:, : matched_writes.MOST] for model in (one, other))
+    ours, theirs = (matched_writes.Side.of(values) for values in forms)
+    plain, less = (
+        np.concatenate([matched_writes.agreements(ours, theirs, layer, layer, t) for layer in range(len(theirs.reads))])
+        for t in (0.0, 1.0)
+    )
+    shipped = matched_writes.METHOD(one, other)
+    expected = sign_test(plain - matched_writes.TOLERANCE * (plain - less)).z
+    assert shipped.statistic is not None
+    assert abs(shipped.statistic - expected) < 1e-6
+    return plain, plain - less, matched_writes.TOLERANCE
+
+
+def from_checkpoints(one: Weights, other: Weights) -> tuple[Array, Array, float]:
+    """The same of what `matched-neurons` says about writes."""
+    found = correspondence(one, other)
+    plain, less = (np.concatenate(write_agreements(found, t)) for t in (0.0, 1.0))
+    return plain, plain - less, matched_neurons.TOLERANCE
+
+
+def pairs(models: int, changed: list[tuple[Recipe, Kind]]) -> Iterator[tuple[str, str, str]]:
+    """All pairs of strangers, and the descendants beside their parents, each with its group."""
+    for (one, ours), (other, theirs) in itertools.combinations(list(strangers(models)), 2):
+        same = ours.family == theirs.family
+        group = (
+            "other family"
+            if not same
+            else "same family and width"
+            if ours.hidden == theirs.hidden
+            else "same family, other width"
+        )
+        length = "long" if ours.length == theirs.length == 1 else "short"
+        yield one.member.name, other.member.name, f"{group}, {length}"
+    for recipe, _ in changed:
+        yield recipe.member.parents[0], recipe.member.name, f"descendant: {recipe.member.kind}"
+
+
+def measured(
+    chosen: list[tuple[str, str, str]], folder: Path, opened: Callable[[Path], Any], compared: Callable[..., Any], what: str
+) -> list[Pair]:
+    """Compare pairs."""
+    models = {name: opened(folder / name) for name in dict.fromkeys(name for pair in chosen for name in pair[:2])}
+    shown = track(chosen, description=what, console=Console(stderr=True))
+    return [Pair(one, other, group, *compared(models[one], models[other])) for one, other, group in shown]
+
+
+def grouped(found: Iterable[Pair]) -> dict[str, list[Pair]]:
+    """By group, and the strangers all together."""
+    groups: dict[str, list[Pair]] = {}
+    for pair in found:
+        groups.setdefault(pair.group, []).append(pair)
+    apart = {name: groups[name] for name in sorted(groups) if not name.startswith("descendant")}
+    together = [pair for members in apart.values() for pair in members]
+    return apart | {"all strangers": together} | {name: groups[name] for name in sorted(groups) if name not in apart}
+
+
+def tables(found: list[Pair]) -> None:
+    """Print p-values with and without tolerance, mean agreements, and what other tolerances would do."""
+    groups = grouped(found)
+    levels = " | ".join(f"p <= {level:g}" for level in LEVELS)
+    print(f"\n| pairs | tolerance | pairs | KS p | {levels} | smallest log10 p | largest z |\n|{'---|' * (6 + len(LEVELS))}")
+    for name, members in groups.items():
+        for what, times in (("without", 0.0), ("with", 1.0)):
+            z, log10_p = np.array([pair.tested(times) for pair in members]).T
+            shares = " | ".join(f"{(log10_p <= np.log10(level)).mean():.2%}" for level in LEVELS)
+            ks = kstest(10**log10_p, "uniform").pvalue
+            print(f"| {name} | {what} | {len(z)} | {ks:.2g} | {shares} | {log10_p.min():.1f} | {z.max():.1f} |")
+    print("\nMean agreement in tolerances; z without tolerance, whose spread is 1 if pairs differ by chance alone.\n")
+    print(f"| pairs | neurons matched | mean | its standard error | median | largest | mean z | spread of z |\n|{'---|' * 8}")
+    for name, members in groups.items():
+        means, z = (np.array(values) for values in zip(*((pair.mean, pair.tested(0.0)[0]) for pair in members), strict=True))
+        error = means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else float("nan")
+        matched = np.median([len(pair.weights) for pair in members])
+        figures = (means.mean(), error, np.median(means), means.max(), z.mean(), z.std())
+        print(f"| {name} | {matched:.0f} | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
+    print("\n| tolerance | strangers p <= 0.05 | p <= 1e-3 | chance of as many | largest z | descendants p <= 1e-6 | weakest |")
+    print(f"|{'---|' * 7}")
+    related = [pair for pair in found if pair.group.startswith("descendant")]
+    for times in TOLERANCES:
+        z, log10_p = np.array([pair.tested(times) for pair in groups["all strangers"]]).T
+        theirs = np.array([pair.tested(times)[1] for pair in related])
+        small = int((log10_p <= -3).sum())
+        cells = (
+            f"{times * found[0].tolerance:g} | {(log10_p <= np.log10(0.05)).mean():.2%} | {small} of {len(z)}",
+            f"{binom.sf(small - 1, len(z), 1e-3):.2g} | {z.max():.1f} | {(theirs <= -6).sum()} of {len(theirs)}",
+        )
+        print(f"| {' | '.join(cells)} | {theirs.max():.1f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the models are kept")
+    parser.add_argument("--models", type=int, default=12, help="of the first kind")
+    parser.add_argument("--steps", type=int, default=SHAPE.steps, help="of a long training")
+    parser.add_argument("--deep", type=int, default=0, help="pairs of which writes are compared deeply too")
+    parser.add_argument("--json", type=Path, help="write the figures of every pair too")
+    arguments = parser.parse_args()
+    shapes(arguments.steps)
+    changed = list(descendants(arguments.models))
+    build(arguments.folder, [*strangers(arguments.models), *changed])
+    every = list(pairs(arguments.models, changed))
+    found = {"matched-writes": measured(every, arguments.folder, fingerprint, from_fingerprints, "fingerprints")}
+    if arguments.deep:
+        apart = [pair for pair in every if not pair[2].startswith("descendant")]
+        drawn = np.random.default_rng(0).permutation(len(apart))[: arguments.deep]
+        chosen = [apart[i] for i in sorted(drawn)] + every[len(apart) :]
+        found["matched-neurons"] = measured(chosen, arguments.folder, open_weights, from_checkpoints, "checkpoints")
+    for method, compared in found.items():
+        print(f"\n`{method}`, tolerance {compared[0].tolerance:g}:")
+        tables(compared)
+    if arguments.json:
+        rows = [
+            {"method": method, "one": pair.one, "other": pair.other, "group": pair.group, "mean": pair.mean}
+            | {what: pair.tested(times) for what, times in (("without", 0.0), ("with", 1.0))}
+            for method, compared in found.items()
+            for pair in compared
+        ]
+        arguments.json.write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
