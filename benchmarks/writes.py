@@ -1,6 +1,6 @@
 """Does the tolerance of `matched-writes` hold where strangers are most alike? Trains models without gates, compares all pairs.
 
-    python benchmarks/writes.py FOLDER [--models 12] [--steps 4000] [--deep 120] [--json FILE]
+    python benchmarks/writes.py FOLDER [--models 33] [--steps 4000] [--deep] [--json FILE]
 
 Independently trained models have features in common (Gurnee et al., Universal Neurons in GPT2 Language Models, arXiv
 2401.12181), the more so the longer they train on the same text. So all models here have one text, one tokenizer and the same
@@ -58,13 +58,13 @@ class Kind:
     """Models that differ in their seed alone.
 
     Attributes:
-        share: of the models of the first kind, so many there are of this.
+        count: how many there are of 33 models.
         length: steps, as a share of those of a long training.
     """
 
     family: str
     hidden: int
-    share: float
+    count: int
     length: float = 1.0
 
     @property
@@ -73,18 +73,23 @@ class Kind:
         return f"writes-{self.hidden}"
 
     def names(self, models: int) -> list[str]:
-        count = max(round(self.share * models), 1)
+        count = max(round(self.count * models / MODELS), 1)
         return [f"{self.family}-{self.hidden}{'-short' if self.length < 1 else ''}-{n}" for n in range(count)]
 
 
-OTHERS = (("gpt_neox", 64), ("gpt2", 96), ("opt", 64))
 KINDS = (
-    Kind("gpt2", 64, 1.0),
-    *(Kind(family, hidden, 1 / 6) for family, hidden in OTHERS),
-    *(Kind(family, hidden, 1 / 2, SHORT) for family, hidden in OTHERS),
+    Kind("gpt2", 64, 6),
+    Kind("gpt_neox", 64, 1),
+    Kind("gpt2", 96, 1),
+    Kind("opt", 64, 1),
+    Kind("gpt2", 64, 10, SHORT),
+    Kind("gpt_neox", 64, 6, SHORT),
+    Kind("gpt2", 96, 4, SHORT),
+    Kind("opt", 64, 4, SHORT),
 )
+MODELS = sum(kind.count for kind in KINDS)
 PARENTS = 2
-"""Models of the first kind that have descendants; of the other kinds of long training one has."""
+"""Of each kind of long training, the first models that have descendants."""
 
 
 def shapes(steps: int) -> None:
@@ -94,23 +99,27 @@ def shapes(steps: int) -> None:
         CHARACTERS[kind.size] = CHARACTERS["small"]
 
 
-def strangers(models: int) -> Iterator[tuple[Recipe, Kind]]:
+def strangers(models: int) -> list[tuple[Recipe, Kind]]:
     """Models from scratch, each from a seed of its own; kinds take turns."""
-    named = [(kind, kind.names(models)) for kind in KINDS]
-    for number in range(max(len(names) for _, names in named)):
-        for kind, names in named:
-            if number < len(names):
-                name = names[number]
-                member = Member(name, kind.family, "base", initialisation=name)
-                yield Recipe(member, (Fresh(kind.family, name), Train(length=kind.length)), "Trained from scratch."), kind
+    turns = {}
+    for kind in KINDS:
+        names = kind.names(models)
+        for number, name in enumerate(names):
+            member = Member(name, kind.family, "base", initialisation=name)
+            steps = (Fresh(kind.family, name), Train(length=kind.length))
+            turns[name] = (number / len(names), Recipe(member, steps, "Trained from scratch."), kind)
+    return [(recipe, kind) for _, recipe, kind in sorted(turns.values(), key=lambda turn: turn[0])]
 
 
 def descendants(models: int) -> Iterator[tuple[Recipe, Kind]]:
     """Noisy copies and fine-tunes of some, each in disguise."""
-    changes = {"noise": Transform("noise", {"amount": 0.1}), "fine-tune": Train("prose", RETRAINED, 5e-4, 2)}
+    changes: dict[str, Train | Transform] = {
+        "noise": Transform("noise", {"amount": 0.1}),
+        "fine-tune": Train("prose", RETRAINED, 5e-4, 2),
+    }
     for kind in KINDS:
         if kind.length == 1:
-            for seed, parent in enumerate(kind.names(models)[: PARENTS if kind is KINDS[0] else 1]):
+            for seed, parent in enumerate(kind.names(models)[:PARENTS]):
                 for what, step in changes.items():
                     member = Member(f"{parent}-{what}", kind.family, what, (parent,), disguise=True, seed=seed)
                     steps = (step, Transform("disguise", {"seed": seed}))
@@ -203,7 +212,7 @@ def from_checkpoints(one: Weights, other: Weights) -> tuple[Array, Array, float]
 
 def pairs(models: int, changed: list[tuple[Recipe, Kind]]) -> Iterator[tuple[str, str, str]]:
     """All pairs of strangers, and the descendants beside their parents, each with its group."""
-    for (one, ours), (other, theirs) in itertools.combinations(list(strangers(models)), 2):
+    for (one, ours), (other, theirs) in itertools.combinations(strangers(models), 2):
         same = ours.family == theirs.family
         group = (
             "other family"
@@ -273,9 +282,9 @@ def tables(found: list[Pair]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the models are kept")
-    parser.add_argument("--models", type=int, default=12, help="of the first kind")
+    parser.add_argument("--models", type=int, default=MODELS, help="trained from scratch")
     parser.add_argument("--steps", type=int, default=SHAPE.steps, help="of a long training")
-    parser.add_argument("--deep", type=int, default=0, help="pairs of which writes are compared deeply too")
+    parser.add_argument("--deep", action="store_true", help="test what `matched-neurons` says about writes as well")
     parser.add_argument("--json", type=Path, help="write the figures of every pair too")
     arguments = parser.parse_args()
     shapes(arguments.steps)
@@ -284,10 +293,7 @@ def main() -> None:
     every = list(pairs(arguments.models, changed))
     found = {"matched-writes": measured(every, arguments.folder, fingerprint, from_fingerprints, "fingerprints")}
     if arguments.deep:
-        apart = [pair for pair in every if not pair[2].startswith("descendant")]
-        drawn = np.random.default_rng(0).permutation(len(apart))[: arguments.deep]
-        chosen = [apart[i] for i in sorted(drawn)] + every[len(apart) :]
-        found["matched-neurons"] = measured(chosen, arguments.folder, open_weights, from_checkpoints, "checkpoints")
+        found["matched-neurons"] = measured(every, arguments.folder, open_weights, from_checkpoints, "checkpoints")
     for method, compared in found.items():
         print(f"\n`{method}`, tolerance {compared[0].tolerance:g}:")
         tables(compared)
