@@ -344,7 +344,7 @@ def test_writes_of_strangers_are_nothing() -> None:
 
 
 def test_a_tolerance_takes_away_as_many_times_the_weight_of_a_match() -> None:
-    """What it takes grows with it. A model agrees with itself by more than half of a tolerance of 1, with a stranger by nothing."""
+    """What it takes grows with it. A model agrees with itself by half a tolerance of 1 and more, with strangers by nothing."""
     rng = np.random.default_rng(15)
     one, other = (matched_writes.Side.of(np.asarray(fake_ungated(rng).traits["neurons.forms"])) for _ in range(2))
     plain, less, least = (matched_writes.agreements(one, other, 0, 0, tolerance) for tolerance in (0.0, 0.02, 1.0))
