@@ -34,7 +34,7 @@ from kinprint.zoo import Member
 from kinprint.zoo.families import SHAPES, Shape
 from kinprint.zoo.members import digests, finished, make, prepare
 from kinprint.zoo.recipes import RETRAINED, Fresh, Recipe, Train, Transform
-from kinprint.zoo.text import CHARACTERS
+from kinprint.zoo.text import CHARACTERS, tokens
 
 Array = NDArray[np.float64]
 
@@ -236,6 +236,47 @@ def measured(
     return [Pair(one, other, group, *compared(models[one], models[other])) for one, other, group in shown]
 
 
+def activations(folder: Path, ids: NDArray[np.int64]) -> Array:
+    """(neurons of all layers, tokens) what the neurons of a GPT-2 say to a text, each of mean zero and length one."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    causal: Any = AutoModelForCausalLM
+    model = causal.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    seen: list[Array] = []
+    for name, module in model.named_modules():
+        if name.endswith("mlp.act"):
+            module.register_forward_hook(lambda _, __, out: seen.append(out.flatten(0, 1).T.double().numpy()))
+    with torch.no_grad():
+        model(input_ids=torch.from_numpy(ids))
+    values = np.concatenate(seen)
+    values -= values.mean(axis=1, keepdims=True)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-30))
+
+
+def universal(folder: Path, names: list[str]) -> tuple[float, float]:
+    """Of these models' neurons: the mean excess correlation with the other models, and the share of which it exceeds 0.5.
+
+    As Gurnee et al. have it: the largest correlation of a neuron's activations with those of another model's neurons, less the
+    same with a random rotation of each of that model's layers; averaged over the other models.
+    """
+    ids = tokens("code", KINDS[0].size, folder / "tokenizers" / "main" / "tokenizer.json", folder / "tokens")
+    ids = ids[: 256 * SHAPE.length].reshape(256, SHAPE.length)
+    said = [activations(folder / name, ids) for name in names]
+    rng, excess = np.random.default_rng(0), []
+    for one in range(len(said)):
+        found = []
+        for other in range(len(said)):
+            if other != one:
+                layers = said[other].reshape(SHAPE.layers, -1, ids.size)
+                turned = [np.linalg.qr(rng.normal(size=(len(rows), len(rows))))[0] @ rows for rows in layers]
+                turned = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30) for rows in turned]
+                best, chance = ((said[one] @ rows.T).max(axis=1) for rows in (said[other], np.concatenate(turned)))
+                found.append(best - chance)
+        excess.append(np.mean(found, axis=0))
+    return float(np.mean(excess)), float((np.array(excess) > 0.5).mean())
+
+
 def grouped(found: Iterable[Pair]) -> dict[str, list[Pair]]:
     """By group, and the strangers all together."""
     groups: dict[str, list[Pair]] = {}
@@ -297,6 +338,11 @@ def main() -> None:
     for method, compared in found.items():
         print(f"\n`{method}`, tolerance {compared[0].tolerance:g}:")
         tables(compared)
+    for kind in (KINDS[0], next(kind for kind in KINDS if kind.size == KINDS[0].size and kind.length == SHORT)):
+        names = kind.names(arguments.models)[: KINDS[0].count]
+        mean, share = universal(arguments.folder, names)
+        what = f"{len(names)} {kind.family} of {kind.hidden} channels, {kind.length * arguments.steps:.0f} steps"
+        print(f"\n{what}: mean excess correlation {mean:.3f}, {share:.1%} of the neurons universal (more than 0.5).")
     if arguments.json:
         rows = [
             {"method": method, "one": pair.one, "other": pair.other, "group": pair.group, "mean": pair.mean}
