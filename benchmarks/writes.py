@@ -49,6 +49,9 @@ DRAWS = 99_999
 
 COARSE = 0.02
 LEVELS = (0.05, 0.01, 1e-3, 1e-4)
+PLANTED = (0.01, 0.02, 0.03, 0.05, 0.1)
+"""Shares of neurons that are made the same in two strangers."""
+
 TOLERANCES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
 """In units of the one that is shipped."""
 
@@ -203,6 +206,16 @@ def from_fingerprints(one: Fingerprint, other: Fingerprint) -> tuple[Array, Arra
     return plain, plain - less, matched_writes.TOLERANCE
 
 
+def planted(one: Fingerprint, other: Fingerprint, share: float) -> tuple[Fingerprint, Fingerprint]:
+    """Strangers of one shape, of whose neurons a share is the same in both: more than features in common could be."""
+    rng = np.random.default_rng(0)
+    theirs = np.array(other.traits["neurons.forms"])
+    for layer, rows in enumerate(np.asarray(one.traits["neurons.forms"])):
+        chosen = rng.permutation(len(rows))[: round(share * len(rows))]
+        theirs[layer, chosen] = rows[chosen]
+    return one, Fingerprint(other.name, {"neurons.forms": theirs})
+
+
 def from_checkpoints(one: Weights, other: Weights) -> tuple[Array, Array, float]:
     """The same of what `matched-neurons` says about writes."""
     found = correspondence(one, other)
@@ -277,6 +290,18 @@ def universal(folder: Path, names: list[str]) -> tuple[float, float]:
     return float(np.mean(excess)), float((np.array(excess) > 0.5).mean())
 
 
+def stress(folder: Path, names: list[str]) -> None:
+    """Print how large a share of the neurons must be the same before strangers are accused."""
+    print(f"\n| the same in both | pairs | mean agreement in tolerances | p <= 1e-3 | p <= 1e-6 | largest z |\n|{'---|' * 6}")
+    models = [fingerprint(folder / name) for name in names]
+    for share in PLANTED:
+        couples = [planted(one, other, share) for one, other in itertools.combinations(models, 2)]
+        found = [Pair(a.name, b.name, "planted", *from_fingerprints(a, b)) for a, b in couples]
+        z, log10_p = np.array([pair.tested(1.0) for pair in found]).T
+        mean, counts = np.mean([pair.mean for pair in found]), [int((log10_p <= level).sum()) for level in (-3, -6)]
+        print(f"| {share:.0%} | {len(found)} | {mean:.2f} | {counts[0]} | {counts[1]} | {z.max():.1f} |")
+
+
 def grouped(found: Iterable[Pair]) -> dict[str, list[Pair]]:
     """By group, and the strangers all together."""
     groups: dict[str, list[Pair]] = {}
@@ -338,6 +363,7 @@ def main() -> None:
     for method, compared in found.items():
         print(f"\n`{method}`, tolerance {compared[0].tolerance:g}:")
         tables(compared)
+    stress(arguments.folder, KINDS[0].names(arguments.models))
     for kind in (KINDS[0], next(kind for kind in KINDS if kind.size == KINDS[0].size and kind.length == SHORT)):
         names = kind.names(arguments.models)[: KINDS[0].count]
         mean, share = universal(arguments.folder, names)
