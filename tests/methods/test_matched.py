@@ -365,6 +365,17 @@ def test_writes_of_strangers_are_nothing() -> None:
     assert min(p) > 1e-4
 
 
+def test_a_tolerance_takes_away_as_many_times_the_weight_of_a_match() -> None:
+    """What it takes grows with it. A model agrees with itself by half a tolerance of 1 and more, with strangers by nothing."""
+    rng = np.random.default_rng(15)
+    one, other = (matched_writes.Side.of(np.asarray(fake_ungated(rng).traits["neurons.forms"])) for _ in range(2))
+    plain, less, least = (matched_writes.agreements(one, other, 0, 0, tolerance) for tolerance in (0.0, 0.02, 1.0))
+    np.testing.assert_allclose(plain - less, 0.02 * (plain - least))
+    assert plain.sum() < 0.1 * (plain - least).sum()
+    plain, least = (matched_writes.agreements(one, one, 0, 0, tolerance) for tolerance in (0.0, 1.0))
+    assert plain.sum() > 0.5 * (plain - least).sum()
+
+
 @pytest.mark.parametrize("layers", [[0, 1, 2, 3], [0, 2, 3]])
 def test_writes_find_shuffled_neurons(layers: list[int]) -> None:
     """Neurons without a gate in another order and a tenth of noise: found, with the layer map."""

@@ -52,6 +52,10 @@ def settings(family: str, shape: Shape) -> dict[str, Any]:
         names = {"n_embd": shape.hidden, "n_layer": shape.layers, "n_head": shape.heads, "n_positions": 2 * shape.length}
         dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
         return {**names, **dropout, "n_inner": shape.neurons * 3 // 2, "vocab_size": shape.vocabulary, **ids}
+    if family == "opt":
+        names = {"hidden_size": shape.hidden, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads}
+        names |= {"word_embed_proj_dim": shape.hidden, "ffn_dim": shape.neurons * 3 // 2, "vocab_size": shape.vocabulary}
+        return {**names, "max_position_embeddings": 2 * shape.length, "dropout": 0.0, **ids}
     common = {
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
