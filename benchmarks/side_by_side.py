@@ -2,8 +2,9 @@
 
     python benchmarks/side_by_side.py BEFORE.json AFTER.json [--every]
 
-Both are written by `kinprint benchmark --json` on the same pairs, by two states of the code. Printed are, by truth and test, how
-log10 p changed (median of the ratio, and the pair that lost most), verdicts that changed, and time; with --every a line a pair.
+Both are written by `kinprint benchmark --json` on the same pairs, by two states of the code. Printed are, by truth and test,
+how log10 p changed (median of the ratio, and the pair that lost most), verdicts that changed, and time; with --every a line a
+pair.
 """
 
 from __future__ import annotations
@@ -43,9 +44,7 @@ def main() -> None:
     before, after = read(arguments.before), read(arguments.after)
     pairs = sorted(before.keys() & after.keys())
     tests = [VERDICT, *sorted({t for o in after.values() for t, r in o["readings"].items() if r.get("log10_p") is not None})]
-    print(
-        "| pairs | test | both apply | log10 p before, median | after | after / before, median | most lost | p <= 0.03 before | after |"
-    )
+    print("| pairs | test | both apply | log10 p before, median | after | ratio, median | least | p <= 0.03 before | after |")
     print("|---|---|---|---|---|---|---|---|---|")
     for kind in sorted({group(before[pair]) for pair in pairs}):
         for test in tests:
@@ -62,9 +61,8 @@ def main() -> None:
     print()
     for pair in pairs:
         if before[pair]["verdict"] != after[pair]["verdict"]:
-            print(
-                f"{' and '.join(pair)} ({group(before[pair])}): {before[pair]['verdict']} before, {after[pair]['verdict']} after"
-            )
+            verdicts = f"{before[pair]['verdict']} before, {after[pair]['verdict']} after"
+            print(f"{' and '.join(pair)} ({group(before[pair])}): {verdicts}")
     for name, run in (("before", before), ("after", after)):
         print(f"{name}: {np.median([run[pair]['seconds'] for pair in pairs]) * 1000:.0f} ms a pair, median")
     if arguments.every:

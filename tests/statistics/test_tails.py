@@ -16,8 +16,8 @@ from kinprint.statistics.relabelling import tilted
 
 @pytest.mark.parametrize("positive", [66, 70, 74, 78])
 def test_signs_between_draws_and_bound(positive: int) -> None:
-    """Of 100 equal numbers so many are positive: the binomial tail, from 9e-4 down to 1e-8. Importance sampling is within a factor
-    of three of twice the tail, where Chernoff's bound is not."""
+    """Of 100 equal numbers so many are positive: the binomial tail, from 9e-4 down to 1e-8. Importance sampling is within a
+    factor of three of twice the tail, where Chernoff's bound is not."""
     exact = binom.sf(positive - 1, 100, 0.5)
     found = sign_test(np.where(np.arange(100) < positive, 1.0, -1.0))
     if exact > tails.SMALL:
@@ -42,8 +42,7 @@ def test_signs_are_valid_where_they_are_small() -> None:
 
 
 def test_relabellings_between_draws_and_bound() -> None:
-    """H0 enumerated: of one layer of eight units all 40 320 relabellings give the exact tail; p is at least that and, between 1e-4
-    and what can be reached, at most six times it."""
+    """Eight units of one layer have 40 320 relabellings: no p-value is below one in so many; some are below one in 1 000."""
     rng = np.random.default_rng(1)
     every = np.array(list(itertools.permutations(range(8))))
     checked = 0
@@ -57,8 +56,8 @@ def test_relabellings_between_draws_and_bound() -> None:
 
 
 def test_tilted_relabellings_come_as_often_as_they_weigh() -> None:
-    """H0: a relabelling is drawn with probability proportional to exp(theta total): all 24 of four units, and the 8 of two groups
-    of two."""
+    """H0: a relabelling is drawn with probability proportional to exp(theta total): all 24 of four units, and the 8 of two
+    groups of two."""
     rng = np.random.default_rng(2)
     single = rng.normal(size=(4, 4))
     for groups, members in ((4, 1), (2, 2)):

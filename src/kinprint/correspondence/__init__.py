@@ -7,7 +7,7 @@ together, from what neurons read. `signs` and `writes` are what can then be test
 
 from kinprint.correspondence.disguise import disguise
 from kinprint.correspondence.search import Correspondence, Match, correspondence
-from kinprint.correspondence.signs import sign_agreements
+from kinprint.correspondence.signs import sign_agreements, signed_products
 from kinprint.correspondence.writes import write_agreements
 
-__all__ = ["Correspondence", "Match", "correspondence", "disguise", "sign_agreements", "write_agreements"]
+__all__ = ["Correspondence", "Match", "correspondence", "disguise", "sign_agreements", "signed_products", "write_agreements"]

@@ -30,3 +30,23 @@ def sign_agreements(found: Correspondence) -> list[NDArray[np.float64]]:
             total += np.einsum("nd,nd->n", x @ found.turn.T, y)
         each.append(total * match.closeness**2)
     return each
+
+
+def signed_products(found: Correspondence) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Of the reference and of the suspect, by matched layer, (n, 2): cosines of gate and up and of gate and down, which change
+    sign with their neuron.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    sides: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    for match in found.matches:
+        for side, model, layer, chosen in (
+            (sides[0], found.reference, match.reference, match.ours),
+            (sides[1], found.suspect, match.suspect, match.theirs),
+        ):
+            gate = vectors(model, layer, "gate", chosen)
+            side.append(
+                np.stack([np.einsum("nd,nd->n", gate, vectors(model, layer, role, chosen)) for role in ("up", "down")], axis=1)
+            )
+    return sides

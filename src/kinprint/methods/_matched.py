@@ -7,18 +7,22 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 from kinprint.correspondence.search import layers_in_order
 from kinprint.evidence import Evidence, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._units import ATTAINABLE
-from kinprint.statistics import sign_test
+from kinprint.statistics import sign_test, smallest
 from kinprint.weights import Weights
 
 Array = NDArray[np.float64]
 
 LAYERS = 16
 """Layers of the suspect that are compared, evenly chosen."""
+
+UNBALANCED = -6.0
+"""log10 p at which the signs of one model count as chosen."""
 
 SEEDS = 256
 """Neurons of each layer that align layers."""
@@ -77,6 +81,37 @@ def require_free_signs(*models: Fingerprint | Weights) -> None:
     bound = next((model.name for model in models if model.facts.get("free_signs") is False), None)
     if bound is not None:
         raise NotApplicable(f"the gate of {bound} multiplies 1 more than what up says, so that its neurons have no free sign")
+
+
+def require_balanced_signs(layers: Sequence[Array], model: str) -> None:
+    """Raise NotApplicable if the signs of one model are not balanced: somebody has chosen them, and a stranger's may be too.
+
+    Judged by the median layer, for copies of a layer would count its chance deviation many times.
+
+    Args:
+        layers: of each (n, statements) numbers that change sign with their neuron; NaN and zero count for nothing.
+    """
+    each = []
+    for values in layers:
+        positive, known = (values > 0).sum(axis=0), (np.isfinite(values) & (values != 0)).sum(axis=0)
+        each.append([_log10_balanced(int(n), int(total)) for n, total in zip(positive, known, strict=True)])
+    medians = np.median(np.array(each), axis=0)
+    if len(medians) and smallest(medians.tolist()) <= UNBALANCED:
+        column = int(np.argmin(medians))
+        signed = np.concatenate([values[:, column] for values in layers])
+        share = float((signed > 0).sum() / max((np.isfinite(signed) & (signed != 0)).sum(), 1))
+        raise NotApplicable(
+            f"the signs of the neurons of {model} are not balanced ({share:.0%} are positive), so they were chosen rather than "
+            "left to chance"
+        )
+
+
+def _log10_balanced(positive: int, known: int) -> float:
+    """log10 of the two-sided p-value that signs are balanced, by the normal approximation."""
+    if not known:
+        return 0.0
+    deviations = abs(2 * positive - known) / math.sqrt(known)
+    return min((float(log_ndtr(-deviations)) + math.log(2)) / math.log(10), 0.0)
 
 
 def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import SEEDS, aligned, as_evidence, compared, nearest, require_free_signs
+from kinprint.methods._matched import SEEDS, aligned, as_evidence, compared, nearest, require_balanced_signs, require_free_signs
 from kinprint.statistics import label_free_scores, sign_test
 from kinprint.statistics.scores import decorrelation
 
@@ -41,6 +41,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
         raise NotApplicable("one of the models has neurons without a gate, which have no free sign")
     require_free_signs(reference, suspect)
+    for model, values in ((reference, x), (suspect, y)):
+        require_balanced_signs(list(values[..., ODD]), model.name)
     x = one_expert(x)
     known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]

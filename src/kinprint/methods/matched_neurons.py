@@ -13,9 +13,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.correspondence import Correspondence, correspondence, disguise, sign_agreements, write_agreements
+from kinprint.correspondence import (
+    Correspondence,
+    correspondence,
+    disguise,
+    sign_agreements,
+    signed_products,
+    write_agreements,
+)
 from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matched import require_free_signs, require_signs
+from kinprint.methods._matched import require_balanced_signs, require_free_signs, require_signs
 from kinprint.statistics import Signs, sign_test, smallest
 from kinprint.weights import Weights
 
@@ -75,6 +82,9 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     if found.reference.gated != gated:
         raise NotApplicable("one of the models has gated FFNs and the other has not")
     require_signs(sum(len(match.ours) for match in found.matches))
+    if gated:
+        for model, products in zip((reference, suspect), signed_products(found), strict=True):
+            require_balanced_signs(products, model.name)
     looks = looks_at(gated=gated)
     tried: list[Tried] = []
     for look in looks:

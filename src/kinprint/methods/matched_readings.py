@@ -16,7 +16,7 @@ from kinprint.correspondence.neurons import originals
 from kinprint.correspondence.rotation import unit
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import nearest, require_free_signs, require_signs
+from kinprint.methods._matched import nearest, require_balanced_signs, require_free_signs, require_signs
 from kinprint.statistics import sign_test
 from kinprint.statistics.scores import decorrelation
 
@@ -34,6 +34,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     require_free_signs(reference, suspect)
     shared = min(model.traits["readings.gate"].shape[1] for model in (reference, suspect))
     (gates, ups), (their_gates, their_ups) = (directions(model, shared) for model in (reference, suspect))
+    for model, products in ((reference, gates * ups), (suspect, their_gates * their_ups)):
+        require_balanced_signs([products.sum(axis=1, keepdims=True)], model.name)
     kept = originals(gates @ gates.T)  # copies share their sign: in one of the models every neuron must be there once
     gates, ups = gates[kept], ups[kept]
     left, right, _ = nearest(gates, their_gates)
