@@ -122,9 +122,9 @@ def child(model: Model, number: int) -> Fingerprint:
 class Bench:
     """Measures cases; keeps what it measured in a file."""
 
-    def __init__(self, path: Path, models: int, children: int) -> None:
+    def __init__(self, path: Path, models: int, children: int, names: list[str] | None) -> None:
         self.path, self.models, self.children = path, models, min(children, models)
-        self.tests = [method for method in known() if method.kind == "test" and not method.deep]
+        self.tests = [m for m in known() if m.kind == "test" and not m.deep and (names is None or m.name in names)]
         self.rows: dict[str, Row] = json.loads(path.read_text()) if path.exists() else {}
         self.without: dict[str, list[Row]] = {}
 
@@ -241,10 +241,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="HABIT", help="some habits")
     parser.add_argument("--families", nargs="+", default=["llama", "gpt2", "mixtral"], choices=habits.FAMILIES)
     parser.add_argument("--bases", nargs="+", default=["random"], choices=["random", "trained"])
+    parser.add_argument("--tests", nargs="+", metavar="TEST", help="some tests; by default all that compare fingerprints")
     parser.add_argument("--json", type=Path, help="where the results are kept, if not in the folder")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    bench = Bench(arguments.json or arguments.folder / "hard-negatives.json", arguments.models, arguments.children)
+    kept = arguments.json or arguments.folder / "hard-negatives.json"
+    bench = Bench(kept, arguments.models, arguments.children, arguments.tests)
     rows, refused = [], []
     for case in cases(arguments.folder, arguments):
         if arguments.only and case.name not in arguments.only:

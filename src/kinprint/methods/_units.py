@@ -82,8 +82,8 @@ def test_by_order(reference: Array, suspect: Array) -> Result:
     Each unit of the narrower model is matched to the nearest unit of the other, if that is so both ways. The matching looks at
     no label. Pruning keeps units in order, so of neighbours in the narrower model those matched to units that are neighbours
     too stand in the order of their matches. Compared are only pairs of neighbours on both sides: strangers whose units are
-    sorted by one measure agree in the order of units far apart, and hardly of neighbours. What the features of the units
-    themselves say of the order of their matches is taken out by regression; it looks at no label inside the blocks.
+    sorted by one measure agree in the order of units far apart, and hardly of neighbours. Where the narrower model's units are
+    sorted, what the measure they are sorted by says of the order inside a block is taken out as well.
 
     Args:
         reference, suspect: (layers, units, features) normal scores, NaN rows where there is no unit; layers and units may both
@@ -96,17 +96,17 @@ def test_by_order(reference: Array, suspect: Array) -> Result:
     reach = NEAR * WINDOW * max(x.shape[1] / count, 1.0)
 
     def score(i: int, j: int, grid: NDArray[np.int64]) -> Array:
-        match = _mutual(x[i], y[j])
-        place, order, own = np.zeros(count), np.zeros(count), np.zeros_like(y[j])
+        match, sorted_by = _mutual(x[i], y[j]), _sorted_by(np.nan_to_num(y[j]), grid)
+        place, order = np.zeros(count), np.zeros(count)
         for block in grid:
             labels = block[block >= 0]
             place[labels] = np.linspace(-1, 1, len(labels)) if len(labels) > 1 else 0.0
             apart = np.subtract.outer(match[labels], match[labels])
             near = (match[labels] >= 0)[:, None] & (match[labels] >= 0) & (np.abs(apart) <= reach)
             order[labels] = np.where(near, np.sign(apart), 0.0).sum(axis=1)
-            own[labels] = np.where(match[labels, None] >= 0, y[j, labels], 0.0)
-            own[labels] -= own[labels].mean(axis=0)
-        order -= own @ np.linalg.lstsq(own, order, rcond=1e-6)[0]
+            if sorted_by is not None:
+                own = sorted_by[labels].argsort().argsort() - (len(labels) - 1) / 2
+                order[labels] -= own * (own @ order[labels]) / max(float(own @ own), 1e-9)
         return np.outer(place, order)
 
     layers = len(x), len(y)
@@ -121,6 +121,22 @@ def _mutual(x: Array, y: Array) -> NDArray[np.int64]:
     nearest = distances.argmin(axis=0)
     mutual = (distances.argmin(axis=1)[nearest] == np.arange(len(y))) & np.isfinite(distances.min(axis=0))
     return np.where(mutual, nearest, -1)
+
+
+def _sorted_by(y: Array, grid: NDArray[np.int64]) -> Array | None:
+    """(units,) the combination of their features that units are sorted by, judged by the blocks they stand in alone; None where
+    they are not sorted."""
+    known = grid >= 0
+    labels = grid[known]
+    position = np.repeat(np.linspace(-1, 1, len(grid)), known.sum(axis=1))
+    position = position - position.mean()
+    features = y[labels] - y[labels].mean(axis=0)
+    weights = np.linalg.lstsq(features, position, rcond=1e-6)[0]
+    explained = float(((features @ weights) ** 2).sum() / max(float(position @ position), 1e-9))
+    width = y.shape[1]
+    if explained * len(labels) < width + 3 * math.sqrt(2 * width):  # chi squared, by chance
+        return None
+    return np.asarray(y @ weights)
 
 
 def _without_copies(side: Array) -> Array:
