@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from kinprint.statistics.copies import clones, linked_layers
-from kinprint.statistics.neighbourhoods import blocks
 
 
 @pytest.mark.parametrize("units", [4, 12, 64, 256])
@@ -16,13 +15,13 @@ def test_repeated_layers_are_linked(units: int, noise: float) -> None:
     rng = np.random.default_rng(units)
     x = np.repeat(rng.normal(size=(2, units, 16)), 6, axis=0)
     x += noise * rng.normal(size=x.shape)
-    assert linked_layers(x, blocks(units)).tolist() == [0] * 6 + [1] * 6
+    assert linked_layers(x).tolist() == [0] * 6 + [1] * 6
 
 
 def test_strangers_are_not_linked() -> None:
     """H0: independent layers. In 200 models of twelve layers one pair in some hundreds may be linked by chance."""
     rng = np.random.default_rng(0)
-    linked = [12 - len(set(linked_layers(rng.normal(size=(12, 64, 6)), blocks(64)).tolist())) for _ in range(200)]
+    linked = [12 - len(set(linked_layers(rng.normal(size=(12, 64, 6))).tolist())) for _ in range(200)]
     assert np.mean(linked) < 0.3
 
 
@@ -32,7 +31,7 @@ def test_sorted_layers_are_not_copies() -> None:
     x = rng.normal(size=(8, 256, 6))
     x[..., 0] = np.sort(x[..., 0], axis=1)
     x[..., 1] = np.sort(x[..., 1], axis=1)
-    assert len(set(linked_layers(x, blocks(256)).tolist())) == 8
+    assert len(set(linked_layers(x).tolist())) == 8
 
 
 @pytest.mark.parametrize("layout", ["tiled", "repeated", "scattered"])

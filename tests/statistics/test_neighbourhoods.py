@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinprint.statistics.neighbourhoods import BLOCK, WINDOW, blocks, orders, without
+from kinprint.statistics.neighbourhoods import BLOCK, WINDOW, Neighbours, blocks, orders, without
 
 
 @pytest.mark.parametrize("count", [64, 65, 150, 1000])
@@ -26,7 +26,7 @@ def test_few_units_are_runs_of_neighbours() -> None:
 @pytest.mark.parametrize("count", [8, 40, 200])
 def test_orders_are_orthonormal_and_centred_in_every_block(count: int) -> None:
     grid = blocks(count)
-    basis = orders(grid, count)
+    basis = orders(Neighbours.of(count, 1000))
     np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-9)
     for block in grid:
         np.testing.assert_allclose(basis[block[block >= 0]].sum(axis=0), 0, atol=1e-9)
@@ -46,7 +46,7 @@ def test_what_two_strangers_share_by_habit_goes(habit: str) -> None:
     rng, count = np.random.default_rng(1), 200
     profile = HABITS[habit](count)[:, None]
     x = 0.5 * rng.normal(size=(6, count, 4)) + profile
-    found = without(x, blocks(count))
+    found = without(x, Neighbours.of(count, 1000))
     kept = np.einsum("lnf,nf->l", found, np.broadcast_to(profile, (count, 4)))
     assert abs(kept.sum()) < 0.005 * 6 * 4 * (profile**2).sum()
 
@@ -55,12 +55,20 @@ def test_hardly_anything_of_random_labels_goes() -> None:
     """Without a habit at most a tenth of the evidence inside blocks is given up."""
     rng, count = np.random.default_rng(2), 512
     x = rng.normal(size=(8, count, 6))
-    centred = without(x, blocks(count), seen=False)
-    assert (without(x, blocks(count)) ** 2).sum() > 0.9 * (x**2).sum() * (count - len(blocks(count))) / count
+    centred = without(x, Neighbours.of(count, 1000), seen=False)
+    assert (without(x, Neighbours.of(count, 1000)) ** 2).sum() > 0.9 * (x**2).sum() * (count - len(blocks(count))) / count
     assert (centred**2).sum() > 0.95 * (x**2).sum() * (count - len(blocks(count))) / count
 
 
 def test_only_the_given_side_changes() -> None:
     """What is taken out does not depend on the order of the other features: the same features give the same result."""
     x = np.random.default_rng(3).normal(size=(3, 100, 2))
-    np.testing.assert_array_equal(without(x, blocks(100)), without(x.copy(), blocks(100)))
+    np.testing.assert_array_equal(without(x, Neighbours.of(100, 1000)), without(x.copy(), Neighbours.of(100, 1000)))
+
+
+def test_an_even_subset_of_blocks_keeps_its_labels() -> None:
+    """Of many blocks some are looked at: labels ascend, blocks hold neighbours still."""
+    found = Neighbours.of(10_000, 50)
+    assert found.grid.shape == (50, BLOCK)
+    assert (np.diff(found.labels) > 0).all()
+    assert (np.ptp(found.labels[found.grid], axis=1) < WINDOW).all()

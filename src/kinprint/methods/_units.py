@@ -15,7 +15,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.statistics import Result, Structure, exchangeability_test_of_scores, normal_scores
 from kinprint.statistics.copies import clones, linked_layers
 from kinprint.statistics.label_checks import LabelCheck, label_checks
-from kinprint.statistics.neighbourhoods import WINDOW, blocks
+from kinprint.statistics.neighbourhoods import WINDOW
 from kinprint.statistics.scores import whiten
 
 Array = NDArray[np.float64]
@@ -145,7 +145,7 @@ def _without_copies(side: Array) -> Array:
     groups = clones(side)
     if groups is not None:
         found[:, np.setdiff1d(np.arange(side.shape[1]), groups[:, 0])] = np.nan
-    links = linked_layers(np.nan_to_num(side), blocks(side.shape[1]))
+    links = linked_layers(np.nan_to_num(side))
     found[np.setdiff1d(np.arange(len(side)), np.unique(links, return_index=True)[1])] = np.nan
     return found
 

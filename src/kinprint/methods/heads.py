@@ -24,6 +24,7 @@ from kinprint.methods._units import (
     test_by_order,
 )
 from kinprint.statistics import Result, Structure, exchangeability_test, exchangeability_test_of_scores
+from kinprint.statistics.neighbourhoods import Neighbours
 from kinprint.statistics.order import without_order
 from kinprint.statistics.scores import whiten
 
@@ -66,11 +67,11 @@ def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Struct
     """For groups of unequal size: whole key-value groups are relabelled, heads inside matched as fits best."""
     if exchanged := oriented(x, y):
         x, y, reference, suspect = y, x, suspect, reference
-    grid = Structure(reference.groups).outer()
+    neighbours = Neighbours.of(reference.groups, reference.groups)
     ours, theirs = (
         np.nan_to_num(whiten(side)).reshape(len(side), s.groups, s.members, -1) for side, s in ((x, reference), (y, suspect))
     )
-    ours, ordered = without_order(ours, grid)
+    ours, ordered = without_order(ours, neighbours)
 
     def score(i: int, j: int, _: NDArray[np.int64]) -> Array:
         single = np.einsum("gmf,hnf->gmhn", ours[i], theirs[j], optimize=True)

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import ndtri
 
-from kinprint.statistics.neighbourhoods import without
+from kinprint.statistics.neighbourhoods import Neighbours, without
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -23,6 +23,9 @@ BY_CHANCE = 0.1
 
 RESEMBLE = 0.3
 """Correlation by label below which two layers are not called copies, however sure it is: they hardly count twice."""
+
+BLOCKS = 256
+"""Blocks of units by which layers are compared."""
 
 MANY = 32
 """Units from which what stands out among labels is taken out before layers are compared: fewer have too few directions."""
@@ -60,21 +63,21 @@ def agreements(scores: Array, freedom: int) -> tuple[Array, Array]:
     flat = scores.reshape(layers, -1)
     inner = flat @ flat.T
     size = np.sqrt(np.maximum(np.diag(inner), 1e-300))
-    covariances = np.einsum("lnf,lng->lfg", scores, scores, optimize=True).reshape(layers, -1)
+    covariances = (scores.swapaxes(1, 2) @ scores).reshape(layers, -1)
     spread = np.sqrt(np.maximum(covariances @ covariances.T, 1e-300) / max(freedom, 1))
     return inner / np.outer(size, size), inner / spread
 
 
-def linked_layers(scores: Array, grid: Ids) -> Ids:
+def linked_layers(scores: Array, most: int = BLOCKS) -> Ids:
     """(layers,) a number for every layer, the same for layers that are copies of each other, whatever order units stand in.
 
     Args:
         scores: (layers, units, features) normal scores, zero where nothing is known.
-        grid: (blocks, size) the units in blocks of neighbours.
+        most: blocks of units that are looked at.
     """
-    count = int((grid >= 0).sum())
-    left = without(_softened(scores), grid, seen=count >= MANY)
-    correlations, deviations = agreements(left, count - len(grid))
+    neighbours = Neighbours.of(scores.shape[1], most)
+    left = without(_softened(scores[:, neighbours.labels]), neighbours, seen=len(neighbours.labels) >= MANY)
+    correlations, deviations = agreements(left, neighbours.freedom)
     with np.errstate(divide="ignore", invalid="ignore"):
         dimensions = np.where(correlations != 0, (deviations / correlations) ** 2, 0.0)
     certain = np.arctanh(np.clip(correlations, -CLOSE, CLOSE)) * np.sqrt(np.maximum(dimensions - 3, 0.5))  # Fisher's transform

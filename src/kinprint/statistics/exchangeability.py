@@ -30,7 +30,7 @@ from scipy.special import gammaln
 
 from kinprint.statistics import alignment, tails
 from kinprint.statistics.copies import clones, linked_layers
-from kinprint.statistics.neighbourhoods import blocks
+from kinprint.statistics.neighbourhoods import Neighbours
 from kinprint.statistics.order import without_order
 from kinprint.statistics.permanents import log_permanents
 from kinprint.statistics.relabelling import SEED, relabelled, tilted
@@ -88,12 +88,10 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     given, relabelled_side, structure = _originals(given, relabelled_side, structure)
     layers = len(given), len(relabelled_side)
     pairs = np.argwhere(alignment.admissible(*layers))
-    linked = linked_layers(
-        np.nan_to_num(relabelled_side).reshape(layers[1], structure.groups, -1),
-        _within_budget(blocks(structure.groups), len(pairs)),
-    )
+    most = max(BUDGET // len(pairs), 1)
+    linked = linked_layers(np.nan_to_num(relabelled_side).reshape(layers[1], structure.groups, -1), most)
     x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
-    neighbours = [_neighbours(layer, len(pairs)) for layer in y]
+    neighbours = [_neighbours(layer, most) for layer in y]
     y = np.nan_to_num(y)
     sides = {}
     for j, (labels, _) in enumerate(neighbours):
@@ -101,7 +99,7 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
             sides[labels.tobytes()] = without_order(np.nan_to_num(x)[:, labels], neighbours[j][1])
     prepared = [sides[labels.tobytes()] for labels, _ in neighbours]
     inner = structure.inner()
-    outer = _stacked([grid for _, grid in neighbours])
+    outer = _stacked([found.grid for _, found in neighbours])
     ours = [_gathered(prepared[j][0][i], outer[j], inner) for i, j in pairs]
     theirs = [
         _gathered(layer[labels], outer[j], inner) for j, (layer, (labels, _)) in enumerate(zip(y, neighbours, strict=True))
@@ -135,7 +133,9 @@ def exchangeability_test_of_scores(score: Callable[[int, int, Ids], Array], laye
     """
     pairs = np.argwhere(alignment.admissible(*layers))
     structure = Structure(units)
-    outer = _within_budget(structure.outer(), len(pairs))
+    outer = structure.outer()
+    most = max(BUDGET // len(pairs), 1)
+    outer = outer if len(outer) <= most else outer[np.linspace(0, len(outer) - 1, most).astype(int)]
     rows, columns = outer[:, :, None], outer[:, None, :]
     known = (rows >= 0) & (columns >= 0)
     scores = np.stack([np.where(known, score(i, j, outer)[rows, columns], 0.0) for i, j in pairs])
@@ -167,16 +167,11 @@ def _by_group(scores: Array, structure: Structure) -> Array:
     return scores.reshape(len(scores), structure.groups, structure.members, -1)
 
 
-def _neighbours(layer: Array, pairs: int) -> tuple[Ids, Ids]:
-    """The groups of a layer that are there, every member of them, by label; and their numbers in blocks of neighbours."""
-    labels = np.flatnonzero(np.isfinite(layer).all(axis=(1, 2)))
-    return labels, _within_budget(blocks(len(labels)), pairs)
-
-
-def _within_budget(grid: Ids, pairs: int) -> Ids:
-    """An even subset of the blocks, so that all pairs of layers together stay within BUDGET."""
-    affordable = max(BUDGET // pairs, 1)
-    return grid if len(grid) <= affordable else grid[np.linspace(0, len(grid) - 1, affordable).astype(int)]
+def _neighbours(layer: Array, most: int) -> tuple[Ids, Neighbours]:
+    """Of the groups of a layer that are there, every member of them, those that are looked at; and these in blocks."""
+    there = np.flatnonzero(np.isfinite(layer).all(axis=(1, 2)))
+    found = Neighbours.of(len(there), most)
+    return there[found.labels], found
 
 
 def _stacked(grids: list[Ids]) -> Ids:

@@ -18,15 +18,11 @@ from scipy.stats import chi2
 
 from kinprint.statistics.copies import agreements, clones, linked_layers
 from kinprint.statistics.multiplicity import bonferroni
-from kinprint.statistics.neighbourhoods import blocks
 
 Array = NDArray[np.float64]
 
 FEWEST = 8
 """Units below which nothing is checked."""
-
-BLOCKS = 256
-"""Blocks of units by which layers are compared."""
 
 DIRECTIONS = 16
 """Leading directions of the features that are looked at, at most one for eight units."""
@@ -68,7 +64,7 @@ def label_checks(scores: Array) -> list[LabelCheck]:
     found.append(_periodic(values))
     found.append(LabelCheck("alike in neighbours", _neighbours(values)))
     if layers > 1:
-        linked = linked_layers(values, _some(blocks(count)))
+        linked = linked_layers(values)
         apart = np.triu(linked[:, None] != linked, 1)
         if apart.any():
             deviations = agreements(values, count - 1)[1][apart]
@@ -83,18 +79,13 @@ def _counted(scores: Array, absent: NDArray[np.bool_]) -> list[LabelCheck]:
     if absent.any():
         found.append(LabelCheck(f"zero in part ({absent.mean():.1%})", None))
     layers = len(scores)
-    linked = linked_layers(np.nan_to_num(scores), _some(blocks(scores.shape[1])))
+    linked = linked_layers(np.nan_to_num(scores))
     if len(set(linked.tolist())) < layers:
         found.append(LabelCheck(f"the same in {layers - len(set(linked.tolist()))} of {layers} layers as in others", None))
     groups = clones(scores)
     if groups is not None:
         found.append(LabelCheck(f"copies of each other, {groups.shape[1]} of each", None))
     return found
-
-
-def _some(grid: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Enough blocks to know copies by, evenly chosen."""
-    return grid[:: -(-len(grid) // BLOCKS)]
 
 
 def _leading(scores: Array) -> Array:
@@ -109,7 +100,7 @@ def _leading(scores: Array) -> Array:
 
 def _log10_of_energy(energy: Array, values: Array) -> Array:
     """log10 p of the energies (n,) of directions among labels: chi squared with their mean and variance under the null."""
-    inner = np.einsum("lnf,lng->lfg", values, values) / (values.shape[1] - 1)
+    inner = values.swapaxes(1, 2) @ values / (values.shape[1] - 1)
     mean, variance = float(np.trace(inner, axis1=1, axis2=2).sum()), 2 * float((inner**2).sum())
     scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
     return np.asarray(chi2.logsf(energy / scale, freedom) / math.log(10))
@@ -148,7 +139,7 @@ def _neighbours(values: Array) -> float:
     """log10 p of the agreement of units with their neighbours."""
     count = values.shape[1]
     total = float(np.einsum("lnf,lnf->", values[:, 1:], values[:, :-1]))
-    inner = np.einsum("lnf,lng->lfg", values, values) / count
+    inner = values.swapaxes(1, 2) @ values / count
     mean = -float(np.trace(inner, axis1=1, axis2=2).sum())  # of random labels: what is left is centred
     return _normal((total - mean) / math.sqrt(count * float((inner**2).sum())))
 

@@ -9,6 +9,8 @@ this changes no p-value's validity: it only forgoes evidence that a habit could 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -60,21 +62,46 @@ def _padded(parts: list[Grid]) -> Grid:
     return grid
 
 
-def orders(grid: Grid, count: int) -> Array:
+class Neighbours(NamedTuple):
+    """Some labels in blocks of neighbours.
+
+    Attributes:
+        labels: (n,) which, ascending.
+        grid: (blocks, size) indices into `labels`; -1 pads the shorter blocks.
+        total: number of all labels, of which these are an even subset.
+    """
+
+    labels: Grid
+    grid: Grid
+    total: int
+
+    @classmethod
+    def of(cls, count: int, most: int) -> Neighbours:
+        """The labels 0 ... count-1 in blocks of neighbours, and of more than `most` blocks an even subset."""
+        every = blocks(count)
+        chosen = every if len(every) <= most else every[np.linspace(0, len(every) - 1, most).astype(int)]
+        labels = np.sort(chosen[chosen >= 0])
+        grid = np.where(chosen >= 0, np.searchsorted(labels, np.maximum(chosen, 0)), -1)
+        return cls(labels, grid, count)
+
+    @property
+    def freedom(self) -> int:
+        """Labels less blocks."""
+        return len(self.labels) - len(self.grid)
+
+
+def orders(neighbours: Neighbours) -> Array:
     """(labels, orders) what labels may mean inside blocks, orthonormal, the likelier ones first; each has mean zero in every
     block.
 
     Sorted units (their normal scores, and powers of the label), alternation, periods of four, three and eight; the first two
     with an amplitude that grows along the labels.
-
-    Args:
-        grid: blocks of labels, as `blocks` gives them, or some of them.
-        count: of all labels.
     """
-    along = np.linspace(-1, 1, count)
-    turn = 2 * np.pi * np.arange(count)
+    labels, grid, total = neighbours
+    along = 2 * labels / max(total - 1, 1) - 1
+    turn = 2 * np.pi * labels
     parity, quarters = np.cos(turn / 2), (np.cos(turn / 4), np.sin(turn / 4))
-    found = [ndtri((np.arange(count) + 1) / (count + 1)), along, parity, *quarters, along**2, parity * along]
+    found = [ndtri((labels + 1) / (total + 1)), along, parity, *quarters, along**2, parity * along]
     found += [*(quarter * along for quarter in quarters), along**3, np.cos(turn / 3), np.sin(turn / 3)]
     found += [wave(turn * times / 8) for times in (1, 3) for wave in (np.cos, np.sin)]
     centred = _centred(np.stack(found, axis=1), grid)
@@ -85,7 +112,7 @@ def orders(grid: Grid, count: int) -> Array:
             vector = vector - other * (other @ vector)
         if np.linalg.norm(vector) > 1e-6 * max(size, 1e-3):
             kept.append(vector / np.linalg.norm(vector))
-    return np.stack(kept, axis=1) if kept else np.zeros((count, 0))
+    return np.stack(kept, axis=1) if kept else np.zeros((len(labels), 0))
 
 
 def _centred(values: Array, grid: Grid) -> Array:
@@ -98,7 +125,7 @@ def _centred(values: Array, grid: Grid) -> Array:
     return found
 
 
-def without(features: Array, grid: Grid, *, seen: bool = True) -> Array:
+def without(features: Array, neighbours: Neighbours, *, seen: bool = True) -> Array:
     """Features less their mean in every block and less the orders of `orders`.
 
     The first of these go in any case, as many as are worth one direction in `SHARE`; the others, and steps inside a block,
@@ -106,58 +133,54 @@ def without(features: Array, grid: Grid, *, seen: bool = True) -> Array:
 
     Args:
         features: (layers, labels, features); zeros where nothing is known.
-        grid: (blocks, size) labels in blocks.
+        neighbours: these labels in blocks.
         seen: whether what stands out in the features is looked for and taken out.
     """
-    centred = _without_steps(_centred(features, grid), grid) if seen else _centred(features, grid)
-    basis = orders(grid, features.shape[1])
-    parts = np.einsum("no,lnf->olf", basis, centred)
-    energies = (parts**2).sum(axis=(1, 2))
-    count = int((grid >= 0).sum())
+    centred = _centred(features, neighbours.grid)
+    if seen:
+        centred = _without_steps(centred, neighbours)
+    basis = orders(neighbours)
+    parts = basis.T @ centred
+    energies = (parts**2).sum(axis=(0, 2))
+    count = len(neighbours.labels)
     given_up = np.arange(len(energies)) < count // SHARE
     if seen:
-        clear = energies > _common(centred, count - len(grid), SEEN)
+        clear = energies > _common(centred, neighbours.freedom, SEEN)
         given_up |= clear & (np.cumsum(clear) <= count // MOST_SEEN)
-    found: Array = centred - np.einsum("no,olf->lnf", basis[:, given_up], parts[given_up])
-    return found
+    return np.asarray(centred - basis[:, given_up] @ parts[:, given_up])
 
 
-def _without_steps(centred: Array, grid: Grid) -> Array:
+def _without_steps(centred: Array, neighbours: Neighbours) -> Array:
     """Features less the likeliest step between the labels of each window, where all layers together have clearly more of it
     than by chance: blocks may straddle the place where heavy units end and light ones begin.
 
     What is centred in every block adds up to zero over whole blocks, so that running totals along the labels are the products
     with steps.
     """
-    known = grid >= 0
-    labels = np.sort(grid[known])
-    place = np.searchsorted(labels, np.where(known, grid, 0))
-    inside = centred[:, labels]
-    squares = _step_squares(place, known)
-    energies = np.where(squares > 1e-9, (inside.cumsum(axis=1) ** 2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
+    squares = _step_squares(neighbours.grid)
+    energies = np.where(squares > 1e-9, (centred.cumsum(axis=1) ** 2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
     window = (squares <= 1e-9).cumsum()  # a step between two windows lies inside no block
     order = np.lexsort((-energies, window))
     best = order[np.unique(window[order], return_index=True)[1]]
-    freedom = len(labels) - len(grid)
-    sure = best[energies[best] > _common(centred, freedom, STEP_SURE)]
-    chosen = np.union1d(best[energies[best] > _common(centred, freedom, STEP_SEEN)], [sure - 1, sure + 1]).astype(np.int64)
+    sure = best[energies[best] > _common(centred, neighbours.freedom, STEP_SURE)]
+    likely = best[energies[best] > _common(centred, neighbours.freedom, STEP_SEEN)]
+    chosen = np.union1d(likely, [sure - 1, sure + 1]).astype(np.int64)
     chosen = chosen[(chosen >= 0) & (chosen < len(squares))]
     chosen = chosen[squares[chosen] > 1e-9]
-    indicators = (np.arange(len(labels))[:, None] <= chosen).astype(np.float64)
-    steps = np.linalg.qr(_centred(indicators, np.where(known, place, -1)))[0]
-    found = centred.copy()
-    found[:, labels] -= np.einsum("ns,lsf->lnf", steps, np.einsum("ns,lnf->lsf", steps, inside, optimize=True), optimize=True)
-    return found
+    indicators = (np.arange(len(squares))[:, None] <= chosen).astype(np.float64)
+    steps = np.linalg.qr(_centred(indicators, neighbours.grid))[0]
+    return np.asarray(centred - steps @ (steps.T @ centred))
 
 
-def _step_squares(place: Grid, known: NDArray[np.bool_]) -> Array:
+def _step_squares(grid: Grid) -> Array:
     """(labels,) squared length of the step behind each label, centred in every block: k (n - k) / n of a block of n units that
     has k of them up to the label, added up over blocks."""
+    known = grid >= 0
     sizes = known.sum(axis=1, keepdims=True)
-    upto = np.arange(1, place.shape[1] + 1)
+    upto = np.arange(1, grid.shape[1] + 1)
     grown = upto * (sizes - upto) / sizes - (upto - 1) * (sizes - upto + 1) / sizes
     changes = np.zeros(int(known.sum()))
-    changes[place[known]] = grown[known]
+    changes[grid[known]] = grown[known]
     return np.asarray(changes.cumsum())
 
 
@@ -167,5 +190,5 @@ def _common(centred: Array, freedom: int, deviations: float) -> float:
     The energy of a random direction in a layer has the trace of its covariance of features as mean, and twice the trace of the
     square as variance.
     """
-    inner = np.einsum("lnf,lng->lfg", centred, centred, optimize=True) / max(freedom, 1)
+    inner = centred.swapaxes(1, 2) @ centred / max(freedom, 1)
     return float(np.trace(inner, axis1=1, axis2=2).sum() + deviations * np.sqrt(2 * (inner**2).sum()))

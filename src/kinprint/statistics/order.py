@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.statistics.copies import agreements, connected
-from kinprint.statistics.neighbourhoods import without
+from kinprint.statistics.neighbourhoods import Neighbours, without
 
 Array = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 ALIKE = 0.5
 """Correlation by label from which two layers are near copies rather than layers whose units stand in one order."""
@@ -30,22 +29,19 @@ ORDERED_PAIR = 3.0
 """The same where there are two layers, of which it costs one."""
 
 
-def without_order(scores: Array, grid: Ids) -> tuple[Array, bool]:
+def without_order(scores: Array, neighbours: Neighbours) -> tuple[Array, bool]:
     """Scores less what labels may mean inside blocks, and whether the layers shared some order besides that was taken out.
 
     Args:
         scores: (layers, groups, members, features), zero where nothing is known.
-        grid: (blocks, size) groups in blocks of neighbours.
+        neighbours: these groups in blocks.
     """
-    if not len(grid):
+    if not len(neighbours.labels):
         return np.zeros_like(scores), False
     means = scores.mean(axis=2, keepdims=True)
-    found = scores - means + without(means[:, :, 0], grid)[:, :, None]
-    known = np.zeros(scores.shape[1], dtype=bool)
-    known[grid[grid >= 0]] = True
-    units = (found * known[:, None, None]).reshape(len(scores), -1, scores.shape[3])
-    freedom = int(known.sum()) * scores.shape[2] - len(grid)
-    common, deviations = shared_order(units, freedom)
+    found = scores - means + without(means[:, :, 0], neighbours)[:, :, None]
+    freedom = scores.shape[1] * scores.shape[2] - len(neighbours.grid)
+    common, deviations = shared_order(found.reshape(len(scores), -1, scores.shape[3]), freedom)
     ordered = deviations > (ORDERED if len(scores) > 2 else ORDERED_PAIR)
     return found - ordered * common.reshape(found.shape[1:]), ordered
 
