@@ -71,7 +71,7 @@ def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Struct
     ours, theirs = (
         np.nan_to_num(whiten(side)).reshape(len(side), s.groups, s.members, -1) for side, s in ((x, reference), (y, suspect))
     )
-    ours, ordered = without_order(ours, neighbours)
+    ours, ordered = without_order(ours, neighbours, np.nan_to_num(x).reshape(ours.shape))
 
     def score(i: int, j: int, _: NDArray[np.int64]) -> Array:
         single = np.einsum("gmf,hnf->gmhn", ours[i], theirs[j], optimize=True)

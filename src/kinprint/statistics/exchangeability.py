@@ -91,12 +91,13 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     most = max(BUDGET // len(pairs), 1)
     linked = linked_layers(np.nan_to_num(relabelled_side).reshape(layers[1], structure.groups, -1), most)
     x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
+    plain = _by_group(np.nan_to_num(given), structure)
     neighbours = [_neighbours(layer, most) for layer in y]
     y = np.nan_to_num(y)
     sides = {}
     for j, (labels, _) in enumerate(neighbours):
         if labels.tobytes() not in sides:
-            sides[labels.tobytes()] = without_order(np.nan_to_num(x)[:, labels], neighbours[j][1])
+            sides[labels.tobytes()] = without_order(np.nan_to_num(x)[:, labels], neighbours[j][1], plain[:, labels])
     prepared = [sides[labels.tobytes()] for labels, _ in neighbours]
     inner = structure.inner()
     outer = _stacked([found.grid for _, found in neighbours])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from scipy.stats import f as f_distribution
 
 Array = NDArray[np.float64]
 Grid = NDArray[np.int64]
@@ -29,6 +30,9 @@ SHARE = 24
 
 SEEN = 2.0
 """Standard deviations by which an order must stand out in a model to be taken out of it beyond that share."""
+
+TOLD = 0.02
+"""p-value from which units count as sorted by one of their features."""
 
 STEP_SEEN = 1.5
 """The same for the likeliest step of a window, of which one costs a fourteenth of the window's evidence."""
@@ -125,7 +129,7 @@ def _centred(values: Array, grid: Grid) -> Array:
     return found
 
 
-def without(features: Array, neighbours: Neighbours, *, seen: bool = True) -> Array:
+def without(features: Array, neighbours: Neighbours, *, seen: bool = True, plain: Array | None = None) -> Array:
     """Features less their mean in every block and less the orders of `orders`.
 
     The first of these go in any case, as many as are worth one direction in `SHARE`; the others, and steps inside a block,
@@ -135,6 +139,7 @@ def without(features: Array, neighbours: Neighbours, *, seen: bool = True) -> Ar
         features: (layers, labels, features); zeros where nothing is known.
         neighbours: these labels in blocks.
         seen: whether what stands out in the features is looked for and taken out.
+        plain: the features before they were decorrelated, by which it is seen whether units are sorted.
     """
     centred = _centred(features, neighbours.grid)
     if seen:
@@ -146,8 +151,37 @@ def without(features: Array, neighbours: Neighbours, *, seen: bool = True) -> Ar
     given_up = np.arange(len(energies)) < count // SHARE
     if seen:
         clear = energies > _common(centred, neighbours.freedom, SEEN)
+        if len(clear) and told_by(
+            features if plain is None else plain, ndtri((neighbours.labels + 1) / (neighbours.total + 1))
+        ):
+            clear[:2] = True  # normal scores, and the label
         given_up |= clear & (np.cumsum(clear) <= count // MOST_SEEN)
     return np.asarray(centred - basis[:, given_up] @ parts[:, given_up])
+
+
+def told_by(features: Array, position: Array) -> bool:
+    """Whether a combination of the features tells where units stand, as it does where they are sorted by one measure.
+
+    The share of the position's variance that least squares explain by the leading directions of the features, one for eight
+    units, against the F distribution of random labels.
+
+    Args:
+        features: (layers, labels, features).
+        position: (labels,) any increasing function of the label.
+    """
+    layers, units, _ = features.shape
+    known = layers * (units - 1)
+    flat = (features - features.mean(axis=1, keepdims=True)).reshape(layers * units, -1)
+    values, vectors = np.linalg.eigh(flat.T @ flat)
+    kept = np.argsort(-values)[: known // 8]
+    kept = kept[values[kept] > 1e-9]
+    if not len(kept):
+        return False
+    wanted = np.tile(position - position.mean(), layers)
+    directions = flat @ (vectors[:, kept] / np.sqrt(values[kept]))
+    explained = float(((directions.T @ wanted) ** 2).sum() / max(float(wanted @ wanted), 1e-300))
+    ratio = explained / len(kept) / max((1 - explained) / (known - len(kept)), 1e-12)
+    return bool(f_distribution.sf(ratio, len(kept), known - len(kept)) < TOLD)
 
 
 def _without_steps(centred: Array, neighbours: Neighbours) -> Array:

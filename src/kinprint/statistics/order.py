@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.statistics.copies import agreements, connected
-from kinprint.statistics.neighbourhoods import Neighbours, without
+from kinprint.statistics.neighbourhoods import Neighbours, told_by, without
 
 Array = NDArray[np.float64]
 
@@ -29,21 +29,34 @@ ORDERED_PAIR = 3.0
 """The same where there are two layers, of which it costs one."""
 
 
-def without_order(scores: Array, neighbours: Neighbours) -> tuple[Array, bool]:
+def without_order(scores: Array, neighbours: Neighbours, plain: Array) -> tuple[Array, bool]:
     """Scores less what labels may mean inside blocks, and whether the layers shared some order besides that was taken out.
 
     Args:
         scores: (layers, groups, members, features), zero where nothing is known.
         neighbours: these groups in blocks.
+        plain: the scores before they were decorrelated, of the same shape.
     """
     if not len(neighbours.labels):
         return np.zeros_like(scores), False
     means = scores.mean(axis=2, keepdims=True)
-    found = scores - means + without(means[:, :, 0], neighbours)[:, :, None]
+    by_group = without(means[:, :, 0], neighbours, plain=plain.mean(axis=2))
+    found = _without_order_of_members(scores - means, plain) + by_group[:, :, None]
     freedom = scores.shape[1] * scores.shape[2] - len(neighbours.grid)
     common, deviations = shared_order(found.reshape(len(scores), -1, scores.shape[3]), freedom)
     ordered = deviations > (ORDERED if len(scores) > 2 else ORDERED_PAIR)
     return found - ordered * common.reshape(found.shape[1:]), ordered
+
+
+def _without_order_of_members(rest: Array, plain: Array) -> Array:
+    """Scores (layers, groups, members, features) less their mean in the group, less the trend along members where these are
+    sorted."""
+    layers, groups, members, width = rest.shape
+    if members < 2 or not told_by(plain.reshape(layers * groups, members, width), np.arange(float(members))):
+        return rest
+    trend = np.arange(members) - (members - 1) / 2
+    trend /= np.linalg.norm(trend)
+    return np.asarray(rest - trend[:, None] * np.einsum("m,lgmf->lgf", trend, rest)[:, :, None])
 
 
 def shared_order(scores: Array, freedom: int) -> tuple[Array, float]:
