@@ -154,4 +154,4 @@ def test_absent_values_count_for_nothing(method: Method) -> None:
         holed[name][:, 0] = np.nan
     evidence = method(parent, Fingerprint("holed", holed, child.facts))
     assert evidence.log10_p is not None
-    assert evidence.log10_p < -12
+    assert evidence.log10_p < (-10 if method.name == "heads" else -12)  # a group without one of its heads takes no part

@@ -33,9 +33,9 @@ def features(model: Fingerprint) -> Array:
     invariants = np.asarray(model.traits["neurons.invariants"], dtype=np.float64)
     if "neurons.norms" not in model.traits:
         return np.concatenate([np.full_like(invariants[..., :1], np.nan), invariants], axis=-1)
-    up = np.log(positive(model.traits["neurons.norms"][..., 1:2]))
-    idle = ~np.isfinite(invariants[..., 1:2])  # up or down is zero: padding, not a neuron
-    return np.where(idle, np.nan, np.concatenate([up, invariants], axis=-1))
+    norms = np.asarray(model.traits["neurons.norms"], dtype=np.float64)
+    idle = (norms[..., 1:] == 0).any(axis=-1, keepdims=True)  # padding, not a neuron
+    return np.where(idle, np.nan, np.concatenate([np.log(positive(norms[..., 1:2])), invariants], axis=-1))
 
 
 def leading(model: Fingerprint) -> Array:

@@ -47,16 +47,15 @@ def label_checks(scores: Array) -> list[LabelCheck]:
     Args:
         scores: (layers, units, features) normal scores, NaN rows where there is no unit.
     """
-    layers, units, _ = scores.shape
+    scores = scores[np.any(np.all(np.isfinite(scores), axis=2), axis=1)]  # layers that have such units
+    layers = len(scores)
     absent: NDArray[np.bool_] = np.logical_not(np.isfinite(scores).all(axis=2))
     found = _counted(scores, absent)
-    if units - absent.sum(axis=1).max() < FEWEST:
-        return found
     there = ~absent.any(axis=0)
-    values = _leading(np.nan_to_num(scores[:, there]))
-    count = values.shape[1]
+    count = int(there.sum())
     if count < FEWEST:
         return found
+    values = _leading(np.nan_to_num(scores[:, there]))
     sorted_ = ndtri((np.arange(count) + 1) / (count + 1))
     halves = np.where(np.arange(count) < count // 2, 1.0, -1.0)
     found.append(LabelCheck("sorted", _along(values, sorted_)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from quantised_checks import as_numpy, assert_decoded
 
@@ -9,6 +11,16 @@ from kinprint import open_checkpoint
 
 torch = pytest.importorskip("torch")
 functional = pytest.importorskip("bitsandbytes.functional")
+
+
+def in_one_row(packed, state):  # type: ignore[no-untyped-def]
+    """What the library makes of a matrix when it is told that it has one row.
+
+    Its kernel for processors with AVX-512 begins a new block with every row (0.50.2), which is not how the matrix was packed.
+    """
+    flat = copy.copy(state)
+    flat.shape = torch.Size([1, state.shape.numel()])
+    return functional.dequantize_4bit(packed, flat).reshape(state.shape)
 
 
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
@@ -22,7 +34,7 @@ def test_four_bits(store, kind: str, twice: bool, dtype, shape: tuple[int, int])
     """
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(dtype)
     packed, state = functional.quantize_4bit(weight, quant_type=kind, compress_statistics=twice)
-    expected = functional.dequantize_4bit(packed, state)
+    expected = in_one_row(packed, state)
     parts = {f"a.weight.{name}": tensor for name, tensor in state.as_dict(packed=True).items()}
     folder = store({"a.weight": packed, **parts}, {"quant_method": "bitsandbytes", "load_in_4bit": True})
     assert_decoded(folder, "a.weight", as_numpy(expected), bits=kind == "nf4")
@@ -34,7 +46,7 @@ def test_other_blocks_and_storage(store) -> None:  # type: ignore[no-untyped-def
     weight = torch.randn(64, 96, generator=torch.Generator().manual_seed(1))
     packed, state = functional.quantize_4bit(weight, blocksize=128, quant_type="nf4", quant_storage=torch.bfloat16)
     parts = {f"a.weight.{name}": tensor for name, tensor in state.as_dict(packed=True).items()}
-    assert_decoded(store({"a.weight": packed, **parts}), "a.weight", as_numpy(functional.dequantize_4bit(packed, state)))
+    assert_decoded(store({"a.weight": packed, **parts}), "a.weight", as_numpy(in_one_row(packed, state)))
 
 
 @pytest.mark.parametrize("said", [True, False])
