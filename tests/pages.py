@@ -130,10 +130,12 @@ class Session:
 
 
 def absent(shown: Iterable[str], printed: Iterable[str]) -> list[str]:
-    """The first shown line that is not printed behind the one before it, if there is one. `...` stands for anything."""
+    """The first shown line that is not printed behind the one before it, if there is one. `...` stands for anything: lines where
+    it stands alone, else the rest of a line's piece (a digest depends on how a processor rounds)."""
     left = iter([line.rstrip() for line in printed])
     for line in shown:
-        if line.strip() not in ("", "...") and line.rstrip() not in left:
+        wanted = re.compile(".*".join(re.escape(piece) for piece in line.rstrip().split("...")))
+        if line.strip() not in ("", "...") and not any(wanted.fullmatch(text) for text in left):
             return [line]
     return []
 

@@ -23,7 +23,7 @@ def command(
 
     Example: kinprint library remove twin --library lib
 
-    prints: removed twin (1e074adb748e)
+    prints: removed twin (...)
     """
     removed = Library.open(library).remove(models)
     if as_json:
