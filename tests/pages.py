@@ -130,8 +130,8 @@ class Session:
 
 
 def absent(shown: Iterable[str], printed: Iterable[str]) -> list[str]:
-    """The first shown line that is not printed behind the one before it, if there is one. `...` stands for anything: lines where
-    it stands alone, else the rest of a line's piece (a digest depends on how a processor rounds)."""
+    """The first shown line that is not printed behind the one before it, if there is one. `...` stands for anything: lines
+    where it stands alone, else a piece of a line (a digest depends on how a processor rounds)."""
     left = iter([line.rstrip() for line in printed])
     for line in shown:
         wanted = re.compile(".*".join(re.escape(piece) for piece in line.rstrip().split("...")))
