@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 FEWEST = 8
 """Units below which nothing is checked."""
 
+SLOWEST = 128
+"""Longest period that is looked for: heads are no wider."""
+
 DIRECTIONS = 16
 """Leading directions of the features that are looked at, at most one for eight units."""
 
@@ -113,11 +116,11 @@ def _along(values: Array, direction: Array) -> float:
 
 
 def _periodic(values: Array) -> LabelCheck:
-    """The strongest period, of all up to half the number of units."""
+    """The strongest period."""
     count = values.shape[1]
     waves = np.abs(np.fft.rfft(values, axis=1)) ** 2 / count
     energies = waves.sum(axis=(0, 2))
-    tried = np.arange(3, len(energies))  # slower ones are orders, not periods
+    tried = np.arange(max(3, -(-count // SLOWEST)), len(energies))  # slower ones are orders, not periods
     alone = tried == count / 2  # alternation has no second phase
     logs = np.where(
         alone,
