@@ -27,8 +27,9 @@ from kinprint.statistics import Signs, sign_test, smallest
 from kinprint.weights import Weights
 
 TOLERANCE = 0.01
-"""Mean cosine of what matched neurons write that is taken as nothing, since that null is approximate. Not tuned: unrelated
-models of the zoo stay below a tenth of it, descendants reach thirty times as much (docs/methods.md)."""
+"""Mean cosine of what matched neurons write that is taken as nothing, since that null is approximate. Not tuned: groups of
+strangers stay below a tenth of it in the mean and every pair below half of it, descendants reach thirty times as much
+(docs/methods.md)."""
 
 DECIDED = -12.0
 """log10 p of a look from which no further look is taken."""
