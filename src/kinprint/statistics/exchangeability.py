@@ -90,36 +90,43 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
     pairs = np.argwhere(alignment.admissible(*layers))
     most = max(BUDGET // len(pairs), 1)
     linked = linked_layers(np.nan_to_num(relabelled_side).reshape(layers[1], structure.groups, -1), most)
-    x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
-    plain = _by_group(np.nan_to_num(given), structure)
-    neighbours = [_neighbours(layer, most) for layer in y]
-    y = np.nan_to_num(y)
-    sides = {}
-    for j, (labels, _) in enumerate(neighbours):
-        if labels.tobytes() not in sides:
-            sides[labels.tobytes()] = without_order(np.nan_to_num(x)[:, labels], neighbours[j][1], plain[:, labels])
-    prepared = [sides[labels.tobytes()] for labels, _ in neighbours]
-    inner = structure.inner()
-    outer = _stacked([found.grid for _, found in neighbours])
-    ours = [_gathered(prepared[j][0][i], outer[j], inner) for i, j in pairs]
-    theirs = [
-        _gathered(layer[labels], outer[j], inner) for j, (layer, (labels, _)) in enumerate(zip(y, neighbours, strict=True))
-    ]
+    ours, theirs, outer, ordered = _in_blocks(given, relabelled_side, structure, pairs, most)
     scores = np.stack(
         [np.einsum("agjcf,ahjdf->aghjcd", own, theirs[j], optimize=True) for own, (_, j) in zip(ours, pairs, strict=True)]
     )
-    problem = Problem(scores, pairs, outer, inner, layers, linked)
+    problem = Problem(scores, pairs, outer, structure.inner(), layers, linked)
     result = problem.result(exchanged=exchanged)
-    sizes = {
-        (i, j): np.linalg.norm(own) * np.linalg.norm(theirs[j]) for own, (i, j) in zip(ours, map(tuple, pairs), strict=True)
-    }
+    sizes = {(i, j): np.linalg.norm(own) * np.linalg.norm(theirs[j]) for own, (i, j) in zip(ours, pairs.tolist(), strict=True)}
     power = sum(sizes.get((j, i) if exchanged else (i, j), 0.0) for j, i in enumerate(result.layer_map))
     return replace(
         result,
         resolution=float(problem.spread / power) if power else math.nan,
-        order=any(ordered for _, ordered in prepared),
+        order=ordered,
         copies=len(linked) - len(set(linked.tolist())),
     )
+
+
+def _in_blocks(
+    given: Array, relabelled_side: Array, structure: Structure, pairs: Ids, most: int
+) -> tuple[list[Array], list[Array], Ids, bool]:
+    """Decorrelated scores of both sides in the blocks of the relabelled one, the given side freed of what its labels may mean.
+
+    Returns:
+        of every pair of layers the given side, of every relabelled layer that side, (outer blocks, groups, inner blocks,
+        members, features) each; (layers, outer blocks, groups) which groups; whether an order of the given layers was taken out.
+    """
+    x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
+    plain = _by_group(np.nan_to_num(given), structure)
+    neighbours = [_neighbours(layer, most) for layer in y]
+    x, y, inner = np.nan_to_num(x), np.nan_to_num(y), structure.inner()
+    freed: dict[bytes, tuple[Array, bool]] = {}  # layers mostly have the same units
+    for labels, blocks in neighbours:
+        if labels.tobytes() not in freed:
+            freed[labels.tobytes()] = without_order(x[:, labels], blocks, plain[:, labels])
+    outer = _stacked([blocks.grid for _, blocks in neighbours])
+    ours = [_gathered(freed[neighbours[j][0].tobytes()][0][i], outer[j], inner) for i, j in pairs]
+    theirs = [_gathered(y[j, labels], outer[j], inner) for j, (labels, _) in enumerate(neighbours)]
+    return ours, theirs, outer, any(ordered for _, ordered in freed.values())
 
 
 def exchangeability_test_of_scores(score: Callable[[int, int, Ids], Array], layers: tuple[int, int], units: int) -> Result:
