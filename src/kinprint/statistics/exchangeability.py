@@ -113,7 +113,7 @@ def _in_blocks(
 
     Returns:
         of every pair of layers the given side, of every relabelled layer that side, (outer blocks, groups, inner blocks,
-        members, features) each; (layers, outer blocks, groups) which groups; whether an order of the given layers was taken out.
+        members, features) each; (layers, outer blocks, groups) which groups; whether an order of these layers was taken out.
     """
     x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
     plain = _by_group(np.nan_to_num(given), structure)
