@@ -86,7 +86,8 @@ def require_free_signs(*models: Fingerprint | Weights) -> None:
 def require_balanced_signs(layers: Sequence[Array], model: str) -> None:
     """Raise NotApplicable if the signs of one model are not balanced: somebody has chosen them, and a stranger's may be too.
 
-    Judged by the median layer, for copies of a layer would count its chance deviation many times.
+    Judged by the median of the layers that have such neurons, for copies of a layer would count its chance deviation many
+    times.
 
     Args:
         layers: of each (n, statements) numbers that change sign with their neuron; NaN and zero count for nothing.
@@ -94,8 +95,9 @@ def require_balanced_signs(layers: Sequence[Array], model: str) -> None:
     each = []
     for values in layers:
         positive, known = (values > 0).sum(axis=0), (np.isfinite(values) & (values != 0)).sum(axis=0)
-        each.append([_log10_balanced(int(n), int(total)) for n, total in zip(positive, known, strict=True)])
-    medians = np.median(np.array(each), axis=0)
+        if known.any():
+            each.append([_log10_balanced(int(n), int(total)) for n, total in zip(positive, known, strict=True)])
+    medians = np.median(np.array(each), axis=0) if each else np.zeros(0)
     if len(medians) and smallest(medians.tolist()) <= UNBALANCED:
         column = int(np.argmin(medians))
         signed = np.concatenate([values[:, column] for values in layers])

@@ -95,8 +95,12 @@ def test_by_order(reference: Array, suspect: Array) -> Result:
     count = y.shape[1]
     reach = NEAR * WINDOW * max(x.shape[1] / count, 1.0)
 
+    measures: dict[int, Array | None] = {}  # of a layer of the narrower model, whichever layer it is paired with
+
     def score(i: int, j: int, grid: NDArray[np.int64]) -> Array:
-        match, sorted_by = _mutual(x[i], y[j]), _sorted_by(np.nan_to_num(y[j]), grid)
+        if j not in measures:
+            measures[j] = _sorted_by(np.nan_to_num(y[j]), grid)
+        match, sorted_by = _mutual(x[i], y[j]), measures[j]
         place, order = np.zeros(count), np.zeros(count)
         for block in grid:
             labels = block[block >= 0]

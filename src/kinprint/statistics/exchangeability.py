@@ -140,15 +140,13 @@ def exchangeability_test_of_scores(score: Callable[[int, int, Ids], Array], laye
         units: number of units that are relabelled.
     """
     pairs = np.argwhere(alignment.admissible(*layers))
-    structure = Structure(units)
-    outer = structure.outer()
-    most = max(BUDGET // len(pairs), 1)
-    outer = outer if len(outer) <= most else outer[np.linspace(0, len(outer) - 1, most).astype(int)]
+    chosen = Neighbours.of(units, max(BUDGET // len(pairs), 1))
+    outer = np.where(chosen.grid >= 0, chosen.labels[chosen.grid], -1)
     rows, columns = outer[:, :, None], outer[:, None, :]
     known = (rows >= 0) & (columns >= 0)
     scores = np.stack([np.where(known, score(i, j, outer)[rows, columns], 0.0) for i, j in pairs])
     grids = np.broadcast_to(outer, (layers[1], *outer.shape))
-    return Problem(scores[..., None, None, None], pairs, grids, structure.inner(), layers, np.arange(layers[1])).result()
+    return Problem(scores[..., None, None, None], pairs, grids, Structure(units).inner(), layers, np.arange(layers[1])).result()
 
 
 def _first(one: Array, other: Array) -> bool:
