@@ -47,7 +47,7 @@ def from_fingerprints(one: Fingerprint, other: Fingerprint) -> dict[str, float]:
     """log10 p by test, of those that apply."""
     found = {method.name: method(one, other).log10_p for method in known() if method.kind == "test" and not method.deep}
     if found["matched-writes"] is not None:
-        sides = [matched_writes.Side.of(np.asarray(m.traits["neurons.forms"])[:, : matched_writes.MOST]) for m in (one, other)]
+        sides = [matched_writes.Side.of(np.asarray(m.traits["neurons.forms"]), gated=False) for m in (one, other)]
         each = [matched_writes.agreements(*sides, layer, layer, 0.0) for layer in range(one.traits["neurons.forms"].shape[0])]
         found["matched-writes, no tolerance"] = sign_test(np.concatenate(each)).log10_p
     return {name: log10_p for name, log10_p in found.items() if log10_p is not None}

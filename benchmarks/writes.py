@@ -193,8 +193,8 @@ def finely(values: Array) -> float:
 
 def from_fingerprints(one: Fingerprint, other: Fingerprint) -> tuple[Array, Array, float]:
     """Agreements of matched neurons, their weights and the tolerance of `matched-writes`."""
-    forms = (np.asarray(model.traits["neurons.forms"], np.float64)[:, : matched_writes.MOST] for model in (one, other))
-    ours, theirs = (matched_writes.Side.of(values) for values in forms)
+    forms = (np.asarray(model.traits["neurons.forms"], np.float64) for model in (one, other))
+    ours, theirs = (matched_writes.Side.of(values, gated=False) for values in forms)
     plain, less = (
         np.concatenate([matched_writes.agreements(ours, theirs, layer, layer, t) for layer in range(len(theirs.reads))])
         for t in (0.0, 1.0)

@@ -15,7 +15,7 @@ from scipy.stats import kstest
 from kinprint import compare, fingerprint, transforms
 from kinprint.correspondence import correspondence, sign_agreements, write_agreements
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods import matched_invariants, matched_neurons, matched_writes
+from kinprint.methods import _matched, matched_invariants, matched_neurons, matched_writes
 from kinprint.statistics import Signs, sign_test
 from kinprint.weights import Place, Weights, open_weights
 
@@ -255,8 +255,8 @@ def fake_forms(rng: np.random.Generator, layers: int = 4, neurons: int = 128) ->
     common = rng.standard_t(4, (layers, neurons, 1))
     forms = 0.6 * common + rng.normal(size=(layers, neurons, 30)) + np.linspace(-1, 1, 30)
     forms[..., 0] = 0
-    odd = forms[..., matched_invariants.ODD] + 2 * common + 1
-    forms[..., matched_invariants.ODD] = odd * rng.choice([-1, 1], (layers, neurons, 1))
+    odd = forms[..., _matched.ODD] + 2 * common + 1
+    forms[..., _matched.ODD] = odd * rng.choice([-1, 1], (layers, neurons, 1))
     return Fingerprint("fake", {"neurons.forms": forms})
 
 
@@ -345,7 +345,7 @@ def fake_ungated(rng: np.random.Generator, layers: int = 4, neurons: int = 256) 
     mix = np.random.default_rng(77).normal(size=(5, 9))
     writes = reads @ mix + np.abs(reads) @ mix[::-1] + 2 * rng.normal(size=(layers, neurons, 9))
     forms = np.full((layers, neurons, 30), np.nan)
-    forms[..., 0], forms[..., matched_writes.READS], forms[..., matched_writes.WRITES] = 0, reads, writes
+    forms[..., 0], forms[..., matched_writes.UNGATED.reads], forms[..., matched_writes.UNGATED.writes] = 0, reads, writes
     return Fingerprint("ungated", {"neurons.forms": forms})
 
 
@@ -356,7 +356,7 @@ def test_writes_of_strangers_are_nothing() -> None:
     plain, p = [], []
     for _ in range(300):
         one, other = fake_ungated(rng), fake_ungated(rng)
-        sides = [matched_writes.Side.of(np.asarray(model.traits["neurons.forms"])) for model in (one, other)]
+        sides = [matched_writes.Side.of(np.asarray(model.traits["neurons.forms"]), gated=False) for model in (one, other)]
         each = [matched_writes.agreements(*sides, layer, layer, 0.0) for layer in range(4)]
         plain.append(10 ** sign_test(np.concatenate(each)).log10_p)
         p.append(10 ** (matched_writes.METHOD(one, other).log10_p or 0.0))
@@ -368,7 +368,7 @@ def test_writes_of_strangers_are_nothing() -> None:
 def test_a_tolerance_takes_away_as_many_times_the_weight_of_a_match() -> None:
     """What it takes grows with it. A model agrees with itself by half a tolerance of 1 and more, with strangers by nothing."""
     rng = np.random.default_rng(15)
-    one, other = (matched_writes.Side.of(np.asarray(fake_ungated(rng).traits["neurons.forms"])) for _ in range(2))
+    one, other = (matched_writes.Side.of(np.asarray(fake_ungated(rng).traits["neurons.forms"]), gated=False) for _ in range(2))
     plain, less, least = (matched_writes.agreements(one, other, 0, 0, tolerance) for tolerance in (0.0, 0.02, 1.0))
     np.testing.assert_allclose(plain - less, 0.02 * (plain - least))
     assert plain.sum() < 0.1 * (plain - least).sum()
@@ -391,11 +391,11 @@ def test_writes_find_shuffled_neurons(layers: list[int]) -> None:
 
 
 def test_gates_decide_which_test_applies() -> None:
-    """Signs are for gated neurons, writes for the others; a pair of one of each has neither."""
+    """Signs are for gated neurons, writes for all; a pair of one of each kind has neither."""
     rng = np.random.default_rng(14)
     gated, ungated = fake_forms(rng), fake_ungated(rng)
     assert matched_invariants.METHOD(gated, gated).applies
-    assert not matched_writes.METHOD(gated, gated).applies
+    assert matched_writes.METHOD(gated, gated).applies
     assert matched_writes.METHOD(ungated, ungated).applies
     assert not matched_invariants.METHOD(ungated, ungated).applies
     assert "gate" in matched_writes.METHOD(gated, ungated).note

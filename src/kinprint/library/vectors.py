@@ -31,7 +31,8 @@ from scipy.special import ndtri
 from kinprint.evidence import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.readings import TOKENS
-from kinprint.methods.matched_invariants import EVEN, ODD, signs_of
+from kinprint.methods._matched import ODD
+from kinprint.methods.matched_invariants import EVEN, signs_of
 from kinprint.methods.matched_readings import directions
 from kinprint.methods.neurons import features
 from kinprint.statistics import label_free_scores

@@ -24,6 +24,9 @@ LAYERS = 16
 UNBALANCED = -6.0
 """log10 p at which the signs of one model count as chosen."""
 
+ODD = (3, 4, 9, 10, 15, 16, 21, 22, 27, 28)
+"""Columns of neurons.forms that change sign with the neuron; column 0 is the expert."""
+
 SEEDS = 256
 """Neurons of each layer that align layers."""
 
@@ -114,6 +117,20 @@ def _log10_balanced(positive: int, known: int) -> float:
         return 0.0
     deviations = abs(2 * positive - known) / math.sqrt(known)
     return min((float(log_ndtr(-deviations)) + math.log(2)) / math.log(10), 0.0)
+
+
+def one_expert(values: Array) -> Array:
+    """Neurons of one expert a layer, the one with most of them; the others become NaN.
+
+    Experts may be copies of each other (upcycling), and copies share their signs: in one of the models every neuron must be
+    there once.
+    """
+    found = values.copy()
+    for layer in found:
+        experts, counts = np.unique(layer[np.isfinite(layer[:, 0]), 0], return_counts=True)
+        if len(experts) > 1:
+            layer[layer[:, 0] != experts[np.argmax(counts)]] = np.nan
+    return found
 
 
 def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:

@@ -14,14 +14,21 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import SEEDS, aligned, as_evidence, compared, nearest, require_balanced_signs, require_free_signs
+from kinprint.methods._matched import (
+    ODD,
+    SEEDS,
+    aligned,
+    as_evidence,
+    compared,
+    nearest,
+    one_expert,
+    require_balanced_signs,
+    require_free_signs,
+)
 from kinprint.statistics import label_free_scores, sign_test
 from kinprint.statistics.scores import decorrelation
 
 Array = NDArray[np.float64]
-
-ODD = (3, 4, 9, 10, 15, 16, 21, 22, 27, 28)
-"""Columns of neurons.forms that change sign with the neuron; column 0 is the expert."""
 
 EVEN = tuple(column for column in range(1, 30) if column not in ODD)
 
@@ -76,20 +83,6 @@ def _agreements(ours: tuple[Array, Array], theirs: tuple[Array, Array], i: int, 
     """Agreement of the signed invariants of matched neurons of two layers, weighted by the margin of the match; the margins."""
     left, right, margin = nearest(ours[0][i], theirs[0][j])
     return np.einsum("nf,nf->n", ours[1][i, left], theirs[1][j, right]) * margin, margin
-
-
-def one_expert(values: Array) -> Array:
-    """Neurons of one expert a layer, the one with most of them; the others become NaN.
-
-    Experts may be copies of each other (upcycling), and copies share their signs: in one of the models every neuron must be
-    there once.
-    """
-    found = values.copy()
-    for layer in found:
-        experts, counts = np.unique(layer[np.isfinite(layer[:, 0]), 0], return_counts=True)
-        if len(experts) > 1:
-            layer[layer[:, 0] != experts[np.argmax(counts)]] = np.nan
-    return found
 
 
 def described_by(values: Array, even: list[int], odd: list[int]) -> Array:

@@ -1,10 +1,11 @@
-"""Neurons without a gate, matched by what no disguise changes of their reading: do they write like their partners?
+"""Neurons matched by what no disguise changes of their reading: do they write like their partners?
 
-METHODS: disguised models, 2a. Such neurons have no free sign (see `matched-invariants`), so the statement is that of
-`kinprint.correspondence.writes`, about the invariants in the trait `neurons.forms`: neurons are matched, and layers aligned, by
-the invariants of what they read; tested are those of what they write, and those that join the two, freed in both models of what
-the former explain (kernel ridge regression; Shah and Peters, Annals of Statistics 2020). That null is approximate, so
-correlations up to a tolerance are taken as nothing.
+METHODS: disguised models, 2a. The statement is that of `kinprint.correspondence.writes`, about the invariants in the trait
+`neurons.forms`: neurons are matched, and layers aligned, by the invariants of what they read (gate and up); tested are those of
+what they write, and those that join the two, freed in both models of what the former explain (kernel ridge regression; Shah and
+Peters, Annals of Statistics 2020). Of a gated neuron only what its sign leaves alone is looked at. No label, sign, scale or
+basis enters: nobody can make this evidence without changing what a model computes, or hide it by relabelling. That null is
+approximate, so correlations up to a tolerance are taken as nothing.
 """
 
 from __future__ import annotations
@@ -16,17 +17,32 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import aligned, as_evidence, compared, nearest
+from kinprint.methods._matched import ODD, SEEDS, aligned, as_evidence, compared, nearest, one_expert
 from kinprint.statistics import label_free_scores
 
 Array = NDArray[np.float64]
 
 GATED = (1, 3, 4)
-READS = (2, 7, 13, 19, 25)
-"""Columns of neurons.forms: the product of the norms, and u'Mu of the four forms."""
 
-WRITES = (5, 8, 11, 14, 17, 20, 23, 26, 29)
-"""cos(up, down), d'Md and u'Md of the four forms."""
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of neurons.forms say how neurons read, and which how they write.
+
+    Attributes:
+        reads: of ups, and of gates: norms, angles between them, forms.
+        writes: the norm of what scaling leaves alone, forms of downs, and angles between them and what reads.
+    """
+
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+
+
+UNGATED = Columns((2, 7, 13, 19, 25), (5, 8, 11, 14, 17, 20, 23, 26, 29))
+WITH_GATE = Columns(
+    (1, 3, 6, 7, 9, 12, 13, 15, 18, 19, 21, 24, 25, 27), (2, 4, 5, 8, 10, 11, 14, 16, 17, 20, 22, 23, 26, 28, 29)
+)
+"""Angles and cross forms with a gate change sign with the neuron: their magnitudes count."""
 
 MOST = 512
 """Neurons of a layer that take part: the regression takes the cube of their number."""
@@ -35,19 +51,28 @@ TOLERANCE = 0.02
 """Correlation of each invariant that is taken as nothing. Not tuned: between unrelated models of the zoo the mean is within a
 tenth of it, in descendants it is five times as large (docs/methods.md)."""
 
+CLONES = 0.2
+"""Distance of two neurons of one layer from which they count as one, as a share of that of random ones."""
+
+REPEATED = 0.3
+"""Mean agreement of two layers of one model from which they count as copies of each other."""
+
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     """H0: given what they read, what the suspect's neurons write does not depend on the reference."""
-    x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64)[:, :MOST] for model in (reference, suspect))
-    if any(np.isfinite(values[..., GATED]).any() for values in (x, y)):
-        raise NotApplicable("one of the models has gated neurons, whose signs `matched-invariants` compares")
+    x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
+    gated, *others = {bool(np.isfinite(values[..., GATED]).any()) for values in (x, y)}
+    if others:
+        raise NotApplicable("one of the models has gated neurons and the other has not")
     shown = compared(y)
-    ours, theirs = Side.of(x), Side.of(y[shown])
+    ours, theirs = Side.of(one_expert(x), gated=gated), Side.of(y[shown], gated=gated)
+    ours = ours.without_clones()
     layers = aligned(ours.reads, theirs.reads, shown, len(y))
-    each = [agreements(ours, theirs, i, j) for j, i in enumerate(layers)]
+    each = {j: agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
+    tested = once(layers, {j: float(values.sum()) for j, values in each.items()}, ours)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
-    return as_evidence(METHOD.name, each, layer_map, how)
+    return as_evidence(METHOD.name, [each[j] for j in tested], layer_map, how)
 
 
 @dataclass(frozen=True)
@@ -58,14 +83,24 @@ class Side:
     writes: Array
 
     @classmethod
-    def of(cls, forms: Array) -> Side:
-        absent = ~np.isfinite(forms[..., READS + WRITES]).any(axis=-1)
+    def of(cls, forms: Array, *, gated: bool) -> Side:
+        """Of the heaviest neurons of each layer, MOST at most."""
+        forms, columns = forms[:, :MOST], WITH_GATE if gated else UNGATED
+        values = np.where(np.isin(np.arange(forms.shape[-1]), ODD), np.abs(forms), forms) if gated else forms
+        absent = ~np.isfinite(values[..., columns.reads + columns.writes]).any(axis=-1)
         found = []
-        for columns in (READS, WRITES):
-            scores = label_free_scores(forms[..., columns])
+        for chosen in (columns.reads, columns.writes):
+            scores = label_free_scores(values[..., chosen])
             scores[absent] = np.nan
             found.append(scores)
         return cls(*found)
+
+    def without_clones(self) -> Side:
+        """The first of neurons that are copies or near copies of each other: in one of two models each must be there once."""
+        both = np.concatenate([self.reads, self.writes], axis=-1)
+        least = 2 * CLONES**2 * both.shape[-1]
+        cloned = np.stack([np.tril(_distances(layer, layer) < least, -1).any(axis=1) for layer in both])[..., None]
+        return Side(np.where(cloned, np.nan, self.reads), np.where(cloned, np.nan, self.writes))
 
 
 def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLERANCE) -> Array:
@@ -78,6 +113,34 @@ def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLE
     left, right, margin = nearest(ours.reads[i], theirs.reads[j])
     x, y = unexplained(ours.reads[i], ours.writes[i])[left], unexplained(theirs.reads[j], theirs.writes[j])[right]
     return np.asarray((np.einsum("nf,nf->n", x, y) - tolerance * x.shape[1]) * margin)
+
+
+def once(layers: list[int], strength: dict[int, float], reference: Side) -> list[int]:
+    """The suspect layers to test: each reference layer once, by its best match, and none that is a copy of another.
+
+    Args:
+        layers: reference layer of each suspect layer.
+        strength: agreement of each suspect layer with its partner.
+    """
+    best = {i: max((j for j in range(len(layers)) if layers[j] == i), key=lambda j: strength[j]) for i in layers}
+    few = Side(reference.reads[:, :SEEDS], reference.writes[:, :SEEDS])
+    kept: list[int] = []
+    for i in sorted(best):
+        if not any(_mean_agreement(few, other, i) > REPEATED for other in kept):
+            kept.append(i)
+    return sorted(best[i] for i in kept)
+
+
+def _mean_agreement(side: Side, i: int, j: int) -> float:
+    """Correlation of the invariants of how matched neurons of two layers of one model write."""
+    plain, less = (agreements(side, side, i, j, tolerance).sum() for tolerance in (0.0, 1.0))
+    return float(plain / (plain - less)) if plain > less else 0.0
+
+
+def _distances(x: Array, y: Array) -> Array:
+    """(n, m) squares; NaN rows are far from everything."""
+    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
+    return np.where(np.isfinite(squares), squares, np.inf)
 
 
 def unexplained(reads: Array, writes: Array) -> Array:
@@ -100,7 +163,7 @@ def unexplained(reads: Array, writes: Array) -> Array:
 METHOD = Method(
     name="matched-writes",
     kind="test",
-    summary="neurons without a gate, matched by how they read, compared by how they write",
+    summary="neurons matched by how they read, whatever the disguise, and compared by how they write",
     needs=("neurons.forms",),
     source="kinprint; regression as in Shah and Peters, Annals of Statistics 2020",
     null="Given how neurons read, how the suspect's neurons write has nothing to do with the reference. Approximate: what "

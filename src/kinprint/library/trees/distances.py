@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from kinprint.correspondence.search import layers_in_order
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import aligned, nearest
-from kinprint.methods.matched_invariants import EVEN, ODD, described_by, one_expert
+from kinprint.methods._matched import ODD, aligned, nearest, one_expert
+from kinprint.methods.matched_invariants import EVEN, described_by
 
 Array = NDArray[np.float64]
 
