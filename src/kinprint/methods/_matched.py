@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,27 @@ def aligned(ours: Array, theirs: Array, shown: NDArray[np.int64], depth: int) ->
         return [int(layer) for layer in shown]
     scores = np.array([[nearest(x[:SEEDS], y[:SEEDS])[2].sum() for y in theirs] for x in ours])
     return layers_in_order(scores, deeper=depth > len(ours))
+
+
+def once(partners: dict[int, int], fit: dict[int, float], copies: Callable[[int, int], bool]) -> dict[int, int]:
+    """The pairs of layers to test: each reference layer once, by its best match, and none that is a copy of another.
+
+    Copies of a layer (depth up-scaling, looped models) are one fact: in one of the models every layer must be there once.
+
+    Args:
+        partners: suspect layer -> reference layer.
+        fit: how well each suspect layer matches its partner, by nothing that is tested.
+        copies: whether two layers of the reference are copies of each other.
+    """
+    best: dict[int, int] = {}
+    for j, i in partners.items():
+        if i not in best or fit[j] > fit[best[i]]:
+            best[i] = j
+    kept: list[int] = []
+    for i in sorted(best):
+        if not any(copies(other, i) for other in kept):
+            kept.append(i)
+    return {best[i]: i for i in sorted(kept, key=lambda i: best[i])}
 
 
 def as_evidence(method: str, agreements: Sequence[Array], layer_map: tuple[int, ...] | None, how: str) -> Evidence:

@@ -21,6 +21,7 @@ from kinprint.methods._matched import (
     as_evidence,
     compared,
     nearest,
+    once,
     one_expert,
     require_balanced_signs,
     require_free_signs,
@@ -58,25 +59,13 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     theirs = theirs[0][shown], theirs[1][shown]
     layers = aligned(ours[0], theirs[0], shown, len(y))
     each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
-    tested = distinct(layers, {j: float(margin.sum()) for j, (_, margin) in each.items()}, ours)
+    few = ours[0][:, :SEEDS], ours[1][:, :SEEDS]
+    weight = {j: float(margin.sum()) for j, (_, margin) in each.items()}
+    tested = once(dict(enumerate(layers)), weight, lambda i, k: sign_test(_agreements(few, few, i, k)[0]).z > COPIED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     return as_evidence(
         METHOD.name, [each[j][0] for j in tested], layer_map, "by what no disguise changes and tested by their signs"
     )
-
-
-def distinct(layers: list[int], strength: dict[int, float], reference: tuple[Array, Array]) -> list[int]:
-    """The suspect layers to test: each reference layer once, by its best match, and none that is a copy of another.
-
-    Copies of a layer (depth up-scaling) share their neurons' signs: in one of the models every layer must be there once.
-    """
-    best = {i: max((j for j in range(len(layers)) if layers[j] == i), key=lambda j: strength[j]) for i in layers}
-    kept: list[int] = []
-    few = reference[0][:, :SEEDS], reference[1][:, :SEEDS]
-    for i in sorted(best):
-        if not any(sign_test(_agreements(few, few, other, i)[0]).z > COPIED for other in kept):
-            kept.append(i)
-    return sorted(best[i] for i in kept)
 
 
 def _agreements(ours: tuple[Array, Array], theirs: tuple[Array, Array], i: int, j: int) -> tuple[Array, Array]:

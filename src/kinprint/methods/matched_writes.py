@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import ODD, SEEDS, aligned, as_evidence, compared, nearest, one_expert
+from kinprint.methods._matched import ODD, SEEDS, aligned, as_evidence, compared, nearest, once, one_expert
 from kinprint.statistics import label_free_scores
 
 Array = NDArray[np.float64]
@@ -68,8 +68,10 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     ours, theirs = Side.of(one_expert(x), gated=gated), Side.of(y[shown], gated=gated)
     ours = ours.without_clones()
     layers = aligned(ours.reads, theirs.reads, shown, len(y))
-    each = {j: agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
-    tested = once(layers, {j: float(values.sum()) for j, values in each.items()}, ours)
+    each = [agreements(ours, theirs, i, j) for j, i in enumerate(layers)]
+    few = Side(ours.reads[:, :SEEDS], ours.writes[:, :SEEDS])
+    fit = {j: float(nearest(ours.reads[i], theirs.reads[j])[2].sum()) for j, i in enumerate(layers)}
+    tested = once(dict(enumerate(layers)), fit, lambda i, k: _mean_agreement(few, i, k) > REPEATED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
     return as_evidence(METHOD.name, [each[j] for j in tested], layer_map, how)
@@ -113,22 +115,6 @@ def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLE
     left, right, margin = nearest(ours.reads[i], theirs.reads[j])
     x, y = unexplained(ours.reads[i], ours.writes[i])[left], unexplained(theirs.reads[j], theirs.writes[j])[right]
     return np.asarray((np.einsum("nf,nf->n", x, y) - tolerance * x.shape[1]) * margin)
-
-
-def once(layers: list[int], strength: dict[int, float], reference: Side) -> list[int]:
-    """The suspect layers to test: each reference layer once, by its best match, and none that is a copy of another.
-
-    Args:
-        layers: reference layer of each suspect layer.
-        strength: agreement of each suspect layer with its partner.
-    """
-    best = {i: max((j for j in range(len(layers)) if layers[j] == i), key=lambda j: strength[j]) for i in layers}
-    few = Side(reference.reads[:, :SEEDS], reference.writes[:, :SEEDS])
-    kept: list[int] = []
-    for i in sorted(best):
-        if not any(_mean_agreement(few, other, i) > REPEATED for other in kept):
-            kept.append(i)
-    return sorted(best[i] for i in kept)
 
 
 def _mean_agreement(side: Side, i: int, j: int) -> float:

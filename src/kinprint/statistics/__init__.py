@@ -9,7 +9,7 @@ signs the null hypothesis makes random. `tails` says how a p-value is found, `mu
 """
 
 from kinprint.statistics.alignment import admissible, best_map
-from kinprint.statistics.exchangeability import Result, exchangeability_test, exchangeability_test_of_scores
+from kinprint.statistics.exchangeability import Result, exchangeability_test, exchangeability_test_of_scores, partners_test
 from kinprint.statistics.multiplicity import alpha_of_each, bonferroni, smallest
 from kinprint.statistics.power import detectable
 from kinprint.statistics.scores import label_free_scores, normal_scores
@@ -29,6 +29,7 @@ __all__ = [
     "exchangeability_test_of_scores",
     "label_free_scores",
     "normal_scores",
+    "partners_test",
     "sign_test",
     "smallest",
 ]

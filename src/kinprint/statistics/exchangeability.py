@@ -149,6 +149,36 @@ def exchangeability_test_of_scores(score: Callable[[int, int, Ids], Array], laye
     return Problem(scores[..., None, None, None], pairs, grids, Structure(units).inner(), layers, np.arange(layers[1])).result()
 
 
+def partners_test(reference: Array, suspect: Array, structure: Structure, tolerance: float) -> Result:
+    """Do units that were matched agree more than they would with each other's partners?
+
+    Null hypothesis: given which layers and which units are compared, who is whose partner is uniformly random (`Structure`). It
+    is approximate where the matching knew something of the features, so that a correlation of `tolerance` between the features
+    of partners is taken as nothing.
+
+    Args:
+        reference, suspect: (layers, units, features) of mean square 1, partners side by side; a row of NaN is no unit.
+        structure: how partners may be exchanged.
+    """
+    layers, width = len(suspect), suspect.shape[-1]
+    absent = ~(np.isfinite(reference).all(-1, keepdims=True) & np.isfinite(suspect).all(-1, keepdims=True))
+    x, y = (_by_group(np.where(absent, np.nan, side), structure) for side in (reference, suspect))
+    chosen = [_neighbours(layer, max(BUDGET // layers, 1)) for layer in y]
+    outer, inner = _stacked([blocks.grid for _, blocks in chosen]), structure.inner()
+    ours, theirs = (
+        np.stack([_gathered(layer[there], grid, inner) for layer, (there, _), grid in zip(side, chosen, outer, strict=True)])
+        for side in (x, y)
+    )
+    scores = np.einsum("pagjcf,pahjdf->paghjcd", ours, theirs, optimize=True)
+    partners = np.einsum("paggjcc->pagjc", scores)  # a view
+    partners -= tolerance * width * theirs.any(axis=-1)
+    pairs = np.repeat(np.arange(layers)[:, None], 2, axis=1)
+    problem = Problem(scores, pairs, outer, inner, (layers, layers), np.arange(layers))
+    result = problem.result()
+    power = sum(float(np.linalg.norm(a) * np.linalg.norm(b)) for a, b in zip(ours, theirs, strict=True))
+    return replace(result, resolution=problem.spread / power if power else math.nan)
+
+
 def _first(one: Array, other: Array) -> bool:
     """Whether `one` is the side that is given: the deeper model; of two equally deep ones either, but always the same."""
     return len(one) > len(other) or (len(one) == len(other) and one.tobytes() > other.tobytes())

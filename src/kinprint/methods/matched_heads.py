@@ -1,0 +1,218 @@
+"""Heads matched by their queries and keys: do their values and outputs agree with those of their partners?
+
+METHODS: disguised models, 2a. What a head computes fixes two products of matrices, that of queries with keys and that of values
+with outputs, up to the basis of the residual stream; their singular values do not depend on that either. Heads of a layer are
+assigned by the spectrum of the first product alone, whole key-value groups with the heads inside them; tested is whether the
+spectra of the second agree more between partners than they would between each other's, after what the first explains of them
+was taken out of both models. No label, sign, scale or basis enters: nobody can make this evidence without changing what a model
+computes, or hide it by relabelling. FFNs do not enter either. Kinds of heads are real, so the null is approximate, and
+correlations up to a tolerance are taken as nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from kinprint.correspondence.search import layers_in_order
+from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.fingerprints import Fingerprint
+from kinprint.methods._matched import once
+from kinprint.methods._units import ATTAINABLE
+from kinprint.methods.heads import SPECTRA, spectrum_features, structure
+from kinprint.statistics import Structure, partners_test
+from kinprint.statistics.scores import decorrelation
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 0.05
+"""Correlation of each feature that is taken as nothing. Not tuned: between strangers the mean is within a fifth of it, in
+descendants it is ten times as large (docs/methods.md)."""
+
+RIDGE = 0.02
+"""Added to the variance of features before they are decorrelated."""
+
+SHRINKAGE = 0.1
+"""The same before values and outputs are regressed on queries and keys."""
+
+LARGEST = 3.0
+"""Standard deviations to which features are cut: no single head decides."""
+
+REPEATED = 0.5
+"""Mean agreement of two layers of one model from which they count as copies of each other."""
+
+CLONES = 0.1
+"""Distance of two heads or groups of one layer from which they count as one, as a share of that of random ones."""
+
+FAR = 1e12
+"""Distance of what is not there."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Heads of one model, NaN where a layer has none.
+
+    Attributes:
+        match: (layers, groups, members, features) of queries and keys, of mean square 1.
+        rest: the same of what these do not explain of values and outputs.
+    """
+
+    match: Array
+    rest: Array
+
+    @classmethod
+    def of(cls, model: Fingerprint, members: int | None) -> Side:
+        """Of a fingerprint; with `members` None whole groups, each the mean of its heads."""
+        features = [spectrum_features(model.traits[name]) for name in SPECTRA]
+        units = structure(model)
+        grouped = [values.reshape(len(values), units.groups, units.members, -1) for values in features]
+        if members is None:
+            grouped = [values.mean(axis=2, keepdims=True) for values in grouped]
+        absent = ~np.all([np.isfinite(values).all(axis=(2, 3)) for values in grouped], axis=0)
+        match, values = (_standard(np.where(absent[..., None, None], np.nan, side)) for side in grouped)
+        return cls(match, _unexplained(match, values))
+
+    def taken(self, layers: list[int]) -> Side:
+        return Side(self.match[layers], self.rest[layers])
+
+    def without_clones(self) -> Side:
+        """The first of groups that are copies of each other: in one of two models each must be there once."""
+        both = np.concatenate([self.match, self.rest], axis=-1)
+        flat = both.reshape(*both.shape[:2], -1)
+        squares = ((flat[:, :, None] - flat[:, None]) ** 2).sum(axis=-1)
+        cloned = np.tril(squares < 2 * CLONES**2 * flat.shape[-1], -1).any(axis=-1)[..., None, None]
+        return Side(np.where(cloned, np.nan, self.match), np.where(cloned, np.nan, self.rest))
+
+
+def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+    """H0: given their queries and keys, the values and outputs of the suspect's heads do not depend on the reference."""
+    ours, theirs = (structure(model) for model in (reference, suspect))
+    members = ours.members if ours.members == theirs.members else None
+    x, y = Side.of(reference, members).without_clones(), Side.of(suspect, members)
+    shown = [int(layer) for layer in np.flatnonzero(np.isfinite(y.rest).any(axis=(1, 2, 3)))]
+    if not shown or not np.isfinite(x.rest).any():
+        raise NotApplicable("one of the models has no heads that are finite")
+    partners = aligned(x, y, shown)
+    fit = {j: -_assigned(x.match[i], y.match[j])[2] for i, j in zip(partners, shown, strict=True)}
+    kept = once(dict(zip(shown, partners, strict=True)), fit, lambda i, k: mean_agreement(x, x, i, k) > REPEATED)
+    each = [matched(x.taken([i]), y.taken([j])) for j, i in kept.items()]
+    groups = min(x.rest.shape[1], y.rest.shape[1])
+    units = Structure(groups, x.rest.shape[2])
+    if -len(each) * units.log10_relabellings() > ATTAINABLE:
+        raise NotApplicable(f"too few heads ({units.units} in {len(each)} layers): no p-value could be small")
+    flat = [np.stack([pair[side].reshape(units.units, -1) for pair in each]) for side in (0, 1)]
+    result = partners_test(flat[0], flat[1], units, TOLERANCE)
+    return Evidence(
+        method=METHOD.name,
+        kind="test",
+        statistic=result.z,
+        log10_p=result.log10_p,
+        bound=result.bound,
+        layer_map=tuple(partners) if len(shown) == len(y.rest) else None,
+        layers=result.layers if list(kept) == shown else None,
+        resolution=result.resolution if np.isfinite(result.resolution) else None,
+        parts={"agreement": float(np.mean([mean_agreement(x, y, i, j) for j, i in kept.items()]))},
+        note=f"{units.units} {'heads' if members else 'groups of heads'} in {len(each)} layers matched by their queries and "
+        "keys and tested by their values and outputs; the null is approximate, so small agreement is taken as nothing.",
+    )
+
+
+def aligned(x: Side, y: Side, shown: list[int]) -> list[int]:
+    """Reference layer of each suspect layer: by number in models of equal depth, else by how well their heads match."""
+    if len(x.match) == len(y.match):
+        return shown
+    known = [int(layer) for layer in np.flatnonzero(np.isfinite(x.match).any(axis=(1, 2, 3)))]
+    fits = np.array([[-_assigned(x.match[i], y.match[j])[2] for j in shown] for i in known])
+    found = layers_in_order(fits - fits.min(), deeper=len(shown) > len(known))
+    return [known[i] for i in found]
+
+
+def matched(x: Side, y: Side) -> tuple[Array, Array]:
+    """What is tested of the partners of one layer each, (groups, members, features), NaN where a group has no partner."""
+    left, right, _ = _assigned(x.match[0], y.match[0])
+    count = min(len(x.rest[0]), len(y.rest[0]))
+    found = []
+    for side, index in ((x.rest[0], left), (y.rest[0], right)):
+        values = np.full((count, *side.shape[1:]), np.nan)
+        values[: len(index)] = side[index[..., 0], index[..., 1]].reshape(len(index), *side.shape[1:])
+        found.append(values)
+    return found[0], found[1]
+
+
+def mean_agreement(x: Side, y: Side, i: int, j: int) -> float:
+    """Correlation of what is tested of the partners of two layers."""
+    one, other = matched(x.taken([i]), y.taken([j]))
+    products = one * other
+    return float(np.nanmean(products)) if np.isfinite(products).any() else 0.0
+
+
+def _assigned(x: Array, y: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    """Partners of one layer, (groups, members, features) each.
+
+    Returns:
+        (pairs, members, 2) group and member of each head on either side, groups in their order in x; mean distance.
+    """
+    between = np.nan_to_num(((x[:, None, :, None] - y[None, :, None]) ** 2).mean(axis=-1), nan=FAR)  # groups, groups, m, m
+    members = x.shape[1]
+    inside = np.zeros((*between.shape[:2], members), dtype=np.int64)
+    if members == 1:
+        cost = between[..., 0, 0]
+    else:
+        cost = np.empty(between.shape[:2])
+        for g, h in np.ndindex(cost.shape):
+            rows, inside[g, h] = linear_sum_assignment(between[g, h])
+            cost[g, h] = between[g, h][rows, inside[g, h]].mean()
+    left, right = linear_sum_assignment(cost)
+    there = cost[left, right] < FAR / (2 * members)
+    left, right = left[there], right[there]
+    every = np.broadcast_to(np.arange(members), (len(left), members))
+    ours = np.stack([np.broadcast_to(left[:, None], every.shape), every], axis=-1)
+    theirs = np.stack([np.broadcast_to(right[:, None], every.shape), inside[left, right]], axis=-1)
+    return ours, theirs, float(cost[left, right].mean()) if len(left) else FAR
+
+
+def _standard(values: Array) -> Array:
+    """(layers, groups, members, features) centred and scaled in each layer, cut, decorrelated over the model."""
+    flat = values.reshape(len(values), -1, values.shape[-1])
+    with np.errstate(all="ignore"):
+        flat = flat - np.nan_to_num(_mean(flat))
+        flat = flat / np.maximum(np.sqrt(_mean(flat**2)), 1e-9)
+    flat = np.clip(flat, -LARGEST, LARGEST)
+    rows = flat[np.isfinite(flat).all(axis=-1)]
+    covariance = rows.T @ rows / max(len(rows), 1)
+    return np.asarray((flat @ decorrelation(covariance, RIDGE)).reshape(values.shape))
+
+
+def _unexplained(match: Array, values: Array) -> Array:
+    """What a quadratic regression on one leaves of the other, centred in each layer, of mean square 1 for each feature."""
+    flat, target = (side.reshape(len(side), -1, side.shape[-1]) for side in (match, values))
+    known = np.concatenate([flat, flat**2 - np.nan_to_num(_mean(flat**2))], axis=-1)
+    there = np.isfinite(known).all(axis=-1) & np.isfinite(target).all(axis=-1)
+    a, b = known[there], target[there]
+    weights = np.linalg.solve(a.T @ a + SHRINKAGE * max(len(a), 1) * np.eye(a.shape[1]), a.T @ b)
+    rest = target - known @ weights
+    rest = rest - np.nan_to_num(_mean(rest))
+    size = np.sqrt(np.mean(rest[there] ** 2, axis=0)) if there.any() else np.ones(rest.shape[-1])
+    return np.asarray((rest / np.maximum(size, 1e-9)).reshape(values.shape))
+
+
+def _mean(values: Array) -> Array:
+    """Over the units of each layer that are there."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
+    return np.asarray(total / np.maximum(known.sum(axis=1, keepdims=True), 1))
+
+
+METHOD = Method(
+    name="matched-heads",
+    kind="test",
+    summary="heads matched by their queries and keys, whatever the disguise, and compared by their values and outputs",
+    needs=SPECTRA,
+    source="kinprint; spectra as in GhostSpec, arXiv 2511.06390",
+    null="Given queries and keys of heads, values and outputs of the suspect's heads have nothing to do with the reference. "
+    "Approximate: what queries and keys explain is taken out by regression.",
+    run=run,
+)
