@@ -36,6 +36,9 @@ class Evidence:
             pair related in half of all cases: its power on this pair. `compare` fills it in, from the resolution, for its
             alpha corrected for the number of tests.
         disguise: what was done to the form of the weights, in a few words each, where a test could tell.
+        forgeable: of a test: True if somebody who sets freely what a model's function leaves free (order, signs, scales, bases)
+            could make such evidence between strangers; False if that takes another function.
+        set_aside: why a test that applies decides nothing, as a sentence; empty where it decides.
         labels: of a test of units with equal labels: by side ("reference", "suspect"), whether that model's labels carry order.
         note: what a reader should know, in a sentence or two.
         across: of a method that compares layers: its value for every suspect layer (rows) with every reference layer.
@@ -54,6 +57,8 @@ class Evidence:
     resolution: float | None = None
     detectable: float | None = None
     disguise: tuple[str, ...] = ()
+    forgeable: bool = True
+    set_aside: str = ""
     labels: Mapping[str, tuple[LabelCheck, ...]] = field(default_factory=dict)
     note: str = ""
     across: tuple[tuple[float, ...], ...] | None = None
@@ -63,11 +68,17 @@ class Evidence:
     def applies(self) -> bool:
         return self.statistic is not None
 
+    @property
+    def decides(self) -> bool:
+        """Whether a verdict may rest on it."""
+        return self.kind == "test" and self.log10_p is not None and not self.set_aside
+
     def to_json(self) -> dict[str, Any]:
         """As `kinprint-comparison/1` promises; fields that have no meaning for the kind are left out."""
         data: dict[str, Any] = {"method": self.method, "kind": self.kind, "statistic": _number(self.statistic)}
         if self.kind == "test":
             data |= {"log10_p": _number(self.log10_p), "bound": self.bound, "detectable": _number(self.detectable)}
+            data |= {"forgeable": self.forgeable, "set_aside": self.set_aside or None}
         elif self.false_accusations is not None:
             count, total = self.false_accusations
             data |= {"false_accusation_rate": count / total, "unrelated_pairs": total}
@@ -107,6 +118,8 @@ class Method:
             raises NotApplicable with the reason where it has nothing to say.
         deep: True if it needs both checkpoints, since a fingerprint holds too little for it.
         observed: True if it needs what only `kinprint observe` measures; left out where neither model was observed.
+        share: of a test that reads a small part of a model: the share of the parameters in that part, for a fingerprint.
+        part: what that part is called, in the plural.
         threshold: of a score: the statistic from which its source calls models derived; larger statistics mean more alike.
         threshold_source: where that was said.
     """
@@ -120,6 +133,8 @@ class Method:
     run: Callable[[Any, Any], Evidence]
     deep: bool = False
     observed: bool = False
+    share: Callable[[Fingerprint], float] | None = None
+    part: str = ""
     threshold: float | None = None
     threshold_source: str = ""
 

@@ -214,7 +214,7 @@ def test_every_look_is_counted(monkeypatch: pytest.MonkeyPatch, gated: bool, adm
     parent = simulated(rng, gated=gated)
     evidence = matched_neurons.METHOD(parent, disguised(parent, rng))
     taken = {name.removeprefix("z of ") for name in evidence.parts if name.startswith("z of ")}
-    assert taken == admitted == {look.name for look in matched_neurons.looks_at(gated=gated)}
+    assert taken == admitted == {look.name for look in matched_neurons.looks_at(signs=gated)}
     assert evidence.log10_p == -3 + math.log10(len(taken))
 
 
@@ -222,7 +222,7 @@ def test_looks_are_told_apart() -> None:
     """Names and phrases of looks differ, and the looks at a kind of model are some of them."""
     looks = matched_neurons.LOOKS
     assert len({look.name for look in looks}) == len({look.phrase for look in looks}) == len(looks)
-    assert matched_neurons.looks_at(gated=True) == looks
+    assert matched_neurons.looks_at(signs=True) == looks
 
 
 def test_one_layer_and_no_layer() -> None:

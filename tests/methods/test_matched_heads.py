@@ -1,4 +1,4 @@
-"""Heads matched by queries and keys, tested by values and outputs: uniform on strangers, blind to disguises, found in copies."""
+"""Heads matched by queries and keys, tested by values and outputs: strangers are nothing, copies are found in disguise."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from kinprint import methods as registry
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import identical
-from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, with_detectable
+from kinprint.comparison.parts import with_parts
+from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.weights import Weights, open_weights
@@ -28,7 +29,7 @@ class Comparison:
         reference: the fingerprint of the model that may be the ancestor.
         suspect: the fingerprint of the model that is examined.
         verdict: "identical", "related", "no-evidence" or "untestable".
-        log10_p: combined over the tests that apply, corrected for their number; None if none applies.
+        log10_p: combined over the tests that decide, corrected for their number; None if none does.
         layer_map: reference layer of each suspect layer, by the strongest test; None unless related or identical.
         evidence: of every method, tests first, the strongest first.
         same: how the weights are known to be identical, or None.
@@ -54,6 +55,18 @@ class Comparison:
     def scores(self) -> tuple[Evidence, ...]:
         return tuple(item for item in self.evidence if item.kind == "score")
 
+    @property
+    def unforgeable(self) -> float | None:
+        """log10 p combined over the tests alone whose evidence no relabelling can make; None if none of them decides."""
+        return unforgeable_log10_p(self.evidence)
+
+    @property
+    def forgeable(self) -> bool | None:
+        """Of related models: whether that rests on labels and signs alone, which somebody could have fitted; None of others."""
+        if self.verdict != "related":
+            return None
+        return self.unforgeable is None or self.unforgeable > math.log10(self.alpha)
+
     def sentence(self) -> str:
         """The verdict in plain words: what was found, what it means and what it does not."""
         a, b = self.reference.name, self.suspect.name
@@ -63,22 +76,43 @@ class Comparison:
         if self.verdict == "related":
             return (
                 f"{b} and {a} share initial or trained weights (p ≤ 1e{math.ceil(self.log10_p or 0)}): one was made from the "
-                "other, or both from a common origin. The test does not say which, nor whether it was allowed."
+                f"other, or both from a common origin. {self._strength()} "
+                "The test does not say which, nor whether it was allowed."
             )
         if self.verdict == "untestable":
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
         power = min((item.detectable for item in applicable if item.detectable is not None), default=None)
-        seen = f" The tests would have seen a correlation of {power:.3f} between units in half of all cases." if power else ""
+        seen = (
+            f" Under kept labels a correlation of {power:.3f} between units would have been seen in half of all cases."
+            if power
+            else ""
+        )
         deep = {method.name for method in registry.known() if method.deep}
         hint = (
             "what was trained very much longer and disguised is not seen"
             if any(item.method in deep for item in self.evidence)
-            else "what was disguised on purpose may take --deep to be seen"
+            else "what was disguised and trained on for long may take --deep to be seen"
         )
         quick = [model.quick for model in (self.reference, self.suspect) if model.quick is not None]
         if quick:
             hint = f"{max(quick):.1%} of the bytes were read (--quick); some copies in disguise take all of them to be seen"
-        return f"No evidence that {b} shares weights with {a}.{seen} This does not prove that they are unrelated: {hint}."
+        aside = "".join(
+            f" {item.set_aside}" for item in self.tests if item.set_aside and (item.log10_p or 0) <= math.log10(self.alpha)
+        )
+        return (
+            f"No evidence that {b} shares weights with {a}.{aside}{seen} This does not prove that they are unrelated: {hint}."
+        )
+
+    def _strength(self) -> str:
+        """What it would take to make the evidence of related models without descent."""
+        if not self.forgeable:
+            p = math.ceil(self.unforgeable or 0)
+            return f"No relabelling can make this: tests that look at no label and no sign say so too (p ≤ 1e{p})."
+        a, b = self.reference.name, self.suspect.name
+        return (
+            "This rests on labels and signs alone: it holds unless those of one model were chosen by looking at the other; "
+            f"that {a} was public, or committed to, before {b} rules this out."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint compare --json` prints."""
@@ -90,6 +124,8 @@ class Comparison:
             "sentence": self.sentence(),
             "alpha": self.alpha,
             "log10_p": self.log10_p,
+            "forgeable": self.forgeable,
+            "unforgeable_log10_p": self.unforgeable,
             "layer_map": None if self.layer_map is None else list(self.layer_map),
             "evidence": [item.to_json() for item in self.evidence],
             "context": self.context,
@@ -150,10 +186,11 @@ def examine(
     for number, method in enumerate(wanted):
         progress(method.name, number, len(wanted))
         found.append(method(*weights) if method.deep and weights is not None else method(a, b))
+    found = with_parts(found, wanted, fingerprints)
     evidence = tuple(sorted(map(_with_false_accusations, with_detectable(found, alpha)), key=_strength))
     log10_p, same = combined_log10_p(evidence), identical(a, b)
     verdict = decide(same, log10_p, alpha)
-    layer_map = next((item.layer_map for item in evidence if item.layer_map and item.log10_p is not None), None)
+    layer_map = next((item.layer_map for item in evidence if item.layer_map and item.decides), None)
     return Comparison(
         reference=a,
         suspect=b,
@@ -175,8 +212,8 @@ def _with_false_accusations(item: Evidence) -> Evidence:
 
 
 def _strength(item: Evidence) -> tuple[bool, bool, float, str]:
-    """Tests before scores, those that apply before the others, the smallest p-value first."""
-    return item.kind != "test", not item.applies, item.log10_p or 0.0, item.method
+    """Tests before scores, those that decide before the others, the smallest p-value first."""
+    return item.kind != "test", not (item.decides if item.kind == "test" else item.applies), item.log10_p or 0.0, item.method
 
 
 def _model(model: Fingerprint) -> dict[str, Any]:

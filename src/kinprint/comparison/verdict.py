@@ -1,4 +1,4 @@
-"""From evidence to a verdict. Tests decide, scores describe: no score is looked at here."""
+"""From evidence to a verdict. Tests decide, scores describe: no score is looked at here, and no test that is set aside."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def combined_log10_p(evidence: Sequence[Evidence]) -> float | None:
     return smallest(found) if found else None
 
 
+def unforgeable_log10_p(evidence: Sequence[Evidence]) -> float | None:
+    """The same of those tests alone whose evidence no relabelling can make, corrected for all tests; None if none applies."""
+    found = [item.log10_p for item in evidence if item.decides and not item.forgeable and item.log10_p is not None]
+    return smallest(found, tries=len(log10_ps(evidence))) if found else None
+
+
 def with_detectable(evidence: Sequence[Evidence], alpha: float) -> list[Evidence]:
     """Evidence in which every test that applies and states its resolution says what it could have seen.
 
@@ -31,15 +37,15 @@ def with_detectable(evidence: Sequence[Evidence], alpha: float) -> list[Evidence
     tries = len(log10_ps(evidence))
     return [
         item
-        if item.log10_p is None or item.resolution is None
+        if not item.decides or item.resolution is None
         else replace(item, detectable=detectable(item.resolution, alpha_of_each(alpha, tries)))
         for item in evidence
     ]
 
 
 def log10_ps(evidence: Sequence[Evidence]) -> list[float]:
-    """log10 p of every test that applies: the tries that the verdict is corrected for."""
-    return [item.log10_p for item in evidence if item.kind == "test" and item.log10_p is not None]
+    """log10 p of every test that decides: the tries that the verdict is corrected for."""
+    return [item.log10_p for item in evidence if item.decides and item.log10_p is not None]
 
 
 def decide(same: str | None, log10_p: float | None, alpha: float = ALPHA) -> Verdict:

@@ -73,7 +73,9 @@ def once(partners: dict[int, int], fit: dict[int, float], copies: Callable[[int,
     return {best[i]: i for i in sorted(kept, key=lambda i: best[i])}
 
 
-def as_evidence(method: str, agreements: Sequence[Array], layer_map: tuple[int, ...] | None, how: str) -> Evidence:
+def as_evidence(
+    method: str, agreements: Sequence[Array], layer_map: tuple[int, ...] | None, how: str, *, forgeable: bool
+) -> Evidence:
     """The sign test of the agreements of matched neurons, by layer.
 
     Raises:
@@ -90,6 +92,7 @@ def as_evidence(method: str, agreements: Sequence[Array], layer_map: tuple[int, 
         bound=result.bound,
         layer_map=layer_map,
         layers=tuple(sign_test(values).z for values in agreements),
+        forgeable=forgeable,
         note=f"{count} neurons in {len(agreements)} layers matched {how}.",
     )
 

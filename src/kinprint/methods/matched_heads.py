@@ -113,7 +113,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         bound=result.bound,
         layer_map=tuple(partners) if len(shown) == len(y.rest) else None,
         layers=result.layers if list(kept) == shown else None,
-        resolution=result.resolution if np.isfinite(result.resolution) else None,
+        forgeable=False,
         parts={"agreement": float(np.mean([mean_agreement(x, y, i, j) for j, i in kept.items()]))},
         note=f"{units.units} {'heads' if members else 'groups of heads'} in {len(each)} layers matched by their queries and "
         "keys and tested by their values and outputs; the null is approximate, so small agreement is taken as nothing.",

@@ -64,7 +64,11 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     tested = once(dict(enumerate(layers)), weight, lambda i, k: sign_test(_agreements(few, few, i, k)[0]).z > COPIED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     return as_evidence(
-        METHOD.name, [each[j][0] for j in tested], layer_map, "by what no disguise changes and tested by their signs"
+        METHOD.name,
+        [each[j][0] for j in tested],
+        layer_map,
+        "by what no disguise changes and tested by their signs",
+        forgeable=True,
     )
 
 

@@ -23,7 +23,7 @@ from kinprint.correspondence import (
 )
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.methods._matched import require_balanced_signs, require_free_signs, require_signs
-from kinprint.statistics import Signs, sign_test, smallest
+from kinprint.statistics import Signs, bonferroni, sign_test
 from kinprint.weights import Weights
 
 TOLERANCE = 0.01
@@ -65,17 +65,28 @@ LOOKS = (
         by_tokens=True,
     ),
 )
-"""In the order in which they are taken, until one decides. The p-value is corrected for all that a pair admits."""
+"""In the order in which they are taken; the last one, which takes another search, where the others do not decide. The p-value
+is corrected for all that a pair admits. Where what neurons write decides, it is what is told: signs can be fitted."""
 
 
-def looks_at(*, gated: bool) -> tuple[Look, ...]:
-    """The looks that may be taken at models of a kind."""
-    return tuple(look for look in LOOKS if gated or look.of != "signs")
+def looks_at(*, signs: bool) -> tuple[Look, ...]:
+    """The looks that may be taken at a pair, by whether the signs of its neurons are left to chance."""
+    return tuple(look for look in LOOKS if signs or look.of != "signs")
+
+
+def _free_signs(found: Correspondence, *models: Weights) -> bool:
+    """Whether signs mean nothing in either model, and nobody has chosen them."""
+    try:
+        require_free_signs(*models)
+        for model, products in zip(models, signed_products(found), strict=True):
+            require_balanced_signs(products, model.name)
+    except NotApplicable:
+        return False
+    return True
 
 
 def run(reference: Weights, suspect: Weights) -> Evidence:
     """H0: given what neurons read, the suspect's signs are random, and what it writes does not depend on the reference."""
-    require_free_signs(reference, suspect)
     found = correspondence(reference, suspect)
     if not found.reference.layers or not found.suspect.layers:
         raise NotApplicable("one of the models has no FFN")
@@ -83,28 +94,26 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     if found.reference.gated != gated:
         raise NotApplicable("one of the models has gated FFNs and the other has not")
     require_signs(sum(len(match.ours) for match in found.matches))
-    if gated:
-        for model, products in zip((reference, suspect), signed_products(found), strict=True):
-            require_balanced_signs(products, model.name)
-    looks = looks_at(gated=gated)
+    looks = looks_at(signs=gated and _free_signs(found, reference, suspect))
     tried: list[Tried] = []
     for look in looks:
+        if look.by_tokens and min(one.result.log10_p for one in tried) <= DECIDED:
+            break
         matched = correspondence(reference, suspect, by_tokens=True) if look.by_tokens else found
         tried.append(Tried(look, matched, look.agreements(matched)))
-        if tried[-1].result.log10_p <= DECIDED:
-            break
     if not any(one.agreements for one in tried):
         raise NotApplicable("it takes a second layer to find the rotation by which neurons of the first are compared")
-    best = min(tried, key=lambda one: one.result.log10_p)
+    best = min(tried, key=lambda one: (one.forgeable or one.result.log10_p > DECIDED, one.result.log10_p))
     signs = next((one.agreements for one in tried if one.found is best.found and one.look.of == "signs"), [])
     count = sum(len(match.ours) for match in best.found.matches)
-    log10_p = smallest([one.result.log10_p for one in tried], tries=len(looks))
+    log10_p = bonferroni(best.result.log10_p, len(looks))
     return Evidence(
         method=METHOD.name,
         kind="test",
         statistic=best.result.z,
         log10_p=log10_p,
         bound=best.result.bound,
+        forgeable=best.forgeable,
         layer_map=_layer_map(best.found),
         layers=tuple(sign_test(values).z for values in best.agreements),
         parts=_parts(best.found, tried),
@@ -120,6 +129,11 @@ class Tried:
     look: Look
     found: Correspondence
     agreements: list[NDArray[np.float64]]
+
+    @property
+    def forgeable(self) -> bool:
+        """Signs can be fitted; what neurons write is part of what the model computes."""
+        return self.look.of == "signs"
 
     @cached_property
     def result(self) -> Signs:

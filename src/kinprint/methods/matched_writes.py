@@ -74,7 +74,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     tested = once(dict(enumerate(layers)), fit, lambda i, k: _mean_agreement(few, i, k) > REPEATED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
-    return as_evidence(METHOD.name, [each[j] for j in tested], layer_map, how)
+    return as_evidence(METHOD.name, [each[j] for j in tested], layer_map, how, forgeable=False)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,17 @@ def parts(item: Evidence) -> str:
 def test(item: Evidence, null: str) -> dict[str, str]:
     """A test as one line of a table."""
     z = "–" if item.statistic is None else f"{item.statistic:.1f}"
-    return {"method": item.method, "z": z, "p": p_value(item), "null": null, "note": item.note}
+    note = f"{item.note} Set aside: {item.set_aside}" if item.set_aside else item.note
+    return {"method": item.method, "z": z, "p": p_value(item), "made": made(item), "null": null, "note": note}
+
+
+def made(item: Evidence) -> str:
+    """What somebody could set to make a test's evidence between strangers."""
+    if not item.applies:
+        return ""
+    if item.set_aside:
+        return "set aside"
+    return "labels" if item.forgeable else "nothing"
 
 
 def score(item: Evidence) -> dict[str, str]:

@@ -59,13 +59,14 @@ def _tests(tests: Iterable[Evidence]) -> Table:
     table.add_column("test")
     table.add_column("z", justify="right")
     table.add_column("p", justify="right")
+    table.add_column("made by")
     table.add_column("by layer")
     table.add_column("what was compared", overflow="fold")
     for item in tests:
-        if item.applies and item.statistic is not None and item.log10_p is not None:
-            table.add_row(item.method, f"{item.statistic:.1f}", words.p_value(item), _bars(item.layers or ()), Text(item.note))
-        else:
-            table.add_row(item.method, "–", "–", "", Text(item.note, style="dim"))
+        row = words.test(item, "")
+        look = "" if item.decides else "dim"
+        bars = _bars(item.layers or ()) if item.applies else ""
+        table.add_row(row["method"], row["z"], row["p"], row["made"], bars, Text(row["note"], style=look), style=look)
     return table
 
 

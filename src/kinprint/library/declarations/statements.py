@@ -76,7 +76,7 @@ class Statement:
         kind: what the document is, for people.
         signed: it carries a signature, which nobody has checked.
         verdict, log10_p, alpha: as stated.
-        tests: log10 p-value of each test that applied.
+        tests: log10 p-value of each test that applied and was not set aside.
         methods: names of all methods that took part.
         quick: the models that were measured quickly: "reference", "suspect".
         measured_with: versions, as stated.
@@ -373,7 +373,8 @@ def _stated(
     evidence = _tables(comparison.get("evidence"), "evidence")
     if len(evidence) > MAX_TESTS:
         raise _Unfit(f"evidence of {len(evidence):,} methods, more than the {MAX_TESTS:,} allowed")
-    values = [_number(item.get("log10_p")) for item in evidence if item.get("kind") == "test"]
+    deciding = (item for item in evidence if item.get("kind") == "test" and not item.get("set_aside"))
+    values = [_number(item.get("log10_p")) for item in deciding]
     tests = tuple(value for value in values if value is not None)
     if any(value > 0 for value in tests):
         raise _Unfit("with a probability above one")
