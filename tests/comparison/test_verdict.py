@@ -10,7 +10,7 @@ import pytest
 from methods import simulated
 
 from kinprint.comparison import examine
-from kinprint.comparison.verdict import combined_log10_p, with_detectable
+from kinprint.comparison.verdict import combined_log10_p, unforgeable_log10_p, with_detectable
 from kinprint.evidence import Evidence, Method
 from kinprint.statistics import detectable
 
@@ -54,3 +54,40 @@ def test_a_test_at_its_detectable_correlation_decides() -> None:
             combined = combined_log10_p([replace(SAID, log10_p=log10_p), *evidence[1:]])
             assert combined is not None
             assert (combined <= -6) == related
+
+
+def test_related_says_what_could_have_made_it() -> None:
+    """Labels alone: "rests on labels and signs", and what rules that out. With a test that no relabelling can make: it says so."""
+    rng = np.random.default_rng(1)
+    models = simulated.model(rng, name="a"), simulated.model(rng, name="b")
+    fitted, sure = replace(SAID, log10_p=-40.0), replace(SAID, method="b", log10_p=-9.0, forgeable=False)
+    for evidence, forgeable, words in (
+        ([fitted], True, "rests on labels and signs alone"),
+        ([fitted, replace(sure, log10_p=-2.0)], True, "a was public, or committed to, before b rules this out"),
+        ([fitted, sure], False, "No relabelling can make this"),
+        ([replace(fitted, log10_p=-1.0), replace(sure, log10_p=-1.0)], None, "No evidence"),
+    ):
+        found = examine(models, methods=[method(item) for item in evidence])
+        assert found.forgeable is forgeable
+        assert found.to_json()["forgeable"] is forgeable
+        assert words in found.sentence()
+    assert [item["forgeable"] for item in found.to_json()["evidence"]] == [True, False]
+
+
+def test_the_unforgeable_p_value_counts_all_tests() -> None:
+    """Corrected for every test that decides, not for those of its kind alone."""
+    tests = [replace(SAID, log10_p=-40.0), replace(SAID, method="b", log10_p=-9.0, forgeable=False)]
+    assert unforgeable_log10_p(tests) == -9 + math.log10(2)
+    assert unforgeable_log10_p(tests[:1]) is None
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.0006, "no-evidence"), (0.3, "related")])
+def test_a_small_part_does_not_speak_for_the_model(share: float, verdict: str) -> None:
+    """A test of less than 1 % of the parameters names its part and decides nothing; of more it decides."""
+    rng = np.random.default_rng(2)
+    models = simulated.model(rng, name="a"), simulated.model(rng, name="b")
+    part = replace(method(replace(SAID, log10_p=-27.0)), share=lambda model: share, part="routers")
+    found = examine(models, methods=[part, method(replace(SAID, method="b", log10_p=-0.3))])
+    assert found.verdict == verdict
+    assert ("The routers are 0.06% of the parameters" in found.sentence()) == (verdict == "no-evidence")
+    assert (found.tests[-1].to_json()["set_aside"] is not None) == (verdict == "no-evidence")
