@@ -12,6 +12,7 @@ from families import MIXED
 
 from kinprint import compare, transforms
 from kinprint.errors import ArchitectureError, TransformError
+from kinprint.zoo.recipes import DISGUISE
 
 DISGUISES = [name for name, transform in transforms.known().items() if transform.kind == "disguise"]
 LATENT = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "minicpm3"}
@@ -63,6 +64,6 @@ def test_layers_of_different_kinds_keep_their_places(family: str, original: Call
 @pytest.mark.parametrize("family", ["deepseek_v3", "gpt_oss"])
 def test_what_a_disguise_hides(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
     """Behind latents the tests by signs see through every disguise; neurons without a free sign leave nothing to test."""
-    transforms.apply("disguise", original(family), tmp_path / "copy", seed=3)
+    transforms.apply("disguise", original(family), tmp_path / "copy", seed=3, steps=DISGUISE)
     found = compare(original(family), tmp_path / "copy", deep=True)
     assert found.verdict == ("related" if family == "deepseek_v3" else "no-evidence")

@@ -43,10 +43,10 @@ def apply(
         source: a folder with a configuration.
         target: the folder to make; nothing but an empty folder may be there. It appears complete or not at all.
         progress: called with bytes written and bytes in all.
-        options: of the transform.
+        options: of the transform. Without `seed` one is drawn.
 
     Returns:
-        the model that was written; its notes say what was left out and why.
+        the model that was written; its notes say what was left out and why, its seed what repeats it.
 
     Raises:
         TransformError: no such transform, it does not apply to this model, or the target exists.

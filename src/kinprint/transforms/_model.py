@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ class Model:
         names: how its file calls them.
         rest: tensors without a role that carry weights; written as they are.
         notes: what a transform left out, and why.
+        seed: that the last transform drew from; None if it draws nothing.
     """
 
     source: str
@@ -54,6 +56,7 @@ class Model:
     names: tuple[Name, ...]
     rest: tuple[Tensor, ...] = ()
     notes: tuple[str, ...] = ()
+    seed: int | None = None
 
     @property
     def layers(self) -> int:
@@ -223,6 +226,11 @@ def head_rows(heads: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 def matrices(model: Model) -> Iterator[tuple[Place, Part]]:
     """The matrices inside the layers, routers apart."""
     yield from ((place, part) for place, part in model.parts.items() if place[0] is not None and place[1] in MATRIX_ROLES)
+
+
+def drawn(seed: int | None) -> int:
+    """The seed that was given, or one from the operating system: two who give none draw nothing alike."""
+    return secrets.randbelow(1 << 32) if seed is None else seed
 
 
 def generator(seed: int, *what: object) -> np.random.Generator:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+
 from kinprint.errors import ArchitectureError, TransformError
-from kinprint.transforms._model import Model
+from kinprint.transforms._model import Model, drawn
 from kinprint.transforms._transform import Transform
+from kinprint.transforms.flip import flip
 from kinprint.transforms.fold_gains import fold_gains
 from kinprint.transforms.mix import mix
 from kinprint.transforms.permute import permute
@@ -12,21 +15,38 @@ from kinprint.transforms.rotate import rotate
 from kinprint.transforms.scale import scale
 from kinprint.transforms.split import split
 
+STEPS: Mapping[str, Callable[..., Model]] = {
+    "fold-gains": fold_gains,
+    "rotate": rotate,
+    "scale": scale,
+    "mix": mix,
+    "flip": flip,
+    "split": split,
+    "permute": permute,
+}
+"""Every disguise, in the order in which they are applied. Each leaves the function as it finds it, so any order would do; one
+that folds gains comes before one that would have to carry them along."""
 
-def disguise(model: Model, *, seed: int = 0) -> Model:
-    """Fold gains, rotate, scale, mix, split and permute: a copy that computes the same and resembles nothing.
+
+def disguise(model: Model, *, seed: int | None = None, steps: str | Iterable[str] = tuple(STEPS)) -> Model:
+    """Every other disguise, one after the other: a copy that computes the same and resembles nothing.
 
     Steps that the architecture does not allow are left out, and named.
 
     Args:
         seed: of everything random.
+        steps: which disguises, separated by commas, in the order to apply them.
     """
-    for step in (fold_gains, rotate, scale, mix, split, permute):
-        options = {} if step is fold_gains else {"seed": seed}
+    seed = drawn(seed)
+    wanted = steps.split(",") if isinstance(steps, str) else list(steps)
+    if not set(wanted) <= set(STEPS):
+        raise TransformError(", ".join(wanted), "not all of these are disguises", f"choose from {', '.join(STEPS)}")
+    for name in wanted:
+        options = {} if name == "fold-gains" else {"seed": seed}
         try:
-            model = step(model, **options)
+            model = STEPS[name](model, **options)
         except (TransformError, ArchitectureError) as error:
-            model = model.noting(f"without {step.__name__.replace('_', '-')}: {error.problem}")
+            model = model.noting(f"without {name}: {error.problem}")
     return model
 
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator, orthogonal, scaled
+from kinprint.transforms._model import Model, Place, changed, drawn, generator, orthogonal, scaled
 from kinprint.transforms._transform import Transform
 
 Array = NDArray[np.float64]
 
 
-def mix(model: Model, *, seed: int = 0) -> Model:
+def mix(model: Model, *, seed: int | None = None) -> Model:
     """Mix the dimensions inside every head by random invertible maps that the matrices on both sides undo.
 
     Values against outputs: any invertible matrix per key-value head. Queries against keys: maps that commute with the
@@ -26,6 +26,7 @@ def mix(model: Model, *, seed: int = 0) -> Model:
     Args:
         seed: of the maps.
     """
+    seed = drawn(seed)
     model.require_plain_heads()
     model.require_known("mix")
     if model.facts["positions"] == "unknown":

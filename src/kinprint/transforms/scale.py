@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part
-from kinprint.transforms._model import Model, Place, generator, scaled
+from kinprint.transforms._model import Model, Place, drawn, generator, scaled
 from kinprint.transforms._transform import Transform
 
 SPREAD = 4.0
 """Ratio of the largest to the smallest factor."""
 
 
-def scale(model: Model, *, seed: int = 0) -> Model:
+def scale(model: Model, *, seed: int | None = None) -> Model:
     """Multiply units of one matrix and divide them in the matrix that reads it, so that the function stays.
 
     Per neuron up against down (if the FFN is gated, or its activation ReLU); per key-value head values against outputs and,
@@ -22,6 +22,7 @@ def scale(model: Model, *, seed: int = 0) -> Model:
     Args:
         seed: of the factors.
     """
+    seed = drawn(seed)
     model.require_plain_heads()
     model.require_free_signs()
     factors = Factors(model, seed)
