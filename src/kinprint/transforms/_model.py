@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes  # noqa: F401 - numpy learns bfloat16 and fp8
 import numpy as np
@@ -114,6 +114,19 @@ class Model:
         if space == "channels" and moves and space not in self.table.named:
             return None
         return why_named(self.facts, space)
+
+    @property
+    def whole_layers(self) -> bool:
+        """Whether every tensor inside the layers has a role."""
+        return not any(f".{layer}." in tensor.name for tensor in self.rest for layer in range(self.layers))
+
+    def normed_heads(self, layer: int | None, norm: str) -> Literal["each", "all"] | None:
+        """What a norm on queries ("gains.q") or keys ("gains.k") goes over: each head, or all together; None without one."""
+        gain = self.get(layer, norm)
+        if gain is None:
+            return "each" if self.facts.get("qk_norm") else None
+        name = next(name for name in self.names if name.entry.roles == (norm,))
+        return "all" if len(name.shape) == 1 and name.shape[0] > self.head_dim else "each"
 
     def require_known(self, what: str) -> None:
         """TransformError if the model has weights without a role, which `what` would tear apart from the others."""

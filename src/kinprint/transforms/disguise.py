@@ -13,12 +13,16 @@ from kinprint.transforms.mix import mix
 from kinprint.transforms.permute import permute
 from kinprint.transforms.rotate import rotate
 from kinprint.transforms.scale import scale
+from kinprint.transforms.scale_stream import scale_stream
+from kinprint.transforms.shift import shift
 from kinprint.transforms.split import split
 
 STEPS: Mapping[str, Callable[..., Model]] = {
     "fold-gains": fold_gains,
     "rotate": rotate,
+    "shift": shift,
     "scale": scale,
+    "scale-stream": scale_stream,
     "mix": mix,
     "flip": flip,
     "split": split,
