@@ -9,24 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from families import MIXED
+from free_changes import DISGUISES, REFUSED, WHOLE
 
 from kinprint import compare, transforms
 from kinprint.errors import ArchitectureError, TransformError
 from kinprint.zoo.recipes import DISGUISE
-
-DISGUISES = [name for name, transform in transforms.known().items() if transform.kind == "disguise"]
-LATENT = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "minicpm3"}
-WHOLE = {*LATENT, "glm4_moe", "gpt_oss", "llama4_text", "granitemoe"}
-"""Families of which every tensor has a role; of the others disguises refuse."""
-
-MORE_THAN_ONE_WIDTH = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "glm4_moe", "llama4_text"}
-REFUSED = {
-    "shift": {"minicpm3"},
-    "scale-stream": {"llama4_text"},
-    "flip": {"gpt_oss"},
-    "split": {*MORE_THAN_ONE_WIDTH, "gpt_oss"},
-}
-"""No constant that its norms take out; neurons without a free sign; layers of different widths."""
 
 
 @pytest.mark.parametrize("name", DISGUISES)

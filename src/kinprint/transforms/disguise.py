@@ -16,20 +16,22 @@ from kinprint.transforms.scale import scale
 from kinprint.transforms.scale_stream import scale_stream
 from kinprint.transforms.shift import shift
 from kinprint.transforms.split import split
+from kinprint.transforms.split_heads import split_heads
 
 STEPS: Mapping[str, Callable[..., Model]] = {
     "fold-gains": fold_gains,
     "rotate": rotate,
     "shift": shift,
-    "scale": scale,
+    "split": split,
+    "split-heads": split_heads,
     "scale-stream": scale_stream,
+    "scale": scale,
     "mix": mix,
     "flip": flip,
-    "split": split,
     "permute": permute,
 }
-"""Every disguise, in the order in which they are applied. Each leaves the function as it finds it, so any order would do; one
-that folds gains comes before one that would have to carry them along."""
+"""Every disguise, in the order in which they are applied. Each leaves the function as it finds it, so any order would do; what
+divides units comes before what makes the two halves differ."""
 
 
 def disguise(model: Model, *, seed: int | None = None, steps: str | Iterable[str] = tuple(STEPS)) -> Model:

@@ -11,7 +11,7 @@ from kinprint.architectures import Part
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, Place, changed, drawn, generator
 from kinprint.transforms._transform import Transform
-from kinprint.transforms.fold_gains import fold_gains, read_through
+from kinprint.transforms.fold_gains import fold_gains, read_through, untied
 
 Array = NDArray[np.float64]
 Numbers = Callable[[], Array]
@@ -31,7 +31,8 @@ def shift(model: Model, *, seed: int | None = None) -> Model:
     reads it, once gains are folded, may have any number added to a row. Softmax takes out what all its inputs share: one vector
     added to every row of the output matrix or of a softmax router, a number added to the keys' bias where positions do not
     rotate it. Weights of attention sum to 1, so a constant goes from the values' bias into the outputs'. And a vector goes
-    from the embeddings of tokens into those of learned positions.
+    from the embeddings of tokens into those of learned positions. An output head that is tied to the embedding becomes a tensor
+    of its own.
 
     Args:
         seed: of the constants.
@@ -39,6 +40,8 @@ def shift(model: Model, *, seed: int | None = None) -> Model:
     seed = drawn(seed)
     if _means_taken_out(model) and model.facts["norm_first"]:
         model = fold_gains(model)
+    if not _capped(model) and not model.rest and any(entry.roles == ("head",) for entry in model.table.tensors.values()):
+        model = untied(model)
     found = False
     for kind in (_means, _read, _written, _normed_heads, _logits, _routers, _values, _keys, _tokens):
         parts = kind(model, seed)
@@ -122,7 +125,7 @@ def _normed_heads(model: Model, seed: int) -> dict[Place, Part]:
 
 
 def _logits(model: Model, seed: int) -> dict[Place, Part]:
-    """One vector to every row of an output matrix that is not the embedding too."""
+    """One vector to every row of the output matrix, where it is not the embedding too."""
     head = model.get(None, "head")
     return {} if head is None or _capped(model) else _alike(model, seed, (None, "head", None))
 
