@@ -68,8 +68,8 @@ def pair(folder: Path, layers: int) -> tuple[Path, Path]:
         write_checkpoint(reference, layers)
         write_tokenizer(reference)
     if not suspect.exists():
-        model = transforms.known()["noise"](transforms.open_model(reference), amount=0.05)
-        transforms.write(transforms.known()["permute"](model), suspect)
+        model = transforms.known()["noise"](transforms.open_model(reference), amount=0.05, seed=0)
+        transforms.write(transforms.known()["permute"](model, seed=0), suspect)
         write_tokenizer(suspect)
     return reference, suspect
 

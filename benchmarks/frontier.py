@@ -20,7 +20,7 @@ from kinprint import compare, open_checkpoint
 from kinprint.architectures import recognise
 from kinprint.zoo import Member
 from kinprint.zoo.build import build
-from kinprint.zoo.recipes import RETRAINED, Recipe, Train, Transform, recipes
+from kinprint.zoo.recipes import DISGUISE, RETRAINED, Recipe, Train, Transform, recipes
 
 BASE, STRANGER = "llama-base", "llama-seed1"
 TRAININGS = "1@0.002,3@0.002,10@0.002,30@0.002,1@0.005,3@0.005,10@0.005,30@0.005"
@@ -45,7 +45,7 @@ def wanted(trainings: str) -> tuple[Recipe, ...]:
         found.append(Recipe(Member(name, "llama", kind, (BASE,)), how, f"From `{BASE}`: {kind}."))
         seed = zlib.crc32(name.encode())
         member = Member(f"{name}-disguise", "llama", "disguise", (name,), disguise=True, seed=seed)
-        found.append(Recipe(member, (Transform("disguise", {"seed": seed}),), f"`{name}` in another form."))
+        found.append(Recipe(member, (Transform("disguise", {"seed": seed, "steps": DISGUISE}),), f"`{name}` in another form."))
     return tuple(found)
 
 

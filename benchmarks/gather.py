@@ -179,7 +179,7 @@ def _later(zoo: Path, merges: Sequence[tuple[str, Path, dict[str, float]]], fold
         errors, scaled, wrong = [], [], 0
         for number, (_, path, truth) in enumerate(merges):
             target = folder / f"{title}-{number}"
-            apply(name, path, target, **options)
+            apply(name, path, target, **(options | {"seed": 0} if name == "noise" else options))
             found = gather(fingerprint(target, cache=False), known)
             error = _error(_found(found), truth)
             wrong += sum(parent.model.name not in truth for parent in found.parents)

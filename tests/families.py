@@ -13,6 +13,8 @@ OLD = {"n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 72}
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {**GROUPED, "attention_bias": True, "mlp_bias": True},
     "mistral": GROUPED,
+    "llama-relu": {**GROUPED, "hidden_act": "relu"},
+    "arcee": GROUPED,
     "helium": {**GROUPED, "head_dim": 12},
     "qwen2": GROUPED,
     "qwen3": {**GROUPED, "head_dim": 16},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def test_lists_of_numbers(models: Path, tmp_path: Path) -> None:
     assert RUN.invoke(app, [*base, "0,one"]).exit_code == 2
     assert RUN.invoke(app, [*base, "0,1,3"]).exit_code == 0
     assert open_checkpoint(tmp_path / "new").config["num_hidden_layers"] == 3
+
+
+def test_a_drawn_seed_is_told(models: Path, tmp_path: Path) -> None:
+    """What stderr says repeats the copy; a seed that was given needs no telling."""
+    command = ["transform", "permute", str(models / "base"), "-o"]
+    said = RUN.invoke(app, [*command, str(tmp_path / "a")]).stderr
+    seed = re.search(r"seed (\d+) \(--seed \1 makes the same again\)", said)
+    assert seed is not None
+    again = RUN.invoke(app, [*command, str(tmp_path / "b"), "--seed", seed[1]])
+    assert "seed" not in again.stderr
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
+    assert one == other
 
 
 def test_what_was_left_out_is_said(models: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kinprint import fingerprint, transforms
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.vectors import BLOCK, DIMENSIONS, vectors
+from kinprint.zoo.recipes import DISGUISE
 
 LAYERS, CHANNELS, NEURONS = 4, 512, 1024
 ODD = (3, 4, 9, 10, 15, 16, 21, 22, 27, 28)
@@ -167,7 +168,7 @@ def test_what_says_nothing_has_no_vector_or_a_finite_one(traits: dict[str, NDArr
 
 def test_a_disguised_copy_of_a_trained_model_is_near_and_its_twin_is_not(models: Path, tmp_path: Path) -> None:
     """Shipped models; the copy of the fine-tune is folded, rotated, scaled, mixed, split and permuted."""
-    transforms.apply("disguise", models / "finetune", tmp_path / "copy", seed=7)
+    transforms.apply("disguise", models / "finetune", tmp_path / "copy", seed=7, steps=DISGUISE)
     base, copy, twin = (fingerprint(path) for path in (models / "base", tmp_path / "copy", models / "twin"))
     near, far = cosines(base, copy), cosines(base, twin)
     for space in ("forms", "signs", "readings"):
@@ -176,6 +177,6 @@ def test_a_disguised_copy_of_a_trained_model_is_near_and_its_twin_is_not(models:
 
 def test_a_few_neurons_of_a_disguised_copy_are_enough_for_readings(models: Path, tmp_path: Path) -> None:
     """Shipped models by quick fingerprints, beside full ones."""
-    transforms.apply("disguise", models / "finetune", tmp_path / "copy", seed=7)
+    transforms.apply("disguise", models / "finetune", tmp_path / "copy", seed=7, steps=DISGUISE)
     base, copy, twin = fingerprint(models / "base"), *(fingerprint(p, quick=True) for p in (tmp_path / "copy", models / "twin"))
     assert cosines(base, copy)["readings"] > cosines(base, twin)["readings"] + 0.2

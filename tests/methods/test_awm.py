@@ -101,10 +101,12 @@ def test_without_shared_tokens_channels_are_compared_by_index() -> None:
 
 def test_what_it_finds_and_what_fools_it(models: Path, tmp_path: Path) -> None:
     """A permuted fine-tune is as near as the fine-tune; a rotated one, or one with new embeddings permuted, is not found."""
-    transforms.apply("permute", models / "finetune", tmp_path / "permuted")
-    transforms.apply("rotate", models / "finetune", tmp_path / "rotated")
-    transforms.apply("swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False)
-    transforms.apply("permute", tmp_path / "swapped", tmp_path / "swapped-permuted")
+    transforms.apply("permute", models / "finetune", tmp_path / "permuted", seed=0)
+    transforms.apply("rotate", models / "finetune", tmp_path / "rotated", seed=0)
+    transforms.apply(
+        "swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False, seed=0
+    )
+    transforms.apply("permute", tmp_path / "swapped", tmp_path / "swapped-permuted", seed=0)
     transforms.apply("prune", models / "base", tmp_path / "shallow", kind="depth", amount=0.25)
     base = open_weights(models / "base")
     folders = [

@@ -18,7 +18,7 @@ COPIES = ("permute", "scale", "mix", "split")
 @pytest.fixture
 def copies(models: Path, tmp_path: Path) -> dict[str, Path]:
     for name in COPIES:
-        transforms.apply(name, models / "base", tmp_path / name)
+        transforms.apply(name, models / "base", tmp_path / name, seed=0)
     return {name: tmp_path / name for name in COPIES}
 
 

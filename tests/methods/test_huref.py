@@ -55,9 +55,9 @@ def test_the_rarest_tokens_are_those_of_the_highest_ids(monkeypatch: pytest.Monk
 
 def test_no_order_of_channels_heads_or_experts_matters(models: Path, tmp_path: Path) -> None:
     """A permuted copy, one with values mixed against outputs, and one with experts permuted are as good as the model."""
-    transforms.apply("permute", models / "base", tmp_path / "permuted")
-    transforms.apply("mix", models / "base", tmp_path / "mixed")
-    transforms.apply("upcycle", models / "base", tmp_path / "experts", experts=4)
+    transforms.apply("permute", models / "base", tmp_path / "permuted", seed=0)
+    transforms.apply("mix", models / "base", tmp_path / "mixed", seed=0)
+    transforms.apply("upcycle", models / "base", tmp_path / "experts", experts=4, seed=0)
     base = open_weights(models / "base")
     for name, least in (("permuted", 0.9999), ("mixed", 0.999), ("experts", 0.9999)):
         assert huref.METHOD(base, open_weights(tmp_path / name)).statistic >= least, name
@@ -65,7 +65,9 @@ def test_no_order_of_channels_heads_or_experts_matters(models: Path, tmp_path: P
 
 def test_what_it_finds_and_what_fools_it(models: Path, tmp_path: Path) -> None:
     """A fine-tune is near 1; new embeddings hide it, whatever the rest; a stranger is well above 0."""
-    transforms.apply("swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False)
+    transforms.apply(
+        "swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False, seed=0
+    )
     base = open_weights(models / "base")
     finetune, twin, swapped = (
         huref.METHOD(base, open_weights(f)).statistic for f in (models / "finetune", models / "twin", tmp_path / "swapped")

@@ -15,6 +15,7 @@ from scipy.stats import combine_pvalues, spearmanr
 from kinprint import transforms
 from kinprint.methods import match
 from kinprint.weights import Weights, open_weights
+from kinprint.zoo.recipes import DISGUISE
 
 
 def activations(model: Weights, layer: int, role: str, expert: int | None, ids: list[int]) -> np.ndarray:
@@ -98,10 +99,11 @@ def test_experts_are_found_in_any_order() -> None:
 def test_no_disguise_of_the_form_hides_descent(models: Path, tmp_path: Path) -> None:
     """Permuted, rotated, scaled, mixed, folded, neurons split, and all of it: as related as the fine-tune itself."""
     for name in ("permute", "rotate", "scale", "split", "disguise"):
-        transforms.apply(name, models / "finetune", tmp_path / name)
-    transforms.apply("upcycle", models / "finetune", tmp_path / "experts", experts=4)
+        options = {"steps": DISGUISE} if name == "disguise" else {}
+        transforms.apply(name, models / "finetune", tmp_path / name, seed=0, **options)
+    transforms.apply("upcycle", models / "finetune", tmp_path / "experts", experts=4, seed=0)
     transforms.apply("prune", models / "finetune", tmp_path / "pruned", kind="depth", amount=0.25)
-    transforms.apply("disguise", tmp_path / "pruned", tmp_path / "pruned-disguise")
+    transforms.apply("disguise", tmp_path / "pruned", tmp_path / "pruned-disguise", seed=0, steps=DISGUISE)
     base = open_weights(models / "base")
     for folder in (models / "finetune", *sorted(tmp_path.iterdir())):
         found = match.METHOD(base, open_weights(folder))
@@ -111,7 +113,9 @@ def test_no_disguise_of_the_form_hides_descent(models: Path, tmp_path: Path) -> 
 
 def test_what_fools_it(models: Path, tmp_path: Path) -> None:
     """New embeddings, or ups of random signs; a stranger is not found."""
-    transforms.apply("swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False)
+    transforms.apply(
+        "swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False, seed=0
+    )
     base = open_weights(models / "base")
     finetune = open_weights(models / "finetune")
     rng = np.random.default_rng(0)

@@ -18,6 +18,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.methods import _matched, matched_invariants, matched_neurons, matched_writes
 from kinprint.statistics import Signs, sign_test
 from kinprint.weights import Place, Weights, open_weights
+from kinprint.zoo.recipes import DISGUISE
 
 HIDDEN, NEURONS = 24, 64
 SHARED = np.random.default_rng(99)
@@ -308,7 +309,9 @@ def test_copied_experts_and_layers_count_once() -> None:
 @pytest.mark.parametrize("name", ["disguise", "rotate", "permute", "scale", "mix", "split", "fold-gains"])
 def test_disguises_of_shipped_models(name: str, models: Path, tmp_path: Path) -> None:
     """A fine-tune of small models that ship with kinprint, in every disguise: found from fingerprints and by --deep."""
-    transforms.apply(name, models / "finetune", tmp_path / "copy")
+    options: dict[str, Any] = {} if name == "fold-gains" else {"seed": 0}
+    options |= {"steps": DISGUISE} if name == "disguise" else {}
+    transforms.apply(name, models / "finetune", tmp_path / "copy", **options)
     evidence = matched_invariants.METHOD(fingerprint(models / "base"), fingerprint(tmp_path / "copy"))
     assert evidence.log10_p is not None
     assert evidence.log10_p < -12
@@ -323,7 +326,7 @@ def test_disguises_of_shipped_models(name: str, models: Path, tmp_path: Path) ->
 
 def test_shipped_stranger_is_not_accused(models: Path, tmp_path: Path) -> None:
     """H0: another seed on the same data in the same order, disguised."""
-    transforms.apply("disguise", models / "twin", tmp_path / "copy")
+    transforms.apply("disguise", models / "twin", tmp_path / "copy", seed=0, steps=DISGUISE)
     deep = compare(models / "base", tmp_path / "copy", deep=True)
     assert deep.verdict == "no-evidence"
 

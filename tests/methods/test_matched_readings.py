@@ -13,6 +13,7 @@ from scipy.stats import kstest
 from kinprint import compare, fingerprint, transforms
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods.matched_readings import METHOD
+from kinprint.zoo.recipes import DISGUISE
 
 NEURONS, TOKENS = 128, 24
 SHARED = np.random.default_rng(5)
@@ -111,6 +112,7 @@ def test_disguised_copies_are_found_quickly(step: str, models: Path, tmp_path: P
     """Alternative: a fine-tune in disguise, of which next to nothing is read. The independent twin in the same disguise is
     not accused."""
     for name, verdict in (("finetune", "related"), ("twin", "no-evidence")):
-        transforms.apply(step, models / name, tmp_path / name, seed=3)
+        options = {"steps": DISGUISE} if step == "disguise" else {}
+        transforms.apply(step, models / name, tmp_path / name, seed=3, **options)
         assert compare(models / "base", tmp_path / name, quick=True).verdict == verdict
         assert compare(fingerprint(models / "base"), fingerprint(tmp_path / name, quick=True)).verdict == verdict

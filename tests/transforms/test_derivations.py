@@ -57,7 +57,7 @@ def test_the_result_loads_and_runs(
 ) -> None:
     """transformers misses and ignores no tensor, logits are finite, and other than the original's where they should be."""
     if name == "merge":
-        transforms.apply("noise", original(family), tmp_path / "other", amount=0.3)
+        transforms.apply("noise", original(family), tmp_path / "other", amount=0.3, seed=0)
         options = {**options, "others": [tmp_path / "other"]}
         options |= {"base": original(family)} if options["method"] == "ties" else {}
     try:
@@ -124,7 +124,7 @@ def test_upcycled_without_noise_computes_what_the_dense_model_does(
 ) -> None:
     """All experts agree, so whatever the router chooses gives the dense FFN (arXiv 2212.05055, section 3)."""
     for family in ("mistral", "qwen3"):
-        transforms.apply("upcycle", original(family), tmp_path / family, experts=4, top=2)
+        transforms.apply("upcycle", original(family), tmp_path / family, experts=4, top=2, seed=0)
         np.testing.assert_allclose(outputs(tmp_path / family), outputs(original(family)), atol=1e-4)
 
 
@@ -178,7 +178,7 @@ def test_a_new_vocabulary_keeps_the_tokens_both_have(models: Path, tmp_path: Pat
     import json
 
     (tokenizer / "vocab.json").write_text(json.dumps(words))
-    transforms.apply("swap-vocabulary", models / "base", tmp_path / "new", tokenizer=tokenizer)
+    transforms.apply("swap-vocabulary", models / "base", tmp_path / "new", tokenizer=tokenizer, seed=0)
     before, after = (weights(folder)[None, "embedding", None] for folder in (models / "base", tmp_path / "new"))
     assert after.shape == (60, 128)
     np.testing.assert_array_equal(after[::2], before[[old[token] for token in kept]])
@@ -188,7 +188,7 @@ def test_a_new_vocabulary_keeps_the_tokens_both_have(models: Path, tmp_path: Pat
 
 def test_casts_round_once(models: Path, tmp_path: Path) -> None:
     transforms.apply("cast", models / "base", tmp_path / "wide", dtype="f32")
-    transforms.apply("noise", tmp_path / "wide", tmp_path / "noisy", amount=0.5)
+    transforms.apply("noise", tmp_path / "wide", tmp_path / "noisy", amount=0.5, seed=0)
     transforms.apply("cast", tmp_path / "noisy", tmp_path / "new", dtype="bf16")
     before, after = (open_checkpoint(tmp_path / name).tensors for name in ("noisy", "new"))
     for name, tensor in before.items():

@@ -9,23 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from families import MIXED
+from free_changes import DISGUISES, REFUSED, WHOLE
 
 from kinprint import compare, transforms
 from kinprint.errors import ArchitectureError, TransformError
-
-DISGUISES = [name for name, transform in transforms.known().items() if transform.kind == "disguise"]
-LATENT = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "minicpm3"}
-WHOLE = {*LATENT, "glm4_moe", "gpt_oss", "llama4_text", "granitemoe"}
-"""Families of which every tensor has a role; of the others disguises refuse."""
-
-MORE_THAN_ONE_WIDTH = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "glm4_moe", "llama4_text"}
-REFUSED = {
-    "mix": LATENT,
-    "scale": {*LATENT, "gpt_oss"},
-    "flip": {"gpt_oss"},
-    "split": {*MORE_THAN_ONE_WIDTH, "gpt_oss"},
-}
-"""Latents; neurons without a free sign; layers of different widths."""
+from kinprint.zoo.recipes import DISGUISE
 
 
 @pytest.mark.parametrize("name", DISGUISES)
@@ -63,6 +51,6 @@ def test_layers_of_different_kinds_keep_their_places(family: str, original: Call
 @pytest.mark.parametrize("family", ["deepseek_v3", "gpt_oss"])
 def test_what_a_disguise_hides(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
     """Behind latents the tests by signs see through every disguise; neurons without a free sign leave nothing to test."""
-    transforms.apply("disguise", original(family), tmp_path / "copy", seed=3)
+    transforms.apply("disguise", original(family), tmp_path / "copy", seed=3, steps=DISGUISE)
     found = compare(original(family), tmp_path / "copy", deep=True)
     assert found.verdict == ("related" if family == "deepseek_v3" else "no-evidence")

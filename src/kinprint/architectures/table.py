@@ -23,6 +23,7 @@ LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "interleaved")
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
     *("norm", "norm_first", "positions", "named", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
+    "softmax_router",
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -89,6 +90,7 @@ class Table:
     rotary_share: Any = ROTARY_SHARE
     qk_norm: Any = ({"value": False},)
     free_signs: bool = True
+    softmax_router: bool = False
     named: Mapping[str, Any] = field(default_factory=dict)
     upcycled: Mapping[str, Any] = field(default_factory=dict)
     patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
@@ -155,6 +157,7 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         rotary_share=raw.get("rotary_share", ROTARY_SHARE),
         qk_norm=raw.get("qk_norm", Table.qk_norm),
         free_signs=raw.get("free_signs", True),
+        softmax_router=raw.get("softmax_router", False),
         named={space: [{"value": why}] if isinstance(why, str) else why for space, why in raw.get("named", {}).items()},
         upcycled=raw.get("upcycled", {}),
         skipped=tuple((_pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),

@@ -33,6 +33,8 @@ def _command(transform: Transform) -> Callable[..., None]:
     """A function with the transform's own options, as typer wants it."""
     hints = typing.get_type_hints(transform.make)
     text, helps = _documentation(transform)
+    if transform.draws:
+        helps["seed"] = f"{helps.get('seed', '').rstrip('.')}; without one it is drawn, and printed."
     options, readers = [], {}
     for name, parameter in list(inspect.signature(transform.make).parameters.items())[1:]:
         kind, readers[name], settings = _option(hints[name])
@@ -62,6 +64,8 @@ def _command(transform: Transform) -> Callable[..., None]:
             )
         for note in made.notes:
             typer.echo(f"note: {printable(note)}", err=True)
+        if made.seed is not None and "seed" not in given:
+            typer.echo(f"seed {made.seed} (--seed {made.seed} makes the same again)", err=True)
         typer.echo(f"{printable(output)}: {transform.name} of {printable(model)}, {made.layers} layers")
 
     fixed = [

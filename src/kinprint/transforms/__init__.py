@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kinprint import discovery
-from kinprint.errors import TransformError
+from kinprint.errors import ArchitectureError, TransformError
 from kinprint.transforms._model import Model, model_of, open_model
 from kinprint.transforms._transform import Transform
 from kinprint.transforms._writing import Progress, in_memory, write
@@ -43,10 +43,10 @@ def apply(
         source: a folder with a configuration.
         target: the folder to make; nothing but an empty folder may be there. It appears complete or not at all.
         progress: called with bytes written and bytes in all.
-        options: of the transform.
+        options: of the transform. Without `seed` one is drawn.
 
     Returns:
-        the model that was written; its notes say what was left out and why.
+        the model that was written; its notes say what was left out and why, its seed what repeats it.
 
     Raises:
         TransformError: no such transform, it does not apply to this model, or the target exists.
@@ -59,4 +59,20 @@ def apply(
     return model
 
 
-__all__ = ["Model", "Transform", "apply", "in_memory", "known", "model_of", "open_model", "write"]
+def free_changes(model: Model) -> dict[str, str | None]:
+    """Every disguise by name -> None if the architecture of a model allows it, else the reason why it does not.
+
+    No weight is read.
+    """
+    found: dict[str, str | None] = {}
+    for name, transform in known().items():
+        if transform.kind == "disguise":
+            try:
+                transform(model)
+                found[name] = None
+            except (TransformError, ArchitectureError) as error:
+                found[name] = error.problem
+    return found
+
+
+__all__ = ["Model", "Transform", "apply", "free_changes", "in_memory", "known", "model_of", "open_model", "write"]

@@ -24,7 +24,7 @@ def relayered(model: Model, order: Sequence[int]) -> Model:
         parts |= {
             (new, role, expert): replace(part, layer=new) for (layer, role, expert), part in model.parts.items() if layer == old
         }
-    if any(f".{layer}." in tensor.name for tensor in model.rest for layer in range(model.layers)):
+    if not model.whole_layers:
         model.require_known("changing layers")
     config = {key: _followed(value, model.layers, order) for key, value in model.config.items()}
     return replace(model, parts=parts, config=config).resized(num_hidden_layers=len(order))

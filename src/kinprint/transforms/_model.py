@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
+import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes  # noqa: F401 - numpy learns bfloat16 and fp8
 import numpy as np
@@ -42,6 +43,7 @@ class Model:
         names: how its file calls them.
         rest: tensors without a role that carry weights; written as they are.
         notes: what a transform left out, and why.
+        seed: that the last transform drew from; None if it draws nothing.
     """
 
     source: str
@@ -54,6 +56,7 @@ class Model:
     names: tuple[Name, ...]
     rest: tuple[Tensor, ...] = ()
     notes: tuple[str, ...] = ()
+    seed: int | None = None
 
     @property
     def layers(self) -> int:
@@ -111,6 +114,19 @@ class Model:
         if space == "channels" and moves and space not in self.table.named:
             return None
         return why_named(self.facts, space)
+
+    @property
+    def whole_layers(self) -> bool:
+        """Whether every tensor inside the layers has a role."""
+        return not any(f".{layer}." in tensor.name for tensor in self.rest for layer in range(self.layers))
+
+    def normed_heads(self, layer: int | None, norm: str) -> Literal["each", "all"] | None:
+        """What a norm on queries ("gains.q") or keys ("gains.k") goes over: each head, or all together; None without one."""
+        gain = self.get(layer, norm)
+        if gain is None:
+            return "each" if self.facts.get("qk_norm") else None
+        name = next(name for name in self.names if name.entry.roles == (norm,))
+        return "all" if len(name.shape) == 1 and name.shape[0] > self.head_dim else "each"
 
     def require_known(self, what: str) -> None:
         """TransformError if the model has weights without a role, which `what` would tear apart from the others."""
@@ -223,6 +239,11 @@ def head_rows(heads: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 def matrices(model: Model) -> Iterator[tuple[Place, Part]]:
     """The matrices inside the layers, routers apart."""
     yield from ((place, part) for place, part in model.parts.items() if place[0] is not None and place[1] in MATRIX_ROLES)
+
+
+def drawn(seed: int | None) -> int:
+    """The seed that was given, or one from the operating system: two who give none draw nothing alike."""
+    return secrets.randbelow(1 << 32) if seed is None else seed
 
 
 def generator(seed: int, *what: object) -> np.random.Generator:

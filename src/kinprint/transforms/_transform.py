@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from kinprint.transforms._model import Model
+from kinprint.transforms._model import Model, drawn
 
 
 @dataclass(frozen=True)
@@ -27,5 +28,13 @@ class Transform:
     make: Callable[..., Model]
     example: str
 
+    @property
+    def draws(self) -> bool:
+        """Whether it takes a seed."""
+        return "seed" in inspect.signature(self.make).parameters
+
     def __call__(self, model: Model, **options: Any) -> Model:
-        return self.make(model, **options)
+        """The new model, whose `seed` is the one given or, where none is, one that is drawn here."""
+        if self.draws:
+            options["seed"] = drawn(options.get("seed"))
+        return replace(self.make(model, **options), seed=options.get("seed"))

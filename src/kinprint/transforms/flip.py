@@ -6,19 +6,20 @@ import numpy as np
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, generator, scaled
+from kinprint.transforms._model import Model, Place, drawn, generator, scaled
 from kinprint.transforms._transform import Transform
 
 OUTER = ("up", "down", "shared_up", "shared_down")
 
 
-def flip(model: Model, *, seed: int = 0, share: float = 0.5) -> Model:
+def flip(model: Model, *, seed: int | None = None, share: float = 0.5) -> Model:
     """Multiply the up row and the down column of some gated neurons by -1, so that the function stays.
 
     Args:
         seed: of the choice.
         share: of the neurons that are turned.
     """
+    seed = drawn(seed)
     if not 0 <= share <= 1:
         raise TransformError(model.source, "the share must lie between 0 and 1")
     if not any(place[1] in ("gate", "shared_gate") for place in model.parts):

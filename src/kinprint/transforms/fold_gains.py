@@ -24,20 +24,27 @@ def fold_gains(model: Model) -> Model:
     model.require_known("fold-gains")
     model = untied(model)
     parts: dict[Place, Part] = {}
-    for (layer, role, _), gain in model.parts.items():
+    for (layer, role, _), readers in read_through(model).items():
+        gain = model.parts[layer, role, None]
+        parts |= {place: _times(model.parts[place], gain) for place in readers}
+        if (shift := model.get(layer, role.replace("gains.", "norm_biases."))) is not None:
+            parts[layer, shift.role, None] = _divided(shift, gain, model.source)
+        parts[layer, role, None] = constant(gain, role, gain.shape, 1.0)
+    return model.updated(parts)
+
+
+def read_through(model: Model) -> dict[Place, list[Place]]:
+    """The gains of every norm in front of a block, or of the output head -> the matrices that read the norm."""
+    found: dict[Place, list[Place]] = {}
+    for layer, role, expert in model.parts:
         name = role.removeprefix("gains.")
         if role == name or name not in READERS:
             continue
         readers = READERS[name]
         if name == "input" and model.get(layer, "gains.post_attention") is None:
             readers = (*readers, *READERS["post_attention"])
-        for place, part in model.parts.items():
-            if place[0] == layer and place[1] in readers:
-                parts[place] = _times(part, gain)
-        if (shift := model.get(layer, f"norm_biases.{name}")) is not None:
-            parts[layer, shift.role, None] = _divided(shift, gain, model.source)
-        parts[layer, role, None] = constant(gain, role, gain.shape, 1.0)
-    return model.updated(parts)
+        found[layer, role, expert] = [place for place in model.parts if place[0] == layer and place[1] in readers]
+    return found
 
 
 def _times(part: Part, gain: Part) -> Part:

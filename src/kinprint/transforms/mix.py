@@ -1,4 +1,4 @@
-"""mix: random invertible maps inside heads, values against outputs and queries against keys."""
+"""mix: random invertible maps inside heads and latents, which the matrices on both sides undo."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator, orthogonal, scaled
+from kinprint.transforms._latents import latents_turned
+from kinprint.transforms._model import Model, Place, changed, drawn, generator, orthogonal, scaled
 from kinprint.transforms._transform import Transform
 
 Array = NDArray[np.float64]
 
 
-def mix(model: Model, *, seed: int = 0) -> Model:
+def mix(model: Model, *, seed: int | None = None) -> Model:
     """Mix the dimensions inside every head by random invertible maps that the matrices on both sides undo.
 
     Values against outputs: any invertible matrix per key-value head. Queries against keys: maps that commute with the
     rotary embedding, a rotation and a factor per frequency pair; any invertible matrix on dimensions that positions do not
     rotate. Where queries and keys pass a norm (Qwen3), only what commutes with it: signs per pair, and factors traded
-    between the two gains.
+    between the two gains. Behind latents (MLA) the rotated key is one for all heads, and gets one map; the latents
+    themselves are turned by orthogonal matrices, after folding the gains of their norms.
 
     Args:
         seed: of the maps.
     """
-    model.require_plain_heads()
+    seed = drawn(seed)
+    model.require_heads()
     model.require_known("mix")
     if model.facts["positions"] == "unknown":
         raise TransformError(model.source, "it does not say how it tells positions apart, and a mixed head must keep to that")
     maps = Maps(model, seed)
-    return model.each(maps.applied)
+    return latents_turned(model.each(maps.applied), seed)
 
 
 class Maps:
@@ -45,22 +48,32 @@ class Maps:
         kind = role.removeprefix("biases.")
         if layer is None or role.startswith("norm_biases."):
             return part
-        if kind == "v":
-            return self._rows(part, self.values(layer), 1)
+        if kind in ("v", "v_up"):
+            return self._rows(part, self.values(layer, part.shape[0] // self.model.groups), 1)
         if role == "o":
-            return self._columns(part, _undone(self.values(layer)))
+            width = part.shape[1] // (self.model.groups * self.model.heads_per_group)
+            return self._columns(part, _undone(self.values(layer, width)))
         if role in ("gains.q", "gains.k"):
             factors = self._gain_factors(layer)
             repeated = np.tile(factors if role == "gains.q" else 1 / factors, part.shape[0] // len(factors))
             return scaled(part, 0, repeated)
-        if kind in ("q", "k"):
-            maps = self.keys(layer) if kind == "k" else _undone(self.keys(layer))
-            return self._rows(part, maps, self.model.heads_per_group if kind == "q" else 1)
+        if kind in ("q", "q_up"):
+            return self._rows(part, _undone(self.keys(layer)), self.model.heads_per_group)
+        if kind in ("k", "k_up"):
+            return self._rows(part, self.keys(layer), 1)
+        if kind == "k_rotary":
+            return self._rows(part, self.shared_keys(layer), 1)
+        if kind in ("q_rotary", "q_rotary_up"):
+            return self._rows(part, _undone(self.shared_keys(layer)), self.model.groups)
         return part
 
-    def values(self, layer: int) -> Array:
-        """(groups, head_dim, head_dim) what values are multiplied by."""
-        return _invertible(self.model.groups, self.model.head_dim, self.seed, "values", layer)
+    def values(self, layer: int, width: int) -> Array:
+        """(groups, width, width) what values are multiplied by."""
+        return _invertible(self.model.groups, width, self.seed, "values", layer)
+
+    def shared_keys(self, layer: int) -> Array:
+        """(1, rotary_dim, rotary_dim) what the rotated key that all heads share is multiplied by."""
+        return self._turns(layer, np.zeros((1, *[int(self.model.facts["rotary_dim"])] * 2)))
 
     def keys(self, layer: int) -> Array:
         """(groups, head_dim, head_dim) what keys are multiplied by."""
@@ -70,15 +83,21 @@ class Maps:
                 return np.broadcast_to(np.eye(width), (groups, width, width))
             signs = generator(self.seed, "signs", layer).choice([-1.0, 1.0], size=(groups, width))
             return np.stack([np.diag(row[self._pair_of()]) for row in signs])
+        if self.model.get(layer, "k_up") is not None:  # what positions rotate is apart
+            return _invertible(groups, width, self.seed, "keys", layer)
         turned = int(self.model.facts.get("rotary_dim", 0))
         maps = np.zeros((groups, width, width))
         rest = np.arange(turned, width)
         if len(rest):
             maps[:, rest[:, None], rest] = _invertible(groups, len(rest), self.seed, "keys", layer)
+        return self._turns(layer, maps)
+
+    def _turns(self, layer: int, maps: Array) -> Array:
+        """Maps with a rotation and a factor for each frequency pair filled in."""
         rng = generator(self.seed, "pairs", layer)
         first, second = self._pairs()
-        angles = rng.uniform(0, 2 * np.pi, (groups, len(first)))
-        sizes = np.exp(rng.uniform(-0.5, 0.5, (groups, len(first))))
+        angles = rng.uniform(0, 2 * np.pi, (len(maps), len(first)))
+        sizes = np.exp(rng.uniform(-0.5, 0.5, (len(maps), len(first))))
         maps[:, first, first] = maps[:, second, second] = sizes * np.cos(angles)
         maps[:, second, first] = sizes * np.sin(angles)
         maps[:, first, second] = -sizes * np.sin(angles)
@@ -105,7 +124,7 @@ class Maps:
         """Every head's rows times its group's map."""
 
         def apply(array: NDArray[np.float32]) -> NDArray[np.float32]:
-            heads = array.reshape(len(maps), each, self.model.head_dim, -1)
+            heads = array.reshape(len(maps), each, maps.shape[-1], -1)
             return np.asarray(np.matmul(maps[:, None].astype(array.dtype), heads).reshape(array.shape))
 
         return changed(part, apply)

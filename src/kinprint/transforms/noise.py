@@ -7,17 +7,18 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator, matrices
+from kinprint.transforms._model import Model, Place, changed, drawn, generator, matrices
 from kinprint.transforms._transform import Transform
 
 
-def noise(model: Model, *, amount: float = 0.01, seed: int = 0) -> Model:
+def noise(model: Model, *, amount: float = 0.01, seed: int | None = None) -> Model:
     """Add normal random numbers to the matrices inside the layers.
 
     Args:
         amount: their standard deviation, as a share of that of each matrix.
         seed: of the numbers.
     """
+    seed = drawn(seed)
     if not 0 <= amount <= 100:
         raise TransformError(model.source, f"noise of {amount:g} standard deviations", "give a number between 0 and 100")
 

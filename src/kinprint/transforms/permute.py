@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, generator, head_rows, taken
+from kinprint.transforms._model import Model, Place, drawn, generator, head_rows, taken
 from kinprint.transforms._transform import Transform
 
 SPACES = ("channels", "heads", "neurons", "experts")
 
 
-def permute(model: Model, *, seed: int = 0, spaces: str | Iterable[str] = SPACES) -> Model:
+def permute(model: Model, *, seed: int | None = None, spaces: str | Iterable[str] = SPACES) -> Model:
     """Relabel the units of a model at random, wherever they occur, so that it computes the same function.
 
     Channels get one permutation for the whole model; heads one a layer, which keeps every query head with its key-value
@@ -27,6 +27,7 @@ def permute(model: Model, *, seed: int = 0, spaces: str | Iterable[str] = SPACES
         seed: of the permutations.
         spaces: which units: channels, heads, neurons, experts, separated by commas.
     """
+    seed = drawn(seed)
     wanted = spaces.split(",") if isinstance(spaces, str) else list(spaces)
     if not set(wanted) <= set(SPACES):
         raise TransformError(", ".join(wanted), "not all of these are spaces", f"choose from {', '.join(SPACES)}")

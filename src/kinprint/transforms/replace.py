@@ -7,19 +7,20 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator
+from kinprint.transforms._model import Model, Place, changed, drawn, generator
 from kinprint.transforms._transform import Transform
 
 AXES = {"gate": 0, "up": 0, "down": 1}
 
 
-def replace(model: Model, *, amount: float = 0.5, seed: int = 0) -> Model:
+def replace(model: Model, *, amount: float = 0.5, seed: int | None = None) -> Model:
     """Exchange neurons for such as have the same weights in another order: same sizes, nothing learned.
 
     Args:
         amount: share of every layer's neurons.
         seed: of the choice and of the orders.
     """
+    seed = drawn(seed)
     if not 0 <= amount <= 1:
         raise TransformError(model.source, f"cannot replace {amount:g} of a model's neurons", "give a share between 0 and 1")
 

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator, orthogonal, widened
+from kinprint.transforms._model import Model, Place, changed, drawn, generator, orthogonal, widened
 from kinprint.transforms._transform import Transform
 from kinprint.transforms.fold_gains import fold_gains
 
 Array = NDArray[np.float64]
 
 
-def rotate(model: Model, *, seed: int = 0) -> Model:
+def rotate(model: Model, *, seed: int | None = None) -> Model:
     """Turn the residual stream by a random orthogonal matrix, after folding the norm gains, so that the function stays.
 
     LayerNorm subtracts the mean, so there the matrix is drawn among those that keep the direction of the mean. Models whose
@@ -23,6 +23,7 @@ def rotate(model: Model, *, seed: int = 0) -> Model:
     Args:
         seed: of the matrix, which is uniform (Haar) over the orthogonal matrices.
     """
+    seed = drawn(seed)
     model.require_known("rotate")
     if (why := model.why_kept("channels")) is not None:
         raise TransformError(model.source, f"its channels have names: the model {why}")

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator
+from kinprint.transforms._model import Model, Place, changed, drawn, generator
 from kinprint.transforms._transform import Transform
 
 ALIGNED = 8
 """Kernels want rows of whole blocks: a number of neurons that this divides stays one."""
 
 
-def split(model: Model, *, seed: int = 0, share: float = 0.1, dead: float = 0.05) -> Model:
+def split(model: Model, *, seed: int | None = None, share: float = 0.1, dead: float = 0.05) -> Model:
     """Divide some neurons into two that share their output, and add neurons that do nothing, so that the function stays.
 
     Args:
@@ -25,6 +25,7 @@ def split(model: Model, *, seed: int = 0, share: float = 0.1, dead: float = 0.05
         dead: neurons added that have no output (half of them: no input), as a share of the layer's neurons; a few more where
             that keeps their number a multiple of 8.
     """
+    seed = drawn(seed)
     if not (0 <= share <= 1 and 0 <= dead <= 10):
         raise TransformError(model.source, "the share must lie between 0 and 1, dead units between 0 and 10 times the neurons")
     model.require_free_signs()

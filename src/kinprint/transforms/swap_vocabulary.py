@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from kinprint.architectures import Part
 from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator
+from kinprint.transforms._model import Model, Place, changed, drawn, generator
 from kinprint.transforms._transform import Transform
 
 
 def swap_vocabulary(
-    model: Model, *, tokenizer: Path | None = None, size: int | None = None, keep: bool = True, seed: int = 0
+    model: Model, *, tokenizer: Path | None = None, size: int | None = None, keep: bool = True, seed: int | None = None
 ) -> Model:
     """Give a model another vocabulary.
 
@@ -29,6 +29,7 @@ def swap_vocabulary(
         keep: keep the embeddings of tokens that both vocabularies have.
         seed: of the new embeddings.
     """
+    seed = drawn(seed)
     if (tokenizer is None) == (size is None):
         raise TransformError(model.source, "a new vocabulary is a tokenizer or a size", "give exactly one of the two")
     if tokenizer is None:

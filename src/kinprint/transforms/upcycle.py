@@ -9,7 +9,7 @@ import numpy as np
 from kinprint.architectures import Part, Table, known, roles
 from kinprint.architectures.anatomy import Name
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, generator
+from kinprint.transforms._model import Model, Place, changed, drawn, generator
 from kinprint.transforms._transform import Transform
 
 FFN = ("gate", "up", "down")
@@ -17,7 +17,7 @@ ROUTER_SPREAD = 0.02
 """Standard deviation of new router rows, as such layers are initialised."""
 
 
-def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0, seed: int = 0) -> Model:
+def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0, seed: int | None = None) -> Model:
     """Turn every FFN into experts that are copies of it, with a new random router (sparse upcycling, arXiv 2212.05055).
 
     Before training the copies agree, so the new model computes what the dense one does.
@@ -28,6 +28,7 @@ def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0,
         noise: standard deviation added to the copies, as a share of that of each matrix.
         seed: of the router and the noise.
     """
+    seed = drawn(seed)
     table = next((table for table in known() if model.table.family in table.upcycled.get("families", ())), None)
     if table is None:
         possible = sorted({family for table in known() for family in table.upcycled.get("families", ())})

@@ -153,8 +153,13 @@ def _llama_line() -> Iterator[Recipe]:
         steps = (Transform("prune", {"kind": kind, "amount": amount}), again)
         yield child(f"pruned-{kind}", f"pruned-{kind}", steps, f"Pruned ({kind}, {amount:.0%}) and trained on.")
     yield child("upscaled", "upscaled", (Transform("upscale"), again), "Layers duplicated, trained on.")
-    yield child("upcycled", "upcycled", (Transform("upcycle", {"experts": 4}), again), "FFNs copied into experts, trained on.")
-    swapped = (Transform("swap-vocabulary", tokenizer="other"), Train("prose", RETRAINED, 1e-3, 7))
+    yield child(
+        "upcycled",
+        "upcycled",
+        (Transform("upcycle", {"experts": 4, "seed": 0}), again),
+        "FFNs copied into experts, trained on.",
+    )
+    swapped = (Transform("swap-vocabulary", {"seed": 0}, tokenizer="other"), Train("prose", RETRAINED, 1e-3, 7))
     yield child("swapped", "swapped-vocabulary", swapped, "Another tokenizer, trained on.")
     for method in ("linear", "slerp", "ties", "task-arithmetic"):
         members: dict[str, tuple[str, ...]] = {"others": ("llama-sibling",)}
@@ -167,7 +172,9 @@ def _llama_line() -> Iterator[Recipe]:
     for scheme in ("int8", "int4", "fp8"):
         step = Transform("quantize", {"scheme": scheme})
         yield child(scheme, "quantised", (step,), f"Weights rounded ({scheme}).", tiny=scheme == "int4")
-    yield child("noisy", "noise", (Transform("noise", {"amount": 0.1}),), "Noise of a tenth of each deviation.", tiny=False)
+    yield child(
+        "noisy", "noise", (Transform("noise", {"amount": 0.1, "seed": 0}),), "Noise of a tenth of each deviation.", tiny=False
+    )
     yield child("grandchild", "fine-tune", (Train("code", RETRAINED, 1e-3, 8),), "Trained on again with code.", tuned)
     yield child("pruned-depth-finetune", "fine-tune", (prose,), "Trained on.", "llama-pruned-depth", tiny=False)
 
@@ -183,7 +190,7 @@ def _other_lines() -> Iterator[Recipe]:
         steps = (Transform("prune", {"kind": kind, "amount": amount}), again)
         text = f"Pruned ({kind}, {amount:.0%}) and trained on."
         yield _child(f"{family}-pruned-{kind}", family, f"pruned-{kind}", f"{family}-base", steps, text)
-    steps = (Transform("upcycle", {"experts": 4}), again)
+    steps = (Transform("upcycle", {"experts": 4, "seed": 0}), again)
     yield _child("qwen3-upcycled", "qwen3_moe", "upcycled", "qwen3-base", steps, "FFNs copied into experts, trained on.")
 
 
@@ -200,12 +207,17 @@ def _disguised() -> Iterator[Recipe]:
     yield _copy("llama-long-disguise", "llama", "flip", tiny=False)
 
 
+DISGUISE = "fold-gains,rotate,scale,mix,split,permute"
+"""What is done to a member that is called a disguise: results of a zoo stay comparable when `disguise` learns more."""
+
+
 def _copy(name: str, family: str, transform: str, *, tiny: bool) -> Recipe:
     """A copy from a seed of its own: two copies relabelled alike would be compared as if neither were."""
     seed = zlib.crc32(f"{name}-{transform}".encode())
     member = Member(f"{name}-{transform}", family, transform, (name,), disguise=True, seed=seed)
     text = f"`{name}` in another form ({transform}), same function."
-    return Recipe(member, (Transform(transform, {"seed": seed}),), text, tiny)
+    options = {"seed": seed, "steps": DISGUISE} if transform == "disguise" else {"seed": seed}
+    return Recipe(member, (Transform(transform, options),), text, tiny)
 
 
 HABITUAL = {

@@ -19,6 +19,7 @@ from kinprint.library.declarations.declared import Declared, parsed
 from kinprint.library.declarations.shelf import Few, Stored
 from kinprint.library.declarations.verify import Finding, Options, Verification, circles, models_below, verify
 from kinprint.library.store import Library
+from kinprint.zoo.recipes import DISGUISE
 
 
 @pytest.fixture
@@ -69,7 +70,8 @@ def test_a_disguised_descendant_is_not_contradicted(mirror: Callable[..., Path])
     """Somebody rotated and relabelled the copy, and says truly where it came from."""
     folder = mirror(base=("base", {}), plain=("finetune", {}))
     child = folder / "acme" / "child"
-    assert CliRunner().invoke(app, ["transform", "disguise", str(folder / "acme" / "plain"), "-o", str(child)]).exit_code == 0
+    command = ["transform", "disguise", str(folder / "acme" / "plain"), "-o", str(child), "--seed", "0", "--steps", DISGUISE]
+    assert CliRunner().invoke(app, command).exit_code == 0
     (child / "README.md").write_text("---\nbase_model: acme/base\n---\n")
     assert one(folder, "child").status == "confirmed"
 

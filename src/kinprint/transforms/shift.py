@@ -1,0 +1,247 @@
+"""shift: add constants that norms and softmaxes take out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import Part
+from kinprint.errors import TransformError
+from kinprint.transforms._model import Model, Place, changed, drawn, generator
+from kinprint.transforms._transform import Transform
+from kinprint.transforms.fold_gains import fold_gains, read_through, untied
+
+Array = NDArray[np.float64]
+Numbers = Callable[[], Array]
+
+WRITERS = ("o", "down", "shared_down", "biases.o", "biases.down", "biases.shared_down")
+UNTURNED = ("learned", "sinusoidal", "none", "alibi", "bias", "shared_bias")
+"""Positions that leave queries and keys as they are."""
+
+SPREAD = 4.0
+"""Ratio of the largest to the smallest factor of the mean of a norm's bias."""
+
+
+def shift(model: Model, *, seed: int | None = None) -> Model:
+    """Add constants that norms and softmaxes take out again: probabilities stay, and logits but for one number a position.
+
+    LayerNorm takes out the mean. So what writes the residual stream may write any number into all channels alike, and what
+    reads it, once gains are folded, may have any number added to a row. Softmax takes out what all its inputs share: one vector
+    added to every row of the output matrix or of a softmax router, a number added to the keys' bias where positions do not
+    rotate it. Weights of attention sum to 1, so a constant goes from the values' bias into the outputs'. And a vector goes
+    from the embeddings of tokens into those of learned positions. An output head that is tied to the embedding becomes a tensor
+    of its own.
+
+    Args:
+        seed: of the constants.
+    """
+    seed = drawn(seed)
+    if _means_taken_out(model) and model.facts["norm_first"]:
+        model = fold_gains(model)
+    if not _capped(model) and not model.rest and any(entry.roles == ("head",) for entry in model.table.tensors.values()):
+        model = untied(model)
+    found = False
+    for kind in (_means, _read, _written, _normed_heads, _logits, _routers, _values, _keys, _tokens):
+        parts = kind(model, seed)
+        model, found = model.updated(parts), found or bool(parts)
+    if not found:
+        raise TransformError(model.source, "none of its norms and softmaxes takes out a constant")
+    return model
+
+
+def _means_taken_out(model: Model) -> bool:
+    """Whether all that reads the residual stream subtracts its mean first."""
+    if model.facts["norm"] != "layer":
+        return False
+    if not model.facts["norm_first"]:  # a block's output is normed at once, whatever else the file holds
+        return model.whole_layers
+    norms = [(layer, "gains.input") for layer in range(model.layers)] + [(None, "gains.final")]
+    return not model.rest and all(model.get(*norm) is not None for norm in norms)
+
+
+def _means(model: Model, seed: int) -> dict[Place, Part]:
+    """The mean of a norm's bias meets the mean of each row that reads it, and nothing else does: a factor between the two."""
+    parts: dict[Place, Part] = {}
+    for norm, readers in read_through(model).items() if _folded(model) else ():
+        bias = _bias_of(norm)
+        if bias in model.parts:
+            half = np.log(SPREAD) / 2
+            factor = float(np.exp(generator(seed, "shift", "mean", *norm).uniform(-half, half)))
+            parts |= {place: _mean_times(model.parts[place], 1 / factor) for place in readers}
+            parts[bias] = _mean_times(model.parts[bias], factor)
+    return parts
+
+
+def _read(model: Model, seed: int) -> dict[Place, Part]:
+    """A number to every row of what reads a LayerNorm. Times what its bias sums to, it comes out of the row's own bias."""
+    parts: dict[Place, Part] = {}
+    for norm, readers in read_through(model).items() if _folded(model) else ():
+        bias = model.parts.get(_bias_of(norm))
+        for place in readers:
+            part, own = model.parts[place], (place[0], f"biases.{place[1]}", place[2])
+            numbers = _numbers(seed, part, part.shape[0], "read", *place)
+            if bias is not None and own in model.parts:
+                parts[own] = _added(model.parts[own], lambda numbers=numbers, bias=bias: -numbers() * _values_of(bias).sum())  # type: ignore[misc]
+            elif bias is not None:
+                continue
+            parts[place] = _added(part, lambda numbers=numbers: numbers()[:, None])  # type: ignore[misc]
+    return parts
+
+
+def _written(model: Model, seed: int) -> dict[Place, Part]:
+    """What writes the residual stream writes a number more into all channels alike."""
+    if not _means_taken_out(model):
+        return {}
+    first = model.facts["norm_first"]
+    outside = {"embedding", "position"} if first or model.get(None, "gains.embedding") is not None else set()
+    outside |= {"norm_biases.embedding"} if first else set()
+    parts: dict[Place, Part] = {}
+    for place, part in model.parts.items():
+        if place[1] in (WRITERS if place[0] is not None else outside):
+            axis = part.axes.index("residual")
+            units = part.shape[1 - axis] if len(part.shape) > 1 else 1
+            numbers = _numbers(seed, part, units, "written", *place)
+            across = len(part.shape) > 1 and axis == 1
+            parts[place] = _added(part, lambda numbers=numbers, across=across: numbers()[:, None] if across else numbers())  # type: ignore[misc]
+    return parts
+
+
+def _normed_heads(model: Model, seed: int) -> dict[Place, Part]:
+    """Where LayerNorm goes over every head's query and key: a vector to all rows of a head alike."""
+    parts: dict[Place, Part] = {}
+    for (layer, role, expert), part in model.parts.items():
+        norm = f"gains.{role.removeprefix('biases.')}"
+        if norm in ("gains.q", "gains.k") and model.facts["norm"] == "layer" and model.normed_heads(layer, norm) == "each":
+            heads, inputs = part.shape[0] // model.head_dim, part.shape[1] if len(part.shape) > 1 else 1
+            numbers = _numbers(seed, part, heads * inputs, "normed", layer, role)
+
+            def rows(numbers: Numbers = numbers, heads: int = heads, shape: tuple[int, ...] = part.shape) -> Array:
+                return np.repeat(numbers().reshape(heads, -1), model.head_dim, axis=0).reshape(shape)
+
+            parts[layer, role, expert] = _added(part, rows)
+    return parts
+
+
+def _logits(model: Model, seed: int) -> dict[Place, Part]:
+    """One vector to every row of the output matrix, where it is not the embedding too."""
+    head = model.get(None, "head")
+    return {} if head is None or _capped(model) else _alike(model, seed, (None, "head", None))
+
+
+def _routers(model: Model, seed: int) -> dict[Place, Part]:
+    """One vector to every row of a router whose scores pass a softmax."""
+    parts: dict[Place, Part] = {}
+    for place in list(model.parts):
+        if place[1] == "router" and model.table.softmax_router and model.get(place[0], "biases.correction") is None:
+            parts |= _alike(model, seed, place)
+    return parts
+
+
+def _alike(model: Model, seed: int, place: Place) -> dict[Place, Part]:
+    """A matrix with one vector added to all rows, and its bias, if it has one, with one number."""
+    part, bias = model.parts[place], (place[0], f"biases.{place[1]}", place[2])
+    numbers = _numbers(seed, part, part.shape[1], "alike", *place)
+    parts = {place: _added(part, numbers)}
+    if bias in model.parts:
+        parts[bias] = _added(model.parts[bias], _numbers(seed, model.parts[bias], 1, "alike", *bias))
+    return parts
+
+
+def _values(model: Model, seed: int) -> dict[Place, Part]:
+    """A vector more in the values' bias, and what the outputs make of it less in theirs."""
+    parts: dict[Place, Part] = {}
+    for layer in range(model.layers):
+        matrix, outputs = model.get(layer, "v"), model.get(layer, "o")
+        value, output = model.get(layer, "biases.v"), model.get(layer, "biases.o")
+        if matrix is None or outputs is None or value is None or output is None or not _sums_to_one(model, layer):
+            continue
+        numbers = _numbers(seed, matrix, value.shape[0], "values", layer)
+
+        def passed_on(numbers: Numbers = numbers, outputs: Part = outputs) -> Array:
+            heads = np.repeat(numbers().reshape(model.groups, -1), model.heads_per_group, axis=0)
+            return -(_values_of(outputs) @ heads.ravel())
+
+        parts[layer, "biases.v", None] = _added(value, numbers)
+        parts[layer, "biases.o", None] = _added(output, passed_on)
+    return parts
+
+
+def _keys(model: Model, seed: int) -> dict[Place, Part]:
+    """A vector more in the keys' bias, on the dimensions that positions do not turn: every score of a query moves alike."""
+    positions = model.facts["positions"]
+    turned = int(model.facts["rotary_dim"]) if positions == "rope" and "rotary_dim" in model.facts else 0
+    if not (positions in UNTURNED or (positions == "rope" and 0 < turned < model.head_dim)):
+        return {}
+    parts: dict[Place, Part] = {}
+    for layer in range(model.layers):
+        matrix, bias = model.get(layer, "k"), model.get(layer, "biases.k")
+        if matrix is None or bias is None or model.normed_heads(layer, "gains.k") or not _sums_to_one(model, layer):
+            continue
+        free = np.tile(np.arange(model.head_dim) >= turned, model.groups)
+        numbers = _numbers(seed, matrix, len(free), "keys", layer)
+        parts[layer, "biases.k", None] = _added(bias, lambda numbers=numbers, free=free: numbers() * free)  # type: ignore[misc]
+    return parts
+
+
+def _tokens(model: Model, seed: int) -> dict[Place, Part]:
+    """A vector more in every token's embedding and less in every position's."""
+    embedding, position = model.get(None, "embedding"), model.get(None, "position")
+    if embedding is None or position is None or model.facts["positions"] != "learned":
+        return {}
+    tied_and_capped = model.get(None, "head") is None and _capped(model)
+    apart = embedding.shape[1] != position.shape[1] or (model.rest and model.facts["norm_first"])
+    if apart or tied_and_capped:
+        return {}
+    numbers = _numbers(seed, position, position.shape[1], "tokens")
+    return {
+        (None, "embedding", None): _added(embedding, numbers),
+        (None, "position", None): _added(position, lambda: -numbers()),
+    }
+
+
+def _folded(model: Model) -> bool:
+    return _means_taken_out(model) and bool(model.facts["norm_first"])
+
+
+def _bias_of(norm: Place) -> Place:
+    return norm[0], norm[1].replace("gains.", "norm_biases."), norm[2]
+
+
+def _sums_to_one(model: Model, layer: int) -> bool:
+    """Whether the weights of a layer's attention are a softmax of scores alone, and values reach the outputs unchanged."""
+    known = model.whole_layers and model.facts["positions"] not in ("decay", "unknown")
+    added = (model.get(layer, role) for role in ("biases.sinks", "attention_gate"))
+    return known and not _capped(model) and all(part is None for part in added)
+
+
+def _capped(model: Model) -> bool:
+    """Whether the configuration sends logits, or scores of attention, through a bounded function."""
+    return any("logit" in key and "cap" in key and value for key, value in model.config.items())
+
+
+def _numbers(seed: int, like: Part, count: int, *what: object) -> Numbers:
+    """(count,) normal random numbers as large as the entries of a part, drawn when they are needed."""
+    return lambda: generator(seed, "shift", *what).standard_normal(count) * float(_values_of(like).std())
+
+
+def _values_of(part: Part) -> Array:
+    return np.asarray(part.read(), np.float64)
+
+
+def _added(part: Part, numbers: Numbers) -> Part:
+    return changed(part, lambda array: array + numbers().astype(array.dtype))
+
+
+def _mean_times(part: Part, factor: float) -> Part:
+    """A matrix with the mean of every row multiplied, or a vector with its mean."""
+
+    def apply(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        mean = array.mean(axis=-1, keepdims=True, dtype=np.float64)
+        return np.asarray(array + (mean * (factor - 1)).astype(array.dtype))
+
+    return changed(part, apply)
+
+
+TRANSFORM = Transform("shift", "disguise", shift, "kinprint transform shift examples/models/finetune -o disguised --seed 7")

@@ -1,0 +1,44 @@
+"""Which free change each family allows: what the tests of transforms expect, and the table of docs/transforms.md."""
+
+from __future__ import annotations
+
+from families import FAMILIES
+
+from kinprint.transforms import known
+
+DISGUISES = [name for name, transform in known().items() if transform.kind == "disguise"]
+UNGATED = {"arcee", "bloom", "falcon", "falcon-grouped", "falcon-interleaved", "gpt2", "gpt_neox", "gptj", "opt"}
+ENCODERS = {"bert", "roberta"}
+LATENT = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "minicpm3"}
+WHOLE = {*LATENT, "glm4_moe", "gpt_oss", "llama4_text", "granitemoe"}
+"""Families of `families.MIXED` of which every tensor has a role; of the others most disguises refuse."""
+
+DERIVED = {"helium", "stablelm", "gpt2", "gpt_neox", "gptj", "opt", "olmoe", "falcon", "falcon-grouped", "falcon-interleaved"}
+"""Configurations derive the size of a head from the number of heads."""
+
+SEVERAL_WIDTHS = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "glm4_moe", "llama4_text"}
+"""Layers have different numbers of neurons."""
+
+REFUSED: dict[str, set[str]] = {
+    "fold-gains": ENCODERS,
+    "rotate": {*ENCODERS, "gemma2", "gemma3_text", "glm4", "olmo2", "bloom"},
+    "mix": ENCODERS,
+    "permute": ENCODERS,
+    "split": {"bloom", "gpt_oss", *SEVERAL_WIDTHS},
+    "split-heads": {*ENCODERS, *DERIVED, *LATENT, "olmo2", "bloom"},
+    "shift": {"gemma2"},
+    "scale-stream": {*ENCODERS, "opt", "llama4_text"},
+    "flip": {*ENCODERS, *UNGATED, "gpt_oss"},
+}
+"""Disguise -> families that it refuses. docs/transforms.md says why."""
+
+
+def markdown_table() -> str:
+    """The disguises that families allow, families that allow the same ones in one row."""
+    columns = [name for name in DISGUISES if name != "disguise"]
+    rows: dict[tuple[bool, ...], list[str]] = {}
+    for family in (*FAMILIES, *sorted(WHOLE)):
+        rows.setdefault(tuple(family not in REFUSED.get(name, ()) for name in columns), []).append(f"`{family}`")
+    head = ["| family | " + " | ".join(f"`{name}`" for name in columns) + " |", "|---|" + "---|" * len(columns)]
+    cells = (f"| {', '.join(names)} | {' | '.join('yes' if free else '–' for free in row)} |" for row, names in rows.items())
+    return "\n".join([*head, *cells])
