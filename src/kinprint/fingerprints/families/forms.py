@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures.roles import norms_before
+from kinprint.fingerprints.canonical import canonical
 from kinprint.fingerprints.families.heads import Side, both_sides, head_grams, heads_and_groups
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer, finite
@@ -73,18 +73,7 @@ def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.f
             picked = matrix[:, chosen[here, 1]].T if role == "down" else matrix[chosen[here, 1]]
             found[here] = widened(picked)
             release(matrix)
-    return _canonical(layer, role, found)
-
-
-def _canonical(layer: Layer, role: str, rows_: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows along the residual stream with the gain in front of them folded in, or the mean over channels taken out."""
-    if layer.facts.get("norm_first", True):
-        gains = next((found for norm in norms_before(role) if (found := layer.first(f"gains.{norm}"))), None)
-        if gains:
-            rows_ = rows_ * widened(gains[0].read())
-    if layer.facts.get("norm") == "layer":
-        rows_ = rows_ - rows_.mean(axis=1, keepdims=True)
-    return rows_
+    return canonical(layer, role, found)
 
 
 def _inner(units: dict[str, NDArray[np.float32]], heads: NDArray[np.float32] | None) -> list[Array]:
@@ -123,7 +112,7 @@ def _leading(layer: Layer, side: Side, inner: Array) -> NDArray[np.float32]:
     count, kept = len(inner), []
     each = max(ROWS // count, 1)
     for block, weight in zip(blocks(side.rows, count, np.float32), inner, strict=True):
-        own = _canonical(layer, side.reads, block if side.down is None else block @ side.down)
+        own = canonical(layer, side.reads, block if side.down is None else block @ side.down)
         gram = (own @ own.T).astype(np.float64)
         if not (np.isfinite(gram).all() and np.isfinite(weight).all()):
             return np.full((1, own.shape[1]), np.nan, np.float32)
