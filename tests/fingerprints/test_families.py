@@ -58,10 +58,24 @@ def test_experts_are_pooled_and_told_apart() -> None:
 
 def test_ffn_without_a_gate() -> None:
     _, up, down = ffn(0, None)
-    found = measured([up, down]).traits
-    assert np.isnan(found["neurons.invariants"][0][:, [0, 2, 3]]).all()
-    assert np.isfinite(found["neurons.invariants"][0][:, [1, 4]]).all()
+    found = measured([up, down], activation="gelu").traits
+    assert np.isnan(found["neurons.invariants"][0][:, [2, 3]]).all()
+    assert np.isfinite(found["neurons.invariants"][0][:, [0, 1, 4]]).all()
     assert np.isnan(found["neurons.norms"][0][:, 0]).all()
+
+
+@pytest.mark.parametrize(("activation", "degree", "gated"), [("relu", 1, False), ("relu2", 2, False), ("relu", 1, True)])
+def test_homogeneous_activations_fix_products_alone(activation: str, degree: int, gated: bool) -> None:
+    """What stands in front of such an activation may be multiplied if what stands behind it is divided."""
+    parts = ffn(0, None)[0 if gated else 1 :]
+    sizes = np.exp(rng.normal(size=NEURONS)).astype(np.float32)
+    first = parts[0].read() * sizes[:, None]
+    last = parts[-1].read() / sizes**degree
+    other = [part(parts[0].role, first), *parts[1:-1], part("down", last)]
+    one, two = (measured(each, activation=activation).traits["neurons.invariants"] for each in (parts, other))
+    assert np.isnan(one[..., 0]).all()
+    assert np.isfinite(one[..., [1, 4]]).all()
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
 def test_a_head_that_is_not_finite_is_absent_alone() -> None:

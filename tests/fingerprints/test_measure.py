@@ -55,7 +55,10 @@ def test_channels_moments_gains(base: Fingerprint, weights: dict[str, np.ndarray
 
 
 def test_neurons(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
+    """Norms as stored; invariants with the gain in front of the neurons folded in."""
     gate, up, down = (weights[f"{PREFIX}mlp.{role}_proj.weight"] for role in ("gate", "up", "down"))
+    stored = [np.linalg.norm(gate, axis=1), np.linalg.norm(up, axis=1), np.linalg.norm(down, axis=0)]
+    gate, up = (matrix * weights[f"{PREFIX}post_attention_layernorm.weight"] for matrix in (gate, up))
     g, u, d = np.linalg.norm(gate, axis=1), np.linalg.norm(up, axis=1), np.linalg.norm(down, axis=0)
     columns = [
         np.log(g),
@@ -65,12 +68,13 @@ def test_neurons(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
         (up * down.T).sum(1) / u / d,
     ]
     np.testing.assert_allclose(base.traits["neurons.invariants"][2], np.stack(columns, axis=1), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(base.traits["neurons.norms"][2], np.stack([g, u, d], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(base.traits["neurons.norms"][2], np.stack(stored, axis=1), rtol=1e-5)
 
 
 def test_heads(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
-    """W_q,h^T W_k,g(h) and W_o,h W_v,g(h), head by head, by dense SVD."""
+    """W_q,h^T W_k,g(h) and W_o,h W_v,g(h), the gain in front of them folded in, head by head, by dense SVD."""
     q, k, v, o = (weights[f"{PREFIX}self_attn.{role}_proj.weight"] for role in ("q", "k", "v", "o"))
+    q, k, v = (matrix * weights[f"{PREFIX}input_layernorm.weight"] for matrix in (q, k, v))
     for head in range(8):
         rows, shared = slice(head * 16, head * 16 + 16), slice(head // 2 * 16, head // 2 * 16 + 16)
         for name, product in (("qk", q[rows].T @ k[shared]), ("vo", o[:, rows] @ v[shared])):

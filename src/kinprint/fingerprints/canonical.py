@@ -1,9 +1,9 @@
 """Weights in a form that does not depend on where a model keeps what its function fixes only in products.
 
-The gain of a norm may stand in the norm or in the matrices that read it: it is folded into them. A LayerNorm subtracts the mean
-over channels, so what readers say of that mean, and what writers add to all channels alike, counts for nothing: it is taken out.
-A gated neuron computes the same if its up row is multiplied and its down column divided; one behind an activation that is
-homogeneous also trades size with what stands in front of it.
+The gain of a norm may stand in the norm or in the matrices that read it: it is folded into them. A LayerNorm subtracts the
+mean over channels, so what readers say of that mean, and what writers add to all channels alike, counts for nothing: it is
+taken out. A gated neuron computes the same if its up row is multiplied and its down column divided; one behind an activation
+that is homogeneous also trades size with what stands in front of it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-TRAIT_VERSION = 3
+TRAIT_VERSION = 4
 """Raised whenever a trait changes its meaning, so that old and new measurements are never compared."""
 
 FREE_AXES = frozenset({"n", "rank", "k"})
@@ -86,12 +86,15 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "neurons.norms", ("layers", "neurons", 3),
-        meaning="L2 norms of each neuron's gate row, up row and down column. Layers of experts: the first expert.",
+        meaning="L2 norms of each neuron's gate row, up row and down column, as stored: scales of single neurons and gains "
+        "that are folded change them. Layers of experts: the first expert.",
     ),
     _trait(
         "neurons.invariants", ("layers", "neurons", 5),
-        meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron. "
-        "Layers of experts: the first expert.",
+        meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron in canonical "
+        "form. Without a gate ||up|| stands for ||gate||; behind an activation of degree d (ReLU 1, squared ReLU 2) the first "
+        "is absent and the second the log of ||gate||^d ||up|| ||down||, or ||up||^d ||down||. Layers of experts: the first "
+        "expert.",
     ),
     _trait(
         "neurons.leading", ("layers", "n", 3),
@@ -101,7 +104,7 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "neurons.forms", ("layers", "n", 30),
         meaning="Of each layer's heaviest neurons over all experts (at most 2048, and 4194304 / hidden), in order of weight, "
-        "in canonical form (gains folded in): expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
+        "in canonical form: expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
         "cos(up, down); then for what heads read as queries and as keys, write as outputs and read as values, the logs of "
         "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
     ),
@@ -126,17 +129,20 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "heads.qk_spectrum", ("layers", "heads", "rank"),
-        meaning="Singular values of W_q,h^T W_k,g(h), descending, a row for each query head. Where queries and keys pass "
+        meaning="Singular values of W_q,h^T W_k,g(h) in canonical form, descending, a row for each query head. Where a norm "
+        "stands behind queries and keys: its gains included, the size of what it norms divided out. Where they pass "
         "through latents: of the part that positions do not rotate, the gains of the latents' norms included.",
     ),
     _trait(
         "heads.vo_spectrum", ("layers", "heads", "rank"),
-        meaning="Singular values of W_o,h W_v,g(h), descending, a row for each query head.",
+        meaning="Singular values of W_o,h W_v,g(h) in canonical form, descending, a row for each query head. Where a norm "
+        "stands behind the layer: divided by the root of the sum of all squares of the layer.",
     ),
     _trait(
         "products.*_spectrum", ("layers", "k"),
         meaning="Singular values of W_q W_k^T (`qk`) and W_v W_o (`vo`) of a whole layer, K and V repeated to the query heads, "
-        "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec).",
+        "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec). As "
+        "stored: gains that are folded change them.",
     ),
     _trait(
         "gains.*", ("layers", "n"), ("n",),
