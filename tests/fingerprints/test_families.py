@@ -43,11 +43,12 @@ def test_experts_are_pooled_and_told_apart() -> None:
     np.testing.assert_allclose(found["moments.gate"][1, :2], [gates.mean(), gates.std()], rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found["channels.gate"][1], np.sqrt((gates**2).sum((0, 1))), rtol=1e-5)
     np.testing.assert_allclose(found["channels.down"][1], np.sqrt((downs**2).sum((0, 2))), rtol=1e-5)
-    norms = [np.linalg.norm(router, axis=1), *(np.sqrt((m**2).sum((1, 2))) for m in (gates, ups, downs))]
+    norms = [np.linalg.norm(router - router.mean(axis=0), axis=1), np.sqrt((gates**2).sum((1, 2)))]
     np.testing.assert_allclose(found["experts.norms"][1], np.stack(norms, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(found["experts.moments"][1, :, 2], ups.std((1, 2)), rtol=1e-5)
-    quantiles = np.quantile(np.linalg.norm(downs, axis=1), 0.75, axis=1)
-    np.testing.assert_allclose(found["experts.profile"][1, :, 13], quantiles, rtol=1e-5)
+    products = np.log(np.linalg.norm(ups, axis=2) * np.linalg.norm(downs, axis=1))
+    np.testing.assert_allclose(found["experts.profile"][1, :, 8], np.quantile(products, 0.75, axis=1), rtol=1e-5)
+    angles = np.abs((gates * ups).sum(2)) / np.linalg.norm(gates, axis=2) / np.linalg.norm(ups, axis=2)
+    np.testing.assert_allclose(found["experts.profile"][1, :, 12], np.quantile(angles, 0.5, axis=1), rtol=1e-4)
     assert np.isnan(found["experts.norms"][0]).all()
     assert np.isnan(found["neurons.norms"][0]).all()  # its width is not the usual one
     np.testing.assert_allclose(found["neurons.norms"][1, :, 1], np.linalg.norm(ups[0], axis=1), rtol=1e-5)

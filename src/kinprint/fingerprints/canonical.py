@@ -8,7 +8,7 @@ that is homogeneous also trades size with what stands in front of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,16 @@ def degree(facts: Mapping[str, Any]) -> int | None:
 
 def gain_before(layer: Layer, role: str) -> NDArray[np.float32] | None:
     """(hidden,) of the norm whose output a matrix reads; None where it reads none, or a norm without a gain."""
-    if not layer.facts.get("norm_first", True):
+    name = norm_before(role, layer.facts, layer.roles)
+    return None if name is None else widened(layer.roles[name][0].part.read())
+
+
+def norm_before(role: str, facts: Mapping[str, Any], roles: Container[str]) -> str | None:
+    """Role of the gain in front of a matrix, of those that a layer has; None where there is none, or it stands behind the
+    blocks, on the residual stream."""
+    if not facts.get("norm_first", True):
         return None
-    found = next((parts for norm in norms_before(role) if (parts := layer.first(f"gains.{norm}"))), None)
-    return widened(found[0].read()) if found else None
+    return next((f"gains.{norm}" for norm in norms_before(role) if f"gains.{norm}" in roles), None)
 
 
 def centred(facts: Mapping[str, Any]) -> bool:

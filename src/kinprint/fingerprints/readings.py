@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Anatomy, Part
 from kinprint.architectures.anatomy import Lines
-from kinprint.architectures.roles import norms_before
-from kinprint.fingerprints.canonical import centred, with_gain
+from kinprint.fingerprints.canonical import centred, norm_before, with_gain
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
 
@@ -125,7 +124,6 @@ def neurons_read(parameters: int, hidden: int) -> int:
 
 def _gain(anatomy: Anatomy, parts: list[Part]) -> Part | None:
     """Of the norm in front of the first layer's neurons, if it is in front of them."""
-    if not anatomy.facts.get("norm_first", True):
-        return None
     gains = {part.role: part for part in parts}
-    return next((gains[f"gains.{norm}"] for norm in norms_before("gate") if f"gains.{norm}" in gains), None)
+    name = norm_before("gate", anatomy.facts, gains)
+    return None if name is None else gains[name]

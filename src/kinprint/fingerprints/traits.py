@@ -97,9 +97,9 @@ TRAITS: tuple[Trait, ...] = (
         "expert.",
     ),
     _trait(
-        "neurons.leading", ("layers", "n", 3),
-        meaning="Quick fingerprints: log ||gate||, log ||up|| and cos(gate, up) of the leading neurons. Layers of experts: the "
-        "first expert.",
+        "neurons.leading", ("layers", "n", 2),
+        meaning="Quick fingerprints: the first and the third of `neurons.invariants`, of the leading neurons. Layers of "
+        "experts: the first expert.",
     ),
     _trait(
         "neurons.forms", ("layers", "n", 30),
@@ -115,17 +115,15 @@ TRAITS: tuple[Trait, ...] = (
         "parameters, at least 256. Experts one after the other, an equal share of the neurons each.",
     ),
     _trait(
-        "experts.norms", ("layers", "experts", 4),
-        meaning="L2 norm of each expert's router row, Frobenius norms of its gate, up and down. Quick fingerprints: of the "
-        "router row alone.",
+        "experts.norms", ("layers", "experts", 2),
+        meaning="In canonical form, L2 norm of each expert's router row around the mean row, and Frobenius norm of its gate "
+        "(without one of its up; absent behind an activation that is homogeneous). Quick fingerprints: of the router row "
+        "alone.",
     ),
     _trait(
-        "experts.moments", ("layers", "experts", 6),
-        meaning="Standard deviation and kurtosis of each expert's gate, up and down (std, kurtosis, std, ...).",
-    ),
-    _trait(
-        "experts.profile", ("layers", "experts", 15),
-        meaning="Quantiles .05, .25, .5, .75, .95 of the norms of each expert's gate rows, up rows and down columns.",
+        "experts.profile", ("layers", "experts", 25),
+        meaning="Quantiles .05, .25, .5, .75, .95 over the neurons of each expert of the five `neurons.invariants`, without "
+        "the signs of cos(gate, up) and cos(gate, down).",
     ),
     _trait(
         "heads.qk_spectrum", ("layers", "heads", "rank"),
