@@ -22,6 +22,7 @@ SHAPE = replace(SHAPES["tiny"], hidden=128)
 """Heads of 16 dimensions, of which GPT-NeoX rotates 4."""
 
 KEPT = {"heads.qk_spectrum": 1e-4, "heads.vo_spectrum": 1e-4, "neurons.invariants": 1e-4, "neurons.forms": 2e-3}
+KEPT |= {f"channels.{role}": 1e-4 for role in ("q", "k", "v", "o", "up", "down")} | {"embedding.input": 1e-4}
 """Traits and how far rounding may change them."""
 
 

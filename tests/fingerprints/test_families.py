@@ -42,7 +42,8 @@ def test_experts_are_pooled_and_told_apart() -> None:
     gates, ups, downs = (np.stack([e[i].read() for e in experts]).astype(np.float64) for i in range(3))
     np.testing.assert_allclose(found["moments.gate"][1, :2], [gates.mean(), gates.std()], rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found["channels.gate"][1], np.sqrt((gates**2).sum((0, 1))), rtol=1e-5)
-    np.testing.assert_allclose(found["channels.down"][1], np.sqrt((downs**2).sum((0, 2))), rtol=1e-5)
+    weighted = (downs**2 * (ups**2).sum(2)[:, None]).sum((0, 2))
+    np.testing.assert_allclose(found["channels.down"][1], np.sqrt(weighted), rtol=1e-5)
     norms = [np.linalg.norm(router - router.mean(axis=0), axis=1), np.sqrt((gates**2).sum((1, 2)))]
     np.testing.assert_allclose(found["experts.norms"][1], np.stack(norms, axis=1), rtol=1e-5)
     products = np.log(np.linalg.norm(ups, axis=2) * np.linalg.norm(downs, axis=1))

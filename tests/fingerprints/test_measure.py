@@ -35,7 +35,21 @@ def base(models: Path) -> Fingerprint:
 
 
 def test_channels_moments_gains(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
-    """Every simple trait of one layer against numpy."""
+    """Every simple trait of one layer against numpy; channels with gains folded in, weighted by the other factor."""
+    gains = {norm: weights[f"{PREFIX}{norm}_layernorm.weight"] for norm in ("input", "post_attention")}
+    q, k = (weights[f"{PREFIX}self_attn.{role}_proj.weight"] * gains["input"] for role in "qk")
+    gate, up = (weights[f"{PREFIX}mlp.{role}_proj.weight"] * gains["post_attention"] for role in ("gate", "up"))
+    down, keys = weights[f"{PREFIX}mlp.down_proj.weight"], k.reshape(4, 16, 128)
+    sizes = {
+        "q": np.einsum(
+            "hdc,hdx,hex,hec->c", q.reshape(8, 16, 128), keys.repeat(2, 0), keys.repeat(2, 0), q.reshape(8, 16, 128)
+        ),
+        "gate": (gate**2).sum(0),
+        "up": (up**2 * (down**2).sum(0)[:, None]).sum(0),
+        "down": (down**2 * (up**2).sum(1)).sum(1),
+    }
+    for role, squares in sizes.items():
+        np.testing.assert_allclose(base.traits[f"channels.{role}"][2], np.sqrt(squares), rtol=1e-5)
     for role, name in (
         ("q", "self_attn.q_proj"),
         ("gate", "mlp.gate_proj"),
@@ -43,8 +57,6 @@ def test_channels_moments_gains(base: Fingerprint, weights: dict[str, np.ndarray
         ("down", "mlp.down_proj"),
     ):
         matrix = weights[f"{PREFIX}{name}.weight"]
-        axis = 1 if role in ("o", "down") else 0
-        np.testing.assert_allclose(base.traits[f"channels.{role}"][2], np.linalg.norm(matrix, axis=axis), rtol=1e-5)
         np.testing.assert_allclose(base.traits[f"moments.{role}"][2][:2], [matrix.mean(), matrix.std()], rtol=1e-4, atol=1e-7)
         where = positions(role, matrix.shape, 256)
         np.testing.assert_array_equal(base.traits[f"sample.{role}"][2], matrix.ravel()[where].astype(np.float32))

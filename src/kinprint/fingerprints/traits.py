@@ -55,30 +55,26 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "channels.*", ("layers", "hidden"),
-        meaning="L2 norm per residual channel: of the columns of what reads the residual stream (q, k, v, gate, up, ...) and "
-        "of the rows of what writes into it (o, down, ...); experts pooled. Quick fingerprints: estimates, of what reads "
-        "and writes neurons alone.",
+        meaning="Size per residual channel in canonical form: root of the sum of squares over the columns of what reads the "
+        "residual stream and the rows of what writes into it (q, k, v, o, gate, up, down; shared experts and output gates "
+        "where there are any; router, around its mean row); experts pooled. Weighted by what else fixes the size: q by the "
+        "keys of its head and k by the queries, v by o and o by v, up and down of gated neurons by each other's norm; behind "
+        "an activation of degree d gate and up by all they are traded for. Not of latents. Quick fingerprints: estimates, of "
+        "gate or of ungated up or down alone.",
     ),
     _trait(
         "errors.*", ("layers", "hidden"),
         meaning="Quick fingerprints: standard errors of `channels.*`.",
     ),
     _trait(
-        "leading.embedding", ("hidden",),
-        meaning="As `leading.*`, of the input embedding.",
-    ),
-    _trait(
-        "leading.head", ("hidden",),
-        meaning="As `leading.*`, of the output head where it is not the embedding.",
-    ),
-    _trait(
         "leading.*", ("layers", "hidden"),
-        meaning="Quick fingerprints: mean per residual channel of the leading lines (one in a hundred, at least one) of each "
-        "matrix of which a stored line holds all channels; of experts the first.",
+        meaning="Quick fingerprints: mean per residual channel, in canonical form, of the leading lines (one in a hundred, at "
+        "least one) of gate, or of ungated up or down, if a stored line holds all channels; of experts the first. Behind an "
+        "activation that is homogeneous of lines of length 1.",
     ),
     _trait(
         "embedding.input", ("hidden",),
-        meaning="L2 norm per column of the embedding after removing the mean over tokens.",
+        meaning="L2 norm per column of the embedding, in canonical form, after removing the mean over tokens.",
     ),
     _trait(
         "embedding.output", ("hidden",),
