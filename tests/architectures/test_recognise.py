@@ -132,7 +132,7 @@ def test_stacked_experts_are_read_one_at_a_time() -> None:
         tensors[block + "router.weight"] = Plain("router", rng.normal(size=(6, 24)).astype(np.float32))
     checkpoint = Checkpoint(name="m", source="m", tensors=tensors, config=plain.config)
     found = measure(checkpoint, recognise(checkpoint))
-    assert found.traits["experts.norms"].shape == (2, 6, 4)
+    assert found.traits["experts.norms"].shape == (2, 6, 2)
     gate = tensors["model.layers.1.mlp.experts.gate_up_proj"].array[4][:, ::2]
     np.testing.assert_allclose(found.traits["experts.norms"][1, 4, 1], np.linalg.norm(gate), rtol=1e-5)
 

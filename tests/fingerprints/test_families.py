@@ -42,12 +42,14 @@ def test_experts_are_pooled_and_told_apart() -> None:
     gates, ups, downs = (np.stack([e[i].read() for e in experts]).astype(np.float64) for i in range(3))
     np.testing.assert_allclose(found["moments.gate"][1, :2], [gates.mean(), gates.std()], rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found["channels.gate"][1], np.sqrt((gates**2).sum((0, 1))), rtol=1e-5)
-    np.testing.assert_allclose(found["channels.down"][1], np.sqrt((downs**2).sum((0, 2))), rtol=1e-5)
-    norms = [np.linalg.norm(router, axis=1), *(np.sqrt((m**2).sum((1, 2))) for m in (gates, ups, downs))]
+    weighted = (downs**2 * (ups**2).sum(2)[:, None]).sum((0, 2))
+    np.testing.assert_allclose(found["channels.down"][1], np.sqrt(weighted), rtol=1e-5)
+    norms = [np.linalg.norm(router - router.mean(axis=0), axis=1), np.sqrt((gates**2).sum((1, 2)))]
     np.testing.assert_allclose(found["experts.norms"][1], np.stack(norms, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(found["experts.moments"][1, :, 2], ups.std((1, 2)), rtol=1e-5)
-    quantiles = np.quantile(np.linalg.norm(downs, axis=1), 0.75, axis=1)
-    np.testing.assert_allclose(found["experts.profile"][1, :, 13], quantiles, rtol=1e-5)
+    products = np.log(np.linalg.norm(ups, axis=2) * np.linalg.norm(downs, axis=1))
+    np.testing.assert_allclose(found["experts.profile"][1, :, 8], np.quantile(products, 0.75, axis=1), rtol=1e-5)
+    angles = np.abs((gates * ups).sum(2)) / np.linalg.norm(gates, axis=2) / np.linalg.norm(ups, axis=2)
+    np.testing.assert_allclose(found["experts.profile"][1, :, 12], np.quantile(angles, 0.5, axis=1), rtol=1e-4)
     assert np.isnan(found["experts.norms"][0]).all()
     assert np.isnan(found["neurons.norms"][0]).all()  # its width is not the usual one
     np.testing.assert_allclose(found["neurons.norms"][1, :, 1], np.linalg.norm(ups[0], axis=1), rtol=1e-5)
@@ -58,10 +60,24 @@ def test_experts_are_pooled_and_told_apart() -> None:
 
 def test_ffn_without_a_gate() -> None:
     _, up, down = ffn(0, None)
-    found = measured([up, down]).traits
-    assert np.isnan(found["neurons.invariants"][0][:, [0, 2, 3]]).all()
-    assert np.isfinite(found["neurons.invariants"][0][:, [1, 4]]).all()
+    found = measured([up, down], activation="gelu").traits
+    assert np.isnan(found["neurons.invariants"][0][:, [2, 3]]).all()
+    assert np.isfinite(found["neurons.invariants"][0][:, [0, 1, 4]]).all()
     assert np.isnan(found["neurons.norms"][0][:, 0]).all()
+
+
+@pytest.mark.parametrize(("activation", "degree", "gated"), [("relu", 1, False), ("relu2", 2, False), ("relu", 1, True)])
+def test_homogeneous_activations_fix_products_alone(activation: str, degree: int, gated: bool) -> None:
+    """What stands in front of such an activation may be multiplied if what stands behind it is divided."""
+    parts = ffn(0, None)[0 if gated else 1 :]
+    sizes = np.exp(rng.normal(size=NEURONS)).astype(np.float32)
+    first = parts[0].read() * sizes[:, None]
+    last = parts[-1].read() / sizes**degree
+    other = [part(parts[0].role, first), *parts[1:-1], part("down", last)]
+    one, two = (measured(each, activation=activation).traits["neurons.invariants"] for each in (parts, other))
+    assert np.isnan(one[..., 0]).all()
+    assert np.isfinite(one[..., [1, 4]]).all()
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
 def test_a_head_that_is_not_finite_is_absent_alone() -> None:

@@ -35,7 +35,21 @@ def base(models: Path) -> Fingerprint:
 
 
 def test_channels_moments_gains(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
-    """Every simple trait of one layer against numpy."""
+    """Every simple trait of one layer against numpy; channels with gains folded in, weighted by the other factor."""
+    gains = {norm: weights[f"{PREFIX}{norm}_layernorm.weight"] for norm in ("input", "post_attention")}
+    q, k = (weights[f"{PREFIX}self_attn.{role}_proj.weight"] * gains["input"] for role in "qk")
+    gate, up = (weights[f"{PREFIX}mlp.{role}_proj.weight"] * gains["post_attention"] for role in ("gate", "up"))
+    down, keys = weights[f"{PREFIX}mlp.down_proj.weight"], k.reshape(4, 16, 128)
+    sizes = {
+        "q": np.einsum(
+            "hdc,hdx,hex,hec->c", q.reshape(8, 16, 128), keys.repeat(2, 0), keys.repeat(2, 0), q.reshape(8, 16, 128)
+        ),
+        "gate": (gate**2).sum(0),
+        "up": (up**2 * (down**2).sum(0)[:, None]).sum(0),
+        "down": (down**2 * (up**2).sum(1)).sum(1),
+    }
+    for role, squares in sizes.items():
+        np.testing.assert_allclose(base.traits[f"channels.{role}"][2], np.sqrt(squares), rtol=1e-5)
     for role, name in (
         ("q", "self_attn.q_proj"),
         ("gate", "mlp.gate_proj"),
@@ -43,8 +57,6 @@ def test_channels_moments_gains(base: Fingerprint, weights: dict[str, np.ndarray
         ("down", "mlp.down_proj"),
     ):
         matrix = weights[f"{PREFIX}{name}.weight"]
-        axis = 1 if role in ("o", "down") else 0
-        np.testing.assert_allclose(base.traits[f"channels.{role}"][2], np.linalg.norm(matrix, axis=axis), rtol=1e-5)
         np.testing.assert_allclose(base.traits[f"moments.{role}"][2][:2], [matrix.mean(), matrix.std()], rtol=1e-4, atol=1e-7)
         where = positions(role, matrix.shape, 256)
         np.testing.assert_array_equal(base.traits[f"sample.{role}"][2], matrix.ravel()[where].astype(np.float32))
@@ -55,7 +67,10 @@ def test_channels_moments_gains(base: Fingerprint, weights: dict[str, np.ndarray
 
 
 def test_neurons(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
+    """Norms as stored; invariants with the gain in front of the neurons folded in."""
     gate, up, down = (weights[f"{PREFIX}mlp.{role}_proj.weight"] for role in ("gate", "up", "down"))
+    stored = [np.linalg.norm(gate, axis=1), np.linalg.norm(up, axis=1), np.linalg.norm(down, axis=0)]
+    gate, up = (matrix * weights[f"{PREFIX}post_attention_layernorm.weight"] for matrix in (gate, up))
     g, u, d = np.linalg.norm(gate, axis=1), np.linalg.norm(up, axis=1), np.linalg.norm(down, axis=0)
     columns = [
         np.log(g),
@@ -65,12 +80,13 @@ def test_neurons(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
         (up * down.T).sum(1) / u / d,
     ]
     np.testing.assert_allclose(base.traits["neurons.invariants"][2], np.stack(columns, axis=1), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(base.traits["neurons.norms"][2], np.stack([g, u, d], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(base.traits["neurons.norms"][2], np.stack(stored, axis=1), rtol=1e-5)
 
 
 def test_heads(base: Fingerprint, weights: dict[str, np.ndarray]) -> None:
-    """W_q,h^T W_k,g(h) and W_o,h W_v,g(h), head by head, by dense SVD."""
+    """W_q,h^T W_k,g(h) and W_o,h W_v,g(h), the gain in front of them folded in, head by head, by dense SVD."""
     q, k, v, o = (weights[f"{PREFIX}self_attn.{role}_proj.weight"] for role in ("q", "k", "v", "o"))
+    q, k, v = (matrix * weights[f"{PREFIX}input_layernorm.weight"] for matrix in (q, k, v))
     for head in range(8):
         rows, shared = slice(head * 16, head * 16 + 16), slice(head // 2 * 16, head // 2 * 16 + 16)
         for name, product in (("qk", q[rows].T @ k[shared]), ("vo", o[:, rows] @ v[shared])):

@@ -55,20 +55,19 @@ def counted(folder: Path) -> tuple[Fingerprint, int, int]:
 
 
 def test_traits_against_numpy(models: Path) -> None:
-    """128 channels, 256 neurons, 448 tokens: one line of q, two of gate and up, four of the embedding."""
+    """128 channels, 256 neurons: two lines of gate and up, the gain in front of them folded in."""
     found, full = fingerprint(models / "base", quick=True), fingerprint(models / "base")
     weights = {name: array.astype(np.float64) for name, array in load_file(models / "base" / "model.safetensors").items()}
-    q, gate, up = (weights[f"model.layers.2.{name}_proj.weight"] for name in ("self_attn.q", "mlp.gate", "mlp.up"))
-    np.testing.assert_allclose(found.traits["leading.q"][2], q[0], rtol=1e-6)
+    gain = weights["model.layers.2.post_attention_layernorm.weight"]
+    gate, up = (weights[f"model.layers.2.mlp.{name}_proj.weight"] * gain for name in ("gate", "up"))
     np.testing.assert_allclose(found.traits["leading.gate"][2], gate[:2].mean(0), rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(found.traits["leading.embedding"], weights["model.embed_tokens.weight"][:4].mean(0), rtol=1e-5)
     squares = gate[:2] ** 2
     norm = np.sqrt(256 * squares.mean(0))
     error = np.sqrt(squares.var(0, ddof=1) / 2 * (1 - 2 / 256) * 256) / (2 * np.sqrt(squares.mean(0)))
     np.testing.assert_allclose(found.traits["channels.gate"][2], norm, rtol=1e-5)
     np.testing.assert_allclose(found.traits["errors.gate"][2], error, rtol=1e-4)
     cosine = (gate * up).sum(1)[:2] / np.linalg.norm(gate, axis=1)[:2] / np.linalg.norm(up, axis=1)[:2]
-    np.testing.assert_allclose(found.traits["neurons.leading"][2, :, 2], cosine, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.traits["neurons.leading"][2, :, 1], cosine, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.traits["neurons.leading"][..., 0], full.traits["neurons.invariants"][:, :2, 0], rtol=1e-5)
     for name in ("gains.input", "gains.post_attention", "gains.final"):
         np.testing.assert_array_equal(found.traits[name], full.traits[name])
@@ -96,7 +95,8 @@ def test_what_has_to_be_decoded_counts_whole(models: Path) -> None:
     found = measure_quick(decoded, recognise(decoded))
     assert found.quick is not None
     assert found.quick > 0.5
-    np.testing.assert_array_equal(found.traits["leading.q"], fingerprint(models / "base", quick=True).traits["leading.q"])
+    expected = fingerprint(models / "base", quick=True).traits["leading.gate"]
+    np.testing.assert_array_equal(found.traits["leading.gate"], expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -113,7 +113,7 @@ def test_lines_are_pieces_of_the_canonical_matrix(family: str, tmp_path: Path) -
             np.testing.assert_array_equal(part.lines.read(start, stop), whole[start:stop])
     found, read, total = counted(tmp_path)
     assert found.quick == pytest.approx(read / total, abs=1e-6)
-    assert any(name.startswith("leading.") and name != "leading.embedding" for name in found.traits)
+    assert any(name.startswith("leading.") for name in found.traits)
 
 
 def relabelled(models: Path, folder: Path, order: NDArray[np.int64]) -> Path:
@@ -148,7 +148,7 @@ def test_relabelled_channels_relabel_what_is_measured(models: Path, tmp_path: Pa
     one = fingerprint(models / "base", quick=True).traits
     other = fingerprint(relabelled(models, tmp_path, order), quick=True).traits
     by_channel = [name for name in one if name.startswith(("channels.", "errors.", "leading.", "gains."))]
-    assert len(by_channel) == 13
+    assert len(by_channel) == 6
     for name in by_channel:
         np.testing.assert_array_equal(other[name], one[name][..., order])
 
@@ -164,7 +164,7 @@ def test_quick_against_full(models: Path) -> None:
         assert compare(models / "base", models / suspect, quick=True).verdict == verdict
     found = compare(full, quick)
     assert found.context["quick"] == {"suspect": quick.quick}
-    assert "12.2% of the bytes were read" in found.sentence()
+    assert "11.9% of the bytes were read" in found.sentence()
     assert "measured with --quick, has no trait" in next(item.note for item in found.tests if item.method == "heads")
 
 
@@ -207,18 +207,18 @@ def simulated(rng: np.random.Generator) -> tuple[Fingerprint, Fingerprint]:
     quick: dict[str, list[NDArray[Any]]] = {}
     for _ in range(LAYERS):
         gate, up = (level * rng.standard_t(4, (NEURONS, CHANNELS)) for _ in range(2))
-        for role, matrix in (("gate", gate), ("up", up)):
-            estimates, errors = estimated_norms(columns(matrix[:8]), 8, NEURONS)
-            quick.setdefault(f"channels.{role}", []).append(estimates)
-            quick.setdefault(f"errors.{role}", []).append(errors)
-            quick.setdefault(f"leading.{role}", []).append(matrix[:8].mean(0))
-            traits.setdefault(f"channels.{role}", []).append(np.linalg.norm(matrix, axis=0))
+        estimates, errors = estimated_norms(columns(gate[:8]), 8, NEURONS)
+        quick.setdefault("channels.gate", []).append(estimates)
+        quick.setdefault("errors.gate", []).append(errors)
+        quick.setdefault("leading.gate", []).append(gate[:8].mean(0))
+        traits.setdefault("channels.gate", []).append(np.linalg.norm(gate, axis=0))
         norms = [np.linalg.norm(matrix, axis=1) for matrix in (gate, up)]
         cosine = (gate * up).sum(1) / norms[0] / norms[1]
         none = np.full(NEURONS, np.nan)
-        quick.setdefault("neurons.leading", []).append(np.column_stack([*np.log(norms), cosine])[:8])
-        traits.setdefault("neurons.norms", []).append(np.column_stack([*norms, none]))
-        traits.setdefault("neurons.invariants", []).append(np.column_stack([np.log(norms[0]), none, cosine, none, none]))
+        quick.setdefault("neurons.leading", []).append(np.column_stack([np.log(norms[0]), cosine])[:8])
+        traits.setdefault("neurons.invariants", []).append(
+            np.column_stack([np.log(norms[0]), np.zeros(NEURONS), cosine, none, none])
+        )
         for found in (traits, quick):
             found.setdefault("gains.input", []).append(1 + 0.1 * np.log(level) + 0.01 * rng.standard_normal(CHANNELS))
     return Fingerprint("quick", {key: np.stack(rows) for key, rows in quick.items()}, {"quick": 0.01}), Fingerprint(

@@ -31,7 +31,7 @@ def model(rng: np.random.Generator, layers: int = 4, name: str = "model") -> Fin
         noise = 0.3 * rng.standard_t(4, (layers, GROUPS * MEMBERS, RANK))
         traits[f"heads.{kind}_spectrum"] = np.sort(np.exp(trend[..., None] + heads + decay + noise), axis=-1)[..., ::-1]
     strength = np.exp(0.5 * rng.standard_t(3, (layers, EXPERTS, 1))).clip(1e-3, 1e3)
-    for trait, width in (("norms", 4), ("moments", 6), ("profile", 15)):
+    for trait, width in (("norms", 2), ("profile", 25)):
         traits[f"experts.{trait}"] = strength * np.exp(0.2 * rng.normal(size=(layers, EXPERTS, width)))
     return Fingerprint(name, traits, {"num_key_value_heads": GROUPS, "num_attention_heads": GROUPS * MEMBERS})
 

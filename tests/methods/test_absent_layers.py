@@ -15,7 +15,7 @@ from kinprint.fingerprints import Fingerprint
 sys.path.insert(0, str(Path(__file__).parent))
 from simulated import EXPERTS, GROUPS, descendant, model
 
-BY_INDEX = ("heads", "neurons", "experts", "channels")
+BY_INDEX = ("heads", "neurons", "experts", "routers", "channels")
 
 
 def method(name: str) -> Any:
@@ -78,8 +78,8 @@ def test_experts_that_are_routed_in_groups() -> None:
         for label in ("one", "other"):
             groups = np.repeat(np.array([[-3.0, -1.0, 1.0, 3.0]]), 6, axis=0)
             order = rng.permuted(groups, axis=1)
-            values = np.repeat(order, EXPERTS // 4, axis=1)[..., None] + 0.1 * rng.normal(size=(6, EXPERTS, 4))
-            pair.append(Fingerprint(label, {"experts.norms": values}, facts))
+            values = np.repeat(order, EXPERTS // 4, axis=1)[..., None] + 0.1 * rng.normal(size=(6, EXPERTS, 25))
+            pair.append(Fingerprint(label, {"experts.profile": values}, facts))
         evidence = method("experts")(*pair)
         assert "in 4 groups" in evidence.note
         found.append(10 ** (evidence.log10_p or 0.0))
@@ -90,7 +90,7 @@ def test_more_experts_in_groups_are_not_tested() -> None:
     """Where the numbers differ the order of matches would be tested, which groups do not leave random."""
     rng = np.random.default_rng(1)
     one, other = model(rng), model(rng)
-    fewer = {"experts.norms": np.asarray(other.traits["experts.norms"])[:, :8]}
+    fewer = {"experts.profile": np.asarray(other.traits["experts.profile"])[:, :8]}
     evidence = method("experts")(one, Fingerprint("other", fewer, {"expert_groups": 4}))
     assert not evidence.applies
     assert "routed together" in evidence.note

@@ -17,7 +17,7 @@ from kinprint.zoo import habits
 sys.path.insert(0, str(Path(__file__).parent))
 from simulated import descendant, model
 
-BY_INDEX = [method for method in known() if method.name in ("channels", "heads", "neurons", "experts")]
+BY_INDEX = [method for method in known() if method.name in ("channels", "heads", "neurons", "experts", "routers")]
 SOME = (
     *("neurons-sorted", "neurons-sorted-two-widths", "neurons-halves", "neurons-fourth", "neurons-padded-37"),
     *("neurons-fifth-zero", "heads-padded", "heads-sorted", "layers-two-noisy", "cloned-tiled-noisy", "cloned-repeated"),

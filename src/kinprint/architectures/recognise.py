@@ -28,6 +28,9 @@ UNTRACKED = Skip("")
 MAX_PARTS = 500_000
 """Experts stacked in one tensor are counted by its shape."""
 
+ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act", "activation")
+"""Under which configurations say the activation of an FFN."""
+
 Located = TypeVar("Located", "Match", Passed)
 
 
@@ -180,7 +183,7 @@ def _anatomy(
         "named_spaces": _named(table, config, where),
         "norm": table.norm,
         "norm_first": configuration.lookup(table.norm_first, config),
-        "activation": configuration.lookup(["hidden_act", "hidden_activation", "activation_function"], config),
+        "activation": configuration.lookup(list(ACTIVATIONS), config),
         "num_experts": 1 + max((part.expert for part in parts if part.expert is not None), default=-1),
         "tie_word_embeddings": not has_head,
         "qk_norm": bool(configuration.lookup(table.qk_norm, config)),

@@ -67,11 +67,18 @@ def vocabulary(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
 
 
 def work(parts: Iterable[Part]) -> list[tuple[int | None, list[Part]]]:
-    """What one thread does at a time: a layer, or one part outside the layers."""
-    layers = [(index, list(group)) for index, group in groupby(parts, key=lambda part: part.layer)]
-    return [
-        (index, piece) for index, group in layers for piece in ([group] if index is not None else [[part] for part in group])
-    ]
+    """What one thread does at a time: a layer, or one part outside the layers, the head with the gain in front of it."""
+    found: list[tuple[int | None, list[Part]]] = []
+    for index, group in groupby(parts, key=lambda part: part.layer):
+        if index is not None:
+            found.append((index, list(group)))
+            continue
+        for part in group:
+            if part.role == "head" and found and found[-1][1][-1].role == "gains.final":
+                found[-1][1].append(part)
+            else:
+                found.append((None, [part]))
+    return found
 
 
 def assemble(found: Iterable[tuple[int | None, Mapping[str, Array]]], layers: int) -> dict[str, NDArray[Any]]:

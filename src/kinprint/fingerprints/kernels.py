@@ -51,20 +51,28 @@ def sums(piece: NDArray[Any]) -> Sums:
     return found
 
 
-def products(gate: NDArray[Any], up: NDArray[Any], down: NDArray[Any]) -> Array:
+def products(
+    gate: NDArray[Any], up: NDArray[Any], down: NDArray[Any], gain: NDArray[np.float32] | None = None, *, centre: bool = False
+) -> Array:
     """Inner products of each neuron's vectors.
 
     Args:
         gate, up: (neurons, hidden).
         down: (hidden, neurons).
+        gain: (hidden,) that rows of gate and up are multiplied by.
+        centre: take the mean over channels out of all three, of gate and up after the gain.
 
     Returns:
         (neurons, 6): gate.gate, up.up, down.down, gate.up, gate.down, up.down.
     """
-    found, same = np.zeros((len(up), 6)), gate.dtype == up.dtype == down.dtype
+    found, same = np.zeros((len(up), 9)), gate.dtype == up.dtype == down.dtype
     g, u, d = (_readable(part) if same else widened(part) for part in (gate, up, down))
-    _products(g, u, d, found)
-    return found
+    ones = np.ones(up.shape[1], np.float32) if gain is None else np.ascontiguousarray(gain, np.float32)
+    _products(g, u, d, ones, found)
+    if centre:
+        x, y, z = found[:, 6:].T
+        found[:, :6] -= np.stack([x * x, y * y, z * z, x * y, x * z, y * z], axis=1) / up.shape[1]
+    return found[:, :6]
 
 
 def widened(array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float32) -> NDArray[Any]:
@@ -220,22 +228,26 @@ def _scan(rows: Any, totals: Any, row_squares: Any, column_squares: Any, column_
 
 
 @compiled(reorder=True)
-def _three_products(g: Any, u: Any, d: Any) -> Any:
-    gg = uu = dd = gu = gd = ud = np.float32(0)
+def _three_products(g: Any, u: Any, d: Any, gain: Any) -> Any:
+    gg = uu = dd = gu = gd = ud = gs = us = ds = np.float32(0)
     for j in range(d.size):
-        x, y, z = value(g[j]), value(u[j]), d[j]
+        x, y, z = value(g[j]) * gain[j], value(u[j]) * gain[j], d[j]
         gg += x * x
         uu += y * y
         dd += z * z
         gu += x * y
         gd += x * z
         ud += y * z
-    return gg, uu, dd, gu, gd, ud
+        gs += x
+        us += y
+        ds += z
+    return gg, uu, dd, gu, gd, ud, gs, us, ds
 
 
 @compiled()
-def _products(gate: Any, up: Any, down: Any, found: Any) -> None:
-    """`products`, by tiles of 64 neurons and 128 channels: a tile of down is turned so that all three lie along channels."""
+def _products(gate: Any, up: Any, down: Any, gain: Any, found: Any) -> None:
+    """`products` and sums, by tiles of 64 neurons and 128 channels: a tile of down is turned so that all three lie along
+    channels."""
     neurons, hidden = gate.shape
     turned = np.empty((64, 128), np.float32)
     for n0 in range(0, neurons, 64):
@@ -246,6 +258,6 @@ def _products(gate: Any, up: Any, down: Any, found: Any) -> None:
                 for n in range(n0, n1):
                     turned[n - n0, h - h0] = value(down[h, n])
             for n in range(n0, n1):
-                six = _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, : h1 - h0])
-                for i in range(6):
-                    found[n, i] += six[i]
+                nine = _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, : h1 - h0], gain[h0:h1])
+                for i in range(9):
+                    found[n, i] += nine[i]

@@ -87,11 +87,6 @@ def scan(part: Part, tell: Callable[[int], None]) -> Scan:
     return Scan(part, digest.digest(), found)
 
 
-def residual_squares(item: Scan) -> Array:
-    """Sums of squares per residual channel: of columns, or of rows where the matrix writes into the residual stream."""
-    return item.sums.row_squares if item.part.axes[0] == "residual" else item.sums.column_squares
-
-
 def finite(values: Array) -> Array:
     """NaN, which marks what is absent, in the place of infinities."""
     return np.where(np.isfinite(values), values, np.nan)

@@ -1,12 +1,14 @@
 """Quick measuring: the traits that tests by index need, from one line in a hundred of the weights, and what tells copies in
 disguise (`kinprint.fingerprints.readings`).
 
-A matrix is read if one line of it, as stored, holds all residual channels: q, k, v, gate, up and the embeddings where they are
-stored as (output, input), o and down where they are transposed (GPT-2). Of each the leading lines are read, in one run, which
-on a hub is one range of bytes. How many depends on the number of lines alone, so that models of one shape are read at the same
-places, whatever their depth. Leading ones, because where a descendant has lost or gained neurons, heads or tokens, the lines
-before the first change are still those of its parent. Norm gains and routers are read whole; biases not, since no test looks at
-them.
+A matrix that reads or writes neurons is read if one line of it, as stored, holds all residual channels: gate and up where they
+are stored as (output, input), down where it is transposed (GPT-2). Of each the leading lines are read, in one run, which on a
+hub is one range of bytes. How many depends on the number of lines alone, so that models of one shape are read at the same
+places, whatever their depth. Leading ones, because where a descendant has lost or gained neurons, the lines before the first
+change are still those of its parent. Norm gains and routers are read whole; biases not, since no test looks at them.
+
+Everything is in canonical form (`kinprint.fingerprints.canonical`), and only what a few lines show in that form is kept: the
+sizes of queries, keys, values, ups and downs are fixed in products alone, whose other factor is not read.
 
 Why the tests stay exact (METHODS: exchangeability tests). Which lines are read depends on the labels of neurons, heads and
 tokens, never on those of channels. Every value of a channel is computed from that channel's entries in these lines, by one rule
@@ -19,8 +21,9 @@ neurons are in front, their order among themselves is uniformly random, and only
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +31,9 @@ from kinprint.architectures import Anatomy, Part
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
+from kinprint.fingerprints.canonical import centred, degree, norm_before, with_gain
+from kinprint.fingerprints.families.experts import router_norms
+from kinprint.fingerprints.families.neurons import FFN
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
@@ -60,7 +66,7 @@ def measure_quick(
     def run(item: tuple[int | None, list[Part]]) -> tuple[int | None, dict[str, Array]]:
         nonlocal done
         layer, parts = item
-        found = _rows(parts)
+        found = _rows(parts, anatomy.facts)
         with lock:
             done += sum(map(_nbytes, parts))
             if progress:
@@ -129,9 +135,10 @@ def _wanted(anatomy: Anatomy) -> list[Part]:
     hidden = int(anatomy.facts["hidden_size"])
     found: dict[tuple[int | None, str], Part] = {}
     for part in anatomy.parts:
-        if _whole(part) or holds_channels(part, hidden):
+        if _whole(part) or (part.role in FFN and holds_channels(part, hidden)):
             found.setdefault((part.layer, part.role), part)
-    return list(found.values())
+    gated = {layer for layer, role in found if role == "gate"}
+    return [part for (layer, role), part in found.items() if role != "down" or layer not in gated]
 
 
 def _whole(part: Part) -> bool:
@@ -146,39 +153,52 @@ def _nbytes(part: Part) -> int:
     return part.lines.nbytes(lines_read(part))
 
 
-def _rows(parts: list[Part]) -> dict[str, Array]:
+def _rows(parts: list[Part], facts: Mapping[str, Any]) -> dict[str, Array]:
     """What the parts of one layer, or one part outside the layers, add to the traits."""
     found: dict[str, Array] = {}
     read: dict[str, Array] = {}
+    gains = {part.role: part.read() for part in parts if part.role.startswith("gains.")}
     for part in parts:
+        gain = gains.get(norm_before(part.role, facts, gains) or "")
         if part.role == "router":
-            norms = np.linalg.norm(part.read().astype(np.float64), axis=1)
-            found["experts.norms"] = np.column_stack([norms, np.full((len(norms), 3), np.nan)])
-        elif _whole(part):
-            found[part.role] = finite(part.read().astype(np.float32))
+            norms = router_norms(part.read(), gain, centred(facts))
+            found["experts.norms"] = np.column_stack([norms, np.full(len(norms), np.nan)])
+        elif part.role in gains:
+            found[part.role] = finite(gains[part.role].astype(np.float32))
         elif part.lines is not None:
-            read[part.role] = part.lines.read(0, lines_read(part))
-            found |= _channels(part, read[part.role], part.lines.count)
-    return found | _neurons(read.get("gate"), read.get("up"))
+            lines = widened(part.lines.read(0, lines_read(part)), np.float64)
+            with np.errstate(all="ignore"):
+                read[part.role] = with_gain(lines, gain, centred(facts))
+    for part in parts:
+        if part.role in read and (part.role == "gate" or "gate" not in read):
+            found |= _channels(part, read[part.role], degree(facts))
+    return found | _neurons(read.get("gate"), read.get("up"), degree(facts))
 
 
-def _channels(part: Part, lines: Array, count: int) -> dict[str, Array]:
-    """leading.<role> (hidden,); channels.<role> and errors.<role> (hidden,) where the lines are a random sample: of a layer's
-    neurons, which are exchangeable. Rows of one head belong together, and low token ids are frequent tokens."""
+def _channels(part: Part, lines: Array, homogeneous: int | None) -> dict[str, Array]:
+    """leading.<role> (hidden,), and channels.<role>, errors.<role> (hidden,) where lines are a random sample: those of a
+    layer's neurons, which are exchangeable. Where the size of a neuron's line can be traded for that of another, lines count
+    with length 1, and what they show of norms is left out."""
+    if homogeneous is not None:
+        with np.errstate(all="ignore"):
+            lines = lines / np.sqrt((lines**2).sum(axis=1, keepdims=True))
+    assert part.lines is not None
     totals = columns(lines)
     found = {f"leading.{part.role}": totals.sums / len(lines)}
-    if part.axes[1 - part.axes.index("residual")] == "neurons" and part.expert is None and len(lines) > 1:
-        found[f"channels.{part.role}"], found[f"errors.{part.role}"] = estimated_norms(totals, len(lines), count)
+    if homogeneous is None and part.expert is None and len(lines) > 1:
+        found[f"channels.{part.role}"], found[f"errors.{part.role}"] = estimated_norms(totals, len(lines), part.lines.count)
     return found
 
 
-def _neurons(gate: Array | None, up: Array | None) -> dict[str, Array]:
-    """neurons.leading (neurons, 3): log ||gate||, log ||up||, cos(gate, up) of the neurons whose rows were read."""
+def _neurons(gate: Array | None, up: Array | None, homogeneous: int | None) -> dict[str, Array]:
+    """neurons.leading (neurons, 2): log ||gate|| (without a gate ||up||) unless the activation is homogeneous, and cos(gate,
+    up) of the neurons whose rows were read, in canonical form."""
     if up is None or (gate is not None and gate.shape != up.shape):
         return {}
-    u = widened(up, np.float64)
-    g = np.full_like(u, np.nan) if gate is None else widened(gate, np.float64)
     with np.errstate(all="ignore"):
-        norms = [np.sqrt((rows**2).sum(axis=1)) for rows in (g, u)]
-        angle = (g * u).sum(axis=1) / (norms[0] * norms[1])
-        return {"neurons.leading": finite(np.column_stack([*np.log(norms), angle]))}
+        u = np.sqrt((up**2).sum(axis=1))
+        g = u if gate is None else np.sqrt((gate**2).sum(axis=1))
+        angle = np.full(len(u), np.nan) if gate is None else (gate * up).sum(axis=1) / (g * u)
+        size = np.log(g) if homogeneous is None else np.full(len(u), np.nan)
+        known = (g > 0) & (u > 0)
+        return {"neurons.leading": finite(np.where(known[:, None], np.column_stack([size, angle]), np.nan))}

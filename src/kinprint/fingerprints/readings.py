@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Anatomy, Part
 from kinprint.architectures.anatomy import Lines
-from kinprint.architectures.roles import norms_before
+from kinprint.fingerprints.canonical import centred, norm_before, with_gain
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
 
@@ -70,17 +70,14 @@ class Places:
         """
         tokens = self._rows(self.embedding, self.tokens)
         with np.errstate(all="ignore"):
-            gain = 1.0 if self.gain is None else widened(self.gain.read(), np.float64)
+            gain = None if self.gain is None else widened(self.gain.read(), np.float64)
             found = {
-                role: np.concatenate([self._canonical(part, gain) @ tokens.T for part in parts])
+                role: np.concatenate(
+                    [with_gain(self._rows(part, self.neurons), gain, self.centred) @ tokens.T for part in parts]
+                )
                 for role, parts in (("gate", self.gates), ("up", self.ups))
             }
             return {f"readings.{role}": finite(rows.astype(np.float32)) for role, rows in found.items()}
-
-    def _canonical(self, part: Part, gain: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """Rows of neurons, as what they make of a normed stream without gain."""
-        rows = self._rows(part, self.neurons) * gain
-        return rows - rows.mean(axis=1, keepdims=True) if self.centred else rows
 
     def _rows(self, part: Part, count: int) -> NDArray[np.float64]:
         lines = _rows_of(part)
@@ -110,7 +107,7 @@ def readings(anatomy: Anatomy, *, sparing: bool) -> Places | None:
         ups=ups[:experts],
         embedding=embeddings[0],
         gain=_gain(anatomy, first),
-        centred=anatomy.facts.get("norm") == "layer",
+        centred=centred(anatomy.facts),
         neurons=min(gates[0].shape[0], most // experts),
     )
 
@@ -127,7 +124,6 @@ def neurons_read(parameters: int, hidden: int) -> int:
 
 def _gain(anatomy: Anatomy, parts: list[Part]) -> Part | None:
     """Of the norm in front of the first layer's neurons, if it is in front of them."""
-    if not anatomy.facts.get("norm_first", True):
-        return None
     gains = {part.role: part for part in parts}
-    return next((gains[f"gains.{norm}"] for norm in norms_before("gate") if f"gains.{norm}" in gains), None)
+    name = norm_before("gate", anatomy.facts, gains)
+    return None if name is None else gains[name]

@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-TRAIT_VERSION = 3
+TRAIT_VERSION = 4
 """Raised whenever a trait changes its meaning, so that old and new measurements are never compared."""
 
 FREE_AXES = frozenset({"n", "rank", "k"})
@@ -55,30 +55,26 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "channels.*", ("layers", "hidden"),
-        meaning="L2 norm per residual channel: of the columns of what reads the residual stream (q, k, v, gate, up, ...) and "
-        "of the rows of what writes into it (o, down, ...); experts pooled. Quick fingerprints: estimates, of what reads "
-        "and writes neurons alone.",
+        meaning="Size per residual channel in canonical form: root of the sum of squares over the columns of what reads the "
+        "residual stream and the rows of what writes into it (q, k, v, o, gate, up, down; shared experts and output gates "
+        "where there are any; router, around its mean row); experts pooled. Weighted by what else fixes the size: q by the "
+        "keys of its head and k by the queries, v by o and o by v, up and down of gated neurons by each other's norm; behind "
+        "an activation of degree d gate and up by all they are traded for. Not of latents. Quick fingerprints: estimates, of "
+        "gate or of ungated up or down alone.",
     ),
     _trait(
         "errors.*", ("layers", "hidden"),
         meaning="Quick fingerprints: standard errors of `channels.*`.",
     ),
     _trait(
-        "leading.embedding", ("hidden",),
-        meaning="As `leading.*`, of the input embedding.",
-    ),
-    _trait(
-        "leading.head", ("hidden",),
-        meaning="As `leading.*`, of the output head where it is not the embedding.",
-    ),
-    _trait(
         "leading.*", ("layers", "hidden"),
-        meaning="Quick fingerprints: mean per residual channel of the leading lines (one in a hundred, at least one) of each "
-        "matrix of which a stored line holds all channels; of experts the first.",
+        meaning="Quick fingerprints: mean per residual channel, in canonical form, of the leading lines (one in a hundred, at "
+        "least one) of gate, or of ungated up or down, if a stored line holds all channels; of experts the first. Behind an "
+        "activation that is homogeneous of lines of length 1.",
     ),
     _trait(
         "embedding.input", ("hidden",),
-        meaning="L2 norm per column of the embedding after removing the mean over tokens.",
+        meaning="L2 norm per column of the embedding, in canonical form, after removing the mean over tokens.",
     ),
     _trait(
         "embedding.output", ("hidden",),
@@ -86,22 +82,25 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "neurons.norms", ("layers", "neurons", 3),
-        meaning="L2 norms of each neuron's gate row, up row and down column. Layers of experts: the first expert.",
+        meaning="L2 norms of each neuron's gate row, up row and down column, as stored: scales of single neurons and gains "
+        "that are folded change them. Layers of experts: the first expert.",
     ),
     _trait(
         "neurons.invariants", ("layers", "neurons", 5),
-        meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron. "
-        "Layers of experts: the first expert.",
+        meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron in canonical "
+        "form. Without a gate ||up|| stands for ||gate||; behind an activation of degree d (ReLU 1, squared ReLU 2) the first "
+        "is absent and the second the log of ||gate||^d ||up|| ||down||, or ||up||^d ||down||. Layers of experts: the first "
+        "expert.",
     ),
     _trait(
-        "neurons.leading", ("layers", "n", 3),
-        meaning="Quick fingerprints: log ||gate||, log ||up|| and cos(gate, up) of the leading neurons. Layers of experts: the "
-        "first expert.",
+        "neurons.leading", ("layers", "n", 2),
+        meaning="Quick fingerprints: the first and the third of `neurons.invariants`, of the leading neurons. Layers of "
+        "experts: the first expert.",
     ),
     _trait(
         "neurons.forms", ("layers", "n", 30),
         meaning="Of each layer's heaviest neurons over all experts (at most 2048, and 4194304 / hidden), in order of weight, "
-        "in canonical form (gains folded in): expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
+        "in canonical form: expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
         "cos(up, down); then for what heads read as queries and as keys, write as outputs and read as values, the logs of "
         "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
     ),
@@ -112,31 +111,32 @@ TRAITS: tuple[Trait, ...] = (
         "parameters, at least 256. Experts one after the other, an equal share of the neurons each.",
     ),
     _trait(
-        "experts.norms", ("layers", "experts", 4),
-        meaning="L2 norm of each expert's router row, Frobenius norms of its gate, up and down. Quick fingerprints: of the "
-        "router row alone.",
+        "experts.norms", ("layers", "experts", 2),
+        meaning="In canonical form, L2 norm of each expert's router row around the mean row, and Frobenius norm of its gate "
+        "(without one of its up; absent behind an activation that is homogeneous). Quick fingerprints: of the router row "
+        "alone.",
     ),
     _trait(
-        "experts.moments", ("layers", "experts", 6),
-        meaning="Standard deviation and kurtosis of each expert's gate, up and down (std, kurtosis, std, ...).",
-    ),
-    _trait(
-        "experts.profile", ("layers", "experts", 15),
-        meaning="Quantiles .05, .25, .5, .75, .95 of the norms of each expert's gate rows, up rows and down columns.",
+        "experts.profile", ("layers", "experts", 25),
+        meaning="Quantiles .05, .25, .5, .75, .95 over the neurons of each expert of the five `neurons.invariants`, without "
+        "the signs of cos(gate, up) and cos(gate, down).",
     ),
     _trait(
         "heads.qk_spectrum", ("layers", "heads", "rank"),
-        meaning="Singular values of W_q,h^T W_k,g(h), descending, a row for each query head. Where queries and keys pass "
+        meaning="Singular values of W_q,h^T W_k,g(h) in canonical form, descending, a row for each query head. Where a norm "
+        "stands behind queries and keys: its gains included, the size of what it norms divided out. Where they pass "
         "through latents: of the part that positions do not rotate, the gains of the latents' norms included.",
     ),
     _trait(
         "heads.vo_spectrum", ("layers", "heads", "rank"),
-        meaning="Singular values of W_o,h W_v,g(h), descending, a row for each query head.",
+        meaning="Singular values of W_o,h W_v,g(h) in canonical form, descending, a row for each query head. Where a norm "
+        "stands behind the layer: divided by the root of the sum of all squares of the layer.",
     ),
     _trait(
         "products.*_spectrum", ("layers", "k"),
         meaning="Singular values of W_q W_k^T (`qk`) and W_v W_o (`vo`) of a whole layer, K and V repeated to the query heads, "
-        "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec).",
+        "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec). As "
+        "stored: gains that are folded change them.",
     ),
     _trait(
         "gains.*", ("layers", "n"), ("n",),

@@ -28,11 +28,14 @@ from kinprint.statistics.scores import whiten
 Array = NDArray[np.float64]
 
 LAYERED = (
-    *(f"channels.{role}" for role in MATRIX_ROLES),
-    *(f"leading.{role}" for role in MATRIX_ROLES),
-    *(f"gains.{norm}" for norm in ("input", "post_attention", "attention_output", "feedforward_output")),
+    *(f"channels.{role}" for role in ("router", *MATRIX_ROLES)),
+    *(f"leading.{role}" for role in ("gate", "up", "down")),
+    *(f"gains.{norm}" for norm in ("attention_output", "feedforward_output")),
 )
-SINGLE = ("embedding.input", "embedding.output", "leading.embedding", "leading.head", "gains.final", "gains.encoder_final")
+"""Gains in front of a block are folded into what reads them: alone they may be anything. Those behind a block stand for
+themselves."""
+
+SINGLE = ("embedding.input", "embedding.output")
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._named import require_unnamed
+from kinprint.methods._twins import joined
 from kinprint.methods._units import (
     Labels,
     as_evidence,
     both_scores,
     known_layers,
-    positive,
     real_units,
     require_attainable,
     test_by_order,
@@ -29,26 +29,25 @@ MATCHED = 1024
 
 
 def features(model: Fingerprint) -> Array:
-    """(layers, neurons, 6): log ||up|| and the five invariants; NaN where a layer or an ungated FFN lacks one."""
-    invariants = np.asarray(model.traits["neurons.invariants"], dtype=np.float64)
-    if "neurons.norms" not in model.traits:
-        return np.concatenate([np.full_like(invariants[..., :1], np.nan), invariants], axis=-1)
-    norms = np.asarray(model.traits["neurons.norms"], dtype=np.float64)
-    idle = (norms[..., 1:] == 0).any(axis=-1, keepdims=True)  # padding, not a neuron
-    return np.where(idle, np.nan, np.concatenate([np.log(positive(norms[..., 1:2])), invariants], axis=-1))
+    """(layers, neurons, 6) of `neurons.invariants`: the log norm, the log product, |cos(gate, up)|, |cos(gate, down)|,
+    cos(up, down) and cos(gate, up) cos(gate, down). Nothing that signs or scales of neurons change; of a neuron that was split
+    the part that writes most stands for all. NaN where there is no neuron, or a layer or an ungated FFN lacks one."""
+    size, product, *angles, write = np.moveaxis(joined(model.traits["neurons.invariants"]), -1, 0)
+    return np.stack([size, product, *np.abs(angles), write, angles[0] * angles[1]], axis=-1)
 
 
 def leading(model: Fingerprint) -> Array:
-    """(layers, neurons, 3) of the leading neurons: log ||gate||, log ||up||, cos(gate, up), in full fingerprints of all."""
-    if QUICK in model.traits:
-        values = np.asarray(model.traits[QUICK], dtype=np.float64)
-        return np.where(np.isfinite(values[..., 1:2]), values, np.nan)
-    return features(model)[..., [1, 0, 3]]
+    """(layers, neurons, 2) of the leading neurons: the log norm and |cos(gate, up)|, in full fingerprints of all."""
+    if QUICK not in model.traits:
+        return features(model)[..., [0, 2]]
+    values = np.array(model.traits[QUICK], dtype=np.float64)
+    values[..., 1] = np.abs(values[..., 1])
+    return values
 
 
 def heaviest(values: Array, count: int) -> Array:
-    """The `count` neurons of each layer with the largest ||up|| ||down||, in their order."""
-    weight = np.nan_to_num(values[..., 2], nan=-np.inf)
+    """The `count` neurons of each layer with the largest product of norms, in their order."""
+    weight = np.nan_to_num(values[..., 1], nan=-np.inf)
     chosen = np.sort(np.argsort(-weight, axis=1, kind="stable")[:, :count], axis=1)
     return np.asarray(np.take_along_axis(values, chosen[..., None], axis=1))
 
@@ -79,7 +78,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
 METHOD = Method(
     name="neurons",
     kind="test",
-    summary="norms and angles of each FFN neuron's gate, up and down vectors, compared neuron by neuron",
+    summary="norms and angles of each FFN neuron's gate, up and down that no free scale or sign changes, neuron by neuron",
     needs=(("neurons.invariants", QUICK),),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
     null="The suspect's FFN neurons were labelled independently of the reference's: in every layer that is no copy of another, "

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures.roles import norms_before
-from kinprint.fingerprints.families.heads import Side, both_sides, head_grams, heads_and_groups
+from kinprint.fingerprints.canonical import canonical
+from kinprint.fingerprints.families.heads import Side, both_sides, head_grams, head_map, heads_and_groups
+from kinprint.fingerprints.families.neurons import inner_products
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer, finite
 from kinprint.fingerprints.pieces import blocks, release
@@ -31,7 +32,7 @@ PRODUCTS = (("q", "k"), ("o", "v"))
 
 def rows(layer: Layer) -> dict[str, Array]:
     """neurons.forms (n, 30), the neurons of the largest product of norms, NaN rows where a layer has fewer than others."""
-    if "up" not in layer.roles or "down" not in layer.roles:
+    if not inner_products(layer):
         return {}
     chosen = _heaviest(layer, min(MOST, max(ENTRIES // layer.roles["up"][0].part.shape[1], 1)))
     vectors: dict[str, NDArray[np.float32]] = {
@@ -51,12 +52,10 @@ def rows(layer: Layer) -> dict[str, Array]:
 
 
 def _heaviest(layer: Layer, most: int) -> NDArray[np.int64]:
-    """(n, 2) expert and neuron, by the product of the norms as stored."""
+    """(n, 2) expert and neuron, by the product of the norms."""
     weight, places = [], []
-    for number, (up, down) in enumerate(zip(layer.roles["up"], layer.roles["down"], strict=True)):
-        size = up.sums.row_squares * down.sums.column_squares
-        if "gate" in layer.roles:
-            size = size * layer.roles["gate"][number].sums.row_squares
+    for number, inner in enumerate(inner_products(layer)):
+        size = inner[:, 0 if "gate" in layer.roles else 1 : 3].prod(axis=1)
         weight.append(np.where(np.isfinite(size), size, 0.0))
         places.append(np.stack([np.full(len(size), number), np.arange(len(size))], axis=1))
     order = np.argsort(-np.concatenate(weight), kind="stable")[:most]
@@ -73,18 +72,7 @@ def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.f
             picked = matrix[:, chosen[here, 1]].T if role == "down" else matrix[chosen[here, 1]]
             found[here] = widened(picked)
             release(matrix)
-    return _canonical(layer, role, found)
-
-
-def _canonical(layer: Layer, role: str, rows_: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows along the residual stream with the gain in front of them folded in, or the mean over channels taken out."""
-    if layer.facts.get("norm_first", True):
-        gains = next((found for norm in norms_before(role) if (found := layer.first(f"gains.{norm}"))), None)
-        if gains:
-            rows_ = rows_ * widened(gains[0].read())
-    if layer.facts.get("norm") == "layer":
-        rows_ = rows_ - rows_.mean(axis=1, keepdims=True)
-    return rows_
+    return canonical(layer, role, found)
 
 
 def _inner(units: dict[str, NDArray[np.float32]], heads: NDArray[np.float32] | None) -> list[Array]:
@@ -122,14 +110,17 @@ def _leading(layer: Layer, side: Side, inner: Array) -> NDArray[np.float32]:
     """Of A_h^T inner_h A_h for every head the leading directions, times the roots of their values."""
     count, kept = len(inner), []
     each = max(ROWS // count, 1)
-    for block, weight in zip(blocks(side.rows, count, np.float32), inner, strict=True):
-        own = _canonical(layer, side.reads, block if side.down is None else block @ side.down)
-        gram = (own @ own.T).astype(np.float64)
+    for head, (block, weight) in enumerate(zip(blocks(side.rows, count, np.float32), inner, strict=True)):
+        own = canonical(layer, side.reads, block if side.down is None else block @ side.down)
+        gram, turn = (own @ own.T).astype(np.float64), head_map(layer, side, head)
+        if turn is not None:
+            gram = turn @ gram @ turn.T
         if not (np.isfinite(gram).all() and np.isfinite(weight).all()):
             return np.full((1, own.shape[1]), np.nan, np.float32)
         values, vectors = np.linalg.eigh(weight)
         root = vectors * np.sqrt(np.maximum(values, 0))
         _, basis = np.linalg.eigh(root.T @ gram @ root)
-        kept.append((root @ basis[:, ::-1][:, :each]).astype(np.float32).T @ own)
+        ways = (root @ basis[:, ::-1][:, :each]).T
+        kept.append((ways if turn is None else ways @ turn).astype(np.float32) @ own)
     found = np.concatenate(kept)
     return np.asarray(found * np.sqrt(found.shape[1] / max(float((found**2).sum()), 1e-300)), dtype=np.float32)

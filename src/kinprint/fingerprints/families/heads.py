@@ -1,4 +1,8 @@
-"""Singular values of each head's QK and VO product (GhostSpec, arXiv 2511.06390, has those of the whole layer)."""
+"""Singular values of each head's QK and VO product (GhostSpec, arXiv 2511.06390, has those of the whole layer).
+
+They are taken in canonical form, so that of a model and a copy that computes the same they are the same. Where a norm stands
+behind queries and keys, its gains are folded into their rows, and the size of what it norms, which it undoes, is divided out.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.roles import LATENT
+from kinprint.fingerprints.canonical import canonical, centred, channel_squares
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer
 from kinprint.fingerprints.pieces import blocks
@@ -45,6 +50,9 @@ def rows(layer: Layer) -> dict[str, Array]:
         divided = heads_and_groups(layer, name, sides) if sides else None
         if sides and divided:
             found[name] = product_spectra(*(head_grams(layer, *pair) for pair in zip(sides, divided, strict=True)))
+    if "heads.vo_spectrum" in found and "gains.attention_output" in layer.roles:  # a norm behind the layer undoes its size
+        with np.errstate(invalid="ignore"):
+            found["heads.vo_spectrum"] /= np.sqrt(np.nansum(found["heads.vo_spectrum"] ** 2))
     return found
 
 
@@ -85,36 +93,78 @@ def heads_and_groups(layer: Layer, name: str, sides: tuple[Side, Side]) -> tuple
 
 
 def head_grams(layer: Layer, side: Side, count: int) -> Array:
-    """(count, d, d) float64 Gram matrices of the heads of a factor, computed once a layer.
+    """(count, d, d) float64 Gram matrices of the heads of a factor in canonical form, computed once a layer.
 
     Through a latent they follow from the Gram matrix of what leads into it: no head is ever multiplied out.
     """
     kept = layer.kept.get(side.role)
     if kept is None:
         if side.down is None:
-            kept = grams(side.rows, count)
+            found = (canonical(layer, side.reads, rows) for rows in blocks(side.rows, count, np.float64))
+            kept = np.stack([rows @ rows.T for rows in found])
         else:
-            inner = _gram_of_latent(layer, side.reads, side.down)
+            inner = _gram_of_latent(layer, side)
             kept = np.stack([rows @ inner @ rows.T for rows in blocks(side.rows, count, np.float64)])
+        maps = _norm_behind(layer, side.role, kept)
+        if maps is not None:
+            layer.kept[f"{side.role} maps"] = maps
+            kept = maps @ kept @ maps.transpose(0, 2, 1)
         layer.kept[side.role] = kept
     return kept
 
 
-def _gram_of_latent(layer: Layer, name: str, down: NDArray[np.float32]) -> Array:
-    """(latent, latent) float64, added up over slabs of columns; keys and values share one."""
-    kept = layer.kept.get(name)
+def head_map(layer: Layer, side: Side, head: int) -> Array | None:
+    """(d, d) what the norm behind queries or keys makes of a head's rows, once `head_grams` are known; None without one."""
+    maps = layer.kept.get(f"{side.role} maps")
+    return None if maps is None else maps[head]
+
+
+def _norm_behind(layer: Layer, role: str, found: Array) -> Array | None:
+    """(heads, d, d) gains of the norm behind queries or keys, after the mean over the head where it takes that out, divided by
+    the size of what it norms; None where there is no norm.
+
+    Args:
+        found: (heads, d, d) Gram matrices of the rows in front of it.
+    """
+    parts = layer.first(f"gains.{role}")
+    if role not in ("q", "k") or not (parts or layer.facts.get("qk_norm")):
+        return None
+    heads, width = found.shape[:2]
+    gain = widened(parts[0].read(), np.float64) if parts else np.ones(width)
+    if len(gain) not in (width, heads * width):
+        return None
+    inner = np.eye(width)
+    if centred(layer.facts) or f"norm_biases.{role}" in layer.roles:
+        inner -= 1 / width
+    squares = np.einsum("ij,hjk,ik->h", inner, found, inner)
+    if len(gain) > width:  # one norm for all heads
+        squares = np.full(heads, squares.sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = np.where(squares > 0, np.sqrt(squares / width), np.nan)
+    rows_ = np.broadcast_to(gain.reshape(-1, width), (heads, width)) / sizes[:, None]
+    return np.asarray(rows_[:, :, None] * inner)
+
+
+def _gram_of_latent(layer: Layer, side: Side) -> Array:
+    """(latent, latent) float64, added up over slabs of columns; keys and values share one. A norm on the latent undoes the size
+    of what leads into it."""
+    assert side.down is not None
+    kept = layer.kept.get(side.reads)
     if kept is None:
+        down = canonical(layer, side.reads, side.down)
         kept = np.zeros((len(down), len(down)))
         for begin in range(0, down.shape[1], SLAB):
             part = down[:, begin : begin + SLAB].astype(np.float64)
             kept += part @ part.T
-        layer.kept[name] = kept
+        if layer.first(LATENT[side.role].gain):
+            kept /= _size_of_latent(layer, side.reads)
+        layer.kept[side.reads] = kept
     return kept
 
 
-def grams(matrix: NDArray[Any], count: int) -> Array:
-    """(count, d, d) float64 Gram matrices of `count` equal blocks of rows of a (count * d, n) matrix."""
-    return np.stack([rows @ rows.T for rows in blocks(matrix, count, np.float64)])
+def _size_of_latent(layer: Layer, role: str) -> float:
+    """Sum of squares of what leads into a latent."""
+    return float(channel_squares(layer, layer.roles[role][0]).sum())
 
 
 def product_spectra(left: Array, right: Array) -> Array:
