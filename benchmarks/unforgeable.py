@@ -2,9 +2,9 @@
 
     python benchmarks/unforgeable.py FOLDER [--models 34] [--parents 4] [--json FILE]
 
-Strangers are those of `long_strangers.py`, all pairs of them; their nulls are approximate, so it is shown how far they are from
-the tolerance. Descendants of some of them, of every kind, are compared as they are, rotated, permuted, and after flips and every
-disguise, each with a seed of its own: what is left to see in fingerprints. Models that are there are kept.
+Strangers are those of `long_strangers.py`, all pairs of them: the nulls of these tests are approximate. Descendants of
+some of them, of every kind, are compared as they are, rotated, permuted, and after flips and every disguise, each with a seed
+of its own: what is left to see in fingerprints. Models that are there are kept.
 """
 
 from __future__ import annotations

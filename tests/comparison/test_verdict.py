@@ -57,7 +57,7 @@ def test_a_test_at_its_detectable_correlation_decides() -> None:
 
 
 def test_related_says_what_could_have_made_it() -> None:
-    """Labels alone: "rests on labels and signs", and what rules that out. With a test that no relabelling can make: it says so."""
+    """Labels alone: it says so, and what rules that out. With a test that no relabelling can make: it says that."""
     rng = np.random.default_rng(1)
     models = simulated.model(rng, name="a"), simulated.model(rng, name="b")
     fitted, sure = replace(SAID, log10_p=-40.0), replace(SAID, method="b", log10_p=-9.0, forgeable=False)

@@ -26,7 +26,8 @@ SHAPE = replace(SHAPES["tiny"], hidden=128)
 
 @pytest.mark.parametrize("name", [*DISGUISES, "upcycle"])
 def test_strangers_are_not_accused_for_their_tool(name: str, models: Path, tmp_path: Path) -> None:
-    """H0 on the shipped strangers, written in bfloat16: no p-value below 1e-3 of any test, for no seed."""
+    """H0 on the shipped strangers, written in bfloat16: no p-value below 1e-3 of any test that decides, for no seed. (Routers
+    that a tool draws are the same random numbers; they are too small a part to decide.)"""
     for seed in SEEDS[: 1 if name == "fold-gains" else None]:
         prints = []
         for model in ("base", "twin"):
@@ -34,7 +35,7 @@ def test_strangers_are_not_accused_for_their_tool(name: str, models: Path, tmp_p
             transforms.apply(name, models / model, target, **({} if name == "fold-gains" else {"seed": seed}))
             prints.append(fingerprint(target, cache=False))
         for item in examine((prints[0], prints[1]), methods=BY_LABEL).tests:
-            assert item.log10_p is None or item.log10_p > -3, (name, seed, item.method, item.log10_p)
+            assert not item.decides or item.log10_p is None or item.log10_p > -3, (name, seed, item.method, item.log10_p)
 
 
 @pytest.mark.parametrize("family", ["qwen2", "gpt_neox", "gpt2", "mixtral"])

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._named import require_unnamed
+from kinprint.methods._twin_heads import joined
 from kinprint.methods._units import (
     Labels,
     as_evidence,
@@ -63,6 +64,14 @@ def structure(model: Fingerprint) -> Structure:
     return Structure(groups, heads // groups)
 
 
+def spectra(model: Fingerprint) -> dict[str, Array]:
+    """(layers, heads, rank) singular values by trait; heads that were split in two are one, NaN in the place of the other."""
+    found = {name: np.asarray(model.traits[name], dtype=np.float64) for name in SPECTRA if name in model.traits}
+    if len(found) < len(SPECTRA) or len({values.shape[:2] for values in found.values()}) > 1:
+        return found
+    return dict(zip(SPECTRA, joined(found[SPECTRA[0]], found[SPECTRA[1]], structure(model)), strict=True))
+
+
 def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Structure) -> Result:
     """For groups of unequal size: whole key-value groups are relabelled, heads inside matched as fits best."""
     if exchanged := oriented(x, y):
@@ -91,8 +100,9 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     common = [name for name in SPECTRA if name in reference.traits and name in suspect.traits]
     if not common:
         raise NotApplicable("the two models have no head spectrum in common")
-    x, y = (np.concatenate([spectrum_features(m.traits[name]) for name in common], axis=-1) for m in (reference, suspect))
     ours, theirs = structure(reference), structure(suspect)
+    known = spectra(reference), spectra(suspect)
+    x, y = (np.concatenate([spectrum_features(values[name]) for name in common], axis=-1) for values in known)
     x, y = (real_units(values, s.members) for values, s in ((x, ours), (y, theirs)))
     ours, theirs = (Structure(values.shape[1] // s.members, s.members) for values, s in ((x, ours), (y, theirs)))
     layers = known_layers(x, y)

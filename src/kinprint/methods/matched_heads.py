@@ -22,7 +22,7 @@ from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._matched import once
 from kinprint.methods._units import ATTAINABLE
-from kinprint.methods.heads import SPECTRA, spectrum_features, structure
+from kinprint.methods.heads import SPECTRA, spectra, spectrum_features, structure
 from kinprint.statistics import Structure, partners_test
 from kinprint.statistics.scores import decorrelation
 
@@ -66,8 +66,10 @@ class Side:
     @classmethod
     def of(cls, model: Fingerprint, members: int | None) -> Side:
         """Of a fingerprint; with `members` None whole groups, each the mean of its heads."""
-        features = [spectrum_features(model.traits[name]) for name in SPECTRA]
+        features = [spectrum_features(values) for values in spectra(model).values()]
         units = structure(model)
+        if len({values.shape[:2] for values in features}) > 1:
+            raise NotApplicable(f"the spectra of {model.name} are of different numbers of heads")
         grouped = [values.reshape(len(values), units.groups, units.members, -1) for values in features]
         if members is None:
             grouped = [values.mean(axis=2, keepdims=True) for values in grouped]

@@ -17,6 +17,7 @@ from kinprint.correspondence.rotation import unit
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._matched import nearest, require_balanced_signs, require_free_signs, require_signs
+from kinprint.methods._shares import share
 from kinprint.statistics import sign_test
 from kinprint.statistics.scores import decorrelation
 
@@ -86,4 +87,6 @@ METHOD = Method(
     source="kinprint",
     null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",
     run=run,
+    share=lambda model: share(model, ["gate", "up", "embedding"], layers=1),
+    part="embeddings and the first layer's neurons",
 )

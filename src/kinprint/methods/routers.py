@@ -5,6 +5,7 @@ from __future__ import annotations
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._experts import compared
+from kinprint.methods._shares import share
 from kinprint.methods._units import positive
 
 
@@ -25,4 +26,6 @@ METHOD = Method(
     "another, neighbouring experts are in uniformly random order; where a router first "
     "chooses a group, neighbouring groups are, and neighbouring experts of each.",
     run=run,
+    share=lambda model: share(model, ["router"]),
+    part="routers",
 )
