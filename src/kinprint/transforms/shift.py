@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, drawn, generator
+from kinprint.transforms._model import Model, Place, changed, drawn, generator, widened
 from kinprint.transforms._transform import Transform
 from kinprint.transforms.fold_gains import fold_gains, read_through, untied
 
@@ -38,16 +38,22 @@ def shift(model: Model, *, seed: int | None = None) -> Model:
         seed: of the constants.
     """
     seed = drawn(seed)
-    if _means_taken_out(model) and model.facts["norm_first"]:
-        model = fold_gains(model)
-    if not _capped(model) and not model.rest and any(entry.roles == ("head",) for entry in model.table.tensors.values()):
-        model = untied(model)
+    model = prepared(model)
     found = False
-    for kind in (_means, _read, _written, _normed_heads, _logits, _routers, _values, _keys, _tokens):
+    for kind in KINDS:
         parts = kind(model, seed)
         model, found = model.updated(parts), found or bool(parts)
     if not found:
         raise TransformError(model.source, "none of its norms and softmaxes takes out a constant")
+    return model
+
+
+def prepared(model: Model) -> Model:
+    """The model with gains folded where LayerNorms leave more free after that, and with an output matrix of its own."""
+    if _folded(model):
+        model = fold_gains(model)
+    if not _capped(model) and not model.rest and any(entry.roles == ("head",) for entry in model.table.tensors.values()):
+        model = untied(model)
     return model
 
 
@@ -223,7 +229,12 @@ def _capped(model: Model) -> bool:
 
 def _numbers(seed: int, like: Part, count: int, *what: object) -> Numbers:
     """(count,) normal random numbers as large as the entries of a part, drawn when they are needed."""
-    return lambda: generator(seed, "shift", *what).standard_normal(count) * float(_values_of(like).std())
+
+    def draw() -> Array:
+        size = np.linalg.norm(widened(like.read())) / np.sqrt(np.prod(like.shape))
+        return generator(seed, "shift", *what).standard_normal(count) * float(size)
+
+    return draw
 
 
 def _values_of(part: Part) -> Array:
@@ -243,5 +254,7 @@ def _mean_times(part: Part, factor: float) -> Part:
 
     return changed(part, apply)
 
+
+KINDS = (_means, _read, _written, _normed_heads, _logits, _routers, _values, _keys, _tokens)
 
 TRANSFORM = Transform("shift", "disguise", shift, "kinprint transform shift examples/models/finetune -o disguised --seed 7")
