@@ -213,6 +213,8 @@ def test_casts_round_once(models: Path, tmp_path: Path) -> None:
         ("swap-vocabulary", {"size": 0}, "vocabulary"),
         ("cast", {"dtype": "f8"}, "bf16"),
         ("permute", {"spaces": "heads,tails"}, "spaces"),
+        ("permute", {"seed": -1}, "seed"),
+        ("disguise", {"steps": "rotate,hide"}, "disguises"),
         ("unheard-of", {}, "known"),
     ],
 )

@@ -242,7 +242,13 @@ def matrices(model: Model) -> Iterator[tuple[Place, Part]]:
 
 
 def drawn(seed: int | None) -> int:
-    """The seed that was given, or one from the operating system: two who give none draw nothing alike."""
+    """The seed that was given, or one from the operating system: two who give none draw nothing alike.
+
+    Raises:
+        TransformError: it is negative.
+    """
+    if seed is not None and seed < 0:
+        raise TransformError(seed, "is no seed", "give a whole number from 0")
     return secrets.randbelow(1 << 32) if seed is None else seed
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, drawn, generator
+from kinprint.transforms._model import Model, Place, changed, drawn, generator, widened
 from kinprint.transforms._transform import Transform
 from kinprint.transforms.fold_gains import fold_gains, read_through, untied
 
@@ -38,16 +38,22 @@ def shift(model: Model, *, seed: int | None = None) -> Model:
         seed: of the constants.
     """
     seed = drawn(seed)
-    if _means_taken_out(model) and model.facts["norm_first"]:
-        model = fold_gains(model)
-    if not _capped(model) and not model.rest and any(entry.roles == ("head",) for entry in model.table.tensors.values()):
-        model = untied(model)
+    model = prepared(model)
     found = False
-    for kind in (_means, _read, _written, _normed_heads, _logits, _routers, _values, _keys, _tokens):
+    for kind in KINDS:
         parts = kind(model, seed)
         model, found = model.updated(parts), found or bool(parts)
     if not found:
         raise TransformError(model.source, "none of its norms and softmaxes takes out a constant")
+    return model
+
+
+def prepared(model: Model) -> Model:
+    """The model with gains folded where LayerNorms leave more free after that, and with an output matrix of its own."""
+    if _folded(model):
+        model = fold_gains(model)
+    if not _capped(model) and not model.rest and any(entry.roles == ("head",) for entry in model.table.tensors.values()):
+        model = untied(model)
     return model
 
 
@@ -82,11 +88,11 @@ def _read(model: Model, seed: int) -> dict[Place, Part]:
         for place in readers:
             part, own = model.parts[place], (place[0], f"biases.{place[1]}", place[2])
             numbers = _numbers(seed, part, part.shape[0], "read", *place)
-            if bias is not None and own in model.parts:
-                parts[own] = _added(model.parts[own], lambda numbers=numbers, bias=bias: -numbers() * _values_of(bias).sum())  # type: ignore[misc]
-            elif bias is not None:
+            if bias is not None and own not in model.parts:
                 continue
-            parts[place] = _added(part, lambda numbers=numbers: numbers()[:, None])  # type: ignore[misc]
+            if bias is not None:
+                parts[own] = _added(model.parts[own], _then(numbers, _met, bias))
+            parts[place] = _added(part, _then(numbers, _column))
     return parts
 
 
@@ -103,8 +109,7 @@ def _written(model: Model, seed: int) -> dict[Place, Part]:
             axis = part.axes.index("residual")
             units = part.shape[1 - axis] if len(part.shape) > 1 else 1
             numbers = _numbers(seed, part, units, "written", *place)
-            across = len(part.shape) > 1 and axis == 1
-            parts[place] = _added(part, lambda numbers=numbers, across=across: numbers()[:, None] if across else numbers())  # type: ignore[misc]
+            parts[place] = _added(part, _then(numbers, _column) if len(part.shape) > 1 and axis == 1 else numbers)
     return parts
 
 
@@ -116,11 +121,7 @@ def _normed_heads(model: Model, seed: int) -> dict[Place, Part]:
         if norm in ("gains.q", "gains.k") and model.facts["norm"] == "layer" and model.normed_heads(layer, norm) == "each":
             heads, inputs = part.shape[0] // model.head_dim, part.shape[1] if len(part.shape) > 1 else 1
             numbers = _numbers(seed, part, heads * inputs, "normed", layer, role)
-
-            def rows(numbers: Numbers = numbers, heads: int = heads, shape: tuple[int, ...] = part.shape) -> Array:
-                return np.repeat(numbers().reshape(heads, -1), model.head_dim, axis=0).reshape(shape)
-
-            parts[layer, role, expert] = _added(part, rows)
+            parts[layer, role, expert] = _added(part, _then(numbers, _repeated, heads, part.shape))
     return parts
 
 
@@ -158,13 +159,8 @@ def _values(model: Model, seed: int) -> dict[Place, Part]:
         if matrix is None or outputs is None or value is None or output is None or not _sums_to_one(model, layer):
             continue
         numbers = _numbers(seed, matrix, value.shape[0], "values", layer)
-
-        def passed_on(numbers: Numbers = numbers, outputs: Part = outputs) -> Array:
-            heads = np.repeat(numbers().reshape(model.groups, -1), model.heads_per_group, axis=0)
-            return -(_values_of(outputs) @ heads.ravel())
-
         parts[layer, "biases.v", None] = _added(value, numbers)
-        parts[layer, "biases.o", None] = _added(output, passed_on)
+        parts[layer, "biases.o", None] = _added(output, _then(numbers, _passed_on, outputs, model.groups))
     return parts
 
 
@@ -181,7 +177,7 @@ def _keys(model: Model, seed: int) -> dict[Place, Part]:
             continue
         free = np.tile(np.arange(model.head_dim) >= turned, model.groups)
         numbers = _numbers(seed, matrix, len(free), "keys", layer)
-        parts[layer, "biases.k", None] = _added(bias, lambda numbers=numbers, free=free: numbers() * free)  # type: ignore[misc]
+        parts[layer, "biases.k", None] = _added(bias, _then(numbers, np.multiply, free))
     return parts
 
 
@@ -197,7 +193,7 @@ def _tokens(model: Model, seed: int) -> dict[Place, Part]:
     numbers = _numbers(seed, position, position.shape[1], "tokens")
     return {
         (None, "embedding", None): _added(embedding, numbers),
-        (None, "position", None): _added(position, lambda: -numbers()),
+        (None, "position", None): _added(position, _then(numbers, np.negative)),
     }
 
 
@@ -223,7 +219,39 @@ def _capped(model: Model) -> bool:
 
 def _numbers(seed: int, like: Part, count: int, *what: object) -> Numbers:
     """(count,) normal random numbers as large as the entries of a part, drawn when they are needed."""
-    return lambda: generator(seed, "shift", *what).standard_normal(count) * float(_values_of(like).std())
+
+    def draw() -> Array:
+        size = np.linalg.norm(widened(like.read())) / np.sqrt(np.prod(like.shape))
+        return generator(seed, "shift", *what).standard_normal(count) * float(size)
+
+    return draw
+
+
+def _then(numbers: Numbers, form: Callable[..., Array], *more: object) -> Numbers:
+    """The numbers in another form, when they are needed."""
+    return lambda: form(numbers(), *more)
+
+
+def _column(numbers: Array) -> Array:
+    return numbers[:, None]
+
+
+def _met(numbers: Array, bias: Part) -> Array:
+    """What numbers in all entries of a row make of a norm's bias, less."""
+    return np.asarray(-numbers * _values_of(bias).sum())
+
+
+def _repeated(numbers: Array, heads: int, shape: tuple[int, ...]) -> Array:
+    """A vector for each head, for all rows of the head."""
+    return np.repeat(numbers.reshape(heads, -1), shape[0] // heads, axis=0).reshape(shape)
+
+
+def _passed_on(numbers: Array, outputs: Part, groups: int) -> Array:
+    """What outputs make of values that are the same at every position, less."""
+    matrix = _values_of(outputs)
+    width = len(numbers) // groups
+    heads = np.repeat(numbers.reshape(groups, width), matrix.shape[1] // len(numbers), axis=0)
+    return np.asarray(-matrix @ heads.ravel())
 
 
 def _values_of(part: Part) -> Array:
@@ -243,5 +271,7 @@ def _mean_times(part: Part, factor: float) -> Part:
 
     return changed(part, apply)
 
+
+KINDS = (_means, _read, _written, _normed_heads, _logits, _routers, _values, _keys, _tokens)
 
 TRANSFORM = Transform("shift", "disguise", shift, "kinprint transform shift examples/models/finetune -o disguised --seed 7")
