@@ -41,7 +41,7 @@ from kinprint.statistics.scores import decorrelation, normal_scores
 Array = NDArray[np.float64]
 Vector = NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 """Raised when vectors change their meaning: those of other versions lie elsewhere."""
 
 DIMENSIONS: Mapping[str, int] = {"channels": 128, "neurons": 128, "forms": 256, "signs": 256, "readings": 256}
@@ -67,7 +67,7 @@ BLOCK = 8192
 
 CHANNELS = (
     *(f"channels.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")),
-    *("gains.input", "gains.post_attention", "gains.final", "embedding.input", "embedding.output"),
+    *("embedding.input", "embedding.output"),
 )
 """Traits of residual channels that count: those most models have."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,6 @@ from kinprint.methods._units import (
     Labels,
     as_evidence,
     both_scores,
-    inverted,
     oriented,
     positive,
     require_attainable,
@@ -61,7 +61,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     else:
         result, each = test_by_order(*flat), ()
     if exchanged and len(x) > len(y):
-        layer_map, each = inverted(layer_map, len(x)), ()
+        layer_map, each = read_backwards(layer_map, x, y), ()
     names = ", ".join(name.removeprefix("channels.") for name in (*layered, *single))
     result = replace(result, layer_map=layer_map, layers=each)
     return as_evidence(METHOD.name, result, f"Compared by channel: {names}; {how}.", labels)
@@ -120,6 +120,21 @@ def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
     return best_map(pairs, repeats=False), tested, how
 
 
+def read_backwards(layer_map: tuple[int, ...], x: Array, y: Array) -> tuple[int, ...]:
+    """For each layer of x the layer of y that is mapped to it, or of those mapped to its neighbours the one it is more like.
+
+    Args:
+        layer_map: ascending layers of x, one for each layer of y.
+        x, y: (layers, channels, features); channels may differ in number.
+    """
+    found = []
+    for layer, scores in enumerate(x):
+        near = max(bisect_right(layer_map, layer) - 1, 0), min(bisect_left(layer_map, layer), len(layer_map) - 1)
+        alike = [float(np.sum(scores * y[other])) if scores.shape == y[other].shape else 0.0 for other in near]
+        found.append(near[int(np.argmax(alike))])
+    return tuple(found)
+
+
 def z_over_channels(x: Array, y: Array) -> float:
     """Standardised agreement of equal labels in one layer, (channels, features) each: Hoeffding's mean and variance."""
     x, y = x - x.mean(0), y - y.mean(0)
@@ -140,7 +155,7 @@ def _sizes(model: Fingerprint, name: str) -> Array:
 METHOD = Method(
     name="channels",
     kind="test",
-    summary="norm of each residual channel in every matrix and norm gain of every layer, compared channel by channel",
+    summary="size of each residual channel in every matrix of every layer, compared channel by channel",
     needs=(LAYERED,),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",
     null="The suspect's residual channels were labelled independently of the reference's: neighbouring channels are in "
