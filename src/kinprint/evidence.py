@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kinprint.fingerprints import Fingerprint
+from kinprint.statistics import Result
 from kinprint.statistics.label_checks import LabelCheck
 from kinprint.weights import Weights
 
@@ -120,6 +121,8 @@ class Method:
         observed: True if it needs what only `kinprint observe` measures; left out where neither model was observed.
         share: of a test that reads a small part of a model: the share of the parameters in that part, for a fingerprint.
         part: what that part is called, in the plural.
+        beyond: of a test of units with equal labels: the same question about what no order of the units can know, which
+            strangers whose units are sorted alike cannot share; None where it cannot be asked.
         threshold: of a score: the statistic from which its source calls models derived; larger statistics mean more alike.
         threshold_source: where that was said.
     """
@@ -135,6 +138,7 @@ class Method:
     observed: bool = False
     share: Callable[[Fingerprint], float] | None = None
     part: str = ""
+    beyond: Callable[[Fingerprint, Fingerprint], Result | None] | None = None
     threshold: float | None = None
     threshold_source: str = ""
 

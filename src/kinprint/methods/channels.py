@@ -28,7 +28,7 @@ from kinprint.statistics.scores import whiten
 Array = NDArray[np.float64]
 
 LAYERED = (
-    *(f"channels.{role}" for role in ("router", *MATRIX_ROLES)),
+    *(f"channels.{role}" for role in MATRIX_ROLES),
     *(f"leading.{role}" for role in ("gate", "up", "down")),
     *(f"gains.{norm}" for norm in ("attention_output", "feedforward_output")),
 )

@@ -10,8 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._heads import SPECTRA, Side, spectra, spectrum_features, structure
 from kinprint.methods._named import require_unnamed
-from kinprint.methods._twin_heads import joined
 from kinprint.methods._units import (
     Labels,
     as_evidence,
@@ -19,57 +19,16 @@ from kinprint.methods._units import (
     inverted,
     known_layers,
     oriented,
-    positive,
     real_units,
     require_attainable,
     test_by_order,
 )
-from kinprint.statistics import Result, Structure, exchangeability_test, exchangeability_test_of_scores
+from kinprint.statistics import Result, Structure, exchangeability_test, exchangeability_test_of_scores, partners_test
 from kinprint.statistics.neighbourhoods import Neighbours
 from kinprint.statistics.order import without_order
 from kinprint.statistics.scores import whiten
 
 Array = NDArray[np.float64]
-
-SPECTRA = ("heads.qk_spectrum", "heads.vo_spectrum")
-LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
-"""Quantiles of the log singular values that describe a head, besides their log Frobenius norm."""
-
-
-def spectrum_features(spectrum: NDArray[np.floating]) -> Array:
-    """(layers, heads, rank) singular values -> (layers, heads, 8): log Frobenius norm and quantiles of the logs; NaN for a head
-    of zeros, which is none.
-
-    Quantiles rather than single values, so that heads of different rank can be compared.
-    """
-    values = np.asarray(spectrum, dtype=np.float64)
-    values = np.where(positive(values.max(axis=-1, keepdims=True)) > 0, values, np.nan)
-    floor = np.finfo(np.float32).tiny + 1e-6 * values.max(axis=-1, keepdims=True)  # below lies rounding, not the model
-    logs = np.log(np.maximum(values, floor))
-    norm = 0.5 * np.log(np.maximum((values**2).sum(-1, keepdims=True), np.finfo(np.float32).tiny))
-    return np.concatenate([norm, np.moveaxis(np.quantile(logs, LEVELS, axis=-1), 0, -1)], axis=-1)
-
-
-def structure(model: Fingerprint) -> Structure:
-    """Key-value groups and the query heads inside each."""
-    heads = next(model.traits[name].shape[1] for name in SPECTRA if name in model.traits)
-    groups = model.facts.get("num_key_value_heads")
-    if not isinstance(groups, int) or groups < 1:
-        raise NotApplicable(
-            f"{model.name} does not say how many key-value heads it has (fact num_key_value_heads), and heads that share "
-            "them may not be exchanged freely"
-        )
-    if heads % groups:
-        raise NotApplicable(f"{model.name} has {heads} heads, not a multiple of its {groups} key-value heads")
-    return Structure(groups, heads // groups)
-
-
-def spectra(model: Fingerprint) -> dict[str, Array]:
-    """(layers, heads, rank) singular values by trait; heads that were split in two are one, NaN in the place of the other."""
-    found = {name: np.asarray(model.traits[name], dtype=np.float64) for name in SPECTRA if name in model.traits}
-    if len(found) < len(SPECTRA) or len({values.shape[:2] for values in found.values()}) > 1:
-        return found
-    return dict(zip(SPECTRA, joined(found[SPECTRA[0]], found[SPECTRA[1]], structure(model)), strict=True))
 
 
 def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Structure) -> Result:
@@ -125,6 +84,18 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     return as_evidence(METHOD.name, result, f"{used} spectra of {layers} layers, {how}.", labels)
 
 
+def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Result | None:
+    """The same question about what values and outputs say beyond queries and keys; None where the numbers of heads differ."""
+    ours, theirs = structure(reference), structure(suspect)
+    if ours != theirs or not all(name in model.traits for name in SPECTRA for model in (reference, suspect)):
+        return None
+    x, y = (Side.of(model, ours.members).rest for model in (reference, suspect))
+    if x.shape != y.shape:
+        return None
+    x, y = (values.reshape(len(values), ours.units, -1) for values in (x, y))
+    return partners_test(x, y, ours, 0.0)
+
+
 METHOD = Method(
     name="heads",
     kind="test",
@@ -135,4 +106,5 @@ METHOD = Method(
     "neighbouring key-value groups, and neighbouring heads inside each group, are in uniformly random "
     "order. Not valid where positions name heads (ALiBi).",
     run=run,
+    beyond=beyond_order,
 )

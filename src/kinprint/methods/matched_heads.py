@@ -11,8 +11,6 @@ correlations up to a tolerance are taken as nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -20,11 +18,10 @@ from scipy.optimize import linear_sum_assignment
 from kinprint.correspondence.search import layers_in_order
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._heads import SPECTRA, Side, structure
 from kinprint.methods._matched import once
 from kinprint.methods._units import ATTAINABLE
-from kinprint.methods.heads import SPECTRA, spectra, spectrum_features, structure
 from kinprint.statistics import Structure, partners_test
-from kinprint.statistics.scores import decorrelation
 
 Array = NDArray[np.float64]
 
@@ -32,61 +29,11 @@ TOLERANCE = 0.05
 """Correlation of each feature that is taken as nothing. Not tuned: between strangers the mean is within a fifth of it, in
 descendants it is ten times as large (docs/methods.md)."""
 
-RIDGE = 0.02
-"""Added to the variance of features before they are decorrelated."""
-
-SHRINKAGE = 0.1
-"""The same before values and outputs are regressed on queries and keys."""
-
-LARGEST = 3.0
-"""Standard deviations to which features are cut: no single head decides."""
-
 REPEATED = 0.5
 """Mean agreement of two layers of one model from which they count as copies of each other."""
 
-CLONES = 0.1
-"""Distance of two heads or groups of one layer from which they count as one, as a share of that of random ones."""
-
 FAR = 1e12
 """Distance of what is not there."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """Heads of one model, NaN where a layer has none.
-
-    Attributes:
-        match: (layers, groups, members, features) of queries and keys, of mean square 1.
-        rest: the same of what these do not explain of values and outputs.
-    """
-
-    match: Array
-    rest: Array
-
-    @classmethod
-    def of(cls, model: Fingerprint, members: int | None) -> Side:
-        """Of a fingerprint; with `members` None whole groups, each the mean of its heads."""
-        features = [spectrum_features(values) for values in spectra(model).values()]
-        units = structure(model)
-        if len({values.shape[:2] for values in features}) > 1:
-            raise NotApplicable(f"the spectra of {model.name} are of different numbers of heads")
-        grouped = [values.reshape(len(values), units.groups, units.members, -1) for values in features]
-        if members is None:
-            grouped = [values.mean(axis=2, keepdims=True) for values in grouped]
-        absent = ~np.all([np.isfinite(values).all(axis=(2, 3)) for values in grouped], axis=0)
-        match, values = (_standard(np.where(absent[..., None, None], np.nan, side)) for side in grouped)
-        return cls(match, _unexplained(match, values))
-
-    def taken(self, layers: list[int]) -> Side:
-        return Side(self.match[layers], self.rest[layers])
-
-    def without_clones(self) -> Side:
-        """The first of groups that are copies of each other: in one of two models each must be there once."""
-        both = np.concatenate([self.match, self.rest], axis=-1)
-        flat = both.reshape(*both.shape[:2], -1)
-        squares = ((flat[:, :, None] - flat[:, None]) ** 2).sum(axis=-1)
-        cloned = np.tril(squares < 2 * CLONES**2 * flat.shape[-1], -1).any(axis=-1)[..., None, None]
-        return Side(np.where(cloned, np.nan, self.match), np.where(cloned, np.nan, self.rest))
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
@@ -174,38 +121,6 @@ def _assigned(x: Array, y: Array) -> tuple[NDArray[np.int64], NDArray[np.int64],
     ours = np.stack([np.broadcast_to(left[:, None], every.shape), every], axis=-1)
     theirs = np.stack([np.broadcast_to(right[:, None], every.shape), inside[left, right]], axis=-1)
     return ours, theirs, float(cost[left, right].mean()) if len(left) else FAR
-
-
-def _standard(values: Array) -> Array:
-    """(layers, groups, members, features) centred and scaled in each layer, cut, decorrelated over the model."""
-    flat = values.reshape(len(values), -1, values.shape[-1])
-    with np.errstate(all="ignore"):
-        flat = flat - np.nan_to_num(_mean(flat))
-        flat = flat / np.maximum(np.sqrt(_mean(flat**2)), 1e-9)
-    flat = np.clip(flat, -LARGEST, LARGEST)
-    rows = flat[np.isfinite(flat).all(axis=-1)]
-    covariance = rows.T @ rows / max(len(rows), 1)
-    return np.asarray((flat @ decorrelation(covariance, RIDGE)).reshape(values.shape))
-
-
-def _unexplained(match: Array, values: Array) -> Array:
-    """What a quadratic regression on one leaves of the other, centred in each layer, of mean square 1 for each feature."""
-    flat, target = (side.reshape(len(side), -1, side.shape[-1]) for side in (match, values))
-    known = np.concatenate([flat, flat**2 - np.nan_to_num(_mean(flat**2))], axis=-1)
-    there = np.isfinite(known).all(axis=-1) & np.isfinite(target).all(axis=-1)
-    a, b = known[there], target[there]
-    weights = np.linalg.solve(a.T @ a + SHRINKAGE * max(len(a), 1) * np.eye(a.shape[1]), a.T @ b)
-    rest = target - known @ weights
-    rest = rest - np.nan_to_num(_mean(rest))
-    size = np.sqrt(np.mean(rest[there] ** 2, axis=0)) if there.any() else np.ones(rest.shape[-1])
-    return np.asarray((rest / np.maximum(size, 1e-9)).reshape(values.shape))
-
-
-def _mean(values: Array) -> Array:
-    """Over the units of each layer that are there."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
-    return np.asarray(total / np.maximum(known.sum(axis=1, keepdims=True), 1))
 
 
 METHOD = Method(

@@ -18,11 +18,14 @@ from kinprint.methods._units import (
     require_attainable,
     test_by_order,
 )
-from kinprint.statistics import Structure, exchangeability_test
+from kinprint.statistics import Result, Structure, exchangeability_test
 
 Array = NDArray[np.float64]
 
 QUICK = "neurons.leading"
+
+NORMS = (0, 1)
+"""Features that are norms: what neurons are sorted by, where they are sorted."""
 
 MATCHED = 1024
 """Neurons a layer of the narrower model that are matched where widths differ: the heaviest ones."""
@@ -75,6 +78,30 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     return as_evidence("neurons", result, f"Norms and angles of gate, up and down in {layers} layers, {how}.", labels)
 
 
+def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Result | None:
+    """The same question about the angles of neurons, freed of what their norms say of them; None where widths differ."""
+    if any(QUICK in model.traits for model in (reference, suspect)):
+        return None
+    x, y = (real_units(features(model)) for model in (reference, suspect))
+    if x.shape[1] != y.shape[1]:
+        return None
+    sizes = sum(all(np.isfinite(values[..., column]).any() for values in (x, y)) for column in NORMS)
+    x, y = (_unexplained(scores, sizes) for scores in both_scores(x, y))
+    return exchangeability_test(x, y, Structure(x.shape[1]))
+
+
+def _unexplained(scores: Array, sizes: int) -> Array:
+    """What a cubic regression on the first scores (layers, neurons, features) leaves of the others, layer by layer."""
+    found = scores[..., sizes:].copy()
+    for layer, rest in zip(scores, found, strict=True):
+        there = np.isfinite(layer).all(axis=1)
+        known = layer[there][:, :sizes]
+        terms = np.concatenate([known, known**2, known**3, known[:, :1] * known[:, -1:]], axis=1)
+        terms = terms - terms.mean(axis=0)
+        rest[there] -= terms @ np.linalg.lstsq(terms, rest[there], rcond=1e-9)[0]
+    return found
+
+
 METHOD = Method(
     name="neurons",
     kind="test",
@@ -84,4 +111,5 @@ METHOD = Method(
     null="The suspect's FFN neurons were labelled independently of the reference's: in every layer that is no copy of another, "
     "neighbouring neurons are in uniformly random order.",
     run=run,
+    beyond=beyond_order,
 )

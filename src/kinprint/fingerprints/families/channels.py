@@ -14,7 +14,6 @@ import numpy as np
 from kinprint.fingerprints.canonical import canonical, centred, channel_squares, degree, gain_before, with_gain
 from kinprint.fingerprints.families.heads import Side, both_sides, head_grams, head_map, heads_and_groups
 from kinprint.fingerprints.families.neurons import FFN, inner_products
-from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer
 from kinprint.fingerprints.pieces import blocks
 
@@ -25,8 +24,6 @@ PLAIN = ("attention_gate",)
 def rows(layer: Layer) -> dict[str, Array]:
     """channels.<role> (hidden,), experts pooled; embedding.input, embedding.output (hidden,) around the mean token."""
     found = {role: channel_squares(layer, layer.roles[role][0]) for role in PLAIN if role in layer.roles}
-    if "router" in layer.roles:
-        found["router"] = _router(layer)
     found |= {**_heads(layer, "q", "k"), **_heads(layer, "o", "v"), **_ffn(layer, ""), **_ffn(layer, "shared_")}
     sizes = {f"channels.{role}": np.sqrt(squares) for role, squares in found.items()}
     return sizes | {
@@ -34,13 +31,6 @@ def rows(layer: Layer) -> dict[str, Array]:
         for role, side in (("embedding", "input"), ("head", "output"))
         if role in layer.roles
     }
-
-
-def _router(layer: Layer) -> Array:
-    """Around the mean row, which the softmax does not see."""
-    with np.errstate(all="ignore"):
-        lines = canonical(layer, "router", widened(layer.roles["router"][0].part.read(), np.float64))
-        return np.asarray(np.square(lines - lines.mean(axis=0)).sum(axis=0))
 
 
 def _heads(layer: Layer, left: str, right: str) -> Mapping[str, Array]:

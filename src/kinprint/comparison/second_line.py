@@ -1,0 +1,48 @@
+"""A second line: what a test by label saw is asked again of something that no order of the units can know.
+
+Strangers whose units are sorted by one measure, or by one tool with one seed, agree by label in that measure and in nothing
+else. Descendants agree in everything. Where the first is so strong that the second would have been seen, and was not, the two
+contradict each other, and the label evidence is set aside. This can only take claims away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kinprint.evidence import Evidence, Method
+from kinprint.fingerprints import Fingerprint
+from kinprint.statistics import detectable
+
+FIRED = -5.0
+"""log10 p from which a test is asked again."""
+
+NOTHING = -2.0
+"""log10 p above which the second answer counts as nothing."""
+
+WEAKER = 4.0
+"""How many times weaker than the first answer the second may be and must still have been seen, for the two to contradict."""
+
+
+def with_second_line(
+    evidence: Sequence[Evidence], methods: Sequence[Method], models: tuple[Fingerprint, Fingerprint]
+) -> list[Evidence]:
+    """Evidence in which tests by label that contradict themselves are set aside; `methods` gave it, in its order."""
+    return [_asked_again(item, method, models) for item, method in zip(evidence, methods, strict=True)]
+
+
+def _asked_again(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> Evidence:
+    if method.beyond is None or not item.decides or item.log10_p is None or item.log10_p > FIRED:
+        return item
+    again = method.beyond(*models)
+    if again is None or not math.isfinite(again.resolution) or item.resolution is None or item.statistic is None:
+        return item
+    expected = item.statistic * item.resolution
+    if again.log10_p <= NOTHING or WEAKER * detectable(again.resolution, 10**NOTHING) > expected:
+        return item
+    return replace(
+        item,
+        set_aside=f"The {method.name} stand in the same order, yet they are not the same {method.name}: sorted alike, "
+        "disguised with one seed, or fitted on purpose.",
+    )
