@@ -81,9 +81,9 @@ def fingerprint_bytes(shape: Shape) -> int:
 
 
 def quick_bytes(shape: Shape) -> int:
-    """Read of the weights by a quick fingerprint: norm gains, one line in a hundred of what reads the residual stream, and the
-    neurons and tokens of its readings."""
-    read = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "embed_tokens", "lm_head")
+    """Read of the weights by a quick fingerprint: norm gains, one line in a hundred of gate and up, and the neurons and tokens
+    of its readings."""
+    read = ("gate_proj", "up_proj")
     total = 0
     for name, size in shape.tensors().items():
         if len(size) == 1:

@@ -28,7 +28,7 @@ def model(rng: np.random.Generator) -> Fingerprint:
     traits = {
         f"channels.{role}": trend * np.exp(0.3 * rng.normal(size=(LAYERS, CHANNELS))) for role in ("q", "k", "v", "o", "up")
     }
-    traits["gains.final"] = rng.normal(size=CHANNELS)
+    traits["embedding.input"] = rng.normal(size=CHANNELS)
     traits["neurons.invariants"] = rng.normal(size=(LAYERS, NEURONS, 5)) + trend[..., None]
     tokens = np.random.default_rng(9).normal(size=(64, 64))
     traits["readings.gate"] = rng.normal(size=(NEURONS, 64)) @ tokens
@@ -82,8 +82,8 @@ def test_the_same_model_gives_the_same_vectors() -> None:
     parent = model(np.random.default_rng(1))
     for space, vector in vectors(Fingerprint("again", parent.traits, parent.facts)).items():
         assert np.array_equal(vector, vectors(parent)[space])
-    ramp = Fingerprint("ramp", {"gains.final": np.arange(1.0, 301.0)})
-    assert vectors(ramp)["channels"][:4] == pytest.approx((0.003445, 0.102738, 0.159249, 0.0), abs=1e-5)
+    ramp = Fingerprint("ramp", {"embedding.input": np.arange(1.0, 301.0)})
+    assert vectors(ramp)["channels"][:4] == pytest.approx((-0.000965, 0.07006, -0.050834, 0.211882), abs=1e-5)
 
 
 def test_strangers_have_cosines_around_zero() -> None:
@@ -154,7 +154,7 @@ def test_blocks_do_not_change_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     "traits",
     [
         {},
-        {"gains.final": np.ones(64)},
+        {"embedding.input": np.ones(64)},
         {"channels.q": np.full((2, 64), np.nan), "neurons.forms": np.full((2, 8, 30), np.nan)},
         {"neurons.forms": np.zeros((1, 1, 30)), "neurons.invariants": np.zeros((1, 1, 5))},
     ],

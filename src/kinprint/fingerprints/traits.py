@@ -26,32 +26,40 @@ class Trait:
         shapes: the allowed shapes; an axis is a word (same length everywhere), a free letter or a number.
         meaning: one sentence; what a row and a column are.
         dtype: as measured; fingerprints built elsewhere may use any float width for a float trait.
+        depends: names of the disguises that change it in some family beyond the order of its units
+            (`kinprint.zoo.free_changes` measures them); () of what describes the function alone.
     """
 
     pattern: str
     shapes: tuple[tuple[str | int, ...], ...]
     meaning: str
     dtype: str = "float32"
+    depends: tuple[str, ...] = ()
 
 
-def _trait(pattern: str, *shapes: tuple[str | int, ...], meaning: str, dtype: str = "float32") -> Trait:
-    return Trait(pattern, shapes, meaning, dtype)
+def _trait(
+    pattern: str, *shapes: tuple[str | int, ...], meaning: str, dtype: str = "float32", depends: tuple[str, ...] = ()
+) -> Trait:
+    return Trait(pattern, shapes, meaning, dtype, depends)
 
 
 TRAITS: tuple[Trait, ...] = (
     _trait(
         "moments.embedding", (1, 6),
         meaning="As `moments.*`, of the input embedding.",
+        depends=("rotate",),
     ),
     _trait(
         "moments.head", (1, 6),
         meaning="As `moments.*`, of the output head where it is not the embedding.",
+        depends=("fold-gains", "rotate"),
     ),
     _trait(
         "moments.*", ("layers", 6),
         meaning="Mean, standard deviation, skewness, kurtosis (a normal has 3), largest absolute value and share of "
         "zeros over all entries of a matrix (q, k, v, o, gate, up, down; latents, shared experts and output gates where there "
         "are any); experts pooled.",
+        depends=("flip", "fold-gains", "mix", "rotate", "scale", "split"),
     ),
     _trait(
         "channels.*", ("layers", "hidden"),
@@ -61,29 +69,35 @@ TRAITS: tuple[Trait, ...] = (
         "keys of its head and k by the queries, v by o and o by v, up and down of gated neurons by each other's norm; behind "
         "an activation of degree d gate and up by all they are traded for. Not of latents. Quick fingerprints: estimates, of "
         "gate or of ungated up or down alone.",
+        depends=("rotate", "split"),
     ),
     _trait(
         "errors.*", ("layers", "hidden"),
         meaning="Quick fingerprints: standard errors of `channels.*`.",
+        depends=("permute", "rotate", "split"),
     ),
     _trait(
         "leading.*", ("layers", "hidden"),
         meaning="Quick fingerprints: mean per residual channel, in canonical form, of the leading lines (one in a hundred, at "
         "least one) of gate, or of ungated up or down, if a stored line holds all channels; of experts the first. Behind an "
         "activation that is homogeneous of lines of length 1.",
+        depends=("permute", "rotate", "split"),
     ),
     _trait(
         "embedding.input", ("hidden",),
         meaning="L2 norm per column of the embedding, in canonical form, after removing the mean over tokens.",
+        depends=("rotate",),
     ),
     _trait(
         "embedding.output", ("hidden",),
         meaning="The same of the output head where it is not the embedding.",
+        depends=("rotate",),
     ),
     _trait(
         "neurons.norms", ("layers", "neurons", 3),
         meaning="L2 norms of each neuron's gate row, up row and down column, as stored: scales of single neurons and gains "
         "that are folded change them. Layers of experts: the first expert.",
+        depends=("fold-gains", "permute", "rotate", "scale", "split"),
     ),
     _trait(
         "neurons.invariants", ("layers", "neurons", 5),
@@ -91,11 +105,13 @@ TRAITS: tuple[Trait, ...] = (
         "form. Without a gate ||up|| stands for ||gate||; behind an activation of degree d (ReLU 1, squared ReLU 2) the first "
         "is absent and the second the log of ||gate||^d ||up|| ||down||, or ||up||^d ||down||. Layers of experts: the first "
         "expert.",
+        depends=("flip", "permute", "split"),
     ),
     _trait(
         "neurons.leading", ("layers", "n", 2),
         meaning="Quick fingerprints: the first and the third of `neurons.invariants`, of the leading neurons. Layers of "
         "experts: the first expert.",
+        depends=("flip", "permute", "split"),
     ),
     _trait(
         "neurons.forms", ("layers", "n", 30),
@@ -103,23 +119,27 @@ TRAITS: tuple[Trait, ...] = (
         "in canonical form: expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
         "cos(up, down); then for what heads read as queries and as keys, write as outputs and read as values, the logs of "
         "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
+        depends=("flip", "permute", "split"),
     ),
     _trait(
         "readings.*", ("n", "k"),
         meaning="Inner products of the gate (up) rows of the first layer's leading neurons, gains folded in, with the "
         "embeddings of the leading 64 tokens: at most 4096 neurons; in quick fingerprints fewer, about 0.24 % of the "
         "parameters, at least 256. Experts one after the other, an equal share of the neurons each.",
+        depends=("flip", "scale", "split"),
     ),
     _trait(
         "experts.norms", ("layers", "experts", 2),
         meaning="In canonical form, L2 norm of each expert's router row around the mean row, and Frobenius norm of its gate "
         "(without one of its up; absent behind an activation that is homogeneous). Quick fingerprints: of the router row "
         "alone.",
+        depends=("split",),
     ),
     _trait(
         "experts.profile", ("layers", "experts", 25),
         meaning="Quantiles .05, .25, .5, .75, .95 over the neurons of each expert of the five `neurons.invariants`, without "
         "the signs of cos(gate, up) and cos(gate, down).",
+        depends=("split",),
     ),
     _trait(
         "heads.qk_spectrum", ("layers", "heads", "rank"),
@@ -137,30 +157,37 @@ TRAITS: tuple[Trait, ...] = (
         meaning="Singular values of W_q W_k^T (`qk`) and W_v W_o (`vo`) of a whole layer, K and V repeated to the query heads, "
         "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec). As "
         "stored: gains that are folded change them.",
+        depends=("fold-gains", "rotate"),
     ),
     _trait(
         "gains.*", ("layers", "n"), ("n",),
         meaning="Norm gains as the factor the model multiplies by; one row outside the layers (`gains.final`).",
+        depends=("fold-gains", "rotate"),
     ),
     _trait(
         "biases.*", ("layers", "n"), ("n",),
         meaning="Biases of linear maps.",
+        depends=("mix", "rotate", "scale", "split"),
     ),
     _trait(
         "norm_biases.*", ("layers", "n"), ("n",),
         meaning="Biases of LayerNorms.",
+        depends=("fold-gains", "rotate"),
     ),
     _trait(
         "sample.embedding", (1, 1024),
         meaning="As `sample.*`, of the input embedding.",
+        depends=("permute", "rotate"),
     ),
     _trait(
         "sample.head", (1, 1024),
         meaning="As `sample.*`, of the output head where it is not the embedding.",
+        depends=("fold-gains", "permute", "rotate"),
     ),
     _trait(
         "sample.*", ("layers", 256),
         meaning="Entries at fixed pseudo-random positions of each matrix, the same in every layer.",
+        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "split"),
     ),
     _trait(
         "activations.norms", ("depth", 2),
@@ -194,6 +221,7 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "digests", ("parts", 32), dtype="uint8",
         meaning="BLAKE3 of each part's canonical content, in the order of the fact `digest_parts`.",
+        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "split"),
     ),
 )  # fmt: skip
 
@@ -225,8 +253,12 @@ def problem(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
 
 def markdown_table(traits: Iterable[Trait] = TRAITS) -> str:
     """The table as it stands in the documentation."""
-    rows = [f"| `{t.pattern}` | {' or '.join(map(_shown, t.shapes))} | {t.dtype} | {_escaped(t.meaning)} |" for t in traits]
-    return "\n".join(["| trait | shape | dtype | meaning |", "|---|---|---|---|", *rows])
+    rows = (
+        (f"`{t.pattern}`", " or ".join(map(_shown, t.shapes)), t.dtype, _escaped(t.meaning), ", ".join(t.depends) or "-")
+        for t in traits
+    )
+    lines = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(["| trait | shape | dtype | meaning | changed by |", "|---|---|---|---|---|", *lines])
 
 
 def _shown(axes: tuple[str | int, ...]) -> str:
