@@ -5,8 +5,8 @@
 A network computes the same when its units stand in another order, gated neurons are turned or scaled, heads mixed, and so on.
 So one tool with one seed sets all of this alike in two models that have nothing in common, and an accuser may fit his own model
 to the one he accuses: give its neurons, heads and channels the order, the scales and the signs that agree best, by assignment
-on what he cannot change. Strangers are those of `long_strangers.py`. No claim that was fitted may be believed, unless the report
-says that it rests on labels and signs alone. Weights that are moved halfway are no relabelling, but half a copy.
+on what he cannot change. Strangers are those of `long_strangers.py`. No claim that was fitted may be believed, unless the
+report says that it rests on labels and signs alone. Weights that are moved halfway are no relabelling, but half a copy.
 """
 
 from __future__ import annotations

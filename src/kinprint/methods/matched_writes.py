@@ -10,7 +10,7 @@ approximate, so correlations up to a tolerance are taken as nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,13 @@ class Side:
 
     reads: Array
     writes: Array
+    known: dict[int, Array] = field(default_factory=dict, repr=False)
+
+    def rest(self, layer: int) -> Array:
+        """(neurons, features) what reading leaves unexplained of writing, worked out once a layer."""
+        if layer not in self.known:
+            self.known[layer] = unexplained(self.reads[layer], self.writes[layer])
+        return self.known[layer]
 
     @classmethod
     def of(cls, forms: Array, *, gated: bool) -> Side:
@@ -95,7 +102,7 @@ class Side:
             scores = label_free_scores(values[..., chosen])
             scores[absent] = np.nan
             found.append(scores)
-        return cls(*found)
+        return cls(found[0], found[1])
 
     def without_clones(self) -> Side:
         """The first of neurons that are copies or near copies of each other: in one of two models each must be there once."""
@@ -113,7 +120,7 @@ def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLE
         tolerance: 0 for the plain statistic, whose calibration is reported.
     """
     left, right, margin = nearest(ours.reads[i], theirs.reads[j])
-    x, y = unexplained(ours.reads[i], ours.writes[i])[left], unexplained(theirs.reads[j], theirs.writes[j])[right]
+    x, y = ours.rest(i)[left], theirs.rest(j)[right]
     return np.asarray((np.einsum("nf,nf->n", x, y) - tolerance * x.shape[1]) * margin)
 
 
