@@ -19,11 +19,11 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
 
 
 def _features(model: Fingerprint) -> Array:
-    """(layers, experts, 25 or 26) quantiles over neurons, and the size of all that the gate reads."""
-    found = [np.asarray(model.traits["experts.profile"], dtype=np.float64)]
-    if "experts.norms" in model.traits:
-        found.append(positive(model.traits["experts.norms"][..., 1:]))
-    return np.concatenate(found, axis=-1)
+    """(layers, experts, 26) quantiles over neurons, and the size of all that the gate reads, NaN where it is not known."""
+    profile = np.asarray(model.traits["experts.profile"], dtype=np.float64)
+    norms = model.traits.get("experts.norms")
+    size = np.full_like(profile[..., :1], np.nan) if norms is None else positive(norms[..., 1:])
+    return np.concatenate([profile, size], axis=-1)
 
 
 METHOD = Method(
