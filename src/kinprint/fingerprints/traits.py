@@ -47,19 +47,19 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "moments.embedding", (1, 6),
         meaning="As `moments.*`, of the input embedding.",
-        depends=("rotate",),
+        depends=("rotate", "shift"),
     ),
     _trait(
         "moments.head", (1, 6),
         meaning="As `moments.*`, of the output head where it is not the embedding.",
-        depends=("fold-gains", "rotate"),
+        depends=("fold-gains", "rotate", "shift"),
     ),
     _trait(
         "moments.*", ("layers", 6),
         meaning="Mean, standard deviation, skewness, kurtosis (a normal has 3), largest absolute value and share of "
         "zeros over all entries of a matrix (q, k, v, o, gate, up, down; latents, shared experts and output gates where there "
         "are any); experts pooled.",
-        depends=("flip", "fold-gains", "mix", "rotate", "scale", "split"),
+        depends=("flip", "fold-gains", "mix", "rotate", "scale", "shift", "split", "split-heads"),
     ),
     _trait(
         "channels.*", ("layers", "hidden"),
@@ -69,7 +69,7 @@ TRAITS: tuple[Trait, ...] = (
         "keys of its head and k by the queries, v by o and o by v, up and down of gated neurons by each other's norm; behind "
         "an activation of degree d gate and up by all they are traded for. Not of latents. Quick fingerprints: estimates, of "
         "gate or of ungated up or down alone.",
-        depends=("rotate", "split"),
+        depends=("rotate", "split", "split-heads"),
     ),
     _trait(
         "errors.*", ("layers", "hidden"),
@@ -97,7 +97,7 @@ TRAITS: tuple[Trait, ...] = (
         "neurons.norms", ("layers", "neurons", 3),
         meaning="L2 norms of each neuron's gate row, up row and down column, as stored: scales of single neurons and gains "
         "that are folded change them. Layers of experts: the first expert.",
-        depends=("fold-gains", "permute", "rotate", "scale", "split"),
+        depends=("fold-gains", "permute", "rotate", "scale", "shift", "split"),
     ),
     _trait(
         "neurons.invariants", ("layers", "neurons", 5),
@@ -119,7 +119,7 @@ TRAITS: tuple[Trait, ...] = (
         "in canonical form: expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
         "cos(up, down); then for what heads read as queries and as keys, write as outputs and read as values, the logs of "
         "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
-        depends=("flip", "permute", "split"),
+        depends=("flip", "permute", "split", "split-heads"),
     ),
     _trait(
         "readings.*", ("n", "k"),
@@ -146,48 +146,50 @@ TRAITS: tuple[Trait, ...] = (
         meaning="Singular values of W_q,h^T W_k,g(h) in canonical form, descending, a row for each query head. Where a norm "
         "stands behind queries and keys: its gains included, the size of what it norms divided out. Where they pass "
         "through latents: of the part that positions do not rotate, the gains of the latents' norms included.",
+        depends=("split-heads",),
     ),
     _trait(
         "heads.vo_spectrum", ("layers", "heads", "rank"),
         meaning="Singular values of W_o,h W_v,g(h) in canonical form, descending, a row for each query head. Where a norm "
         "stands behind the layer: divided by the root of the sum of all squares of the layer.",
+        depends=("split-heads",),
     ),
     _trait(
         "products.*_spectrum", ("layers", "k"),
         meaning="Singular values of W_q W_k^T (`qk`) and W_v W_o (`vo`) of a whole layer, K and V repeated to the query heads, "
         "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec). As "
         "stored: gains that are folded change them.",
-        depends=("fold-gains", "rotate"),
+        depends=("fold-gains", "rotate", "shift", "split-heads"),
     ),
     _trait(
         "gains.*", ("layers", "n"), ("n",),
         meaning="Norm gains as the factor the model multiplies by; one row outside the layers (`gains.final`).",
-        depends=("fold-gains", "rotate"),
+        depends=("fold-gains", "rotate", "shift"),
     ),
     _trait(
         "biases.*", ("layers", "n"), ("n",),
         meaning="Biases of linear maps.",
-        depends=("mix", "rotate", "scale", "split"),
+        depends=("mix", "rotate", "scale", "shift", "split"),
     ),
     _trait(
         "norm_biases.*", ("layers", "n"), ("n",),
         meaning="Biases of LayerNorms.",
-        depends=("fold-gains", "rotate"),
+        depends=("fold-gains", "rotate", "shift"),
     ),
     _trait(
         "sample.embedding", (1, 1024),
         meaning="As `sample.*`, of the input embedding.",
-        depends=("permute", "rotate"),
+        depends=("permute", "rotate", "shift"),
     ),
     _trait(
         "sample.head", (1, 1024),
         meaning="As `sample.*`, of the output head where it is not the embedding.",
-        depends=("fold-gains", "permute", "rotate"),
+        depends=("fold-gains", "permute", "rotate", "shift"),
     ),
     _trait(
         "sample.*", ("layers", 256),
         meaning="Entries at fixed pseudo-random positions of each matrix, the same in every layer.",
-        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "split"),
+        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "shift", "split", "split-heads"),
     ),
     _trait(
         "activations.norms", ("depth", 2),
@@ -221,7 +223,7 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "digests", ("parts", 32), dtype="uint8",
         meaning="BLAKE3 of each part's canonical content, in the order of the fact `digest_parts`.",
-        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "split"),
+        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "shift", "split", "split-heads"),
     ),
 )  # fmt: skip
 
