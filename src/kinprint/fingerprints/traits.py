@@ -47,7 +47,7 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "moments.embedding", (1, 6),
         meaning="As `moments.*`, of the input embedding.",
-        depends=("rotate", "shift"),
+        depends=("rotate", "scale-stream", "shift"),
     ),
     _trait(
         "moments.head", (1, 6),
@@ -59,7 +59,7 @@ TRAITS: tuple[Trait, ...] = (
         meaning="Mean, standard deviation, skewness, kurtosis (a normal has 3), largest absolute value and share of "
         "zeros over all entries of a matrix (q, k, v, o, gate, up, down; latents, shared experts and output gates where there "
         "are any); experts pooled.",
-        depends=("flip", "fold-gains", "mix", "rotate", "scale", "shift", "split", "split-heads"),
+        depends=("flip", "fold-gains", "mix", "rotate", "scale", "scale-stream", "shift", "split", "split-heads"),
     ),
     _trait(
         "channels.*", ("layers", "hidden"),
@@ -69,24 +69,24 @@ TRAITS: tuple[Trait, ...] = (
         "keys of its head and k by the queries, v by o and o by v, up and down of gated neurons by each other's norm; behind "
         "an activation of degree d gate and up by all they are traded for. Not of latents. Quick fingerprints: estimates, of "
         "gate or of ungated up or down alone.",
-        depends=("rotate", "split", "split-heads"),
+        depends=("rotate", "scale-stream", "split", "split-heads"),
     ),
     _trait(
         "errors.*", ("layers", "hidden"),
         meaning="Quick fingerprints: standard errors of `channels.*`.",
-        depends=("permute", "rotate", "split"),
+        depends=("permute", "rotate", "scale-stream", "split"),
     ),
     _trait(
         "leading.*", ("layers", "hidden"),
         meaning="Quick fingerprints: mean per residual channel, in canonical form, of the leading lines (one in a hundred, at "
         "least one) of gate, or of ungated up or down, if a stored line holds all channels; of experts the first. Behind an "
         "activation that is homogeneous of lines of length 1.",
-        depends=("permute", "rotate", "split"),
+        depends=("permute", "rotate", "scale-stream", "split"),
     ),
     _trait(
         "embedding.input", ("hidden",),
         meaning="L2 norm per column of the embedding, in canonical form, after removing the mean over tokens.",
-        depends=("rotate",),
+        depends=("rotate", "scale-stream"),
     ),
     _trait(
         "embedding.output", ("hidden",),
@@ -97,7 +97,7 @@ TRAITS: tuple[Trait, ...] = (
         "neurons.norms", ("layers", "neurons", 3),
         meaning="L2 norms of each neuron's gate row, up row and down column, as stored: scales of single neurons and gains "
         "that are folded change them. Layers of experts: the first expert.",
-        depends=("fold-gains", "permute", "rotate", "scale", "shift", "split"),
+        depends=("fold-gains", "permute", "rotate", "scale", "scale-stream", "shift", "split"),
     ),
     _trait(
         "neurons.invariants", ("layers", "neurons", 5),
@@ -105,7 +105,7 @@ TRAITS: tuple[Trait, ...] = (
         "form. Without a gate ||up|| stands for ||gate||; behind an activation of degree d (ReLU 1, squared ReLU 2) the first "
         "is absent and the second the log of ||gate||^d ||up|| ||down||, or ||up||^d ||down||. Layers of experts: the first "
         "expert.",
-        depends=("flip", "permute", "split"),
+        depends=("flip", "permute", "scale-stream", "split"),
     ),
     _trait(
         "neurons.leading", ("layers", "n", 2),
@@ -119,14 +119,14 @@ TRAITS: tuple[Trait, ...] = (
         "in canonical form: expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
         "cos(up, down); then for what heads read as queries and as keys, write as outputs and read as values, the logs of "
         "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
-        depends=("flip", "permute", "split", "split-heads"),
+        depends=("flip", "permute", "scale-stream", "split", "split-heads"),
     ),
     _trait(
         "readings.*", ("n", "k"),
         meaning="Inner products of the gate (up) rows of the first layer's leading neurons, gains folded in, with the "
         "embeddings of the leading 64 tokens: at most 4096 neurons; in quick fingerprints fewer, about 0.24 % of the "
         "parameters, at least 256. Experts one after the other, an equal share of the neurons each.",
-        depends=("flip", "scale", "split"),
+        depends=("flip", "scale", "scale-stream", "split"),
     ),
     _trait(
         "experts.norms", ("layers", "experts", 2),
@@ -139,7 +139,7 @@ TRAITS: tuple[Trait, ...] = (
         "experts.profile", ("layers", "experts", 25),
         meaning="Quantiles .05, .25, .5, .75, .95 over the neurons of each expert of the five `neurons.invariants`, without "
         "the signs of cos(gate, up) and cos(gate, down).",
-        depends=("split",),
+        depends=("scale-stream", "split"),
     ),
     _trait(
         "heads.qk_spectrum", ("layers", "heads", "rank"),
@@ -152,34 +152,34 @@ TRAITS: tuple[Trait, ...] = (
         "heads.vo_spectrum", ("layers", "heads", "rank"),
         meaning="Singular values of W_o,h W_v,g(h) in canonical form, descending, a row for each query head. Where a norm "
         "stands behind the layer: divided by the root of the sum of all squares of the layer.",
-        depends=("split-heads",),
+        depends=("scale-stream", "split-heads"),
     ),
     _trait(
         "products.*_spectrum", ("layers", "k"),
         meaning="Singular values of W_q W_k^T (`qk`) and W_v W_o (`vo`) of a whole layer, K and V repeated to the query heads, "
         "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec). As "
         "stored: gains that are folded change them.",
-        depends=("fold-gains", "rotate", "shift", "split-heads"),
+        depends=("fold-gains", "rotate", "scale-stream", "shift", "split-heads"),
     ),
     _trait(
         "gains.*", ("layers", "n"), ("n",),
         meaning="Norm gains as the factor the model multiplies by; one row outside the layers (`gains.final`).",
-        depends=("fold-gains", "rotate", "shift"),
+        depends=("fold-gains", "rotate", "scale-stream", "shift"),
     ),
     _trait(
         "biases.*", ("layers", "n"), ("n",),
         meaning="Biases of linear maps.",
-        depends=("mix", "rotate", "scale", "shift", "split"),
+        depends=("mix", "rotate", "scale", "scale-stream", "shift", "split"),
     ),
     _trait(
         "norm_biases.*", ("layers", "n"), ("n",),
         meaning="Biases of LayerNorms.",
-        depends=("fold-gains", "rotate", "shift"),
+        depends=("fold-gains", "rotate", "scale-stream", "shift"),
     ),
     _trait(
         "sample.embedding", (1, 1024),
         meaning="As `sample.*`, of the input embedding.",
-        depends=("permute", "rotate", "shift"),
+        depends=("permute", "rotate", "scale-stream", "shift"),
     ),
     _trait(
         "sample.head", (1, 1024),
@@ -189,7 +189,7 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "sample.*", ("layers", 256),
         meaning="Entries at fixed pseudo-random positions of each matrix, the same in every layer.",
-        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "shift", "split", "split-heads"),
+        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "scale-stream", "shift", "split", "split-heads"),
     ),
     _trait(
         "activations.norms", ("depth", 2),
@@ -223,7 +223,7 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "digests", ("parts", 32), dtype="uint8",
         meaning="BLAKE3 of each part's canonical content, in the order of the fact `digest_parts`.",
-        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "shift", "split", "split-heads"),
+        depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "scale-stream", "shift", "split", "split-heads"),
     ),
 )  # fmt: skip
 
