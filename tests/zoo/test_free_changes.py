@@ -13,9 +13,9 @@ from kinprint.transforms import known as transforms
 from kinprint.zoo.free_changes import COMPOSED, changes
 
 LEFT = {"rotate", "split", "split-heads", "scale-stream", "flip", "permute"}
-"""What may change traits that tests by label use: rotations leave no labels, split neurons and heads are joined, a factor of the
-whole stream is one for all units of a layer, signs are not looked at, and the first expert of a layer is another one if experts
-change places."""
+"""What may change traits that tests by label use: rotations leave no labels, split neurons and heads are joined, a factor of
+the whole stream is one for all units of a layer, signs are not looked at, and the first expert of a layer is another one if
+experts change places."""
 
 
 @pytest.fixture(scope="module")
