@@ -21,7 +21,7 @@ FIRED = -5.0
 NOTHING = -2.0
 """log10 p above which the second answer counts as nothing."""
 
-WEAKER = 4.0
+WEAKER = 3.0
 """How many times weaker than the first answer the second may be and must still have been seen, for the two to contradict."""
 
 
