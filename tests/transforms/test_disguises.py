@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from free_changes import DISGUISES, REFUSED, WHOLE
 
 from kinprint import compare, fingerprint, open_checkpoint, transforms
 from kinprint.errors import ArchitectureError, TransformError
+from kinprint.zoo import habits
+from kinprint.zoo.families import SHAPES
 
 MLP = ("gate_proj", "up_proj", "down_proj")
 OUTPUT_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
@@ -132,6 +135,12 @@ def test_without_a_seed_one_is_drawn(models: Path, tmp_path: Path) -> None:
     a, b, c = ((tmp_path / copy / "model.safetensors").read_bytes() for copy in "abc")
     assert a == c != b
     assert transforms.apply("cast", models / "base", tmp_path / "d").seed is None
+
+
+def test_an_odd_share_of_a_head_is_rotated_in_pairs() -> None:
+    """A quarter of 12 dimensions is 3, of which transformers rotates 4: every map inside a head stays invertible."""
+    model = transforms.known()["mix"](habits.stranger("gpt_neox", 1, replace(SHAPES["tiny"], hidden=96, heads=8)), seed=1)
+    assert (model.facts["head_dim"], model.facts["rotary_dim"]) == (12, 4)
 
 
 def test_permuting_keeps_query_heads_with_their_group(original: Callable[[str], Path], tmp_path: Path) -> None:

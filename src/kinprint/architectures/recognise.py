@@ -195,7 +195,9 @@ def _anatomy(
         share = configuration.lookup(table.rotary_share, config)
         if "rotary_dim" not in facts and isinstance(share, (int, float)) and not 0 <= share <= 1:
             raise ArchitectureError(source, f"the configuration rotates {share!r} of each head", "it must be a share, 0 to 1")
-        facts.setdefault("rotary_dim", round(share * facts["head_dim"]) if isinstance(share, (int, float)) else 0)
+        turned = round(share * facts["head_dim"]) if isinstance(share, (int, float)) else 0
+        turned += turned % 2  # dimensions turn in pairs: transformers rotates 4 where the share says 3
+        facts.setdefault("rotary_dim", turned)
         facts["rotary_pairs"] = table.rotary_pairs
     notes = []
     if guessed:

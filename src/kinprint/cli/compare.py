@@ -36,7 +36,10 @@ def command(
         typer.Option(help="Exit with 3 on this verdict: related (or identical), identical, no-evidence, untestable."),
     ] = None,
     deep: Annotated[
-        bool, typer.Option(help="Add the methods that need both checkpoints (see `kinprint methods`), which no disguise stops.")
+        bool,
+        typer.Option(
+            help="Add the methods that need both checkpoints (see `kinprint methods`): copies disguised and trained on, too."
+        ),
     ] = False,
     quick: Annotated[
         bool,

@@ -147,8 +147,8 @@ def compare(
     Args:
         reference: the model that may be the ancestor: a folder, a file, a `.kinprint` file or a fingerprint.
         suspect: the model that is examined.
-        deep: add the methods that need both checkpoints: minutes rather than seconds on large models, and no disguise that
-            keeps the function hides descent from them.
+        deep: add the methods that need both checkpoints: minutes rather than seconds on large models. They also see copies that
+            were disguised and trained on for longer (docs/hiding.md says what hides what).
         quick: of models that are not fingerprints yet read about 1 % of the weights: heads, and disguised copies of models
             without gated neurons, are not seen.
         alpha: largest combined p-value that is called related.

@@ -94,9 +94,6 @@ class Maps:
 
     def _turns(self, layer: int, maps: Array) -> Array:
         """Maps with a rotation and a factor for each frequency pair filled in."""
-        turned = int(self.model.facts.get("rotary_dim", 0))
-        single = np.arange(turned - turned % 2, turned)  # the odd one out has no partner, and stays
-        maps[:, single, single] = 1.0
         rng = generator(self.seed, "pairs", layer)
         first, second = self._pairs()
         angles = rng.uniform(0, 2 * np.pi, (len(maps), len(first)))
