@@ -12,8 +12,8 @@ from kinprint import methods as registry
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import identical
-from kinprint.comparison.parts import with_parts
-from kinprint.comparison.second_line import with_second_line
+from kinprint.comparison.parts import small_part
+from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -187,7 +187,10 @@ def examine(
     for number, method in enumerate(wanted):
         progress(method.name, number, len(wanted))
         found.append(method(*weights) if method.deep and weights is not None else method(a, b))
-    found = with_second_line(with_parts(found, wanted, fingerprints), wanted, fingerprints)
+    found = [
+        replace(item, set_aside=small_part(item, method, fingerprints) or contradiction(item, method, fingerprints))
+        for item, method in zip(found, wanted, strict=True)
+    ]
     evidence = tuple(sorted(map(_with_false_accusations, with_detectable(found, alpha)), key=_strength))
     log10_p, same = combined_log10_p(evidence), identical(a, b)
     verdict = decide(same, log10_p, alpha)

@@ -6,9 +6,6 @@ repeats in models that have nothing else in common.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
 
@@ -16,19 +13,13 @@ SMALL = 0.01
 """Share of the parameters below which a test of a part decides nothing."""
 
 
-def with_parts(
-    evidence: Sequence[Evidence], methods: Sequence[Method], models: tuple[Fingerprint, Fingerprint]
-) -> list[Evidence]:
-    """Evidence in which tests of small parts are set aside; `methods` are those that gave it, in its order."""
-    return [_of_part(item, method, models) for item, method in zip(evidence, methods, strict=True)]
-
-
-def _of_part(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> Evidence:
+def small_part(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> str:
+    """Why a test of a small part decides nothing; empty of others."""
     if method.share is None or not item.applies:
-        return item
+        return ""
     share = min(method.share(model) for model in models)
-    if share >= SMALL:
-        return item
-    return replace(
-        item, set_aside=f"The {method.part} are {share:.2%} of the parameters: what they share says nothing of the rest."
+    return (
+        ""
+        if share >= SMALL
+        else f"The {method.part} are {share:.2%} of the parameters: what they share says nothing of the rest."
     )

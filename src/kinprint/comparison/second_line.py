@@ -8,8 +8,6 @@ contradict each other, and the label evidence is set aside. This can only take c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 
 from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
@@ -25,24 +23,17 @@ WEAKER = 3.0
 """How many times weaker than the first answer the second may be and must still have been seen, for the two to contradict."""
 
 
-def with_second_line(
-    evidence: Sequence[Evidence], methods: Sequence[Method], models: tuple[Fingerprint, Fingerprint]
-) -> list[Evidence]:
-    """Evidence in which tests by label that contradict themselves are set aside; `methods` gave it, in its order."""
-    return [_asked_again(item, method, models) for item, method in zip(evidence, methods, strict=True)]
-
-
-def _asked_again(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> Evidence:
+def contradiction(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> str:
+    """Why a test by label is contradicted by what no order can know; empty of others."""
     if method.beyond is None or not item.decides or item.log10_p is None or item.log10_p > FIRED:
-        return item
+        return ""
     again = method.beyond(*models)
     if again is None or not math.isfinite(again.resolution) or item.resolution is None or item.statistic is None:
-        return item
+        return ""
     expected = item.statistic * item.resolution
     if again.log10_p <= NOTHING or WEAKER * detectable(again.resolution, 10**NOTHING) > expected:
-        return item
-    return replace(
-        item,
-        set_aside=f"The {method.name} stand in the same order, yet they are not the same {method.name}: sorted alike, "
-        "disguised with one seed, or fitted on purpose.",
+        return ""
+    return (
+        f"The {method.name} stand in the same order, yet they are not the same {method.name}: sorted alike, disguised with one "
+        "seed, or fitted on purpose."
     )
