@@ -145,6 +145,10 @@ def counts(rows: list[Row]) -> tuple[str, str]:
     return f"{sum(row['related'] for row in rows)} of {len(rows)}", str(sum(row["forgeable"] is False for row in rows))
 
 
+def rounded(value: float, digits: int = 0) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # 0 has no sign
+
+
 def header(first: str) -> Iterator[str]:
     yield f"| {first} | {' | '.join(f'`{name}`' for name in TESTS)} | related | no relabelling can make it |"
     yield "|---" * (len(TESTS) + 3) + "|"
@@ -155,7 +159,7 @@ def line(dress: Dress, rows: list[Row], marked: Set[str] = frozenset()) -> str:
     cells = []
     for test in TESTS:
         found = values(rows, test)
-        text = f"{np.median(found):.0f}".replace("-0", "0") if found else "–"
+        text = rounded(float(np.median(found))) if found else "–"
         cells.append(f"**{text}**" if test in marked else text)
     return f"| {', '.join(f'`{name}`' for name in dress) or 'none'} | {' | '.join(cells)} | {' | '.join(counts(rows))} |"
 
@@ -174,21 +178,44 @@ def hidden(rows: dict[Dress, dict[str, Row]], pair: Dress) -> set[str]:
     return found
 
 
+def kept(rows: dict[Dress, dict[str, Row]]) -> Iterator[str]:
+    """A line a test: of the descendants that it sees undisguised, how many copies it still sees, and the weakest p-value."""
+    groups = {"one": SINGLE[1:-2], "two": PAIRS, "all": SINGLE[-2:]}
+    yield f"| test | descendants it sees | {' | '.join(f'seen after {name} | weakest' for name in groups)} |"
+    yield "|---" * (2 + 2 * len(groups)) + "|"
+    for test in TESTS:
+        seen = [child for child, row in rows[()].items() if row["tests"].get(test, 0.0) <= SEEN]
+        cells = []
+        for dresses in groups.values():
+            found = [rows[dress][child]["tests"].get(test, 0.0) for dress in dresses for child in seen if child in rows[dress]]
+            cells += [f"{sum(value <= SEEN for value in found)} of {len(found)}", rounded(max(found), 1) if found else "–"]
+        yield f"| `{test}` | {len(seen)} of {len(values(list(rows[()].values()), test))} | {' | '.join(cells)} |"
+
+
 def summary(rows: dict[Dress, dict[str, Row]]) -> Iterator[str]:
-    """What pairs of disguises hide beyond single ones: the pairs that do, and the range over all."""
-    found = {pair: list(rows[pair].values()) for pair in PAIRS if rows[pair]}
+    """What pairs of disguises hide: of which descendants, and from which tests more than single ones do."""
+    found = {pair: list(rows[pair].values()) for pair in PAIRS}
     every = [row for group in found.values() for row in group]
-    related, sure = sum(row["related"] for row in every), sum(row["forgeable"] is False for row in every)
-    yield f"{len(found)} pairs, {len(every)} copies: {related} related, of {sure} no relabelling can make it."
-    for row in every:
-        if row["forgeable"] is not False:
-            sure = "none" if row["unforgeable"] is None else f"{row['unforgeable']:.1f}"
-            yield f"not so: {row['child']} after {', '.join(row['dress'])}: log10 p {row['log10_p']:.1f}, of unforgeable {sure}"
+    yield f"{len(found)} pairs of disguises, {len(every)} copies: {told(every)}."
+    for child in rows[()]:
+        copies = [row for row in every if row["child"] == child]
+        if not all(row["forgeable"] is False for row in copies):
+            yield f"Of {child}: {told(copies)}, largest log10 p {rounded(max(row['log10_p'] for row in copies), 1)}."
+            for row in copies:
+                if not row["related"]:
+                    yield f"Not related: {child} after {', '.join(row['dress'])}."
     yield ""
+    worse = {pair: marked for pair in PAIRS if (marked := hidden(rows, pair))}
+    if not worse:
+        yield "No pair hides more from any test than the one of its two that hides more."
+        return
     yield from header("pair that hides more")
-    for pair, group in found.items():
-        if marked := hidden(rows, pair):
-            yield line(pair, group, marked)
+    yield from (line(pair, found[pair], marked) for pair, marked in worse.items())
+
+
+def told(rows: list[Row]) -> str:
+    related, sure = counts(rows)
+    return f"{related} related, of {sure} no relabelling can make it"
 
 
 def main() -> None:
@@ -208,9 +235,14 @@ def main() -> None:
     print("\n".join(header("disguise")))
     print("\n".join(line(dress, list(rows[dress].values())) for dress in SINGLE))
     print()
+    print("\n".join(kept(rows)))
+    print()
     print("\n".join(summary(rows)))
-    aside = sorted({(name, *dress) for dress in rows for row in rows[dress].values() for name in row["set_aside"]})
-    print("\nset aside:", "; ".join(f"{name} after {', '.join(dress)}" for name, *dress in aside) or "nothing")
+    every = [(dress, row) for dress in rows for row in rows[dress].values()]
+    print()
+    for test in sorted({name for _, row in every for name in row["set_aside"]}):
+        where = [f"{row['child']} after {', '.join(dress) or 'nothing'}" for dress, row in every if test in row["set_aside"]]
+        print(f"{test} set aside {len(where)} times: {'; '.join(where[:3])}{' ...' if len(where) > 3 else ''}")
 
 
 if __name__ == "__main__":
