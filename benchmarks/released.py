@@ -5,6 +5,9 @@
 Pruning tools sort neurons by importance (norm of up times norm of down) before they cut. Both fingerprints are cut to the same
 number of neurons a layer, once in their own order and once in order of importance, and compared by `neurons`; so is each with
 itself after noise of a fiftieth. Printed are log10 p and what the labels of each whole model show.
+
+Layers of one model were trained for themselves, so each model is also a stranger to itself with its layers in another place: what
+the tests that no relabelling can make say of that, for every distance of layers, and of the two models.
 """
 
 from __future__ import annotations
@@ -44,6 +47,13 @@ def changed(model: Fingerprint) -> Fingerprint:
     return Fingerprint("copy", traits, model.facts)
 
 
+def moved(model: Fingerprint, distance: int) -> Fingerprint:
+    """The model with every layer's traits in the place of those so many layers further."""
+    names = ("heads.qk_spectrum", "heads.vo_spectrum", "neurons.forms")
+    traits = {name: np.roll(model.traits[name], distance, axis=0) for name in names if name in model.traits}
+    return Fingerprint("moved", traits, model.facts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("one")
@@ -56,6 +66,17 @@ def main() -> None:
         told = [f"against each other {NEURONS(one, other).log10_p:.2f}"]
         told += [f"{model.name} against its copy {NEURONS(model, changed(model)).log10_p:.0f}" for model in (one, other)]
         print(f"{'in order of importance' if ordered else 'in their own order'}: {'; '.join(told)}")
+    for name in ("matched-heads", "matched-writes"):
+        test = next(method for method in known() if method.name == name)
+        for model in models:
+            found = [test(model, moved(model, distance)) for distance in range(1, model.layers or 1)]
+            z = [item.statistic for item in found if item.statistic is not None]
+            if z:
+                p = min(item.log10_p for item in found if item.log10_p is not None)
+                print(
+                    f"{name}, {model.name} against its own layers elsewhere: {len(z)} distances, z {np.mean(z):.2f} in the mean, "
+                    f"standard deviation {np.std(z):.2f}, largest {max(z):.1f}, smallest log10 p {p:.1f}"
+                )
     whole = examine((models[0], models[1]))
     print(f"whole: {whole.verdict}, log10 p {whole.log10_p:.2f}")
     for evidence in whole.tests:

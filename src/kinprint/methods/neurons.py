@@ -27,6 +27,9 @@ QUICK = "neurons.leading"
 NORMS = (0, 1)
 """Features that are norms: what neurons are sorted by, where they are sorted."""
 
+ASKED_AGAIN = 6
+"""Layers of which the second question is asked: where it is answered at all, few answer it."""
+
 MATCHED = 1024
 """Neurons a layer of the narrower model that are matched where widths differ: the heaviest ones."""
 
@@ -79,12 +82,18 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
 
 
 def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Result | None:
-    """The same question about the angles of neurons, freed of what their norms say of them; None where widths differ."""
+    """The same question about the angles of neurons of some layers, freed of what their norms say of them; None where widths or
+    depths differ."""
     if any(QUICK in model.traits for model in (reference, suspect)):
         return None
     x, y = (real_units(features(model)) for model in (reference, suspect))
-    if x.shape[1] != y.shape[1]:
+    if x.shape[:2] != y.shape[:2]:
         return None
+    known = np.flatnonzero(np.isfinite(x).any(axis=(1, 2)) & np.isfinite(y).any(axis=(1, 2)))
+    if not len(known):
+        return None
+    shown = known[np.unique(np.linspace(0, len(known) - 1, ASKED_AGAIN).round().astype(np.int64))]
+    x, y = x[shown], y[shown]
     sizes = sum(all(np.isfinite(values[..., column]).any() for values in (x, y)) for column in NORMS)
     x, y = (_unexplained(scores, sizes) for scores in both_scores(x, y))
     return exchangeability_test(x, y, Structure(x.shape[1]))
