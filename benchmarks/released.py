@@ -6,8 +6,8 @@ Pruning tools sort neurons by importance (norm of up times norm of down) before 
 number of neurons a layer, once in their own order and once in order of importance, and compared by `neurons`; so is each with
 itself after noise of a fiftieth. Printed are log10 p and what the labels of each whole model show.
 
-Layers of one model were trained for themselves, so each model is also a stranger to itself with its layers in another place: what
-the tests that no relabelling can make say of that, for every distance of layers, and of the two models.
+Layers of one model were trained for themselves, so each model is also a stranger to itself with its layers in another place:
+what the tests that no relabelling can make say of that, for every distance of layers.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
             if z:
                 p = min(item.log10_p for item in found if item.log10_p is not None)
                 print(
-                    f"{name}, {model.name} against its own layers elsewhere: {len(z)} distances, z {np.mean(z):.2f} in the mean, "
+                    f"{name}, {model.name} against its own layers elsewhere: {len(z)} distances, mean z {np.mean(z):.2f}, "
                     f"standard deviation {np.std(z):.2f}, largest {max(z):.1f}, smallest log10 p {p:.1f}"
                 )
     whole = examine((models[0], models[1]))
