@@ -50,7 +50,8 @@ def test_layers_of_different_kinds_keep_their_places(family: str, original: Call
 
 @pytest.mark.parametrize("family", ["deepseek_v3", "gpt_oss"])
 def test_what_a_disguise_hides(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
-    """Behind latents the tests by signs see through every disguise; neurons without a free sign leave nothing to test."""
+    """Nothing: behind latents, and of neurons without a free sign, what is written is seen through every disguise."""
     transforms.apply("disguise", original(family), tmp_path / "copy", seed=3, steps=DISGUISE)
     found = compare(original(family), tmp_path / "copy", deep=True)
-    assert found.verdict == ("related" if family == "deepseek_v3" else "no-evidence")
+    assert found.verdict == "related"
+    assert not found.forgeable

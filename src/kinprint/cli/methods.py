@@ -21,6 +21,6 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
     Example: kinprint methods
     """
     if as_json:
-        typer.echo(json.dumps([{k: v for k, v in asdict(method).items() if k != "run"} for method in known()]))
+        typer.echo(json.dumps([{k: v for k, v in asdict(method).items() if not callable(v)} for method in known()]))
     else:
         Console().print(methods_text(known()))

@@ -29,7 +29,7 @@ def joined(queries: NDArray[np.floating], values: NDArray[np.floating], units: S
     order = np.argsort(qk[..., :1], axis=2, kind="stable")  # members of a group have no order of their own
     with np.errstate(all="ignore"):
         shapes = [np.take_along_axis(side, order, axis=2) for side in (qk, vo / vo[..., :1])]
-        logs = [np.where(side >= FLOOR * side[..., :1], np.log(side), np.nan) for side in shapes]
+        logs = [np.where((side > 0) & (side >= FLOOR * side[..., :1]), np.log(side), np.nan) for side in shapes]
     for layer in range(len(qk)):
         for twin in range(1, units.groups):
             same = _same(logs[0][layer, :twin], logs[0][layer, twin]) & _same(logs[1][layer, :twin], logs[1][layer, twin])

@@ -104,6 +104,8 @@ def _unexplained(scores: Array, sizes: int) -> Array:
     found = scores[..., sizes:].copy()
     for layer, rest in zip(scores, found, strict=True):
         there = np.isfinite(layer).all(axis=1)
+        if not there.any():
+            continue
         known = layer[there][:, :sizes]
         terms = np.concatenate([known, known**2, known**3, known[:, :1] * known[:, -1:]], axis=1)
         terms = terms - terms.mean(axis=0)
