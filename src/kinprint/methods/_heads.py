@@ -30,7 +30,7 @@ SHRINKAGE = 0.1
 LARGEST = 3.0
 """Standard deviations to which features are cut: no single head decides."""
 
-CLONES = 0.1
+CLONES = 0.2
 """Distance of two heads or groups of one layer from which they count as one, as a share of that of random ones."""
 
 
