@@ -25,11 +25,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from scipy.optimize import linear_sum_assignment
+from unforgeable import reading
 
-from kinprint import Fingerprint
-from kinprint.comparison import examine
 from kinprint.errors import KinprintError
-from kinprint.methods import known, neurons
+from kinprint.methods import neurons
 from kinprint.methods._heads import Side, structure
 from kinprint.methods._matched import ODD
 from kinprint.methods.channels import LAYERED, SINGLE
@@ -45,7 +44,6 @@ Row = dict[str, Any]
 Fit = Callable[[Model, Model], Model]
 """(the accuser's model, the accused one) -> the accuser's model, fitted."""
 
-TESTS = [method for method in known() if method.kind == "test" and not method.deep]
 TOOLS = [*(name for name, transform in transforms().items() if transform.kind == "disguise"), "noise", "upcycle", "quantize"]
 AMOUNT = 0.5
 """Standard deviations of noise, the same numbers in both models."""
@@ -176,19 +174,6 @@ CLAIMS: dict[str, Fit] = {
     "the same, heads and channels too": chained(by_our_own_code, with_signs, with_heads, with_channels),
     "the same, neurons halfway": chained(by_our_own_code, with_signs, halfway),
 }
-
-
-def reading(one: Fingerprint, other: Fingerprint) -> Row:
-    found = examine((one, other), methods=TESTS)
-    return {
-        "verdict": found.verdict,
-        "forgeable": found.forgeable,
-        "log10_p": found.log10_p,
-        "unforgeable": found.unforgeable,
-        "sentence": found.sentence(),
-        "tests": {item.method: item.log10_p for item in found.tests if item.applies},
-        "set_aside": [item.method for item in found.tests if item.set_aside],
-    }
 
 
 def same_tool(name: str, seed: int, pair: tuple[Model, Model]) -> Row:

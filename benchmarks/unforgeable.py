@@ -127,7 +127,7 @@ def tests() -> list[Method]:
 
 
 def reading(one: Fingerprint, other: Fingerprint) -> Row:
-    """log10 p of every test, the verdict, and what the unforgeable tests say without their tolerance."""
+    """The verdict, what it rests on, and log10 p and z of every test."""
     found = examine((one, other), methods=tests())
     seen = {item.method: {"log10_p": item.log10_p, "z": item.statistic} for item in found.tests if item.applies}
     return {
@@ -135,7 +135,9 @@ def reading(one: Fingerprint, other: Fingerprint) -> Row:
         "forgeable": found.forgeable,
         "log10_p": found.log10_p,
         "unforgeable": found.unforgeable,
+        "sentence": found.sentence(),
         "tests": seen,
+        "set_aside": [item.method for item in found.tests if item.set_aside],
     }
 
 
