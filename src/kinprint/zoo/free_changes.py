@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.errors import ArchitectureError, TransformError
-from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.traits import describe
-from kinprint.transforms import Model, in_memory, known
+from kinprint.transforms import Model, known
 from kinprint.zoo.families import SHAPES
-from kinprint.zoo.habits import FAMILIES, stranger
+from kinprint.zoo.habits import FAMILIES, measured, stranger
 
 SHAPE = replace(SHAPES["tiny"], hidden=128)
 """Heads of 16 dimensions, which every family divides into those that positions rotate and others."""
@@ -59,12 +58,8 @@ def changes(families: Iterable[str] = FAMILIES, seed: int = 3) -> Mapping[str, f
 
 def _traits(model: Model) -> dict[str, NDArray[np.floating]]:
     """Of the full fingerprint, and what a quick one has alone."""
-    full, quick = _measured(model, quick=False), _measured(model, quick=True)
+    full, quick = (measured(model, "model", quick=quick) for quick in (False, True))
     return {**quick.traits, **full.traits}
-
-
-def _measured(model: Model, *, quick: bool) -> Fingerprint:
-    return fingerprint(in_memory(model, "model"), cache=False, threads=1, quick=quick)
 
 
 def _same(before: NDArray[np.floating], after: NDArray[np.floating], trait: str) -> bool:

@@ -58,9 +58,9 @@ def stranger(family: str, seed: int, shape: Shape = SHAPES["tiny"]) -> Model:
     return model_of(Checkpoint(f"{family}-{seed}", f"{family}-{seed}", tensors, config))
 
 
-def measured(model: Model, name: str) -> Fingerprint:
+def measured(model: Model, name: str, *, quick: bool = False) -> Fingerprint:
     """The fingerprint of a model in memory."""
-    return fingerprint(in_memory(model, name), cache=False, threads=1)
+    return fingerprint(in_memory(model, name), cache=False, threads=1, quick=quick)
 
 
 def _drawn(rng: np.random.Generator, name: str, size: tuple[int, ...], channels: NDArray[np.float64]) -> NDArray[np.float32]:
