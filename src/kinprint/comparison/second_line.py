@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from kinprint.evidence import Evidence, Method
+from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.statistics import detectable
 
@@ -27,7 +27,10 @@ def contradiction(item: Evidence, method: Method, models: tuple[Fingerprint, Fin
     """Why a test by label is contradicted by what no order can know; empty of others."""
     if method.beyond is None or not item.decides or item.log10_p is None or item.log10_p > FIRED:
         return ""
-    again = method.beyond(*models)
+    try:
+        again = method.beyond(*models)
+    except NotApplicable:
+        return ""
     if again is None or not math.isfinite(again.resolution) or item.resolution is None or item.statistic is None:
         return ""
     expected = item.statistic * item.resolution

@@ -20,7 +20,6 @@ SPECTRA = ("heads.qk_spectrum", "heads.vo_spectrum")
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
 """Quantiles of the log singular values that describe a head, besides their log Frobenius norm."""
 
-
 RIDGE = 0.02
 """Added to the variance of features before they are decorrelated."""
 

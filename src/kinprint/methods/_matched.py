@@ -12,7 +12,7 @@ from scipy.special import log_ndtr
 from kinprint.correspondence.search import layers_in_order
 from kinprint.evidence import Evidence, NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._units import ATTAINABLE
+from kinprint.methods._units import ATTAINABLE, distances
 from kinprint.statistics import sign_test, smallest
 from kinprint.weights import Weights
 
@@ -159,8 +159,7 @@ def one_expert(values: Array) -> Array:
 
 def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
-    distance = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)
-    distance = np.where(np.isfinite(distance), distance, np.inf)
+    distance = distances(ours, theirs)
     nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
     left = np.flatnonzero((back[nearest] == np.arange(len(distance))) & np.isfinite(distance.min(axis=1)))
     right = nearest[left]

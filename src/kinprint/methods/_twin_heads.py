@@ -35,13 +35,7 @@ def joined(queries: NDArray[np.floating], values: NDArray[np.floating], units: S
             same = _same(logs[0][layer, :twin], logs[0][layer, twin]) & _same(logs[1][layer, :twin], logs[1][layer, twin])
             if same.any():
                 first = int(np.argmax(same))
-                more = np.take_along_axis(vo[layer, twin], order[layer, twin], axis=0)
-                np.put_along_axis(
-                    vo[layer, first],
-                    order[layer, first],
-                    np.take_along_axis(vo[layer, first], order[layer, first], axis=0) + more,
-                    axis=0,
-                )
+                vo[layer, first, order[layer, first, :, 0]] += vo[layer, twin, order[layer, twin, :, 0]]
                 qk[layer, twin] = vo[layer, twin] = np.nan
                 logs[0][layer, twin] = logs[1][layer, twin] = np.nan
     return qk.reshape(queries.shape), vo.reshape(values.shape)

@@ -118,12 +118,17 @@ def test_by_order(reference: Array, suspect: Array) -> Result:
     return result if not exchanged else replace(result, layer_map=inverted(result.layer_map, layers[0]), layers=())
 
 
+def distances(x: Array, y: Array) -> Array:
+    """(units of x, units of y) squared distances of their features; what is not finite is infinitely far from everything."""
+    found = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
+    return np.where(np.isfinite(found), found, np.inf)
+
+
 def _mutual(x: Array, y: Array) -> NDArray[np.int64]:
     """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not."""
-    distances = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
-    distances = np.where(np.isfinite(distances), distances, np.inf)
-    nearest = distances.argmin(axis=0)
-    mutual = (distances.argmin(axis=1)[nearest] == np.arange(len(y))) & np.isfinite(distances.min(axis=0))
+    between = distances(x, y)
+    nearest = between.argmin(axis=0)
+    mutual = (between.argmin(axis=1)[nearest] == np.arange(len(y))) & np.isfinite(between.min(axis=0))
     return np.where(mutual, nearest, -1)
 
 

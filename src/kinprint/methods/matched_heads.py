@@ -63,7 +63,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         layer_map=tuple(partners) if len(shown) == len(y.rest) else None,
         layers=result.layers if list(kept) == shown else None,
         forgeable=False,
-        parts={"agreement": float(np.mean([mean_agreement(x, y, i, j) for j, i in kept.items()]))},
+        parts={"agreement": float(np.mean([correlation(*pair) for pair in each]))},
         note=f"{units.units} {'heads' if members else 'groups of heads'} in {len(each)} layers matched by their queries and "
         "keys and tested by their values and outputs; the null is approximate, so small agreement is taken as nothing.",
     )
@@ -93,7 +93,11 @@ def matched(x: Side, y: Side) -> tuple[Array, Array]:
 
 def mean_agreement(x: Side, y: Side, i: int, j: int) -> float:
     """Correlation of what is tested of the partners of two layers."""
-    one, other = matched(x.taken([i]), y.taken([j]))
+    return correlation(*matched(x.taken([i]), y.taken([j])))
+
+
+def correlation(one: Array, other: Array) -> float:
+    """Mean product of the features of partners that are there."""
     products = one * other
     return float(np.nanmean(products)) if np.isfinite(products).any() else 0.0
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kinprint.evidence import Evidence, Method, NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._matched import ODD, SEEDS, aligned, as_evidence, compared, nearest, once, one_expert
+from kinprint.methods._units import distances
 from kinprint.statistics import label_free_scores
 
 Array = NDArray[np.float64]
@@ -108,7 +109,7 @@ class Side:
         """The first of neurons that are copies or near copies of each other: in one of two models each must be there once."""
         both = np.concatenate([self.reads, self.writes], axis=-1)
         least = 2 * CLONES**2 * both.shape[-1]
-        cloned = np.stack([np.tril(_distances(layer, layer) < least, -1).any(axis=1) for layer in both])[..., None]
+        cloned = np.stack([np.tril(distances(layer, layer) < least, -1).any(axis=1) for layer in both])[..., None]
         return Side(np.where(cloned, np.nan, self.reads), np.where(cloned, np.nan, self.writes))
 
 
@@ -128,12 +129,6 @@ def _mean_agreement(side: Side, i: int, j: int) -> float:
     """Correlation of the invariants of how matched neurons of two layers of one model write."""
     plain, less = (agreements(side, side, i, j, tolerance).sum() for tolerance in (0.0, 1.0))
     return float(plain / (plain - less)) if plain > less else 0.0
-
-
-def _distances(x: Array, y: Array) -> Array:
-    """(n, m) squares; NaN rows are far from everything."""
-    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
-    return np.where(np.isfinite(squares), squares, np.inf)
 
 
 def unexplained(reads: Array, writes: Array) -> Array:
