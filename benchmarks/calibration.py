@@ -25,10 +25,10 @@ from rich.progress import track
 from scipy.stats import kstest
 
 from kinprint import Fingerprint, fingerprint
-from kinprint.correspondence import correspondence, sign_agreements, write_agreements
+from kinprint.architectures import Weights, open_model
+from kinprint.matching import correspondence, sign_agreements, write_agreements
 from kinprint.methods import known, matched_writes
 from kinprint.statistics import sign_test
-from kinprint.weights import Weights, open_weights
 from kinprint.zoo import Member
 from kinprint.zoo.build import build
 from kinprint.zoo.recipes import Fresh, Recipe, Train
@@ -103,7 +103,7 @@ def main() -> None:
     arguments = parser.parse_args()
     wanted = tuple(r for family in arguments.families.split(",") for r in founders(family, arguments.models))
     lineage = build(arguments.folder, arguments.size, only=wanted)
-    opened: Any = open_weights if arguments.deep else both if arguments.quick else fingerprint
+    opened: Any = (lambda place: open_model(place).weights) if arguments.deep else both if arguments.quick else fingerprint
     compared: Any = (
         partial(from_checkpoints, only=arguments.only)
         if arguments.deep

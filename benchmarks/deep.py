@@ -29,10 +29,11 @@ from kinprint.methods import known
 RUN = """
 import json, resource, sys, time
 from kinprint.methods import known
-from kinprint.weights import open_weights
+from kinprint.architectures import open_model
+
 method = next(method for method in known() if method.name == sys.argv[1])
 start = time.perf_counter()
-evidence = method(open_weights(sys.argv[2]), open_weights(sys.argv[3]))
+evidence = method(open_model(sys.argv[2]).weights, open_model(sys.argv[3]).weights)
 seconds = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 print(json.dumps({"seconds": seconds, "peak": peak, "statistic": evidence.statistic, "log10_p": evidence.log10_p,
@@ -68,7 +69,7 @@ def pair(folder: Path, layers: int) -> tuple[Path, Path]:
         write_checkpoint(reference, layers)
         write_tokenizer(reference)
     if not suspect.exists():
-        model = transforms.known()["noise"](transforms.open_model(reference), amount=0.05, seed=0)
+        model = transforms.known()["noise"](transforms.read_model(reference), amount=0.05, seed=0)
         transforms.write(transforms.known()["permute"](model, seed=0), suspect)
         write_tokenizer(suspect)
     return reference, suspect

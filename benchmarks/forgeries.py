@@ -27,16 +27,17 @@ from rich.progress import track
 from scipy.optimize import linear_sum_assignment
 from unforgeable import reading
 
+from kinprint.architectures import Place
 from kinprint.errors import KinprintError
+from kinprint.fingerprints.form_columns import EVEN, ODD
+from kinprint.matching.forms import described_by, signs_of
 from kinprint.methods import neurons
 from kinprint.methods._heads import Side, structure
-from kinprint.methods._matched import ODD
 from kinprint.methods.channels import LAYERED, SINGLE
-from kinprint.methods.matched_invariants import EVEN, described_by, signs_of
 from kinprint.statistics import normal_scores
-from kinprint.transforms import Model, open_model
+from kinprint.transforms import Model, read_model
 from kinprint.transforms import known as transforms
-from kinprint.transforms._model import Place, head_rows, scaled, taken, widened
+from kinprint.transforms._model import head_rows, scaled, taken, widened
 from kinprint.zoo import habits
 
 Array = NDArray[np.float64]
@@ -221,7 +222,7 @@ def main() -> None:
     for what, made in cases:
         for number, pair in enumerate(track(pairs, description=what, console=Console(stderr=True))):
             try:
-                row = made(number, (open_model(pair[0]), open_model(pair[1])))
+                row = made(number, (read_model(pair[0]), read_model(pair[1])))
             except KinprintError as error:
                 print(f"{what}: {error}")
                 break

@@ -29,11 +29,11 @@ import numpy as np
 from kinprint import Fingerprint, fingerprint
 from kinprint.comparison import ALPHA
 from kinprint.library.merges.combination import Data
-from kinprint.library.merges.coordinates import matrix_of, places, shape, spacing, values
 from kinprint.library.merges.gather import gather
-from kinprint.library.merges.gathering import Gathering
+from kinprint.library.merges.gather_result import Gathering
 from kinprint.library.merges.relatives import relatives
-from kinprint.transforms import apply, open_model, write
+from kinprint.library.merges.sampled_entries import matrix_of, places, shape, spacing, values
+from kinprint.transforms import apply, read_model, write
 from kinprint.zoo import Lineage
 
 SIBLINGS = ("llama-finetune", "llama-sibling", "llama-swapped", "llama-lora", "llama-long", "llama-pruned-magnitude")
@@ -120,7 +120,7 @@ def _coefficients(
 
 def _all_weights(zoo: Path, suspect: Path, parts: list[str]) -> dict[str, float]:
     """Ordinary least squares of y - x_0 on x_i - x_0 over all weights, the sums accumulated a tensor at a time."""
-    models = [open_model(path) for path in (suspect, *(zoo / name for name in parts))]
+    models = [read_model(path) for path in (suspect, *(zoo / name for name in parts))]
     left, right = np.zeros((len(parts) - 1,) * 2), np.zeros(len(parts) - 1)
     for place in models[0].parts:
         y, first, *others = (model.parts[place].read().astype(np.float64).ravel() for model in models)
@@ -142,7 +142,7 @@ def _layers(zoo: Path, folder: Path, known: Sequence[Fingerprint], seeds: int) -
     right = total = 0
     for seed in range(2 * seeds):
         rng = np.random.default_rng([seed, 99])
-        models = {name: open_model(zoo / name) for name in rng.choice(SIBLINGS, 2 + seed % 2, replace=False)}
+        models = {name: read_model(zoo / name) for name in rng.choice(SIBLINGS, 2 + seed % 2, replace=False)}
         first = next(iter(models.values()))
         count = first.layers + 2 * (seed % 2)
         order = list(range(count)) if count == first.layers else [int(n) for n in rng.integers(0, first.layers, count)]

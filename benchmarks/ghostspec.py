@@ -24,9 +24,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from kinprint.architectures import Part
-from kinprint.fingerprints import families, spectra
-from kinprint.fingerprints.families import products
+from kinprint.fingerprints import spectra
 from kinprint.fingerprints.layer import Layer, scan
+from kinprint.fingerprints.traits import products, rows
 
 LEADING = 512
 TARGETS = {"gqa": 30.0, "all": 2.0, "leading": 10.0}
@@ -118,7 +118,7 @@ def in_the_pass(width: int, heads: int, groups: int, neurons: int) -> dict[str, 
     facts = {"hidden_size": width, "num_attention_heads": heads, "num_key_value_heads": groups}
 
     def everything() -> None:
-        families.rows(Layer(0, facts, [scan(part, lambda count: None) for part in parts]))
+        rows(Layer(0, facts, [scan(part, lambda count: None) for part in parts]))
 
     with threadpool_limits(limits=1, user_api="blas"):
         everything()

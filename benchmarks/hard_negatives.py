@@ -34,7 +34,7 @@ from kinprint import Fingerprint, Method
 from kinprint.comparison import examine
 from kinprint.errors import KinprintError
 from kinprint.methods import known
-from kinprint.transforms import Model, open_model
+from kinprint.transforms import Model, read_model
 from kinprint.transforms import known as transforms
 from kinprint.zoo import habits
 from kinprint.zoo.build import build
@@ -85,7 +85,7 @@ def trained_bases(family: str, folder: Path, models: int) -> Bases:
     def built() -> list[str]:
         return list(build(folder, "tiny", only=founders(family, models), jobs=1).members)
 
-    return lambda number: open_model(folder / built()[number])
+    return lambda number: read_model(folder / built()[number])
 
 
 def cases(folder: Path, arguments: argparse.Namespace) -> Iterator[Case]:
@@ -103,7 +103,7 @@ def cases(folder: Path, arguments: argparse.Namespace) -> Iterator[Case]:
                 yield Case(habit.name, family, base, bases, habit, control)
     for trained in habit_training.HABITS if "trained" in arguments.bases else ():
         made = partial(habit_training.make, trained, folder=folder / "habits")
-        bases = lambda number, made=made: open_model(made(number))  # noqa: E731
+        bases = lambda number, made=made: read_model(made(number))  # noqa: E731
         yield Case(trained.name, trained.family, "trained", bases, NONE, trained.name)
 
 

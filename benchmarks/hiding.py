@@ -27,7 +27,7 @@ from rich.progress import track
 from kinprint.comparison import examine
 from kinprint.errors import ArchitectureError, TransformError
 from kinprint.methods import known
-from kinprint.transforms import Model, open_model
+from kinprint.transforms import Model, read_model
 from kinprint.transforms import known as transforms
 from kinprint.transforms.disguise import STEPS
 from kinprint.zoo import Lineage, habits
@@ -70,8 +70,8 @@ class Descendant:
 
     def open(self, zoo: Path) -> Model:
         if self.noise:
-            return transforms()["noise"](open_model(zoo / self.parent), amount=NOISE, seed=crc32(self.name.encode()))
-        return open_model(zoo / self.name)
+            return transforms()["noise"](read_model(zoo / self.parent), amount=NOISE, seed=crc32(self.name.encode()))
+        return read_model(zoo / self.name)
 
 
 def descendants(zoo: Path) -> Iterator[Descendant]:
@@ -123,7 +123,7 @@ class Bench:
         except (TransformError, ArchitectureError) as error:
             return {"without": error.problem}
         if child.parent not in self.parents:
-            self.parents[child.parent] = habits.measured(open_model(self.zoo / child.parent), child.parent)
+            self.parents[child.parent] = habits.measured(read_model(self.zoo / child.parent), child.parent)
         found = examine((self.parents[child.parent], habits.measured(model, child.name)), methods=self.tests)
         return {
             "related": found.verdict in ("related", "identical"),

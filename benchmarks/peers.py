@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kinprint.architectures import open_model
 from kinprint.benchmark import from_list, from_zoo
 from kinprint.methods import awm
-from kinprint.weights import open_weights
 
 SCORE = re.compile(r"Average Wq_Wk_weights +Similarity\(%\) = (-?[\d.]+|nan)")
 
@@ -47,7 +47,7 @@ def published(checkout: Path) -> Callable[[str, str], float | None]:
 
 
 def ours(a: str, b: str) -> float | None:
-    return awm.METHOD(open_weights(a), open_weights(b)).statistic
+    return awm.METHOD(open_model(a).weights, open_model(b).weights).statistic
 
 
 def main() -> None:

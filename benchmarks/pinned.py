@@ -26,13 +26,13 @@ import numpy as np
 from blake3 import blake3
 
 from kinprint import fingerprint
+from kinprint.architectures import open_model
 from kinprint.comparison import Comparison, examine
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.trees.tree import tree
 from kinprint.library.vectors import vectors
 from kinprint.transforms import known, write
-from kinprint.transforms import open_model as open_for_transforms
-from kinprint.weights import open_weights
+from kinprint.transforms import read_model as open_for_transforms
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parent / "examples" / "models"
@@ -85,7 +85,7 @@ def of_transforms(folder: Path) -> dict[str, str]:
             try:
                 model = transform(open_for_transforms(folder), **({"seed": 1} if transform.draws else {}))
                 write(model, Path(scratch) / "copy")
-            except Exception as error:  # noqa: BLE001 - a transform that needs an option, or does not apply: that is pinned too
+            except Exception as error:
                 found[name] = type(error).__name__
             else:
                 found[name] = digest_of_weights(Path(scratch) / "copy")
@@ -105,7 +105,7 @@ def of_pair(comparison: Comparison) -> dict[str, Any]:
 
 def measure(folders: Mapping[str, Path], *, deep_every: int, transformed: Iterable[str]) -> dict[str, Any]:
     prints = {name: fingerprint(folder, cache=False) for name, folder in folders.items()}
-    weights = {name: open_weights(folder) for name, folder in folders.items()}
+    weights = {name: open_model(folder).weights for name, folder in folders.items()}
     models = {name: of_model(folder, prints[name]) for name, folder in folders.items()}
     pairs = {}
     for number, (a, b) in enumerate(combinations(folders, 2)):
@@ -135,7 +135,9 @@ def lines(groups: Mapping[str, Any]) -> str:
 def differences(pinned: Any, now: Any, place: str = "") -> list[str]:
     if isinstance(pinned, dict) and isinstance(now, dict):
         keys = [*pinned, *(key for key in now if key not in pinned)]
-        return [line for key in keys for line in differences(pinned.get(key), now.get(key), f"{place} / {key}" if place else key)]
+        return [
+            line for key in keys for line in differences(pinned.get(key), now.get(key), f"{place} / {key}" if place else key)
+        ]
     return [] if pinned == now else [f"{place}: {pinned} was pinned, now {now}"]
 
 
@@ -151,7 +153,7 @@ def main() -> int:
     groups["examples/models"] = measure(shipped, deep_every=1, transformed=shipped)
     if given.zoo:
         members = {folder.name: folder for folder in sorted(given.zoo.iterdir()) if (folder / "config.json").is_file()}
-        bases = [name for name in members if name.endswith("-0")]
+        bases = [name for name in members if name.endswith("-base")]
         groups["zoo"] = measure(members, deep_every=DEEP_EVERY, transformed=bases)
     if given.action == "write":
         before = json.loads(given.file.read_text()) if given.file.is_file() else {}

@@ -26,9 +26,8 @@ from rich.progress import track
 
 from kinprint import Fingerprint, fingerprint
 from kinprint.comparison import examine
-from kinprint.evidence import Method
-from kinprint.methods import known
-from kinprint.transforms import Model, open_model
+from kinprint.methods import Method, known
+from kinprint.transforms import Model, read_model
 from kinprint.transforms import known as transforms
 from kinprint.zoo import Member, habits
 from kinprint.zoo.members import finished, make
@@ -194,7 +193,7 @@ def main() -> None:
     found: list[Row] = []
     made = list(descendants(arguments.folder, folders[: arguments.parents]))
     for child in track(made, description="descendants", console=console):
-        model = open_model(child.folder)
+        model = read_model(child.folder)
         for dress, wear in DRESSES.items():
             seed = crc32(f"{child.folder.name} {dress}".encode())
             shown = habits.measured(wear(model, seed), f"{child.folder.name}, {dress}")

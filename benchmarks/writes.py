@@ -26,10 +26,10 @@ from rich.progress import track
 from scipy.stats import binom, kstest
 
 from kinprint import Fingerprint, fingerprint
-from kinprint.correspondence import correspondence, write_agreements
+from kinprint.architectures import Weights, open_model
+from kinprint.matching import correspondence, write_agreements
 from kinprint.methods import matched_neurons, matched_writes
 from kinprint.statistics import sign_test
-from kinprint.weights import Weights, open_weights
 from kinprint.zoo import Member
 from kinprint.zoo.families import SHAPES, Shape
 from kinprint.zoo.members import digests, finished, make, prepare
@@ -359,7 +359,9 @@ def main() -> None:
     every = list(pairs(arguments.models, changed))
     found = {"matched-writes": measured(every, arguments.folder, fingerprint, from_fingerprints, "fingerprints")}
     if arguments.deep:
-        found["matched-neurons"] = measured(every, arguments.folder, open_weights, from_checkpoints, "checkpoints")
+        found["matched-neurons"] = measured(
+            every, arguments.folder, lambda place: open_model(place).weights, from_checkpoints, "checkpoints"
+        )
     for method, compared in found.items():
         print(f"\n`{method}`, tolerance {compared[0].tolerance:g}:")
         tables(compared)

@@ -19,9 +19,8 @@ from kinprint.checkpoints.formats import formats
 from kinprint.checkpoints.quantizations import quantizations
 from kinprint.cli import app
 from kinprint.comparison.false_accusations import measured
-from kinprint.evidence import Method
 from kinprint.fingerprints import traits
-from kinprint.methods import known
+from kinprint.methods import Method, Score, known
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = ("disputes",)
@@ -54,11 +53,11 @@ def method_page(method: Method) -> str:
         "| | |",
         "|---|---|",
         f"| kind | {kind} |",
-        f"| {'null hypothesis' if test else 'known failure'} | {method.null} |",
+        f"| {'null hypothesis' if test else 'known failure'} | {method.caveat} |",
         f"| needs | {_needs(method)} |",
         f"| source | {method.source} |",
     ]
-    if method.threshold is not None:
+    if isinstance(method, Score) and method.threshold is not None:
         lines.append(f"| threshold of its source | {method.threshold:g}: {method.threshold_source} |")
     lines += ["", "## What strangers reach" if not test else "## False accusations", "", *_measured(method)]
     section = f"[what it does and what fools it](../methods.md#{method.name})"
@@ -79,7 +78,7 @@ def _measured(method: Method) -> list[str]:
     values = found.statistics
     rows = [f"| {values[int((1 - share) * (len(values) - 1))]:.3f} | {share:.0%} |" for share in SHARES]
     rows.append(f"| {values[-1]:.3f} | the largest |")
-    if method.threshold is not None:
+    if isinstance(method, Score) and method.threshold is not None:
         count, total = found.reached(method.threshold)
         rows.append(f"| {method.threshold:g}, its source's threshold | at most {count} of {total} |")
     small = f"Of {found.pairs} undisguised unrelated pairs of small models ({benchmark}); large ones may differ."

@@ -11,7 +11,7 @@ from kinprint import Fingerprint
 from kinprint.architectures import recognise
 from kinprint.benchmark import from_list
 from kinprint.checkpoints import open_checkpoint
-from kinprint.checkpoints.ranges import RangeFile, Remote
+from kinprint.checkpoints.remote.sparse import Remote, SparseCopy
 from kinprint.library.declarations.statements import AtHand, check_statement, read_statement
 from kinprint.observation import read_texts
 from kinprint.zoo import Lineage
@@ -116,7 +116,7 @@ def record(folder: Path) -> None:
     if not copy.exists():
         copy.write_bytes(bytes(4096))
     remote = Remote("there", 4096, "v", lambda start, stop: iter([(start, bytes(stop - start))]))  # type: ignore[arg-type, return-value]
-    found = RangeFile(copy, folder / "record", remote)
+    found = SparseCopy(copy, folder / "record", remote)
     missing = found.expect(0, 4096)
     assert 0 <= missing <= 4096
 

@@ -18,11 +18,11 @@ from safetensors.numpy import save_file
 from kinprint import Fingerprint
 from kinprint.architectures import recognise
 from kinprint.benchmark import from_list, from_zoo
-from kinprint.checkpoints import Checkpoint, adapters, json_text, open_checkpoint, tokenizer, weights
+from kinprint.checkpoints import Checkpoint, adapters, json_text, open_checkpoint, tokenizer, weight_files
 from kinprint.checkpoints.formats import _gguf
-from kinprint.checkpoints.ranges import RangeFile, Remote
+from kinprint.checkpoints.remote.sparse import Remote, SparseCopy
 from kinprint.errors import ArchitectureError, CheckpointError, FingerprintError, ProbeError, ZooError
-from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.observation import probe, read_texts
 
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
@@ -87,7 +87,7 @@ def test_arrays_within_arrays(tmp_path: Path) -> None:
 
 
 def test_an_index_of_very_many_files(tmp_path: Path) -> None:
-    table = {str(number): f"{number}.safetensors" for number in range(weights.MAX_SHARDS + 1)}
+    table = {str(number): f"{number}.safetensors" for number in range(weight_files.MAX_SHARDS + 1)}
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": table}))
     with pytest.raises(CheckpointError, match="more than the 10,000 allowed"):
@@ -192,7 +192,7 @@ def test_a_record_that_nests(tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(bytes(10))
     (tmp_path / "record").write_bytes(b"[" * 9000 + b"\n")
     remote = Remote("there", 10, "v", lambda start, stop: iter(()))  # type: ignore[arg-type, return-value]
-    assert RangeFile(tmp_path / "copy", tmp_path / "record", remote).expect(0, 10) == 10
+    assert SparseCopy(tmp_path / "copy", tmp_path / "record", remote).expect(0, 10) == 10
 
 
 def test_a_list_of_very_many_nothings(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from kinprint.benchmark import pairs
-from kinprint.checkpoints import adapters, card, json_text, mapped, opening, tokenizer, weights
+from kinprint.checkpoints import adapters, card, json_text, mapped, opening, tokenizer, weight_files
 from kinprint.checkpoints.formats import _gguf, _pickle, safetensors, torch_zip
 from kinprint.library.declarations import statements
 from kinprint.observation import endpoint, probe
@@ -29,7 +29,7 @@ LIMITS = {
     "name of a tensor": (mapped.MAX_NAME, "characters"),
     "axes of a tensor": (mapped.MAX_RANK, ""),
     "matrices and vectors of a model, experts of one tensor counted": (recognise.MAX_PARTS, ""),
-    "index of shards, files that it names": (weights.MAX_INDEX, f"bytes, {weights.MAX_SHARDS:,}"),
+    "index of shards, files that it names": (weight_files.MAX_INDEX, f"bytes, {weight_files.MAX_SHARDS:,}"),
     "`config.json`": (opening.MAX_CONFIG, "bytes"),
     "`adapter_config.json`, patterns in it": (adapters.MAX_CONFIG, f"bytes, {adapters.MAX_PATTERNS:,}"),
     "items of any JSON, nested": (json_text.MAX_ITEMS, f", {json_text.MAX_NESTING}"),

@@ -14,11 +14,9 @@
 from kinprint.checkpoints import open_checkpoint
 from kinprint.comparison import Comparison, compare
 from kinprint.errors import KinprintError
-from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library import Library
-
-__version__ = "0.1.0"
+from kinprint.methods import Evidence, Method
 
 __all__ = [
     "Comparison",

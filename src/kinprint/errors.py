@@ -1,7 +1,21 @@
-"""Every error kinprint raises on purpose, as one small tree.
+"""Every error kinprint raises on purpose, as one small tree:
 
-Each message names what was wrong with which input and what to do about it, on one line, so that the command line can
-print it as it is. Catch `KinprintError` to catch them all.
+    Exception
+    ├── KinprintError           an input that cannot be used; catch it to catch all of these
+    │   ├── CheckpointError     a checkpoint, or a file of it: missing, damaged, hostile, unknown format
+    │   ├── ArchitectureError   tensors that fit no known architecture, or not the one the configuration names
+    │   ├── FingerprintError    a `.kinprint` file or a set of traits that is damaged or does not follow the format
+    │   ├── TransformError      a transform that does not apply, or whose result cannot be written
+    │   ├── ZooError            a zoo or a list of labelled pairs: missing, damaged, incomplete
+    │   ├── ProbeError          a list of probe texts: missing, damaged, empty
+    │   ├── ObservationError    a model that cannot be run, or a server that does not answer
+    │   ├── LibraryError        a library: missing, damaged, of a newer version, not to be written
+    │   ├── EngineError         work that cannot be done on the engine that was asked for
+    │   └── MissingExtraError   a command that needs an optional part of kinprint
+    └── NotApplicable           a method has nothing to say about a pair; its evidence says why, nobody else sees it
+
+Every message of a KinprintError names what was wrong with which input and what to do about it, on one line, so that the
+command line prints it as it is.
 """
 
 from __future__ import annotations
@@ -62,3 +76,7 @@ class LibraryError(KinprintError):
 
 class EngineError(KinprintError):
     """Work on many models cannot be done where it was asked to be done."""
+
+
+class NotApplicable(Exception):  # noqa: N818 - no error: the method says why it is silent
+    """A method has nothing to say about a pair. The message is the reason, as a clause for people."""

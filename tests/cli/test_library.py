@@ -14,7 +14,7 @@ from kinprint import Fingerprint, Library, engines
 from kinprint.cli import app
 from kinprint.cli.library import app as commands
 from kinprint.errors import KinprintError, LibraryError
-from kinprint.fingerprints import opening
+from kinprint.fingerprints import from_model
 from kinprint.library.adding import add_models
 from kinprint.library.inputs import models_in
 
@@ -46,13 +46,13 @@ def lib(tmp_path: Path) -> Path:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Models measured from their weights, in order."""
     found: list[str] = []
-    real = opening._measured
+    real = from_model._measured
 
     def counted(checkpoint: Any, *rest: Any) -> Fingerprint:
         found.append(checkpoint.name)
         return real(checkpoint, *rest)
 
-    monkeypatch.setattr(opening, "_measured", counted)
+    monkeypatch.setattr(from_model, "_measured", counted)
     return found
 
 

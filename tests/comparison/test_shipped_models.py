@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from kinprint import Fingerprint, compare
 from kinprint.comparison.verdict import combined_log10_p, decide
-from kinprint.evidence import Evidence
+from kinprint.methods import Evidence
 
 
 def copy(models: Path, folder: Path, dtype: type) -> Path:
@@ -89,10 +89,10 @@ def test_scores_never_decide() -> None:
 def test_combination() -> None:
     """Bonferroni over the tests that apply; the threshold is inclusive."""
     tests = [
-        Evidence("a", "test", 1.0, -7.0),
-        Evidence("b", "test", 1.0, -0.1),
-        Evidence("c", "test"),
-        Evidence("d", "score", 1.0),
+        Evidence(method="a", kind="test", statistic=1.0, log10_p=-7.0),
+        Evidence(method="b", kind="test", statistic=1.0, log10_p=-0.1),
+        Evidence(method="c", kind="test"),
+        Evidence(method="d", kind="score", statistic=1.0),
     ]
     assert combined_log10_p(tests) == pytest.approx(-7 + np.log10(2))
     assert decide(None, -6.0) == "related"

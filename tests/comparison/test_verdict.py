@@ -11,16 +11,16 @@ from methods import simulated
 
 from kinprint.comparison import examine
 from kinprint.comparison.verdict import combined_log10_p, unforgeable_log10_p, with_detectable
-from kinprint.evidence import Evidence, Method
+from kinprint.methods import Evidence, Method, Test
 from kinprint.statistics import detectable
 
-SAID = Evidence("a", "test", statistic=1.0, log10_p=-2.0, resolution=0.01)
-SILENT = Evidence("silent", "test", note="Does not apply.")
-SCORE = Evidence("score", "score", statistic=0.9)
+SAID = Evidence(method="a", kind="test", statistic=1.0, log10_p=-2.0, resolution=0.01)
+SILENT = Evidence(method="silent", kind="test", note="Does not apply.")
+SCORE = Evidence(method="score", kind="score", statistic=0.9)
 
 
 def method(evidence: Evidence) -> Method:
-    return Method(evidence.method, evidence.kind, "", (), "", "", lambda reference, suspect: evidence)
+    return Test(name=evidence.method, summary="", needs=(), source="", null="", run=lambda reference, suspect: evidence)
 
 
 def test_tests_that_apply_are_counted() -> None:

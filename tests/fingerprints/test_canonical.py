@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from kinprint import Fingerprint
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.architectures.roles import norms_before
 from kinprint.methods import known
 from kinprint.transforms import Model
 from kinprint.transforms import known as transforms
-from kinprint.transforms._model import Place, changed, generator, scaled, widened
+from kinprint.transforms._model import changed, generator, scaled, widened
 from kinprint.zoo import habits
 from kinprint.zoo.families import SHAPES
 

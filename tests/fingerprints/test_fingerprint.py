@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from kinprint.errors import FingerprintError
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.fingerprints.trait_table import TRAIT_VERSION
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from kinprint.architectures import recognise
 from kinprint.checkpoints import open_checkpoint
 from kinprint.fingerprints import Fingerprint, fingerprint, measure
-from kinprint.fingerprints.positions import positions
+from kinprint.fingerprints.sample_positions import positions
 
 PREFIX = "model.layers.2."
 
@@ -153,7 +153,7 @@ def test_cache(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     """A second call measures nothing; a damaged entry is measured again; an unwritable cache is no error."""
     first = fingerprint(models / "base")
     calls = []
-    monkeypatch.setattr("kinprint.fingerprints.opening.measure", lambda *a, **k: calls.append(a) or first)
+    monkeypatch.setattr("kinprint.fingerprints.from_model.measure", lambda *a, **k: calls.append(a) or first)
     assert fingerprint(models / "base") == first
     assert not calls
     monkeypatch.setenv("KINPRINT_CACHE", str(tmp_path))

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 
 from kinprint.architectures import Part
 from kinprint.fingerprints import fingerprint
-from kinprint.fingerprints.families import products
 from kinprint.fingerprints.layer import Layer, scan
+from kinprint.fingerprints.traits import products
 
 HIDDEN, WIDTH = 80, 8
 

@@ -18,7 +18,7 @@ from scipy.stats import kstest
 from kinprint import Fingerprint, compare, fingerprint
 from kinprint.architectures import recognise
 from kinprint.checkpoints import Tensor, open_checkpoint
-from kinprint.checkpoints.quantization import DecodedTensor
+from kinprint.checkpoints.quantizations._quantization import DecodedTensor
 from kinprint.fingerprints.quick import columns, estimated_norms, measure_quick
 from kinprint.fingerprints.readings import readings
 from kinprint.methods import known

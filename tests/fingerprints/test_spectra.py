@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinprint.fingerprints import spectra
-from kinprint.fingerprints.families.heads import product_spectra
+from kinprint.fingerprints.traits.heads import product_spectra
 
 HIDDEN = 96
 SHAPES = {

@@ -10,8 +10,9 @@ import pytest
 from methods import tiny_weights
 
 from kinprint import transforms
+from kinprint.architectures import open_model
+from kinprint.architectures.weights import Weights
 from kinprint.methods import awm
-from kinprint.weights import Weights, open_weights
 
 
 def hsic(K: np.ndarray, L: np.ndarray) -> float:
@@ -108,13 +109,13 @@ def test_what_it_finds_and_what_fools_it(models: Path, tmp_path: Path) -> None:
     )
     transforms.apply("permute", tmp_path / "swapped", tmp_path / "swapped-permuted", seed=0)
     transforms.apply("prune", models / "base", tmp_path / "shallow", kind="depth", amount=0.25)
-    base = open_weights(models / "base")
+    base = open_model(models / "base").weights
     folders = [
         models / "finetune",
         models / "twin",
         *(tmp_path / n for n in ("permuted", "rotated", "swapped-permuted", "shallow")),
     ]
-    finetune, twin, permuted, rotated, swapped, shallow = (awm.METHOD(base, open_weights(f)).statistic for f in folders)
+    finetune, twin, permuted, rotated, swapped, shallow = (awm.METHOD(base, open_model(f).weights).statistic for f in folders)
     assert finetune > 0.9
     assert shallow == pytest.approx(1)
     assert permuted == pytest.approx(finetune, abs=1e-3)

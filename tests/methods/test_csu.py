@@ -13,8 +13,11 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import combine_pvalues, kstest, spearmanr, t
 
 from kinprint import transforms
-from kinprint.methods import _matching, csu
-from kinprint.weights import Weights, open_weights
+from kinprint.architectures import open_model
+from kinprint.architectures.weights import Weights
+from kinprint.matching import assignment
+from kinprint.methods import csu
+from kinprint.statistics import rank_correlation
 
 
 def expected(a: Weights, b: Weights) -> list[tuple[float, float]]:
@@ -41,7 +44,7 @@ def test_the_formula(shape: dict[str, int], amount: float | None) -> None:
 
 
 def test_only_the_heaviest_neurons_of_wide_layers_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csu, "heaviest", lambda matrix: _matching.heaviest(matrix, 5))
+    monkeypatch.setattr(csu, "heaviest", lambda matrix: assignment.heaviest(matrix, 5))
     base = tiny_weights.model(0)
     heavy = [np.sort(np.argsort(np.linalg.norm(base.plain(layer, "up"), axis=1))[-5:]) for layer in range(2)]
     light = tiny_weights.changed(base, {(i, "up", None): base.plain(i, "up")[kept] for i, kept in enumerate(heavy)})
@@ -55,7 +58,7 @@ def test_p_values_are_those_of_students_t_also_where_doubles_end() -> None:
     for n, noise in itertools.product((5, 40, 2000), (100, 1, 0.3)):
         x = rng.permutation(n)
         y = np.argsort(np.argsort(x + noise * n * rng.normal(size=n)))
-        r, log10_p = _matching.spearman(x, y)
+        r, log10_p = rank_correlation.spearman(x, y)
         known = spearmanr(x, y)
         assert r == pytest.approx(known.statistic)
         if known.pvalue > 1e-300:
@@ -69,18 +72,18 @@ def test_p_values_are_those_of_students_t_also_where_doubles_end() -> None:
 
 
 def test_no_p_value_is_below_what_orders_allow() -> None:
-    assert _matching.spearman(np.arange(6), np.arange(6)) == pytest.approx((1, math.log10(2 / 720)))
-    assert _matching.spearman(np.arange(6), np.arange(6)[::-1]) == pytest.approx((-1, math.log10(2 / 720)))
-    assert math.isnan(_matching.spearman(np.arange(2), np.arange(2))[0])
+    assert rank_correlation.spearman(np.arange(6), np.arange(6)) == pytest.approx((1, math.log10(2 / 720)))
+    assert rank_correlation.spearman(np.arange(6), np.arange(6)[::-1]) == pytest.approx((-1, math.log10(2 / 720)))
+    assert math.isnan(rank_correlation.spearman(np.arange(2), np.arange(2))[0])
 
 
 def test_fishers_combination() -> None:
     rng = np.random.default_rng(0)
     for count in (1, 2, 30):
         p = rng.uniform(size=count) ** 3
-        assert _matching.fisher(np.log10(p)) == pytest.approx(math.log10(combine_pvalues(p).pvalue))
-    assert _matching.fisher([0, 0]) == 0
-    assert _matching.fisher([-5000.0, -4000.0]) == pytest.approx(-9000, abs=6)
+        assert rank_correlation.fisher(np.log10(p)) == pytest.approx(math.log10(combine_pvalues(p).pvalue))
+    assert rank_correlation.fisher([0, 0]) == 0
+    assert rank_correlation.fisher([-5000.0, -4000.0]) == pytest.approx(-9000, abs=6)
 
 
 def test_p_values_of_strangers_are_uniform() -> None:
@@ -94,12 +97,12 @@ def test_what_it_finds_and_what_fools_it(models: Path, tmp_path: Path) -> None:
         transforms.apply("permute", models / "finetune", tmp_path / spaces, spaces=spaces, seed=0)
     transforms.apply("rotate", models / "finetune", tmp_path / "rotated", seed=0)
     transforms.apply("prune", models / "base", tmp_path / "narrow", kind="width", amount=0.25)
-    base = open_weights(models / "base")
-    assert csu.METHOD(base, open_weights(models / "finetune")).parts["spearman"] > 0.99
-    assert csu.METHOD(base, open_weights(models / "finetune")).statistic > 1000
-    assert csu.METHOD(base, open_weights(tmp_path / "narrow")).statistic > 500
+    base = open_model(models / "base").weights
+    assert csu.METHOD(base, open_model(models / "finetune").weights).parts["spearman"] > 0.99
+    assert csu.METHOD(base, open_model(models / "finetune").weights).statistic > 1000
+    assert csu.METHOD(base, open_model(tmp_path / "narrow").weights).statistic > 500
     for hidden in (models / "twin", tmp_path / "neurons", tmp_path / "channels", tmp_path / "rotated"):
-        assert csu.METHOD(base, open_weights(hidden)).statistic < 4, hidden
+        assert csu.METHOD(base, open_model(hidden).weights).statistic < 4, hidden
 
 
 def test_when_it_does_not_apply() -> None:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from kinprint.evidence import Method
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods import known
+from kinprint.methods import Method, known
 
 sys.path.insert(0, str(Path(__file__).parent))
 from simulated import CHANNELS, GROUPS, MEMBERS, NEURONS, descendant, model

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from kinprint import Fingerprint, compare, fingerprint, transforms
+from kinprint.architectures import open_model
+from kinprint.architectures.weights import Weights
 from kinprint.methods import _spectra, ghostspec_corr, ghostspec_mse, mlp_spectra
-from kinprint.weights import Weights, open_weights
 
 COPIES = ("permute", "scale", "mix", "split")
 """Transforms that keep the function and fold no gain."""
@@ -24,7 +25,7 @@ def copies(models: Path, tmp_path: Path) -> dict[str, Path]:
 
 def dense_spectra(folder: Path) -> dict[str, list[np.ndarray]]:
     """Singular values of W_q W_k^T, W_v W_o (input to output, K and V repeated), gate, up and down of each layer."""
-    weights = open_weights(folder)
+    weights = open_model(folder).weights
     heads, groups = weights.facts["num_attention_heads"], weights.facts["num_key_value_heads"]
     found: dict[str, list[np.ndarray]] = {"qk": [], "vo": [], "gate": [], "up": [], "down": []}
     for layer in range(weights.layers):
@@ -62,7 +63,7 @@ def test_against_the_formulas(models: Path, suspect: str) -> None:
     correlations = [np.corrcoef(x, y)[0, 1] for x, y in zip(*curves, strict=True)]
     assert ghostspec_corr.METHOD(*pair).statistic == pytest.approx(np.mean(correlations), abs=1e-5)
     expected = published_similarity(*([model[role] for role in mlp_spectra.ROLES] for model in (base, other)))
-    weights = open_weights(models / "base"), open_weights(models / suspect)
+    weights = open_model(models / "base").weights, open_model(models / suspect).weights
     assert mlp_spectra.METHOD(*weights).statistic == pytest.approx(expected, rel=1e-3)
 
 
@@ -77,7 +78,7 @@ def test_copies_have_the_published_scores(models: Path, copies: dict[str, Path])
 def test_kin_and_strangers(models: Path) -> None:
     """The shipped fine-tune and twin: all three tell them apart, but MLP spectra of the twin are 0.93 alike."""
     base, finetune, twin = (fingerprint(models / name) for name in ("base", "finetune", "twin"))
-    weights = [open_weights(models / name) for name in ("base", "finetune", "twin")]
+    weights = [open_model(models / name).weights for name in ("base", "finetune", "twin")]
     for method, pairs, kin, stranger in (
         (ghostspec_mse.METHOD, ((base, finetune), (base, twin)), 0.951, 0.090),
         (ghostspec_corr.METHOD, ((base, finetune), (base, twin)), 0.982, 0.446),
@@ -113,7 +114,7 @@ def test_dropped_layers(models: Path, tmp_path: Path) -> None:
         assert len(found.layers) == pair[1].layers
         assert np.isnan(found.layers).sum() == pair[1].layers - 3
         assert ghostspec_corr.METHOD(*pair).statistic == pytest.approx(1, abs=1e-4)
-    weights = open_weights(models / "base"), open_weights(tmp_path / "short")
+    weights = open_model(models / "base").weights, open_model(tmp_path / "short").weights
     assert mlp_spectra.METHOD(*weights).statistic == pytest.approx(0.9761, abs=1e-4)
 
 
@@ -180,7 +181,7 @@ class Broken(Weights):
 
 def test_mlp_spectra_of_broken_weights(models: Path) -> None:
     """A layer of NaN and one of zeros are left out; a model without any FFN has nothing to compare."""
-    base = open_weights(models / "base")
+    base = open_model(models / "base").weights
     found = mlp_spectra.METHOD(base, Broken(base.name, base.source, base.facts, base.parts, base.tokens))
     assert found.statistic == pytest.approx(0.9761, abs=1e-4)
     assert found.layers is not None
@@ -191,7 +192,7 @@ def test_mlp_spectra_of_broken_weights(models: Path) -> None:
 
 def test_mlp_spectra_of_wide_matrices(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the width that is decomposed whole the leading values are the same."""
-    base = open_weights(models / "base")
+    base = open_model(models / "base").weights
     whole = mlp_spectra.spectra(base)
     monkeypatch.setattr(mlp_spectra, "WIDE", 100)
     for role, values in mlp_spectra.spectra(base).items():

@@ -9,8 +9,9 @@ import pytest
 from methods import tiny_weights
 
 from kinprint import transforms
+from kinprint.architectures import open_model
+from kinprint.architectures.weights import Weights
 from kinprint.methods import huref
-from kinprint.weights import Weights, open_weights
 
 
 def terms(model: Weights, layer: int, ids: list[int]) -> list[np.ndarray]:
@@ -58,9 +59,9 @@ def test_no_order_of_channels_heads_or_experts_matters(models: Path, tmp_path: P
     transforms.apply("permute", models / "base", tmp_path / "permuted", seed=0)
     transforms.apply("mix", models / "base", tmp_path / "mixed", seed=0)
     transforms.apply("upcycle", models / "base", tmp_path / "experts", experts=4, seed=0)
-    base = open_weights(models / "base")
+    base = open_model(models / "base").weights
     for name, least in (("permuted", 0.9999), ("mixed", 0.999), ("experts", 0.9999)):
-        assert huref.METHOD(base, open_weights(tmp_path / name)).statistic >= least, name
+        assert huref.METHOD(base, open_model(tmp_path / name).weights).statistic >= least, name
 
 
 def test_what_it_finds_and_what_fools_it(models: Path, tmp_path: Path) -> None:
@@ -68,9 +69,10 @@ def test_what_it_finds_and_what_fools_it(models: Path, tmp_path: Path) -> None:
     transforms.apply(
         "swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False, seed=0
     )
-    base = open_weights(models / "base")
+    base = open_model(models / "base").weights
     finetune, twin, swapped = (
-        huref.METHOD(base, open_weights(f)).statistic for f in (models / "finetune", models / "twin", tmp_path / "swapped")
+        huref.METHOD(base, open_model(f).weights).statistic
+        for f in (models / "finetune", models / "twin", tmp_path / "swapped")
     )
     assert finetune > 0.9
     assert twin > 0.2

@@ -13,8 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import combine_pvalues, spearmanr
 
 from kinprint import transforms
+from kinprint.architectures import open_model
+from kinprint.architectures.weights import Weights
 from kinprint.methods import match
-from kinprint.weights import Weights, open_weights
 from kinprint.zoo.recipes import DISGUISE
 
 
@@ -104,9 +105,9 @@ def test_no_disguise_of_the_form_hides_descent(models: Path, tmp_path: Path) -> 
     transforms.apply("upcycle", models / "finetune", tmp_path / "experts", experts=4, seed=0)
     transforms.apply("prune", models / "finetune", tmp_path / "pruned", kind="depth", amount=0.25)
     transforms.apply("disguise", tmp_path / "pruned", tmp_path / "pruned-disguise", seed=0, steps=DISGUISE)
-    base = open_weights(models / "base")
+    base = open_model(models / "base").weights
     for folder in (models / "finetune", *sorted(tmp_path.iterdir())):
-        found = match.METHOD(base, open_weights(folder))
+        found = match.METHOD(base, open_model(folder).weights)
         assert found.statistic > 100, folder
         assert found.parts["spearman"] > 0.5, folder
 
@@ -116,8 +117,8 @@ def test_what_fools_it(models: Path, tmp_path: Path) -> None:
     transforms.apply(
         "swap-vocabulary", models / "finetune", tmp_path / "swapped", tokenizer=models / "finetune", keep=False, seed=0
     )
-    base = open_weights(models / "base")
-    finetune = open_weights(models / "finetune")
+    base = open_model(models / "base").weights
+    finetune = open_model(models / "finetune").weights
     rng = np.random.default_rng(0)
     flipped = {}
     for layer in range(finetune.layers):
@@ -125,7 +126,7 @@ def test_what_fools_it(models: Path, tmp_path: Path) -> None:
         flipped[layer, "up", None] = finetune.plain(layer, "up") * signs[:, None]
         flipped[layer, "down", None] = finetune.plain(layer, "down") * signs
     for stranger in (models / "twin", tmp_path / "swapped"):
-        assert match.METHOD(base, open_weights(stranger)).statistic < 6, stranger
+        assert match.METHOD(base, open_model(stranger).weights).statistic < 6, stranger
     hidden = match.METHOD(base, tiny_weights.changed(finetune, flipped))
     assert hidden.parts["spearman"] < 0.7
 

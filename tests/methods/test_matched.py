@@ -13,11 +13,13 @@ from methods.tiny_weights import part
 from scipy.stats import kstest
 
 from kinprint import compare, fingerprint, transforms
-from kinprint.correspondence import correspondence, sign_agreements, write_agreements
+from kinprint.architectures import Place
+from kinprint.architectures.weights import Weights
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods import _matched, matched_invariants, matched_neurons, matched_writes
-from kinprint.statistics import Signs, sign_test
-from kinprint.weights import Place, Weights, open_weights
+from kinprint.fingerprints.form_columns import ODD
+from kinprint.matching import correspondence, sign_agreements, write_agreements
+from kinprint.methods import matched_invariants, matched_neurons, matched_writes
+from kinprint.statistics import SignTestResult, sign_test
 from kinprint.zoo.recipes import DISGUISE
 
 HIDDEN, NEURONS = 24, 64
@@ -143,7 +145,7 @@ def test_disguised_copies_are_found(gated: bool) -> None:
 
 def test_streams_wider_than_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """H0 of the signs in three quarters of the directions, 300 pairs: uniform. Relabelling is found and told."""
-    monkeypatch.setattr("kinprint.correspondence.neurons.DIRECTIONS", HIDDEN * 3 // 4)
+    monkeypatch.setattr("kinprint.matching.neurons.DIRECTIONS", HIDDEN * 3 // 4)
     rng = np.random.default_rng(11)
     p = []
     for _ in range(300):
@@ -209,7 +211,7 @@ def test_what_neurons_read_decides_what_they_write_in_strangers_too() -> None:
 def test_every_look_is_counted(monkeypatch: pytest.MonkeyPatch, gated: bool, admitted: set[str]) -> None:
     """Where no look decides all are taken, and the p-value is the smallest times their number. So a look that somebody adds
     without counting it fails here, wherever it is added."""
-    one = Signs(z=3.0, log10_p=-3.0, bound=False)
+    one = SignTestResult(z=3.0, log10_p=-3.0, bound=False)
     monkeypatch.setattr(matched_neurons, "sign_test", lambda values: one)
     rng = np.random.default_rng(13)
     parent = simulated(rng, gated=gated)
@@ -256,8 +258,8 @@ def fake_forms(rng: np.random.Generator, layers: int = 4, neurons: int = 128) ->
     common = rng.standard_t(4, (layers, neurons, 1))
     forms = 0.6 * common + rng.normal(size=(layers, neurons, 30)) + np.linspace(-1, 1, 30)
     forms[..., 0] = 0
-    odd = forms[..., _matched.ODD] + 2 * common + 1
-    forms[..., _matched.ODD] = odd * rng.choice([-1, 1], (layers, neurons, 1))
+    odd = forms[..., ODD] + 2 * common + 1
+    forms[..., ODD] = odd * rng.choice([-1, 1], (layers, neurons, 1))
     return Fingerprint("fake", {"neurons.forms": forms})
 
 
@@ -339,7 +341,7 @@ def test_a_fingerprint_cannot_be_compared_deeply(models: Path, tmp_path: Path) -
     with pytest.raises(CheckpointError, match="the checkpoint it was made from"):
         compare(tmp_path / "base.kinprint", models / "finetune", deep=True)
     with pytest.raises(CheckpointError, match="holds no weights"):
-        open_weights(fingerprint(models / "base"))
+        compare(fingerprint(models / "base"), models / "finetune", deep=True)
 
 
 def fake_ungated(rng: np.random.Generator, layers: int = 4, neurons: int = 256) -> Fingerprint:

@@ -11,7 +11,7 @@ from scipy.stats import kstest
 
 from kinprint import Fingerprint, fingerprint, transforms
 from kinprint.methods import matched_heads
-from kinprint.statistics import Structure, partners_test
+from kinprint.statistics import RelabellingGroup, partners_test
 
 METHOD = matched_heads.METHOD
 
@@ -58,7 +58,7 @@ def test_partners_of_nothing_are_uniform() -> None:
     """H0: features of partners are independent. 400 pairs without tolerance: uniform."""
     rng = np.random.default_rng(6)
     p = [
-        10 ** partners_test(*rng.normal(size=(2, 4, 12, 3)), Structure(6, 2), 0.0).log10_p  # type: ignore[misc]
+        10 ** partners_test(*rng.normal(size=(2, 4, 12, 3)), RelabellingGroup(6, 2), 0.0).log10_p  # type: ignore[misc]
         for _ in range(400)
     ]
     print(f"partners of nothing: KS {kstest(p, 'uniform')}")
@@ -71,7 +71,7 @@ def test_a_tolerance_is_taken_from_partners_alone() -> None:
     x, noise = rng.normal(size=(2, 8, 64, 4))
     for correlation, found in ((0.05, False), (0.9, True)):
         y = correlation * x + np.sqrt(1 - correlation**2) * noise
-        assert (partners_test(x, y, Structure(64), 0.1).log10_p < -6) == found
+        assert (partners_test(x, y, RelabellingGroup(64), 0.1).log10_p < -6) == found
 
 
 @pytest.mark.parametrize("members", [1, 3])

@@ -12,8 +12,7 @@ from methods import simulated
 from kinprint import Fingerprint
 from kinprint.architectures.named import POSITIONS, SPACES
 from kinprint.comparison import examine
-from kinprint.evidence import Evidence
-from kinprint.methods import known
+from kinprint.methods import Evidence, known
 
 TESTS = {method.name: method for method in known() if method.name in SPACES}
 

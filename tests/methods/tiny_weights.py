@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.architectures.roles import axes
-from kinprint.weights import Place, Weights
+from kinprint.architectures.weights import Weights
 
 
 def model(

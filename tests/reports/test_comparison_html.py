@@ -57,7 +57,7 @@ def test_everything_is_there() -> None:
         assert text in shown
     for method in methods.known():
         if method.kind == "test" and not method.deep:
-            assert method.null.split("'")[0] in shown
+            assert method.caveat.split("'")[0] in shown
     assert "no-evidence" in page("twin")
 
 

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from kinprint.statistics import Structure, exchangeability_test
+from kinprint.statistics import RelabellingGroup, exchangeability_test
 from kinprint.statistics.exchangeability import log_mean_exp
 
 
@@ -30,7 +30,7 @@ def test_moment_generating_function(groups: int, members: int) -> None:
     n = groups * members
     single = rng.normal(size=(n, n))
     scores = single.reshape(groups, members, groups, members).transpose(0, 2, 1, 3)[None, None, :, :, None]
-    structure = Structure(groups, members)
+    structure = RelabellingGroup(groups, members)
     found = log_mean_exp(scores, structure.outer()[None], structure.inner())
     exact = np.mean([math.exp(single[np.arange(n), order].sum()) for order in relabellings(groups, members)])
     assert found[0] == pytest.approx(math.log(exact))
@@ -40,7 +40,7 @@ def test_moment_generating_function(groups: int, members: int) -> None:
 def test_the_bound_is_never_below_the_exact_p_value(members: int) -> None:
     """H0 enumerated: in two layers of few units the reported bound is at least the exact tail probability."""
     rng = np.random.default_rng(2)
-    structure = Structure(6 // members, members)
+    structure = RelabellingGroup(6 // members, members)
     orders = np.stack(relabellings(structure.groups, members))
     for strength in (1.0, 3.0, 30.0):
         x = rng.normal(size=(2, 6, 4))
@@ -54,8 +54,8 @@ def test_the_bound_is_never_below_the_exact_p_value(members: int) -> None:
 def test_perfect_agreement_reaches_the_number_of_relabellings() -> None:
     """No p-value is below one over the number of relabellings; a perfect copy comes close to it."""
     x = np.random.default_rng(3).normal(size=(4, 16, 20)) * 5
-    found = exchangeability_test(x, x, Structure(16))
-    floor = -4 * Structure(16).log10_relabellings()
+    found = exchangeability_test(x, x, RelabellingGroup(16))
+    floor = -4 * RelabellingGroup(16).log10_relabellings()
     assert found.bound
     assert floor - 1e-6 <= found.log10_p <= floor + 1
 
@@ -65,11 +65,11 @@ def test_layers_found_again() -> None:
     rng = np.random.default_rng(4)
     x = rng.normal(size=(10, 64, 4))
     kept = [0, 1, 2, 5, 6, 9]
-    dropped = exchangeability_test(x, x[kept] + 0.5 * rng.normal(size=(6, 64, 4)), Structure(64))
+    dropped = exchangeability_test(x, x[kept] + 0.5 * rng.normal(size=(6, 64, 4)), RelabellingGroup(64))
     assert dropped.layer_map == tuple(kept)
     assert dropped.log10_p < -30
     repeated = [0, 1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9]
-    deeper = exchangeability_test(x, x[repeated] + 0.5 * rng.normal(size=(12, 64, 4)), Structure(64))
+    deeper = exchangeability_test(x, x[repeated] + 0.5 * rng.normal(size=(12, 64, 4)), RelabellingGroup(64))
     assert deeper.layer_map == tuple(repeated)
     assert deeper.log10_p < -30
 
@@ -78,7 +78,7 @@ def test_relabelled_units_are_not_seen() -> None:
     """A test by index has no power against relabelling: that is its stated limit."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=(3, 64, 4))
-    assert exchangeability_test(x, x[:, rng.permutation(64)], Structure(64)).log10_p > -4
+    assert exchangeability_test(x, x[:, rng.permutation(64)], RelabellingGroup(64)).log10_p > -4
 
 
 def test_members_stay_in_their_group() -> None:
@@ -86,16 +86,16 @@ def test_members_stay_in_their_group() -> None:
     rng = np.random.default_rng(6)
     shared = np.repeat(rng.normal(size=(1, 4, 20)), 6, axis=1)  # four groups of six heads each
     x, y = (shared + rng.normal(size=shared.shape) for _ in range(2))
-    assert exchangeability_test(x, y, Structure(4, 6)).log10_p > -2
+    assert exchangeability_test(x, y, RelabellingGroup(4, 6)).log10_p > -2
 
 
 def test_independent_of_threads() -> None:
     rng = np.random.default_rng(7)
     x, y = rng.normal(size=(2, 5, 40, 3))
-    every = exchangeability_test(x, y, Structure(20, 2))
+    every = exchangeability_test(x, y, RelabellingGroup(20, 2))
     numba.set_num_threads(1)
     try:
-        one = exchangeability_test(x, y, Structure(20, 2))
+        one = exchangeability_test(x, y, RelabellingGroup(20, 2))
     finally:
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     assert (one.z, one.log10_p, one.layers) == (every.z, every.log10_p, every.layers)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chisquare
 
-from kinprint.statistics import Structure, exchangeability_test, sign_test, tails
+from kinprint.statistics import RelabellingGroup, exchangeability_test, sign_test, tails
 from kinprint.statistics.exchangeability import Problem
 from kinprint.statistics.relabelling import tilted
 
@@ -49,7 +49,7 @@ def test_relabellings_between_draws_and_bound() -> None:
     for strength in (0.3, 0.5, 0.7, 0.9, 1.2):
         x = rng.normal(size=(1, 8, 5))
         y = strength * x + rng.normal(size=x.shape)
-        found = exchangeability_test(x, y, Structure(8))
+        found = exchangeability_test(x, y, RelabellingGroup(8))
         assert found.log10_p >= -math.log10(len(every))
         checked += found.log10_p < -3
     assert checked
@@ -61,7 +61,7 @@ def test_tilted_relabellings_come_as_often_as_they_weigh() -> None:
     rng = np.random.default_rng(2)
     single = rng.normal(size=(4, 4))
     for groups, members in ((4, 1), (2, 2)):
-        structure = Structure(groups, members)
+        structure = RelabellingGroup(groups, members)
         scores = single.reshape(groups, members, groups, members).transpose(0, 2, 1, 3)[None, None, :, :, None]
         draws = 20_000
         chosen = np.zeros((1, draws), dtype=np.int64)

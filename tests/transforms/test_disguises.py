@@ -51,7 +51,7 @@ def test_disguise_leaves_no_matrix_as_it_was(family: str, original: Callable[[st
 @pytest.mark.parametrize("family", [*FAMILIES, *sorted(WHOLE)])
 def test_what_is_free_is_told(family: str, original: Callable[[str], Path]) -> None:
     """Every disguise that refuses a family is named with the reason, before anything is computed."""
-    found = transforms.free_changes(transforms.open_model(original(family)))
+    found = transforms.free_changes(transforms.read_model(original(family)))
     assert list(found) == DISGUISES
     assert {name for name, why in found.items() if why} == {name for name, families in REFUSED.items() if family in families}
 

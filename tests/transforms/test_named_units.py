@@ -41,7 +41,7 @@ def test_a_stored_table_of_sines_goes_along(
     angles = np.arange(18)[:, None] * 10_000.0 ** (-np.arange(24) / 24)
     sines = np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
     model = changed(original("opt"), tmp_path / "model", {}, {MATRIX: sines})
-    assert set(transforms.open_model(model).facts["named_spaces"]) == {"channels"}
+    assert set(transforms.read_model(model).facts["named_spaces"]) == {"channels"}
     transforms.apply(name, model, tmp_path / "copy", seed=3)
     assert "embed_positions" in moved(model, tmp_path / "copy")
     before, after = outputs(model), outputs(tmp_path / "copy")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kinprint.transforms import open_model, write
+from kinprint.transforms import read_model, write
 from kinprint.transforms import shift as shifting
 
 WHERE = {
@@ -31,7 +31,7 @@ def test_each_kind_by_itself(
     kind: str, family: str, original: Callable[[str], Path], outputs: Callable[[Path], Any], tmp_path: Path
 ) -> None:
     """What is said to change changes, and probabilities stay."""
-    model = shifting.prepared(open_model(original(family)))
+    model = shifting.prepared(read_model(original(family)))
     parts = getattr(shifting, f"_{kind}")(model, 3)
     assert parts
     for place, part in parts.items():
@@ -44,13 +44,13 @@ def test_each_kind_by_itself(
 @pytest.mark.parametrize("family", ["deepseek_v3", "glm4_moe", "llama4_text"])
 def test_routers_without_a_softmax_stay(family: str, original: Callable[[str], Path]) -> None:
     """A sigmoid takes no constant out."""
-    assert not shifting._routers(open_model(original(family)), 3)
+    assert not shifting._routers(read_model(original(family)), 3)
 
 
 @pytest.mark.parametrize("family", ["gpt_oss", "qwen2", "llama"])
 def test_keys_stay_where_positions_turn_them(family: str, original: Callable[[str], Path]) -> None:
     """Rotary positions turn all of a key; attention sinks are compared with scores."""
-    assert not shifting._keys(open_model(original(family)), 3)
+    assert not shifting._keys(read_model(original(family)), 3)
 
 
 def test_every_kind_is_here() -> None:

@@ -16,13 +16,13 @@ from quantised import awq
 
 from kinprint import fingerprint, open_checkpoint, transforms
 from kinprint.errors import CheckpointError, TransformError
-from kinprint.transforms import open_model, write
+from kinprint.transforms import read_model, write
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_taking_apart_and_joining_are_inverse(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
     """Writing a model as it was opened gives the same tensors, bit for bit, and the same configuration."""
-    write(open_model(original(family)), tmp_path / "copy")
+    write(read_model(original(family)), tmp_path / "copy")
     before, after = (open_checkpoint(folder) for folder in (original(family), tmp_path / "copy"))
     assert before.config == after.config
     assert list(before.tensors) == list(after.tensors)
@@ -34,15 +34,15 @@ def test_taking_apart_and_joining_are_inverse(family: str, original: Callable[[s
 
 
 def test_shards_and_one_file_hold_the_same(models: Path, tmp_path: Path) -> None:
-    write(open_model(models / "base"), tmp_path / "one")
-    write(open_model(models / "base"), tmp_path / "many", shard_bytes=300_000)
+    write(read_model(models / "base"), tmp_path / "one")
+    write(read_model(models / "base"), tmp_path / "many", shard_bytes=300_000)
     assert len(list((tmp_path / "many").glob("model-*.safetensors"))) > 2
     assert fingerprint(tmp_path / "one").digest == fingerprint(tmp_path / "many").digest
 
 
 def test_tokenizer_goes_along_and_the_card_does_not(models: Path, tmp_path: Path) -> None:
     """The card of the source speaks of another model."""
-    write(open_model(models / "base"), tmp_path / "copy")
+    write(read_model(models / "base"), tmp_path / "copy")
     assert (tmp_path / "copy" / "tokenizer.json").read_bytes() == (models / "base" / "tokenizer.json").read_bytes()
     assert not (tmp_path / "copy" / "README.md").exists()
 
@@ -73,7 +73,7 @@ def test_memory_is_that_of_the_largest_tensor(models: Path, tmp_path: Path) -> N
     numbers = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": 4, "intermediate_size": 2 * width}
     (folder / "config.json").write_text(json.dumps({"model_type": "llama", **numbers}))
     transforms.apply("disguise", models / "base", tmp_path / "warm")  # imports are not the model's memory
-    model = transforms.known()["disguise"](open_model(folder))
+    model = transforms.known()["disguise"](read_model(folder))
     tracemalloc.start()
     write(model, tmp_path / "copy")
     peak = tracemalloc.get_traced_memory()[1]
@@ -104,7 +104,7 @@ def test_an_empty_folder_is_filled(models: Path, tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_failure(models: Path, tmp_path: Path) -> None:
     """A source that is cut short while it is read leaves no folder behind, not even a temporary one."""
     shutil.copytree(models / "base", tmp_path / "source")
-    model = open_model(tmp_path / "source")
+    model = read_model(tmp_path / "source")
     os.truncate(tmp_path / "source" / "model.safetensors", 1000)
     (tmp_path / "out").mkdir()
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
@@ -157,7 +157,7 @@ def test_the_language_part_of_a_larger_model(models: Path, tmp_path: Path) -> No
 def test_quantised_models_are_written_as_they_decode(models: Path, tmp_path: Path) -> None:
     """The copy holds floating-point weights, equal to the decoded ones, and its configuration says nothing else."""
     awq(models / "base", tmp_path / "quantised")
-    write(open_model(tmp_path / "quantised"), tmp_path / "copy")
+    write(read_model(tmp_path / "quantised"), tmp_path / "copy")
     before, after = (open_checkpoint(tmp_path / name) for name in ("quantised", "copy"))
     assert before.quantization
     assert not after.quantization

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from kinprint.fingerprints.traits import TRAITS, describe
+from kinprint.fingerprints.trait_table import TRAITS, describe
 from kinprint.methods import known
 from kinprint.transforms import known as transforms
 from kinprint.zoo.free_changes import COMPOSED, changes

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.table import Entry
+
+Place = tuple[int | None, str, int | None]
+"""Layer, role, expert."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +104,8 @@ class Anatomy:
     names: tuple[Name, ...] = ()
     skipped: tuple[str, ...] = ()
     nbytes: int = 0
+
+    @cached_property
+    def at(self) -> Mapping[Place, Part]:
+        """The part at every place."""
+        return {(part.layer, part.role, part.expert): part for part in self.parts}

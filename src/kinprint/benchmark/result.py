@@ -10,7 +10,7 @@ from typing import Any
 from kinprint.benchmark.pairs import Pair
 from kinprint.comparison import ALPHA
 from kinprint.errors import ZooError
-from kinprint.evidence import Kind
+from kinprint.methods import Kind
 
 FORMAT = "kinprint-benchmark/1"
 VERDICT = "kinprint"
@@ -22,7 +22,7 @@ FINGERPRINTS = "fingerprints alone"
 
 @dataclass(frozen=True)
 class Column:
-    """A method as the benchmark needs it; see `kinprint.evidence.Method`."""
+    """A method as the benchmark needs it; see `kinprint.methods._method.Method`."""
 
     name: str
     kind: Kind

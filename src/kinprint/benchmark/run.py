@@ -11,16 +11,17 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import kinprint
 from kinprint import engines, methods
+from kinprint._version import __version__
+from kinprint.architectures import open_model
+from kinprint.architectures.weights import Weights
 from kinprint.benchmark.pairs import Pair, Pairs
 from kinprint.benchmark.result import Column, Outcome, Reading, Result
 from kinprint.comparison import examine
 from kinprint.comparison.verdict import combined_log10_p
 from kinprint.errors import KinprintError, printable
-from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.weights import Weights, open_weights
+from kinprint.methods import Finding, Method, Score
 
 Stage = Literal["models", "pairs"]
 Progress = Callable[[Stage, int, int], None]
@@ -73,17 +74,20 @@ def run(
     return Result(
         name=pairs.name,
         command=command,
-        version=kinprint.__version__,
+        version=__version__,
         models=len(pairs.models),
         unreadable=unreadable,
-        columns=tuple(
-            Column(m.name, m.kind, m.threshold, m.threshold_source) for m in methods.known() if _ran(m, deep, outcomes)
-        ),
+        columns=tuple(_column(m) for m in methods.known() if _ran(m, deep, outcomes)),
         outcomes=tuple(outcomes),
         jobs=jobs,
         measuring_seconds=measured - start,
         comparing_seconds=time.perf_counter() - measured,
     )
+
+
+def _column(method: Method) -> Column:
+    told = (method.threshold, method.threshold_source) if isinstance(method, Score) else (None, "")
+    return Column(method.name, method.kind, *told)
 
 
 def _ran(method: Method, deep: bool, outcomes: Sequence[Outcome]) -> bool:
@@ -150,7 +154,7 @@ def _load(path: Path) -> Fingerprint:
 
 @lru_cache(maxsize=KEPT)
 def _open(place: str) -> Weights:
-    return open_weights(place)
+    return open_model(place).weights
 
 
 def _compare(task: Task) -> Outcome:
@@ -168,7 +172,7 @@ def compare_pair(
     seconds: dict[str, float] = {}
 
     def clocked(method: Method) -> Method:
-        def timed(a: Any, b: Any) -> Evidence:
+        def timed(a: Any, b: Any) -> Finding:
             start = time.perf_counter()
             try:
                 return method.run(a, b)

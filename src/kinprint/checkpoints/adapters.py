@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.checkpoints import hub, remote
 from kinprint.checkpoints.checkpoint import Tensor, read_rows
 from kinprint.checkpoints.files import clear_errors, read_bounded
 from kinprint.checkpoints.formats import format_of, formats, open_file
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.weights import INDEX
+from kinprint.checkpoints.remote import address, hub
+from kinprint.checkpoints.weight_files import INDEX
 from kinprint.errors import CheckpointError, printable
 
 CONFIG = "adapter_config.json"
@@ -77,9 +77,9 @@ def parts_of(model: str) -> tuple[str, str] | None:
 
 
 def _means_model(base: str, adapter: str) -> bool:
-    if os.path.lexists(adapter) or remote.means_url(adapter):
+    if os.path.lexists(adapter) or address.means_url(adapter):
         return True
-    return hub.means_repository(adapter) and not remote.means_url(base)  # a URL goes on as far as it can
+    return hub.means_repository(adapter) and not address.means_url(base)  # a URL goes on as far as it can
 
 
 def adapter_weights(folder: Path) -> Path | None:

@@ -10,17 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kinprint.checkpoints import hub, remote
 from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
-from kinprint.checkpoints.elsewhere import Snapshot
 from kinprint.checkpoints.files import mode_of, read_bounded
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.quantizations import decoded
+from kinprint.checkpoints.remote import address, hub
+from kinprint.checkpoints.remote.folder import Snapshot
 from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
-from kinprint.checkpoints.weights import find_weights, read_weights
+from kinprint.checkpoints.weight_files import find_weights, read_weights
 from kinprint.errors import CheckpointError
 
 MAX_CONFIG = 16_000_000
@@ -58,8 +58,8 @@ def located(model: str | os.PathLike[str], source: str) -> Snapshot:
     """
     if isinstance(model, str) and hub.means_repository(model):
         return hub.fetch(model)
-    if isinstance(model, str) and remote.means_url(model):
-        return remote.fetch(model)
+    if isinstance(model, str) and address.means_url(model):
+        return address.fetch(model)
     return Snapshot(Path(os.path.abspath(source)).name or source, source, "", Path(source))
 
 

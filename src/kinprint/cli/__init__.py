@@ -27,7 +27,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _version(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
     if version:
-        from kinprint import __version__
+        from kinprint._version import __version__
 
         typer.echo(f"kinprint {__version__}")
         raise typer.Exit

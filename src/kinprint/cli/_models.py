@@ -24,18 +24,21 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from kinprint.architectures import OpenModel
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.fingerprints.opening import SUFFIX
+from kinprint.fingerprints.from_model import SUFFIX
 
 
-def read(model: str, *, cache: bool, quick: bool = False, threads: int | None = None) -> Fingerprint:
+def read(
+    model: str | os.PathLike[str] | Fingerprint | OpenModel, *, cache: bool, quick: bool = False, threads: int | None = None
+) -> Fingerprint:
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     bars = Progress(*columns, console=Console(stderr=True), transient=True)
-    bar = bars.add_task(escape(printable(model, 40)), total=None)
+    bar = bars.add_task(escape(printable(shown_name(model), 40)), total=None)
     with ExitStack() as shown:
 
         def progress(done: int, total: int) -> None:
@@ -44,6 +47,13 @@ def read(model: str, *, cache: bool, quick: bool = False, threads: int | None = 
             bars.update(bar, completed=done, total=total)
 
         return fingerprint(model, quick=quick, cache=cache, threads=threads, progress=progress)
+
+
+def shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:
+    """What to call a model beside its bar."""
+    if isinstance(model, OpenModel):
+        return model.checkpoint.source
+    return model.name if isinstance(model, Fingerprint) else os.fspath(model)
 
 
 def hashed(model: str) -> tuple[FileHash, ...]:

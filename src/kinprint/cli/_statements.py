@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache as once
-from importlib.metadata import version
 from pathlib import Path
 
 from kinprint import methods
+from kinprint._version import __version__
+from kinprint.architectures import open_model
 from kinprint.cli._models import comparing, hashed, read
 from kinprint.comparison import Comparison, examine
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.library.declarations.statements import AtHand, Statement, StatementCheck, check_statement, read_statement
-from kinprint.weights import open_weights
 
 Measure = Callable[[], Fingerprint]
 
@@ -30,7 +30,7 @@ def checked(path: Path, model: str, reference: str | None, *, cache: bool) -> St
         return check_statement(statement, suspect)
     other = _at_hand(reference, "reference", statement, cache)
     both = (reference, model), (other.fingerprint, suspect.fingerprint)
-    versions = {"kinprint": version("kinprint"), "traits": TRAIT_VERSION}
+    versions = {"kinprint": __version__, "traits": TRAIT_VERSION}
     return check_statement(statement, suspect, other, lambda: _compared(statement, *both), versions)
 
 
@@ -45,6 +45,6 @@ def _at_hand(model: str, side: str, statement: Statement, cache: bool) -> AtHand
 def _compared(statement: Statement, places: tuple[str, str], measured: tuple[Measure, Measure]) -> Comparison:
     """Compared again, as the statement says it was done."""
     deep = {method.name for method in methods.known() if method.deep} & set(statement.methods)
-    weights = (open_weights(places[0]), open_weights(places[1])) if deep else None
+    weights = (open_model(places[0]).weights, open_model(places[1]).weights) if deep else None
     with comparing() as progress:
         return examine((measured[0](), measured[1]()), weights, alpha=statement.alpha, progress=progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from kinprint.cli._gates import require_alpha, require_verdict, stop_on
 from kinprint.cli._models import comparing, epoch, hashed, read, retyped
-from kinprint.comparison import ALPHA, examine
+from kinprint.comparison import ALPHA, both, examine
 from kinprint.reports import (
     comparison_html,
     comparison_text,
@@ -20,7 +21,6 @@ from kinprint.reports import (
     require_cyclonedx,
     write_text,
 )
-from kinprint.weights import open_weights
 
 NAME = "compare"
 
@@ -76,8 +76,7 @@ def command(
     if cyclonedx is not None:
         require_cyclonedx()
     made = epoch()
-    weights = (open_weights(reference), open_weights(suspect)) if deep else None
-    fingerprints = read(reference, quick=quick, cache=cache), read(suspect, quick=quick, cache=cache)
+    fingerprints, weights = both(reference, suspect, partial(read, quick=quick, cache=cache), deep=deep)
     with comparing() as progress:
         found = examine(fingerprints, weights, alpha=alpha, progress=progress)
     written = [path for path in (html, cyclonedx, in_toto) if path is not None]

@@ -13,7 +13,7 @@ from kinprint.cli._models import comparing, read
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.gather import gather
-from kinprint.reports.gathering import gathering_text
+from kinprint.reports.gather_terminal import gathering_text
 
 NAME = "gather"
 

@@ -17,8 +17,8 @@ from kinprint.errors import KinprintError, printable
 from kinprint.library.identify import CANDIDATES, FORMAT, Identification, identify
 from kinprint.library.watch import INTERVAL, SETTLED, arrivals
 from kinprint.reports import write_text
-from kinprint.reports.identification import identification_text
 from kinprint.reports.identification_html import identification_html
+from kinprint.reports.identification_terminal import identification_text
 
 NAME = "identify"
 

@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kinprint import engines
-from kinprint.checkpoints import remote
+from kinprint.checkpoints.remote import address
 from kinprint.cli._gates import require_alpha
 from kinprint.cli._models import read
 from kinprint.cli._statements import checked
 from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.library.declarations.base_models import Few, Joined, Shelf, Stored
 from kinprint.library.declarations.declared import Declared, read_declared
-from kinprint.library.declarations.shelf import Few, Joined, Shelf, Stored
 from kinprint.library.declarations.verify import Options, Verification, circles, models_below, verify
 from kinprint.library.store import Library
 from kinprint.reports import statement_text, verification_text, verifications_text
@@ -81,7 +81,7 @@ def command(
         raise typer.BadParameter("give either a MODEL or --all DIR", param_hint="MODEL")
     require_alpha(alpha)
     places = [place for place in (model, *(against or ())) if place is not None]
-    if offline and any(map(remote.means_url, places)):
+    if offline and any(map(address.means_url, places)):
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for models named by the user: what the caches hold of them

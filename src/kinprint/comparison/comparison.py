@@ -6,18 +6,20 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from kinprint import methods as registry
+from kinprint.architectures import Weights
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import identical
 from kinprint.comparison.parts import small_part
 from kinprint.comparison.second_line import contradiction
+from kinprint.comparison.sides import both
 from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, unforgeable_log10_p, with_detectable
-from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.weights import Weights, open_weights
+from kinprint.methods import Evidence, Method
 
 FORMAT = "kinprint-comparison/1"
 
@@ -161,10 +163,8 @@ def compare(
         >>> compare("examples/models/base", "examples/models/finetune").verdict  # doctest: +SKIP
         'related'
     """
-    weights = (open_weights(reference), open_weights(suspect)) if deep else None
-    return examine(
-        (fingerprint(reference, quick=quick), fingerprint(suspect, quick=quick)), weights, alpha=alpha, methods=methods
-    )
+    measured, weights = both(reference, suspect, partial(fingerprint, quick=quick), deep=deep)
+    return examine(measured, weights, alpha=alpha, methods=methods)
 
 
 def examine(

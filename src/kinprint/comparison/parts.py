@@ -6,8 +6,8 @@ repeats in models that have nothing else in common.
 
 from __future__ import annotations
 
-from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods import Evidence, Method, Test
 
 SMALL = 0.01
 """Share of the parameters below which a test of a part decides nothing."""
@@ -15,7 +15,7 @@ SMALL = 0.01
 
 def small_part(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> str:
     """Why a test of a small part decides nothing; empty of others."""
-    if method.share is None or not item.applies:
+    if not isinstance(method, Test) or method.share is None or not item.applies:
         return ""
     share = min(method.share(model) for model in models)
     return (

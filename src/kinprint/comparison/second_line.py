@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods import Evidence, Method, Test
 from kinprint.statistics import detectable
 
 FIRED = -5.0
@@ -25,7 +26,13 @@ WEAKER = 3.0
 
 def contradiction(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> str:
     """Why a test by label is contradicted by what no order can know; empty of others."""
-    if method.beyond is None or not item.decides or item.log10_p is None or item.log10_p > FIRED:
+    if (
+        not isinstance(method, Test)
+        or method.beyond is None
+        or not item.decides
+        or item.log10_p is None
+        or item.log10_p > FIRED
+    ):
         return ""
     try:
         again = method.beyond(*models)

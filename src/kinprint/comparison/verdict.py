@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from kinprint.evidence import Evidence
+from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, detectable, smallest
 
 Verdict = Literal["identical", "related", "no-evidence", "untestable"]

@@ -13,7 +13,7 @@ from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.files import cache_folder, partial_of
 from kinprint.errors import FingerprintError
 from kinprint.fingerprints.fingerprint import Fingerprint
-from kinprint.fingerprints.traits import TRAIT_VERSION, TRAITS
+from kinprint.fingerprints.trait_table import TRAIT_VERSION, TRAITS
 
 FACTS = "positions of guessed types, named spaces"
 """What is measured in another way, or newly, since fingerprints were first kept, traits apart."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, FingerprintError
-from kinprint.fingerprints import traits as table
+from kinprint.fingerprints import trait_table as table
 
 FORMAT = "kinprint-fingerprint/1"
 
@@ -47,7 +47,7 @@ _READ = {stored: np.dtype(name).newbyteorder("<") for name, stored in _STORED.it
 class Fingerprint:
     """The traits of one model. Measured by `measure`, read from a file, or built from arrays measured elsewhere.
 
-    Only the traits that are present take part in a comparison; see `kinprint.fingerprints.traits` for names, shapes
+    Only the traits that are present take part in a comparison; see `kinprint.fingerprints.trait_table` for names, shapes
     and meanings. The arrays are copied and made read-only.
 
     Args:

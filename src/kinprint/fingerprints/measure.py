@@ -12,12 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from kinprint.architectures import Anatomy, Part
 from kinprint.checkpoints import Checkpoint
-from kinprint.fingerprints import families
 from kinprint.fingerprints.assembly import assemble, facts, left_out, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.layer import Array, Layer, scan
 from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.readings import readings
+from kinprint.fingerprints.traits import rows as rows_of
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -59,7 +59,7 @@ def measure(
     def run(work: tuple[int | None, list[Part]]) -> Found:
         index, parts = work
         layer = Layer(index, anatomy.facts, [scan(part, tell) for part in parts])
-        rows = families.rows(layer)
+        rows = rows_of(layer)
         counts = {name(item.part): int(item.sums.totals[7]) for item in layer.scans if item.sums.totals[7]}
         return Found(index, rows, [(item.part, item.digest) for item in layer.scans], counts, layer.notes)
 

@@ -32,8 +32,6 @@ from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.canonical import centred, degree, norm_before, with_gain
-from kinprint.fingerprints.families.experts import router_norms
-from kinprint.fingerprints.families.neurons import FFN
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
@@ -41,6 +39,8 @@ from kinprint.fingerprints.measure import Progress
 from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.pieces import pieces
 from kinprint.fingerprints.readings import readings
+from kinprint.fingerprints.traits.experts import router_norms
+from kinprint.fingerprints.traits.neurons import FFN
 
 LINES = 100
 """One line in so many is read, and at least one."""

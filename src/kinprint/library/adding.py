@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kinprint import engines
+from kinprint.architectures import OpenModel
 from kinprint.checkpoints import open_checkpoint
 from kinprint.errors import KinprintError
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.fingerprints.opening import SUFFIX, identity
+from kinprint.fingerprints.from_model import SUFFIX, identity
 from kinprint.library.store import BATCH, BATCH_BYTES, Library
 
 WRITE_EVERY = 1.0
@@ -74,7 +75,7 @@ class Measure:
         found = identity(checkpoint, quick=self.quick)
         if found in known:
             return Measured(found)
-        return Measured(found, fingerprint(checkpoint, quick=self.quick, cache=self.cache, threads=self.threads))
+        return Measured(found, fingerprint(OpenModel(checkpoint), quick=self.quick, cache=self.cache, threads=self.threads))
 
 
 def add_models(

@@ -17,9 +17,9 @@ from kinprint import methods as registry
 from kinprint.comparison import ALPHA, Verdict, examine
 from kinprint.comparison.verdict import decide
 from kinprint.errors import KinprintError, printable
-from kinprint.evidence import Evidence
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.vectors import DIMENSIONS, vectors
+from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni
 
 FORMAT = "kinprint-identification/1"
@@ -220,7 +220,7 @@ def identify(
     """
     searched, own = len(library), vectors(suspect)
     chosen = to_test(own, library, candidates, searched)
-    tests = [method for method in registry.known() if method.kind == "test" and not method.deep]
+    tests = registry.tests()
     findings, unreadable = [], []
     for number, candidate in enumerate(chosen):
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kinprint.checkpoints.files import clear_errors
 from kinprint.checkpoints.formats import format_of
-from kinprint.fingerprints.opening import SUFFIX
+from kinprint.fingerprints.from_model import SUFFIX
 
 
 def models_in(names: Iterable[str]) -> list[str]:

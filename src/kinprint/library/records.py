@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint._version import __version__
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, printable
 from kinprint.fingerprints import TRAIT_VERSION, Fingerprint
@@ -132,7 +133,6 @@ def versions_schema() -> pa.Schema:
 
 def row(fingerprint: Fingerprint, size: int, identity: str = "") -> dict[str, Any]:
     """A row of the table `models`, its vectors included; facts and provenance are whatever a stranger wrote."""
-    from kinprint import __version__
 
     facts, provenance = fingerprint.facts, fingerprint.provenance
     return {

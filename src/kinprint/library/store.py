@@ -25,6 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike
 
+from kinprint._version import __version__
 from kinprint.checkpoints.files import file_name
 from kinprint.errors import FingerprintError, KinprintError, LibraryError, MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
@@ -410,8 +411,6 @@ class Library:
 
     def _sign(self) -> None:
         import pyarrow as pa
-
-        from kinprint import __version__
 
         signed = {"schema": SCHEMA, "vectors": index.VERSION, "kinprint": __version__, "since": datetime.now(UTC)}
         self._table("versions").add(pa.Table.from_pylist([signed], records.versions_schema()))

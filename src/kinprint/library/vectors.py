@@ -12,7 +12,7 @@ number, depth drop out. A smooth function would see the distribution, in which a
 the neurons. `forms` therefore takes the empirical characteristic function at frequencies where that of a smooth one has
 vanished, so that what is left belongs to these neurons (random Fourier features, Rahimi and Recht, 2007, of a kernel so narrow
 that only the same neuron is near). `signs` takes a function that changes sign with a gated neuron: those signs are random in
-models trained independently (`kinprint.correspondence.signs`), so that cosines of strangers have mean 0 whatever the function.
+models trained independently (`kinprint.matching.signs`), so that cosines of strangers have mean 0 whatever the function.
 `readings` does the same with what the first layer's neurons read of tokens, which quick fingerprints have too.
 
 All pseudo-random numbers come from BLAKE3, so vectors of different machines and versions can be compared.
@@ -28,15 +28,15 @@ from blake3 import blake3
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from kinprint.evidence import NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.form_columns import EVEN, ODD
 from kinprint.fingerprints.readings import TOKENS
-from kinprint.methods._matched import ODD
-from kinprint.methods.matched_invariants import EVEN, signs_of
-from kinprint.methods.matched_readings import directions
-from kinprint.methods.neurons import features
+from kinprint.matching.forms import signs_of
+from kinprint.matching.invariants import invariants
+from kinprint.matching.readings import directions
 from kinprint.statistics import label_free_scores
-from kinprint.statistics.scores import decorrelation, normal_scores
+from kinprint.statistics.normal_scores import decorrelation, normal_scores
 
 Array = NDArray[np.float64]
 Vector = NDArray[np.float32]
@@ -93,7 +93,7 @@ def _neurons(fingerprint: Fingerprint) -> Array:
     """Whitened scores of neurons by index. Layers are added: those of one model are independent, so only equal ones agree."""
     total = np.zeros(DIMENSIONS["neurons"])
     if "neurons.invariants" in fingerprint.traits:
-        values = features(fingerprint)
+        values = invariants(fingerprint)
         known = np.flatnonzero(np.isfinite(values).any(axis=(0, 1)))
         scores = label_free_scores(values[..., known]).sum(axis=0)
         for column, number in enumerate(known):

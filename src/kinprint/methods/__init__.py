@@ -1,4 +1,8 @@
-"""The methods, one file each. A new file that defines METHOD is found, listed and run; nothing else names it."""
+"""The methods, one file each. A new file that defines METHOD is found, listed and run; nothing else names it.
+
+A method is a `Test`, which decides, or a `Score`, which describes. Its `run` gives a `Finding`; signed with the name of the
+method that is `Evidence`. Nothing outside this package imports the module of a method.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import sys
 from functools import cache
 
 from kinprint import discovery
-from kinprint.evidence import Method
+from kinprint.methods._method import Evidence, Finding, Kind, Method, Score, Test
+
+__all__ = ["Evidence", "Finding", "Kind", "Method", "Score", "Test", "known", "tests"]
 
 
 @cache
@@ -14,3 +20,8 @@ def known() -> tuple[Method, ...]:
     """Every method: ours and those of installed packages (entry points `kinprint.methods`), tests first, by name."""
     ours = [module.METHOD for module in discovery.modules(sys.modules[__name__])]
     return tuple(sorted([*ours, *discovery.installed("methods")], key=lambda m: (m.kind != "test", m.name)))
+
+
+def tests(*, deep: bool = False) -> tuple[Test, ...]:  # noqa: PT028 - no test of pytest's
+    """The tests that fingerprints are enough for, or with `deep` those that need both checkpoints."""
+    return tuple(method for method in known() if isinstance(method, Test) and method.deep == deep)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._by_index import Labels, as_finding, both_scores, known_layers, require_attainable, test_by_order
+from kinprint.methods._method import Finding
 from kinprint.methods._named import require_unnamed
-from kinprint.methods._units import Labels, as_evidence, both_scores, known_layers, require_attainable, test_by_order
-from kinprint.statistics import Structure, exchangeability_test
+from kinprint.statistics import RelabellingGroup, exchangeability_test
 
 Array = NDArray[np.float64]
 
 
-def compared(method: str, what: str, models: tuple[Fingerprint, Fingerprint], features: tuple[Array, Array]) -> Evidence:
+def compared(what: str, models: tuple[Fingerprint, Fingerprint], features: tuple[Array, Array]) -> Finding:
     """The exchangeability test of the experts of two models.
 
     Args:
@@ -28,17 +29,17 @@ def compared(method: str, what: str, models: tuple[Fingerprint, Fingerprint], fe
     ours, theirs = x.shape[1], y.shape[1]
     groups = routing_groups(models[1], theirs)
     if ours == theirs:
-        structure = Structure(groups, theirs // groups)
+        structure = RelabellingGroup(groups, theirs // groups)
         require_attainable(structure, layers, "experts")
         how = f"{theirs} experts a layer" + (f" in {groups} groups" if groups < theirs else "")
         result = exchangeability_test(x, y, structure)
     elif groups < theirs:
         raise NotApplicable(f"the numbers of experts differ ({ours} and {theirs}), and groups of them are routed together")
     else:
-        require_attainable(Structure(min(ours, theirs)), layers, "experts")
+        require_attainable(RelabellingGroup(min(ours, theirs)), layers, "experts")
         how = f"{ours} against {theirs} experts a layer, matched and tested by the order of neighbours"
         result = test_by_order(x, y)
-    return as_evidence(method, result, f"{what} in {layers} layers, {how}.", labels)
+    return as_finding(result, f"{what} in {layers} layers, {how}.", labels)
 
 
 def routing_groups(model: Fingerprint, experts: int) -> int:

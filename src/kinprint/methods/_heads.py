@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._by_index import positive
 from kinprint.methods._twin_heads import joined
-from kinprint.methods._units import positive
-from kinprint.statistics import Structure
-from kinprint.statistics.scores import decorrelation
+from kinprint.statistics import RelabellingGroup
+from kinprint.statistics.normal_scores import decorrelation
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def spectrum_features(spectrum: NDArray[np.floating]) -> Array:
     return np.concatenate([norm, np.moveaxis(np.quantile(logs, LEVELS, axis=-1), 0, -1)], axis=-1)
 
 
-def structure(model: Fingerprint) -> Structure:
+def structure(model: Fingerprint) -> RelabellingGroup:
     """Key-value groups and the query heads inside each."""
     heads = next(model.traits[name].shape[1] for name in SPECTRA if name in model.traits)
     groups = model.facts.get("num_key_value_heads")
@@ -58,7 +58,7 @@ def structure(model: Fingerprint) -> Structure:
         )
     if heads % groups:
         raise NotApplicable(f"{model.name} has {heads} heads, not a multiple of its {groups} key-value heads")
-    return Structure(groups, heads // groups)
+    return RelabellingGroup(groups, heads // groups)
 
 
 def spectra(model: Fingerprint) -> dict[str, Array]:

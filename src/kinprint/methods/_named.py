@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kinprint.architectures.named import why_named
-from kinprint.evidence import NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 
 

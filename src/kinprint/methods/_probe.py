@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kinprint.evidence import NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.statistics import posa
 
 Array = NDArray[np.float64]

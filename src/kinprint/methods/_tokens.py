@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import NotApplicable
-from kinprint.weights import Array, Weights
+from kinprint.architectures.weights import Array, Weights
+from kinprint.errors import NotApplicable
 
 Ids = NDArray[np.int64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.statistics import Structure
+from kinprint.statistics import RelabellingGroup
 
 Array = NDArray[np.float64]
 
@@ -16,7 +16,7 @@ FLOOR = 1e-2
 """Singular values below this share of the largest are rounding, and not compared."""
 
 
-def joined(queries: NDArray[np.floating], values: NDArray[np.floating], units: Structure) -> tuple[Array, Array]:
+def joined(queries: NDArray[np.floating], values: NDArray[np.floating], units: RelabellingGroup) -> tuple[Array, Array]:
     """Spectra (layers, heads, rank) in which the first of groups that are twins has the values of all, and the others are NaN.
 
     Args:

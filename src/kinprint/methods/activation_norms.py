@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._method import Finding, Score
 from kinprint.methods._probe import require_same_probe
 from kinprint.methods.std_profile import correlation
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """Pearson correlation of the logarithms of the mean norms by layer; that of the standard deviations as a part."""
     require_same_probe(reference, suspect, "texts")
     curves = [np.asarray(model.traits["activations.norms"], dtype=np.float64) for model in (reference, suspect)]
@@ -23,22 +24,19 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     if means is None:
         raise NotApplicable("a curve is flat")
     parts = {"mean": means} | ({} if spread is None else {"standard deviation": spread})
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=means,
         parts=parts,
         note="Norms grow with depth in every model that adds to its residual stream: not evidence.",
     )
 
 
-METHOD = Method(
+METHOD = Score(
     name="activation-norms",
-    kind="score",
     summary="correlation over depth of the norms of hidden states on the probe texts",
     needs=("activations.norms",),
     source="Intrinsic Fingerprint of LLMs, arXiv 2507.03014 (withdrawn)",
-    null="Hidden states grow with depth in every residual network, so curves of unrelated models correlate.",
+    known_failure="Hidden states grow with depth in every residual network, so curves of unrelated models correlate.",
     run=run,
     observed=True,
 )

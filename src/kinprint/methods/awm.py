@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matching import paired_layers
+from kinprint.architectures.weights import Array, Weights
+from kinprint.errors import NotApplicable
+from kinprint.matching.assignment import paired_layers
+from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import in_pieces, shared_tokens
-from kinprint.weights import Array, Weights
 
 ROLES = ("q", "k")
 
@@ -36,7 +37,7 @@ class Channels:
         return np.asarray(matrix[:, self.order] * self.signs)
 
 
-def run(reference: Weights, suspect: Weights) -> Evidence:
+def run(reference: Weights, suspect: Weights) -> Finding:
     """Mean over layers of the unbiased linear CKA of W_q and of W_k over aligned channels, then over the two.
 
     The channels of the wider model are matched to those of the narrower by assignment on the absolute cosines of their
@@ -62,9 +63,7 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
         cka = tuple(_cka(_gram(channels.aligned(_matrix(a, i, role))), _gram(_matrix(b, j, role))) for role in ROLES)
         found[j if b is suspect else i] = cka
     parts = dict(zip(ROLES, np.mean(list(found.values()), axis=0).tolist(), strict=True))
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=float(np.mean(list(parts.values()))),
         parts=parts,
         layers=tuple(float(np.mean(found[layer])) if layer in found else math.nan for layer in range(suspect.layers)),
@@ -138,14 +137,13 @@ def _table(a: Weights, b: Weights, channels: Channels, some: NDArray[np.int64]) 
     return table
 
 
-METHOD = Method(
+METHOD = Score(
     name="awm",
-    kind="score",
     summary="CKA of W_q and W_k over channels aligned, with signs, by the embeddings of shared tokens",
     needs=(),
     source="AWM: Accurate Weight-Matrix Fingerprint for Large Language Models, ICLR 2026, arXiv 2510.06738",
-    null="Signed permutations of channels are undone, other rotations of the residual stream are not; embeddings trained anew "
-    "leave nothing to align by.",
+    known_failure="Signed permutations of channels are undone, other rotations of the residual stream are not; embeddings "
+    "trained anew leave nothing to align by.",
     run=run,
     deep=True,
 )

@@ -10,20 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.roles import MATRIX_ROLES
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._by_index import Labels, as_finding, both_scores, oriented, positive, require_attainable, test_by_order
+from kinprint.methods._method import Finding, Test
 from kinprint.methods._named import require_unnamed
-from kinprint.methods._units import (
-    Labels,
-    as_evidence,
-    both_scores,
-    oriented,
-    positive,
-    require_attainable,
-    test_by_order,
-)
-from kinprint.statistics import Structure, admissible, best_map, exchangeability_test
-from kinprint.statistics.scores import whiten
+from kinprint.statistics import RelabellingGroup, admissible, best_map, exchangeability_test
+from kinprint.statistics.normal_scores import whiten
 
 Array = NDArray[np.float64]
 
@@ -38,7 +31,7 @@ themselves."""
 SINGLE = ("embedding.input", "embedding.output")
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given the reference, and which channels of the suspect are neighbours, their labels are uniformly random, the same in
     all layers."""
     require_unnamed("channels", reference, suspect)
@@ -51,12 +44,12 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     scores = both_scores(ours.layers, theirs.layers)
     x, y = (np.nan_to_num(whiten(values)) for values in scores)
     layer_map, tested, how = align(x, y)
-    require_attainable(Structure(len(tested)), 1, "channels")
+    require_attainable(RelabellingGroup(len(tested)), 1, "channels")
     flat = both_scores(ours.side_by_side(list(layer_map)), theirs.side_by_side())
     sides = flat[::-1] if exchanged else flat
     labels = Labels.of("channels", (reference, suspect), (sides[0], sides[1]))
     if x.shape[1] == y.shape[1]:
-        result = exchangeability_test(flat[0][:, tested], flat[1][:, tested], Structure(len(tested)))
+        result = exchangeability_test(flat[0][:, tested], flat[1][:, tested], RelabellingGroup(len(tested)))
         each = tuple(z_over_channels(x[i, tested], y[j, tested]) for j, i in enumerate(layer_map))
     else:
         result, each = test_by_order(*flat), ()
@@ -64,7 +57,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         layer_map, each = read_backwards(layer_map, x, y), ()
     names = ", ".join(name.removeprefix("channels.") for name in (*layered, *single))
     result = replace(result, layer_map=layer_map, layers=each)
-    return as_evidence(METHOD.name, result, f"Compared by channel: {names}; {how}.", labels)
+    return as_finding(result, f"Compared by channel: {names}; {how}.", labels)
 
 
 @dataclass(frozen=True)
@@ -152,9 +145,8 @@ def _sizes(model: Fingerprint, name: str) -> Array:
     return positive(values) if name.startswith(("channels.", "embedding.")) else values
 
 
-METHOD = Method(
+METHOD = Test(
     name="channels",
-    kind="test",
     summary="size of each residual channel in every matrix of every layer, compared channel by channel",
     needs=(LAYERED,),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",

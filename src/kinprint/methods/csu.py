@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 
-from kinprint.correspondence.rotation import unit
-from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matching import assignment, fisher, heaviest, spearman
-from kinprint.weights import Array, Weights
+from kinprint.architectures.weights import Array, Weights
+from kinprint.errors import NotApplicable
+from kinprint.matching.assignment import assignment, heaviest
+from kinprint.matching.rotation import unit
+from kinprint.methods._method import Finding, Score
+from kinprint.statistics.rank_correlation import fisher, spearman
 
 
-def run(reference: Weights, suspect: Weights) -> Evidence:
+def run(reference: Weights, suspect: Weights) -> Finding:
     """-log10 of Fisher's combination over layers of the p-values of Spearman's correlation of the matching with identity.
 
     In every layer the rows of the up-projections, as stored, are matched by assignment on their cosines. Layers are
@@ -36,9 +38,7 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     if not found:
         raise NotApplicable("no layer of both models has an up-projection")
     correlations, log10_p = zip(*found.values(), strict=True)
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=0.0 - fisher(log10_p),
         layers=tuple(-found[layer][1] if layer in found else math.nan for layer in range(suspect.layers)),
         parts={"spearman": float(np.mean(correlations))},
@@ -54,14 +54,13 @@ def _rows(model: Weights, layer: int) -> Array | None:
     return None if up is None else unit(up[heaviest(up)])
 
 
-METHOD = Method(
+METHOD = Score(
     name="csu",
-    kind="score",
     summary="whether rows of the up-projections, matched by cosine, keep their order (-log10 p)",
     needs=(),
     source="Zhu et al., Independence Tests for Language Models, ICML 2025 (CSU)",
-    null="Rows are compared in the coordinates of the residual stream and by their labels: permuted neurons, permuted channels "
-    "or a rotation hide descent.",
+    known_failure="Rows are compared in the coordinates of the residual stream and by their labels: permuted neurons, permuted "
+    "channels or a rotation hide descent.",
     run=run,
     deep=True,
 )

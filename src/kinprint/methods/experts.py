@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._by_index import positive
 from kinprint.methods._experts import Array, compared
-from kinprint.methods._units import positive
+from kinprint.methods._method import Finding, Test
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given the reference, and which experts of the suspect are neighbours, their labels are uniformly random in every
     layer."""
     features = _features(reference), _features(suspect)
-    return compared(METHOD.name, "Norms and angles of the neurons of experts", (reference, suspect), features)
+    return compared("Norms and angles of the neurons of experts", (reference, suspect), features)
 
 
 def _features(model: Fingerprint) -> Array:
@@ -26,9 +26,8 @@ def _features(model: Fingerprint) -> Array:
     return np.concatenate([profile, size], axis=-1)
 
 
-METHOD = Method(
+METHOD = Test(
     name="experts",
-    kind="test",
     summary="norms and angles of the neurons of each expert, compared expert by expert",
     needs=("experts.profile",),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",

@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._heads import SPECTRA, Side, spectra, spectrum_features, structure
-from kinprint.methods._named import require_unnamed
-from kinprint.methods._units import (
+from kinprint.methods._by_index import (
     Labels,
-    as_evidence,
+    as_finding,
     both_scores,
     inverted,
     known_layers,
@@ -23,15 +21,24 @@ from kinprint.methods._units import (
     require_attainable,
     test_by_order,
 )
-from kinprint.statistics import Result, Structure, exchangeability_test, exchangeability_test_of_scores, partners_test
+from kinprint.methods._heads import SPECTRA, Side, spectra, spectrum_features, structure
+from kinprint.methods._method import Finding, Test
+from kinprint.methods._named import require_unnamed
+from kinprint.statistics import (
+    ExchangeabilityResult,
+    RelabellingGroup,
+    exchangeability_test,
+    exchangeability_test_of_scores,
+    partners_test,
+)
 from kinprint.statistics.neighbourhoods import Neighbours
+from kinprint.statistics.normal_scores import whiten
 from kinprint.statistics.order import without_order
-from kinprint.statistics.scores import whiten
 
 Array = NDArray[np.float64]
 
 
-def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Structure) -> Result:
+def test_inside_groups(x: Array, y: Array, reference: RelabellingGroup, suspect: RelabellingGroup) -> ExchangeabilityResult:
     """For groups of unequal size: whole key-value groups are relabelled, heads inside matched as fits best."""
     if exchanged := oriented(x, y):
         x, y, reference, suspect = y, x, suspect, reference
@@ -52,7 +59,7 @@ def test_inside_groups(x: Array, y: Array, reference: Structure, suspect: Struct
     return replace(result, layer_map=inverted(result.layer_map, len(x)), layers=()) if exchanged else result
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given the reference, and which heads of the suspect are neighbours, their labels are uniformly random in every
     layer."""
     require_unnamed("heads", reference, suspect)
@@ -63,7 +70,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     known = spectra(reference), spectra(suspect)
     x, y = (np.concatenate([spectrum_features(values[name]) for name in common], axis=-1) for values in known)
     x, y = (real_units(values, s.members) for values, s in ((x, ours), (y, theirs)))
-    ours, theirs = (Structure(values.shape[1] // s.members, s.members) for values, s in ((x, ours), (y, theirs)))
+    ours, theirs = (RelabellingGroup(values.shape[1] // s.members, s.members) for values, s in ((x, ours), (y, theirs)))
     layers = known_layers(x, y)
     x, y = both_scores(x, y)
     by_group = (x.reshape(len(x), ours.groups, -1), y.reshape(len(y), theirs.groups, -1))
@@ -73,18 +80,18 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         require_attainable(ours, layers, "heads")
         result, how = exchangeability_test(x, y, ours), f"{ours.groups} groups of {ours.members}"
     elif ours.groups == theirs.groups:
-        require_attainable(Structure(ours.groups), layers, "key-value groups")
+        require_attainable(RelabellingGroup(ours.groups), layers, "key-value groups")
         result = test_inside_groups(x, y, ours, theirs)
         how = f"{ours.groups} groups of {ours.members} against {theirs.members} heads, matched inside groups"
     else:
-        require_attainable(Structure(min(ours.groups, theirs.groups)), layers, "key-value groups")
+        require_attainable(RelabellingGroup(min(ours.groups, theirs.groups)), layers, "key-value groups")
         x, y = (scores.reshape(len(scores), s.groups, s.members, -1).mean(2) for scores, s in ((x, ours), (y, theirs)))
         result = test_by_order(x, y)
         how = f"{ours.groups} groups against {theirs.groups}, matched by their spectra and tested by the order of neighbours"
-    return as_evidence(METHOD.name, result, f"{used} spectra of {layers} layers, {how}.", labels)
+    return as_finding(result, f"{used} spectra of {layers} layers, {how}.", labels)
 
 
-def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Result | None:
+def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> ExchangeabilityResult | None:
     """The same question about what values and outputs say beyond queries and keys; None where the numbers of heads differ."""
     ours, theirs = structure(reference), structure(suspect)
     if ours != theirs or not all(name in model.traits for name in SPECTRA for model in (reference, suspect)):
@@ -96,9 +103,8 @@ def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Result | None:
     return partners_test(x, y, ours, 0.0)
 
 
-METHOD = Method(
+METHOD = Test(
     name="heads",
-    kind="test",
     summary="singular spectra of each attention head's QK and VO products, compared head by head",
     needs=(SPECTRA,),
     source="kinprint; spectra as in GhostSpec, arXiv 2511.06390; null as in Zhu et al., ICML 2025",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.architectures.weights import Array, Weights
+from kinprint.errors import NotApplicable
+from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import embeddings, shared_tokens
-from kinprint.weights import Array, Weights
 
 TOKENS = 4096
 """The rarest tokens, as many as published."""
@@ -18,7 +19,7 @@ LAYERS = 2
 """The last layers, as many as published."""
 
 
-def run(reference: Weights, suspect: Weights) -> Evidence:
+def run(reference: Weights, suspect: Weights) -> Finding:
     """Mean Pearson correlation of X W_q^T W_k X^T, X W_v^T W_o^T X^T and X W_up^T W_down^T X^T in the last two layers.
 
     X (tokens, hidden) are the embeddings of the 4096 rarest tokens that both models have, weights are taken as stored, and
@@ -40,9 +41,7 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
         for name in ours:
             found.setdefault(name, []).append(tokens.correlation(ours[name], theirs[name]))
     parts = {name: float(np.mean(values)) for name, values in found.items()}
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=float(np.mean(list(parts.values()))),
         parts=parts,
         note=f"From the embeddings of {len(x)} shared tokens. Unrelated models reach high values where tokens play one part in "
@@ -116,13 +115,13 @@ def _grouped(heads: Array, width: int, model: Weights) -> Array:
     return np.asarray(heads.reshape(groups, -1, width // groups, heads.shape[1]).sum(axis=1).reshape(width, -1))
 
 
-METHOD = Method(
+METHOD = Score(
     name="huref",
-    kind="score",
     summary="correlation of the terms X W X^T of the last two layers, X the embeddings of the rarest shared tokens",
     needs=(),
     source="HuRef: Human-Readable Fingerprint for Large Language Models, NeurIPS 2024, arXiv 2312.04828 (ICS)",
-    null="Tokens play the same part in unrelated models, so that their terms correlate; embeddings trained anew hide descent.",
+    known_failure="Tokens play the same part in unrelated models, so that their terms correlate; embeddings trained anew hide "
+    "descent.",
     run=run,
     deep=True,
 )

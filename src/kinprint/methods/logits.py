@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._method import Finding, Score
 from kinprint.methods._probe import require_same_probe
 
 Array = NDArray[np.float64]
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """Mean over texts of the share of the squared norm of the suspect's logits inside the span of the reference's head."""
     require_same_probe(reference, suspect, "texts")
     outside = np.asarray(reference.traits["logits.outside"], dtype=np.float64)
@@ -24,9 +25,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     shares = inside(logits[:, :count], outside)
     if not np.isfinite(shares).all():
         raise NotApplicable(f"{suspect.name} gives logits that are not finite or are all zero")
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=float(shares.mean()),
         parts={"smallest": float(shares.min()), "by chance": 1 - len(outside) / count},
         note="A descendant whose head was trained on leaves the span; a stranger with the same embedding of tokens does not.",
@@ -39,14 +38,13 @@ def inside(logits: Array, outside: Array) -> Array:
         return np.asarray(1 - ((logits @ outside.T) ** 2).sum(1) / (logits**2).sum(1))
 
 
-METHOD = Method(
+METHOD = Score(
     name="logits",
-    kind="score",
     summary="share of the suspect's logit vectors inside the span of the reference's output head",
     needs=("logits.outside", "logits.probe"),
     source="Yang and Wu, A Fingerprint for Large Language Models, arXiv 2407.01235",
-    null="The span is that of the head alone: training moves it, a new vocabulary ends it, and whoever keeps a published "
-    "embedding with new layers is inside it.",
+    known_failure="The span is that of the head alone: training moves it, a new vocabulary ends it, and whoever keeps a "
+    "published embedding with new layers is inside it.",
     run=run,
     observed=True,
 )

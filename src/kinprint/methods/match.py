@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
-from kinprint.correspondence.rotation import unit
-from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matching import MOST, assignment, fisher, heaviest, paired_layers, spearman
+from kinprint.architectures.weights import Array, Weights
+from kinprint.errors import NotApplicable
+from kinprint.matching.assignment import MOST, assignment, heaviest, paired_layers
+from kinprint.matching.rotation import unit
+from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import Ids, embeddings, shared_tokens
 from kinprint.statistics import bonferroni
-from kinprint.weights import Array, Weights
+from kinprint.statistics.rank_correlation import fisher, spearman
 
 TOKENS = 1024
 """Inputs, evenly spread over the shared tokens."""
@@ -26,7 +28,7 @@ SAMPLES = 128
 """Layers and experts of each model whose sample is kept while layers are paired: 1 MiB each at most."""
 
 
-def run(reference: Weights, suspect: Weights) -> Evidence:
+def run(reference: Weights, suspect: Weights) -> Finding:
     """-log10 of Fisher's combination over layers of the p-values of Spearman's correlation of two matchings of the neurons.
 
     In every layer neurons are matched by assignment twice: by what their gates say to the same inputs, and by what their
@@ -46,9 +48,7 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     ours, theirs = (Neurons(model, _inputs(model, some[chosen])) for model, some in zip((reference, suspect), ids, strict=True))
     found = {j: _agreement(ours, theirs, i, j) for i, j in _pairs(ours, theirs)}
     correlations, log10_p = zip(*found.values(), strict=True)
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=0.0 - fisher(log10_p),
         layers=tuple(-found[j][1] if j in found else math.nan for j in range(suspect.layers)),
         parts={"spearman": float(np.mean(correlations))},
@@ -141,14 +141,13 @@ def _compared(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[f
     return spearman(by_gate, by_up)
 
 
-METHOD = Method(
+METHOD = Score(
     name="match",
-    kind="score",
     summary="whether gates and ups of two models, matched by activation, match the same neurons (-log10 p)",
     needs=(),
     source="Zhu et al., Independence Tests for Language Models, ICML 2025 (MATCH), on embeddings instead of texts",
-    null="Gate and up of a neuron depend on one another in any model. Embeddings trained anew, or no shared tokens, hide "
-    "descent; so do ups whose signs were flipped against their downs.",
+    known_failure="Gate and up of a neuron depend on one another in any model. Embeddings trained anew, or no shared tokens, "
+    "hide descent; so do ups whose signs were flipped against their downs.",
     run=run,
     deep=True,
 )

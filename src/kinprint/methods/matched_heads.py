@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from kinprint.correspondence.search import layers_in_order
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.matching.layers import once
+from kinprint.methods._by_index import ATTAINABLE
 from kinprint.methods._heads import SPECTRA, Side, structure
-from kinprint.methods._matched import once
-from kinprint.methods._units import ATTAINABLE
-from kinprint.statistics import Structure, partners_test
+from kinprint.methods._method import Finding, Test
+from kinprint.statistics import RelabellingGroup, partners_test
+from kinprint.statistics.alignment import layers_in_order
 
 Array = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ FAR = 1e12
 """Distance of what is not there."""
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given their queries and keys, the values and outputs of the suspect's heads do not depend on the reference."""
     ours, theirs = (structure(model) for model in (reference, suspect))
     members = ours.members if ours.members == theirs.members else None
@@ -49,14 +50,12 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     kept = once(dict(zip(shown, partners, strict=True)), fit, lambda i, k: mean_agreement(x, x, i, k) > REPEATED)
     each = [matched(x.taken([i]), y.taken([j])) for j, i in kept.items()]
     groups = min(x.rest.shape[1], y.rest.shape[1])
-    units = Structure(groups, x.rest.shape[2])
+    units = RelabellingGroup(groups, x.rest.shape[2])
     if -len(each) * units.log10_relabellings() > ATTAINABLE:
         raise NotApplicable(f"too few heads ({units.units} in {len(each)} layers): no p-value could be small")
     flat = [np.stack([pair[side].reshape(units.units, -1) for pair in each]) for side in (0, 1)]
     result = partners_test(flat[0], flat[1], units, TOLERANCE)
-    return Evidence(
-        method=METHOD.name,
-        kind="test",
+    return Finding(
         statistic=result.z,
         log10_p=result.log10_p,
         bound=result.bound,
@@ -127,9 +126,8 @@ def _assigned(x: Array, y: Array) -> tuple[NDArray[np.int64], NDArray[np.int64],
     return ours, theirs, float(cost[left, right].mean()) if len(left) else FAR
 
 
-METHOD = Method(
+METHOD = Test(
     name="matched-heads",
-    kind="test",
     summary="heads matched by their queries and keys, whatever the disguise, and compared by their values and outputs",
     needs=SPECTRA,
     source="kinprint; spectra as in GhostSpec, arXiv 2511.06390",

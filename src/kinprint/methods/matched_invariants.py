@@ -1,7 +1,7 @@
 """Neurons matched by what no disguise changes of them: do they have their partners' signs?
 
 METHODS: disguised models, 2a. A gated neuron with (up, down) computes the same as one with (-up, -down), so in models trained
-independently the signs are independent and uniformly random (see `kinprint.correspondence.signs`). Of the invariants in the
+independently the signs are independent and uniformly random (see `kinprint.matching.signs`). Of the invariants in the
 trait `neurons.forms` some change sign with the neuron (those that pair the gate with up or down), the others do not. Neurons
 are matched, and layers aligned, by the others and by magnitudes; tested is whether the signs agree. Nothing that the matching
 looks at depends on the signs, so the test is exact.
@@ -12,38 +12,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import (
-    ODD,
-    SEEDS,
-    aligned,
-    as_evidence,
-    compared,
-    nearest,
-    once,
-    one_expert,
-    require_balanced_signs,
-    require_free_signs,
-)
-from kinprint.statistics import label_free_scores, sign_test
-from kinprint.statistics.scores import decorrelation
+from kinprint.fingerprints.form_columns import EVEN, ODD
+from kinprint.matching.forms import described_by, one_expert, signs_of
+from kinprint.matching.layers import SEEDS, aligned, compared, once
+from kinprint.matching.nearest import nearest
+from kinprint.methods._method import Finding, Test
+from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
+from kinprint.statistics import sign_test
 
 Array = NDArray[np.float64]
-
-EVEN = tuple(column for column in range(1, 30) if column not in ODD)
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
 
-RIDGE = 0.05
-"""Added to the mean square of signed invariants before they are decorrelated."""
 
-LARGEST = 3.0
-"""To which signed invariants are cut, in root mean squares: no single neuron decides."""
-
-
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
     if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
@@ -63,8 +48,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     weight = {j: float(margin.sum()) for j, (_, margin) in each.items()}
     tested = once(dict(enumerate(layers)), weight, lambda i, k: sign_test(_agreements(few, few, i, k)[0]).z > COPIED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
-    return as_evidence(
-        METHOD.name,
+    return as_finding(
         [each[j][0] for j in tested],
         layer_map,
         "by what no disguise changes and tested by their signs",
@@ -78,31 +62,8 @@ def _agreements(ours: tuple[Array, Array], theirs: tuple[Array, Array], i: int, 
     return np.einsum("nf,nf->n", ours[1][i, left], theirs[1][j, right]) * margin, margin
 
 
-def described_by(values: Array, even: list[int], odd: list[int]) -> Array:
-    """(layers, neurons, features) scores that do not depend on signs; NaN rows for neurons that are not there."""
-    signed = values[..., odd]
-    features = np.concatenate([values[..., even], np.abs(signed), signed[..., 1:] * signed[..., :1]], axis=-1)
-    absent = ~np.isfinite(features).any(axis=-1)
-    found = label_free_scores(features)
-    found[absent] = np.nan
-    return found
-
-
-def signs_of(values: Array, odd: list[int]) -> Array:
-    """(layers, neurons, odd) signed invariants over their root mean square in the layer, decorrelated over the model.
-
-    Scaling and decorrelation see only products of two of them, in which the signs cancel.
-    """
-    signed = np.nan_to_num(values[..., odd])
-    size = np.sqrt(np.mean(signed**2, axis=1, keepdims=True))
-    signed = np.clip(signed / np.maximum(size, 1e-30), -LARGEST, LARGEST)
-    flat = signed.reshape(-1, signed.shape[-1])
-    return np.asarray(signed @ decorrelation(flat.T @ flat / len(flat), RIDGE))
-
-
-METHOD = Method(
+METHOD = Test(
     name="matched-invariants",
-    kind="test",
     summary="gated neurons matched by what no disguise changes of them, compared by their signs",
     needs=("neurons.forms",),
     source="kinprint",

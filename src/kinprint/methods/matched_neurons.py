@@ -1,6 +1,6 @@
 """Neurons matched by what they read: do they also have the signs, or write the directions, of their partners?
 
-METHODS: disguised models, 2b. `kinprint.correspondence` recovers which neuron is which from what neurons read;
+METHODS: disguised models, 2b. `kinprint.matching` recovers which neuron is which from what neurons read;
 `correspondence.signs` and `correspondence.writes` say what is tested and why it holds.
 """
 
@@ -13,7 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.correspondence import (
+from kinprint.architectures.weights import Weights
+from kinprint.errors import NotApplicable
+from kinprint.matching import (
     Correspondence,
     correspondence,
     disguise,
@@ -21,10 +23,9 @@ from kinprint.correspondence import (
     signed_products,
     write_agreements,
 )
-from kinprint.evidence import Evidence, Method, NotApplicable
-from kinprint.methods._matched import require_balanced_signs, require_free_signs, require_signs
-from kinprint.statistics import Signs, bonferroni, sign_test
-from kinprint.weights import Weights
+from kinprint.methods._method import Finding, Test
+from kinprint.methods._signs import require_balanced_signs, require_free_signs, require_signs
+from kinprint.statistics import SignTestResult, bonferroni, sign_test
 
 TOLERANCE = 0.01
 """Mean cosine of what matched neurons write that is taken as nothing, since that null is approximate. Not tuned: groups of
@@ -85,7 +86,7 @@ def _free_signs(found: Correspondence, *models: Weights) -> bool:
     return True
 
 
-def run(reference: Weights, suspect: Weights) -> Evidence:
+def run(reference: Weights, suspect: Weights) -> Finding:
     """H0: given what neurons read, the suspect's signs are random, and what it writes does not depend on the reference."""
     found = correspondence(reference, suspect)
     if not found.reference.layers or not found.suspect.layers:
@@ -107,9 +108,7 @@ def run(reference: Weights, suspect: Weights) -> Evidence:
     signs = next((one.agreements for one in tried if one.found is best.found and one.look.of == "signs"), [])
     count = sum(len(match.ours) for match in best.found.matches)
     log10_p = bonferroni(best.result.log10_p, len(looks))
-    return Evidence(
-        method=METHOD.name,
-        kind="test",
+    return Finding(
         statistic=best.result.z,
         log10_p=log10_p,
         bound=best.result.bound,
@@ -136,7 +135,7 @@ class Tried:
         return self.look.of == "signs"
 
     @cached_property
-    def result(self) -> Signs:
+    def result(self) -> SignTestResult:
         return sign_test(np.concatenate([*self.agreements, np.zeros(1)]))
 
 
@@ -150,9 +149,8 @@ def _layer_map(found: Correspondence) -> tuple[int, ...] | None:
     return found.layer_map if len(found.layer_map) == found.suspect.weights.layers else None
 
 
-METHOD = Method(
+METHOD = Test(
     name="matched-neurons",
-    kind="test",
     summary="neurons matched by what they read, whatever the disguise, and compared by their signs and by what they write",
     needs=(),
     source="kinprint; regression as in Shah and Peters, Annals of Statistics 2020, for neurons without a gate",

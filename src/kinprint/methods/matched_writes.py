@@ -1,6 +1,6 @@
 """Neurons matched by what no disguise changes of their reading: do they write like their partners?
 
-METHODS: disguised models, 2a. The statement is that of `kinprint.correspondence.writes`, about the invariants in the trait
+METHODS: disguised models, 2a. The statement is that of `kinprint.matching.writes`, about the invariants in the trait
 `neurons.forms`: neurons are matched, and layers aligned, by the invariants of what they read (gate and up); tested are those of
 what they write, and those that join the two, freed in both models of what the former explain (kernel ridge regression; Shah and
 Peters, Annals of Statistics 2020). Of a gated neuron only what its sign leaves alone is looked at. No label, sign, scale or
@@ -15,35 +15,27 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import ODD, SEEDS, aligned, as_evidence, compared, nearest, once, one_expert
-from kinprint.methods._units import distances
+from kinprint.fingerprints.form_columns import COLUMNS, GATED, ODD, Column, where
+from kinprint.matching.forms import one_expert
+from kinprint.matching.layers import SEEDS, aligned, compared, once
+from kinprint.matching.nearest import distances, nearest
+from kinprint.methods._method import Finding, Test
+from kinprint.methods._signs import as_finding
 from kinprint.statistics import label_free_scores
 
 Array = NDArray[np.float64]
 
-GATED = (1, 3, 4)
+READS, WRITES = where(lambda c: c.of != () and "down" not in c.of), where(lambda c: "down" in c.of)
+"""Columns of gated neurons: of gate and up alone, and those in which down takes part. Angles and cross forms with a gate change
+sign with the neuron: their magnitudes count."""
 
+OUTER = COLUMNS.index(Column("norm", ("up", "down")))
+"""The norm of what scaling leaves alone. An ungated neuron has nothing else that says how much it reads."""
 
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of neurons.forms say how neurons read, and which how they write.
-
-    Attributes:
-        reads: of ups, and of gates: norms, angles between them, forms.
-        writes: the norm of what scaling leaves alone, forms of downs, and angles between them and what reads.
-    """
-
-    reads: tuple[int, ...]
-    writes: tuple[int, ...]
-
-
-UNGATED = Columns((2, 7, 13, 19, 25), (5, 8, 11, 14, 17, 20, 23, 26, 29))
-WITH_GATE = Columns(
-    (1, 3, 6, 7, 9, 12, 13, 15, 18, 19, 21, 24, 25, 27), (2, 4, 5, 8, 10, 11, 14, 16, 17, 20, 22, 23, 26, 28, 29)
-)
-"""Angles and cross forms with a gate change sign with the neuron: their magnitudes count."""
+READS_UNGATED = where(lambda c: c.of == ("up", "up") or c == COLUMNS[OUTER])
+WRITES_UNGATED = where(lambda c: "down" in c.of and "gate" not in c.of and c != COLUMNS[OUTER])
 
 MOST = 512
 """Neurons of a layer that take part: the regression takes the cube of their number."""
@@ -59,7 +51,7 @@ REPEATED = 0.3
 """Mean agreement of two layers of one model from which they count as copies of each other."""
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given what they read, what the suspect's neurons write does not depend on the reference."""
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
     gated, *others = {bool(np.isfinite(values[..., GATED]).any()) for values in (x, y)}
@@ -75,7 +67,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     tested = once(dict(enumerate(layers)), fit, lambda i, k: _mean_agreement(few, i, k) > REPEATED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
-    return as_evidence(METHOD.name, [each[j] for j in tested], layer_map, how, forgeable=False)
+    return as_finding([each[j] for j in tested], layer_map, how, forgeable=False)
 
 
 @dataclass(frozen=True)
@@ -95,11 +87,11 @@ class Side:
     @classmethod
     def of(cls, forms: Array, *, gated: bool) -> Side:
         """Of the heaviest neurons of each layer, MOST at most."""
-        forms, columns = forms[:, :MOST], WITH_GATE if gated else UNGATED
+        forms, reads, writes = forms[:, :MOST], *((READS, WRITES) if gated else (READS_UNGATED, WRITES_UNGATED))
         values = np.where(np.isin(np.arange(forms.shape[-1]), ODD), np.abs(forms), forms) if gated else forms
-        absent = ~np.isfinite(values[..., columns.reads + columns.writes]).any(axis=-1)
+        absent = ~np.isfinite(values[..., reads + writes]).any(axis=-1)
         found = []
-        for chosen in (columns.reads, columns.writes):
+        for chosen in (reads, writes):
             scores = label_free_scores(values[..., chosen])
             scores[absent] = np.nan
             found.append(scores)
@@ -148,9 +140,8 @@ def unexplained(reads: Array, writes: Array) -> Array:
     return found
 
 
-METHOD = Method(
+METHOD = Test(
     name="matched-writes",
-    kind="test",
     summary="neurons matched by how they read, whatever the disguise, and compared by how they write",
     needs=("neurons.forms",),
     source="kinprint; regression as in Shah and Peters, Annals of Statistics 2020",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method
+from kinprint.architectures.weights import Weights
 from kinprint.fingerprints.spectra import krylov_values, matrix_values, start
+from kinprint.methods._method import Finding, Score
 from kinprint.methods._spectra import Spectra, by_suspect_layer, correspond, similarity
-from kinprint.weights import Weights
 
 Array = NDArray[np.float64]
 
@@ -21,13 +21,11 @@ LEADING, BASIS = 64, 192
 """How many leading values, and the size of the basis they are found in."""
 
 
-def run(reference: Weights, suspect: Weights) -> Evidence:
+def run(reference: Weights, suspect: Weights) -> Finding:
     """Similarity of the mean spectral distance over layers and matrices, as in ghostspec-mse; of experts the first."""
     ours, theirs = spectra(reference), spectra(suspect)
     found = correspond(ours, theirs)
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=similarity(found.distance),
         parts={role: float(distances.mean()) for role, distances in found.distances.items()} | {"distance": found.distance},
         layers=by_suspect_layer(found, suspect.layers),
@@ -58,14 +56,13 @@ def _table(rows: list[Array | None]) -> Array | None:
     return np.stack([np.full(length, np.nan) if row is None else row[:length] for row in rows]) if length else None
 
 
-METHOD = Method(
+METHOD = Score(
     name="mlp-spectra",
-    kind="score",
     summary="shape of the singular spectra of gate, up and down",
     needs=(),
     source="GhostSpec, arXiv 2511.06390 (AAAI 2026)",
-    null="Matrices of one shape, trained by one recipe, have spectra of one shape: strangers of the zoo reach 0.973. Long "
-    "training and scaling neurons on purpose hide descent.",
+    known_failure="Matrices of one shape, trained by one recipe, have spectra of one shape: strangers of the zoo reach 0.973. "
+    "Long training and scaling neurons on purpose hide descent.",
     run=run,
     deep=True,
 )

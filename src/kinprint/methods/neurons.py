@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._named import require_unnamed
-from kinprint.methods._twins import joined
-from kinprint.methods._units import (
+from kinprint.matching.invariants import invariants
+from kinprint.matching.layers import evenly
+from kinprint.methods._by_index import (
     Labels,
-    as_evidence,
+    as_finding,
     both_scores,
     known_layers,
     real_units,
     require_attainable,
     test_by_order,
 )
-from kinprint.statistics import Result, Structure, exchangeability_test
+from kinprint.methods._method import Finding, Test
+from kinprint.methods._named import require_unnamed
+from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test
 
 Array = NDArray[np.float64]
 
@@ -34,18 +35,10 @@ MATCHED = 1024
 """Neurons a layer of the narrower model that are matched where widths differ: the heaviest ones."""
 
 
-def features(model: Fingerprint) -> Array:
-    """(layers, neurons, 6) of `neurons.invariants`: the log norm, the log product, |cos(gate, up)|, |cos(gate, down)|,
-    cos(up, down) and cos(gate, up) cos(gate, down). Nothing that signs or scales of neurons change; of a neuron that was split
-    the part that writes most stands for all. NaN where there is no neuron, or a layer or an ungated FFN lacks one."""
-    size, product, *angles, write = np.moveaxis(joined(model.traits["neurons.invariants"]), -1, 0)
-    return np.stack([size, product, *np.abs(angles), write, angles[0] * angles[1]], axis=-1)
-
-
 def leading(model: Fingerprint) -> Array:
     """(layers, neurons, 2) of the leading neurons: the log norm and |cos(gate, up)|, in full fingerprints of all."""
     if QUICK not in model.traits:
-        return features(model)[..., [0, 2]]
+        return invariants(model)[..., [0, 2]]
     values = np.array(model.traits[QUICK], dtype=np.float64)
     values[..., 1] = np.abs(values[..., 1])
     return values
@@ -58,14 +51,14 @@ def heaviest(values: Array, count: int) -> Array:
     return np.asarray(np.take_along_axis(values, chosen[..., None], axis=1))
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given the reference, and which neurons of the suspect are neighbours, their labels are uniformly random in every
     layer."""
     require_unnamed("neurons", reference, suspect)
     quick = any(QUICK in model.traits for model in (reference, suspect))
-    x, y = (real_units(leading(model) if quick else features(model)) for model in (reference, suspect))
+    x, y = (real_units(leading(model) if quick else invariants(model)) for model in (reference, suspect))
     ours, theirs, layers = x.shape[1], y.shape[1], known_layers(x, y)
-    require_attainable(Structure(min(ours, theirs)), layers, "neurons")
+    require_attainable(RelabellingGroup(min(ours, theirs)), layers, "neurons")
     if quick:
         # Whatever the widths: given which neurons are in front, their order among themselves is uniformly random.
         x, y = (values[:, : min(ours, theirs)] for values in (x, y))
@@ -73,30 +66,30 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     labels = Labels.of("neurons", (reference, suspect), scores)
     if x.shape[1] == y.shape[1]:
         how = f"the {x.shape[1]} leading neurons of each layer" if quick else f"{theirs} neurons a layer"
-        result = exchangeability_test(*scores, Structure(x.shape[1]))
+        result = exchangeability_test(*scores, RelabellingGroup(x.shape[1]))
     else:
         kept = min(MATCHED / min(ours, theirs), 1.0)
         result = test_by_order(*both_scores(heaviest(x, round(kept * ours)), heaviest(y, round(kept * theirs))))
         how = f"{ours} against {theirs} neurons a layer, matched by their invariants and tested by the order of neighbours"
-    return as_evidence("neurons", result, f"Norms and angles of gate, up and down in {layers} layers, {how}.", labels)
+    return as_finding(result, f"Norms and angles of gate, up and down in {layers} layers, {how}.", labels)
 
 
-def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Result | None:
+def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> ExchangeabilityResult | None:
     """The same question about the angles of neurons of some layers, freed of what their norms say of them; None where widths or
     depths differ."""
     if any(QUICK in model.traits for model in (reference, suspect)):
         return None
-    x, y = (real_units(features(model)) for model in (reference, suspect))
+    x, y = (real_units(invariants(model)) for model in (reference, suspect))
     if x.shape[:2] != y.shape[:2]:
         return None
     known = np.flatnonzero(np.isfinite(x).any(axis=(1, 2)) & np.isfinite(y).any(axis=(1, 2)))
     if not len(known):
         return None
-    shown = known[np.unique(np.linspace(0, len(known) - 1, ASKED_AGAIN).round().astype(np.int64))]
+    shown = known[evenly(len(known), ASKED_AGAIN)]
     x, y = x[shown], y[shown]
     sizes = sum(all(np.isfinite(values[..., column]).any() for values in (x, y)) for column in NORMS)
     x, y = (_unexplained(scores, sizes) for scores in both_scores(x, y))
-    return exchangeability_test(x, y, Structure(x.shape[1]))
+    return exchangeability_test(x, y, RelabellingGroup(x.shape[1]))
 
 
 def _unexplained(scores: Array, sizes: int) -> Array:
@@ -113,9 +106,8 @@ def _unexplained(scores: Array, sizes: int) -> Array:
     return found
 
 
-METHOD = Method(
+METHOD = Test(
     name="neurons",
-    kind="test",
     summary="norms and angles of each FFN neuron's gate, up and down that no free scale or sign changes, neuron by neuron",
     needs=(("neurons.invariants", QUICK),),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._method import Finding, Score
 
 Array = NDArray[np.float64]
 
@@ -22,7 +23,7 @@ def cosines(a: Array, b: Array, *, centred: bool) -> Array:
         return np.asarray(a @ b.T)
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """Mean raw cosine of the gains of layers at equal relative depth; the parts show why that number means little."""
     names = [name for name in GAINS if name in reference.traits and name in suspect.traits]
     collected: dict[str, list[float]] = {}
@@ -49,9 +50,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         raise NotApplicable("the two models have no norm gains of equal width in common")
     parts = {part: float(np.mean(values)) for part, values in collected.items()}
     equal = len({len(row) for row in by_layer}) == 1
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=parts["raw_same_depth"],
         parts=parts,
         layers=tuple(np.mean(by_layer, axis=0).tolist()) if equal else None,
@@ -64,14 +63,13 @@ def _off_diagonal(square: Array) -> Array:
     return square[~np.eye(len(square), dtype=bool)]
 
 
-METHOD = Method(
+METHOD = Score(
     name="norm-gains",
-    kind="score",
     summary="cosine of the norm gains of layers at equal depth, raw and centred, within and across the models",
     needs=(GAINS,),
     source="the Solar-Open-100B / GLM-4.5-Air dispute, January 2026",
-    null="Gains are positive and nearly constant, so raw cosines are about 0.99 in unrelated models too; a baseline that uses "
-    "layer 0 alone hides this, for layer 0 is the exception.",
+    known_failure="Gains are positive and nearly constant, so raw cosines are about 0.99 in unrelated models too; a baseline "
+    "that uses layer 0 alone hides this, for layer 0 is the exception.",
     run=run,
     threshold=0.95,
     threshold_source="the lower end of the raw cosines (0.95 to 0.99) cited as derivation in that dispute",

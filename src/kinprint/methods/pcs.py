@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._method import Finding, Score
 
 Array = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class Stratum:
         return self.size / len(self.a)
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """sum a b / sqrt(sum a^2 sum b^2), every sampled entry weighted by the entries it stands for; its standard error."""
     strata = [*_matrices(reference, suspect), *_vectors(reference, suspect)]
     ab = sum(s.weight * float(s.a @ s.b) for s in strata)
@@ -53,9 +54,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
         if s.size > len(s.a) > 1:
             errors = s.a * s.b / np.sqrt(aa * bb) - cosine / 2 * (s.a**2 / aa + s.b**2 / bb)
             variance += s.weight**2 * len(s.a) * float(errors.var(ddof=1))
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=float(cosine),
         parts={"standard_error": float(np.sqrt(variance))},
         note="Estimated from sampled entries. Falls with training and relabelling; gains near 1 keep strangers above zero.",
@@ -126,12 +125,12 @@ def _product(shape: Any) -> int:
     return math.prod(shape) if shape else 0
 
 
-METHOD = Method(
+METHOD = Score(
     name="pcs",
-    kind="score",
     summary="cosine of all parameters outside the embeddings, from sampled entries, with its standard error",
     needs=(("sample.q", "sample.o"),),
     source="baseline in REEF (ICLR 2025) and GhostSpec (arXiv 2511.06390)",
-    null="Says nothing of models of another shape, falls with relabelling. Norm gains near 1 lift strangers far above zero.",
+    known_failure="Says nothing of models of another shape, falls with relabelling. Norm gains near 1 lift strangers far above "
+    "zero.",
     run=run,
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._method import Finding, Score
 from kinprint.methods._probe import require_same_probe
 
 Array = NDArray[np.float64]
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """Mean linear CKA of layers at matching relative depth; with an RBF kernel as a part; every pair of layers in `across`."""
     require_same_probe(reference, suspect, "texts")
     ours, theirs = (np.asarray(model.traits["hidden.grams"], dtype=np.float64) for model in (reference, suspect))
@@ -21,9 +22,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     linear, radial = (cka_table(kernels(ours), kernels(theirs)) for kernels in (_unit, _radial))
     rows = np.arange(len(theirs))
     matching = np.linspace(0, len(ours) - 1, len(theirs)).round().astype(int)
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=float(linear[rows, matching].mean()),
         parts={"linear": float(linear[rows, matching].mean()), "rbf": float(radial[rows, matching].mean())},
         layers=tuple(linear[rows, matching].tolist()),
@@ -54,14 +53,13 @@ def _radial(grams: Array) -> Array:
     return _unit(np.exp(-distances / (2 * np.where(median > 0, median, 1))))
 
 
-METHOD = Method(
+METHOD = Score(
     name="reef",
-    kind="score",
     summary="centred kernel alignment of hidden states on the probe texts, layers at matching depth",
     needs=("hidden.grams",),
     source="REEF, ICLR 2025, arXiv 2410.14273",
-    null="Permuting the texts of one model tests whether both see a like geometry in the same texts, which unrelated models do "
-    "too: no p-value of that kind is one of descent.",
+    known_failure="Permuting the texts of one model tests whether both see a like geometry in the same texts, which unrelated "
+    "models do too: no p-value of that kind is one of descent.",
     run=run,
     observed=True,
 )

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from kinprint.evidence import Evidence, Method
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._by_index import positive
 from kinprint.methods._experts import compared
+from kinprint.methods._method import Finding, Test
 from kinprint.methods._shares import share
-from kinprint.methods._units import positive
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given the reference, and which experts of the suspect are neighbours, their labels are uniformly random in every
     layer."""
     features = positive(reference.traits["experts.norms"][..., :1]), positive(suspect.traits["experts.norms"][..., :1])
-    return compared(METHOD.name, "Norms of router rows", (reference, suspect), features)
+    return compared("Norms of router rows", (reference, suspect), features)
 
 
-METHOD = Method(
+METHOD = Test(
     name="routers",
-    kind="test",
     summary="norm of the router's row of each expert, compared expert by expert",
     needs=("experts.norms",),
     source="kinprint; null as in Zhu et al., Independence Tests for Language Models, ICML 2025",

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.roles import MATRIX_ROLES
-from kinprint.evidence import Evidence, Method, NotApplicable
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods._method import Finding, Score
 
 Array = NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def correlation(a: Array, b: Array) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
+def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """Mean correlation of the Q, K, V and O curves; every other curve both models have as a further part."""
     ours, theirs = profiles(reference), profiles(suspect)
     if not ours or not theirs:
@@ -53,22 +54,19 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Evidence:
     headline = [known[name] for name in ATTENTION if name in known]
     if not headline:
         raise NotApplicable("the two models have no Q, K, V or O profile in common")
-    return Evidence(
-        METHOD.name,
-        METHOD.kind,
+    return Finding(
         statistic=float(np.mean(headline)),
         parts=known,
         note="Unrelated models of similar depth and recipe reach above 0.9 too: not evidence.",
     )
 
 
-METHOD = Method(
+METHOD = Score(
     name="std-profile",
-    kind="score",
     summary="correlation over depth of the standard deviations of Q, K, V and O (and of FFN, biases and gains)",
     needs=(tuple(f"moments.{role}" for role in ATTENTION),),
     source="Intrinsic Fingerprint of LLMs, arXiv 2507.03014 (withdrawn)",
-    null="Depth curves look alike wherever architecture, depth and recipe are alike: unrelated 7B models reach 0.91, "
+    known_failure="Depth curves look alike wherever architecture, depth and recipe are alike: unrelated 7B models reach 0.91, "
     "and by spectra 0.98. Unreliable below about a billion parameters.",
     run=run,
     threshold=0.927,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.checkpoints import hub
+from kinprint.checkpoints.remote import hub
 from kinprint.errors import ObservationError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.observation.answers import ANSWER_TOKENS, ask

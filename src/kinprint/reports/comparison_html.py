@@ -7,7 +7,6 @@ import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint import methods as registry
+from kinprint._version import __version__
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
 from kinprint.errors import printable
-from kinprint.evidence import Evidence
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.fingerprints.trait_table import TRAIT_VERSION
+from kinprint.methods import Evidence
 from kinprint.methods.norm_gains import GAINS, cosines
 from kinprint.methods.std_profile import ATTENTION, correlation, profiles
 from kinprint.reports import comparison_words as words
-from kinprint.reports.figures import Curve, bars, curves, heat, layer_map
+from kinprint.reports.comparison_figures import Curve, bars, curves, heat, layer_map
 from kinprint.reports.pages import page
 from kinprint.statistics.relabelling import SEED
 from kinprint.statistics.tails import DRAWS
@@ -60,7 +60,7 @@ def comparison_html(
         disguise=", ".join(next((item.disguise for item in found.tests if item.disguise), ())),
         applied=sum(item.applies for item in found.tests),
         alpha=words.scientific(math.log10(found.alpha)),
-        tests=[words.test(item, known[item.method].null if item.method in known else "") for item in found.tests],
+        tests=[words.test(item, known[item.method].caveat if item.method in known else "") for item in found.tests],
         layer_map=layer_map("Map of layers", found.layer_map, depth) if found.layer_map else None,
         strengths=[_strength(item) for item in found.tests if item.applies and item.layers],
         familiar=list(_familiar(found.reference, found.suspect)),
@@ -183,7 +183,7 @@ def _provenance(found: Comparison, when: str) -> list[tuple[str, str, str]]:
 
 def measured_with() -> str:
     """Versions of what measured and compared."""
-    tools = f"kinprint {version('kinprint')}, traits {TRAIT_VERSION}"
+    tools = f"kinprint {__version__}, traits {TRAIT_VERSION}"
     return f"{tools}, numpy {np.__version__}, Python {platform.python_version()}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from kinprint.errors import printable
-from kinprint.evidence import Evidence
+from kinprint.methods import Evidence
 
 MEANS = {
     "identical": ["Both models hold the same weights; how that is known stands in the sentence above."],

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
+from kinprint._version import __version__
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
 from kinprint.comparison.context import SHOWN
@@ -65,7 +65,7 @@ def cyclonedx_bom(comparison: Comparison, files: Mapping[str, Sequence[FileHash]
     said = {**_said(comparison), EVIDENCE: evidence}
     suspect = _model(comparison.suspect, "suspect", files["suspect"], said)
     suspect.pedigree = _pedigree(comparison, files["reference"])
-    tool = Component(name="kinprint", type=ComponentType.APPLICATION, version=version("kinprint"), bom_ref="kinprint")
+    tool = Component(name="kinprint", type=ComponentType.APPLICATION, version=__version__, bom_ref="kinprint")
     bom = Bom(components=[suspect], metadata=BomMetaData(tools=ToolRepository(components=[tool])))
     bom.metadata.timestamp = when  # type: ignore[assignment]  # the library's default is now
     document = json.loads(JsonV1Dot6(bom).output_as_string())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kinprint.library.identify import Identification
 from kinprint.reports.comparison_html import measured_with
-from kinprint.reports.identification import WORDS
+from kinprint.reports.identification_terminal import WORDS
 from kinprint.reports.pages import page
 
 

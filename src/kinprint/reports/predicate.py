@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Literal
 
+from kinprint._version import __version__
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.traits import TRAIT_VERSION
+from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.library.declarations.statements import FORMAT, MAX_FILE_NAME
 from kinprint.reports import comparison_words as words
 
@@ -44,7 +44,7 @@ def predicate(comparison: Comparison, reference_files: Sequence[FileHash], when:
         "direction": DIRECTIONS[place(comparison)],
         "does_not_mean": words.MEANS_NOT[comparison.verdict],
         "reference_files": resources(reference_files),
-        "measured_with": {"kinprint": version("kinprint"), "traits": TRAIT_VERSION},
+        "measured_with": {"kinprint": __version__, "traits": TRAIT_VERSION},
         **({} if when is None else {"made": timestamp(when)}),
     }
 

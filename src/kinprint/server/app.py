@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-import kinprint
+from kinprint._version import __version__
 from kinprint.errors import KinprintError, printable
 from kinprint.server import api, pages
 from kinprint.server.guard import Guard
@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="kinprint",
-        version=kinprint.__version__,
+        version=__version__,
         description="Paternity tests for language models, over a library of fingerprints.",
         docs_url=None,  # that page loads scripts from elsewhere
         redoc_url=None,

@@ -18,10 +18,10 @@ from kinprint.library.identify import CANDIDATES, Identification, identify
 from kinprint.library.trees.tree import Forest, tree
 from kinprint.library.vectors import vectors
 from kinprint.server.catalogue import Catalogue
+from kinprint.server.fingerprint_cache import Shelf
 from kinprint.server.folders import Folders
 from kinprint.server.runs import Full, Progress, Run, Runs
 from kinprint.server.settings import Settings
-from kinprint.server.shelf import Shelf
 
 T = TypeVar("T")
 

@@ -9,17 +9,22 @@ signs the null hypothesis makes random. `tails` says how a p-value is found, `mu
 """
 
 from kinprint.statistics.alignment import admissible, best_map
-from kinprint.statistics.exchangeability import Result, exchangeability_test, exchangeability_test_of_scores, partners_test
+from kinprint.statistics.exchangeability import (
+    ExchangeabilityResult,
+    exchangeability_test,
+    exchangeability_test_of_scores,
+    partners_test,
+)
 from kinprint.statistics.multiplicity import alpha_of_each, bonferroni, smallest
+from kinprint.statistics.normal_scores import label_free_scores, normal_scores
 from kinprint.statistics.power import detectable
-from kinprint.statistics.scores import label_free_scores, normal_scores
-from kinprint.statistics.signs import Signs, sign_test
-from kinprint.statistics.structure import Structure
+from kinprint.statistics.relabelling_group import RelabellingGroup
+from kinprint.statistics.signs import SignTestResult, sign_test
 
 __all__ = [
-    "Result",
-    "Signs",
-    "Structure",
+    "ExchangeabilityResult",
+    "RelabellingGroup",
+    "SignTestResult",
     "admissible",
     "alpha_of_each",
     "best_map",

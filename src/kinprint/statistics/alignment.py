@@ -70,6 +70,23 @@ def best_map(pairs: Array, repeats: bool) -> tuple[int, ...]:
     return tuple(reversed(chosen))
 
 
+def layers_in_order(scores: Array, deeper: bool) -> list[int]:
+    """Reference layer of each suspect layer, from scores (reference layers, suspect layers).
+
+    Never descending, and best in sum; of a deeper suspect each layer's best, since repeated blocks may begin again.
+    """
+    if deeper:
+        return [int(i) for i in scores.argmax(axis=0)]
+    best, came = scores[:, 0], []
+    for layer in range(1, scores.shape[1]):
+        came.append(np.array([int(np.argmax(best[: i + 1])) for i in range(len(best))]))
+        best = scores[:, layer] + np.maximum.accumulate(best)
+    chosen = [int(np.argmax(best))]
+    for step in reversed(came):
+        chosen.append(int(step[chosen[-1]]))
+    return chosen[::-1]
+
+
 def _reach(total: Array, repeats: bool, join: np.ufunc) -> Array:
     """Join the totals of every reference layer from which the next suspect layer may come."""
     nothing = np.full((*total.shape[:-1], 1), -np.inf)

@@ -1,10 +1,10 @@
 """The test all others are made of: do units agree *by index* more than relabelled units do?
 
 Null hypothesis: given the reference, and given which of the suspect's units share a neighbourhood of labels, who bears which
-label inside it is uniformly random (`Structure`, `neighbourhoods`), independently from layer to layer except where layers are
-copies of each other. Inside a transformer units have no names, so this holds for any two models trained independently, whatever
-their architecture, data and recipe have in common; and it forgives habits of labelling that they share: sorted, nested or
-padded units, alternation, periods (METHODS: labels that carry an order).
+label inside it is uniformly random (`RelabellingGroup`, `neighbourhoods`), independently from layer to layer except where
+layers are copies of each other. Inside a transformer units have no names, so this holds for any two models trained
+independently, whatever their architecture, data and recipe have in common; and it forgives habits of labelling that they share:
+sorted, nested or padded units, alternation, periods (METHODS: labels that carry an order).
 
 Statistic: the sum over paired layers of the scores of units with equal labels (Hoeffding's combinatorial statistic), for
 the ascending pairing of layers that makes it largest. The same search is part of the null distribution. The model of fewer
@@ -31,11 +31,11 @@ from scipy.special import gammaln
 from kinprint.statistics import alignment, tails
 from kinprint.statistics.copies import clones, linked_layers
 from kinprint.statistics.neighbourhoods import Neighbours
+from kinprint.statistics.normal_scores import whiten
 from kinprint.statistics.order import without_order
 from kinprint.statistics.permanents import log_permanents
 from kinprint.statistics.relabelling import SEED, relabelled, tilted
-from kinprint.statistics.scores import whiten
-from kinprint.statistics.structure import Structure
+from kinprint.statistics.relabelling_group import RelabellingGroup
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -45,7 +45,7 @@ BUDGET = 1 << 13
 
 
 @dataclass(frozen=True)
-class Result:
+class ExchangeabilityResult:
     """What `exchangeability_test` found.
 
     Attributes:
@@ -70,7 +70,7 @@ class Result:
     copies: int = 0
 
 
-def exchangeability_test(reference: Array, suspect: Array, structure: Structure) -> Result:
+def exchangeability_test(reference: Array, suspect: Array, structure: RelabellingGroup) -> ExchangeabilityResult:
     """Test units described by features.
 
     Args:
@@ -107,7 +107,7 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Structure)
 
 
 def _in_blocks(
-    given: Array, relabelled_side: Array, structure: Structure, pairs: Ids, most: int
+    given: Array, relabelled_side: Array, structure: RelabellingGroup, pairs: Ids, most: int
 ) -> tuple[list[Array], list[Array], Ids, bool]:
     """Decorrelated scores of both sides in the blocks of the relabelled one, the given side freed of what its labels may mean.
 
@@ -129,7 +129,9 @@ def _in_blocks(
     return ours, theirs, outer, any(ordered for _, ordered in freed.values())
 
 
-def exchangeability_test_of_scores(score: Callable[[int, int, Ids], Array], layers: tuple[int, int], units: int) -> Result:
+def exchangeability_test_of_scores(
+    score: Callable[[int, int, Ids], Array], layers: tuple[int, int], units: int
+) -> ExchangeabilityResult:
     """Test units of which only pairwise scores are known.
 
     Args:
@@ -146,15 +148,17 @@ def exchangeability_test_of_scores(score: Callable[[int, int, Ids], Array], laye
     known = (rows >= 0) & (columns >= 0)
     scores = np.stack([np.where(known, score(i, j, outer)[rows, columns], 0.0) for i, j in pairs])
     grids = np.broadcast_to(outer, (layers[1], *outer.shape))
-    return Problem(scores[..., None, None, None], pairs, grids, Structure(units).inner(), layers, np.arange(layers[1])).result()
+    return Problem(
+        scores[..., None, None, None], pairs, grids, RelabellingGroup(units).inner(), layers, np.arange(layers[1])
+    ).result()
 
 
-def partners_test(reference: Array, suspect: Array, structure: Structure, tolerance: float) -> Result:
+def partners_test(reference: Array, suspect: Array, structure: RelabellingGroup, tolerance: float) -> ExchangeabilityResult:
     """Do units that were matched agree more than they would with each other's partners?
 
-    Null hypothesis: given which layers and which units are compared, who is whose partner is uniformly random (`Structure`). It
-    is approximate where the matching knew something of the features, so that a correlation of `tolerance` between the features
-    of partners is taken as nothing.
+    Null hypothesis: given which layers and which units are compared, who is whose partner is uniformly random
+    (`RelabellingGroup`). It is approximate where the matching knew something of the features, so that a correlation of
+    `tolerance` between the features of partners is taken as nothing.
 
     Args:
         reference, suspect: (layers, units, features) of mean square 1, partners side by side; a row of NaN is no unit.
@@ -184,12 +188,12 @@ def _first(one: Array, other: Array) -> bool:
     return len(one) > len(other) or (len(one) == len(other) and one.tobytes() > other.tobytes())
 
 
-def _originals(x: Array, y: Array, structure: Structure) -> tuple[Array, Array, Structure]:
+def _originals(x: Array, y: Array, structure: RelabellingGroup) -> tuple[Array, Array, RelabellingGroup]:
     """Clones of the relabelled side as one unit with the features of all: they share one label under the null hypothesis."""
     groups = clones(y.reshape(len(y), structure.groups, -1))
     if groups is None:
         return x, y, structure
-    joined = Structure(len(groups), structure.members)
+    joined = RelabellingGroup(len(groups), structure.members)
 
     def together(side: Array) -> Array:
         copies = side.reshape(len(side), structure.groups, structure.members, -1)[:, groups]
@@ -198,7 +202,7 @@ def _originals(x: Array, y: Array, structure: Structure) -> tuple[Array, Array, 
     return together(x), together(y), joined
 
 
-def _by_group(scores: Array, structure: Structure) -> Array:
+def _by_group(scores: Array, structure: RelabellingGroup) -> Array:
     """(layers, groups, members, features)."""
     return scores.reshape(len(scores), structure.groups, structure.members, -1)
 
@@ -300,7 +304,7 @@ class Problem:
         """Rounding below which two totals count as equal."""
         return 1e-9 * max(abs(self.total), self.spread if math.isfinite(self.spread) else 1.0)
 
-    def result(self, *, exchanged: bool = False) -> Result:
+    def result(self, *, exchanged: bool = False) -> ExchangeabilityResult:
         """The test; `exchanged` where what is called the suspect here is the reference of the caller."""
         exceeding = int(np.sum(self.null >= self.total - self.margin))
         alone = len(set(self.linked.tolist())) == len(self.linked)
@@ -310,7 +314,7 @@ class Problem:
         if exchanged:
             table, each = table.T, each.T
         layer_map = alignment.best_map(table, repeats=exchanged and self.layers[0] > self.layers[1])
-        return Result(
+        return ExchangeabilityResult(
             z=(self.total - float(self.null.mean())) / self.spread,
             log10_p=tail.log10_p,
             bound=tail.bound,

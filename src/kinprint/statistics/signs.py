@@ -28,7 +28,7 @@ AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
-class Signs:
+class SignTestResult:
     """What `sign_test` found.
 
     Attributes:
@@ -42,7 +42,7 @@ class Signs:
     bound: bool
 
 
-def sign_test(values: NDArray[np.floating]) -> Signs:
+def sign_test(values: NDArray[np.floating]) -> SignTestResult:
     """Test numbers against random signs.
 
     Args:
@@ -51,7 +51,7 @@ def sign_test(values: NDArray[np.floating]) -> Signs:
     x = np.asarray(values, dtype=np.float64)
     size = float(np.abs(x).max(initial=0.0))
     if not size:
-        return Signs(0.0, 0.0, bound=False)
+        return SignTestResult(0.0, 0.0, bound=False)
     x = x[x != 0] / size
     total, spread = float(x.sum()), math.sqrt(float(x @ x))
     sizes, least = np.abs(x), total - 1e-9 * spread
@@ -67,7 +67,7 @@ def sign_test(values: NDArray[np.floating]) -> Signs:
         return float(weights[0]), np.where(every >= least, weights, -np.inf)[1:]
 
     found = tails.p_value(exceeding, lambda: _log_bound(sizes, total) / math.log(10), log_weights)
-    return Signs(total / spread, found.log10_p, found.bound)
+    return SignTestResult(total / spread, found.log10_p, found.bound)
 
 
 def _drawn(sizes: Array, positive: Array, draws: int, rng: np.random.Generator) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 
 from kinprint import discovery
 from kinprint.errors import ArchitectureError, TransformError
-from kinprint.transforms._model import Model, model_of, open_model
+from kinprint.transforms._model import Model, model_of, read_model
 from kinprint.transforms._transform import Transform
 from kinprint.transforms._writing import Progress, in_memory, write
 
@@ -54,7 +54,7 @@ def apply(
     """
     if name not in known():
         raise TransformError(name, "no such transform", f"known: {', '.join(known())}")
-    model = known()[name](open_model(source), **options)
+    model = known()[name](read_model(source), **options)
     write(model, Path(target), progress=progress)
     return model
 
@@ -75,4 +75,4 @@ def free_changes(model: Model) -> dict[str, str | None]:
     return found
 
 
-__all__ = ["Model", "Transform", "apply", "free_changes", "in_memory", "known", "model_of", "open_model", "write"]
+__all__ = ["Model", "Transform", "apply", "free_changes", "in_memory", "known", "model_of", "read_model", "write"]

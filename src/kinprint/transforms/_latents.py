@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kinprint.architectures import Part
-from kinprint.transforms._model import Model, Place, changed, constant, generator, orthogonal, widened
+from kinprint.architectures import Part, Place
+from kinprint.transforms._model import Model, changed, constant, generator, orthogonal, widened
 
 LATENTS = ("q_latent", "kv_latent")
 

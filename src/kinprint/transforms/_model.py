@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Table, known, recognise
 from kinprint.architectures import facts as configuration
-from kinprint.architectures.anatomy import Name
+from kinprint.architectures.anatomy import Name, Place
 from kinprint.architectures.named import why_named
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint, Tensor, open_checkpoint
 from kinprint.errors import TransformError
-
-Place = tuple[int | None, str, int | None]
-"""Layer, role, expert."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +157,7 @@ class Model:
             )
 
 
-def open_model(model: str | os.PathLike[str]) -> Model:
+def read_model(model: str | os.PathLike[str]) -> Model:
     """A model on disk, ready to be transformed.
 
     Raises:
@@ -171,7 +168,7 @@ def open_model(model: str | os.PathLike[str]) -> Model:
 
 
 def model_of(checkpoint: Checkpoint) -> Model:
-    """As `open_model`, of a checkpoint that is open already, or that was never on disk."""
+    """As `read_model`, of a checkpoint that is open already, or that was never on disk."""
     if not checkpoint.config:
         raise TransformError(checkpoint.source, "no config.json, which the new model needs", "give a folder that has one")
     anatomy = recognise(checkpoint)

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part, layout
+from kinprint.architectures import Part, Place, layout
 from kinprint.architectures.anatomy import Name
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.files import open_regular
 from kinprint.checkpoints.formats.safetensors import DTYPES
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place
+from kinprint.transforms._model import Model
 
 Progress = Callable[[int, int], None]
 SHARD_BYTES = 5_000_000_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, drawn, generator, scaled
+from kinprint.transforms._model import Model, drawn, generator, scaled
 from kinprint.transforms._transform import Transform
 
 OUTER = ("up", "down", "shared_up", "shared_down")

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.architectures.roles import READERS
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, constant, widened
+from kinprint.transforms._model import Model, changed, constant, widened
 from kinprint.transforms._transform import Transform
 
 

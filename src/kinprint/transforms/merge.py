@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, open_model, widened
+from kinprint.transforms._model import Model, changed, read_model, widened
 from kinprint.transforms._transform import Transform
 
 Array = NDArray[np.float32]
@@ -39,7 +39,7 @@ def merge(
         base: the common ancestor, for task-arithmetic and ties.
         density: ties: share of each model's differences that is kept.
     """
-    models = [model, *(open_model(path) for path in others)]
+    models = [model, *(read_model(path) for path in others)]
     away = method in ("ties", "task-arithmetic")
     if away != (base is not None):
         raise TransformError(model.source, f"{method} {'needs a' if away else 'takes no'} base")
@@ -50,7 +50,7 @@ def merge(
         raise TransformError(model.source, f"{len(models)} models need {len(models)} finite weights, and a density in (0, 1]")
     if method != "task-arithmetic" and sum(chosen) == 0:
         raise TransformError(model.source, "the weights sum to zero")
-    start = open_model(base) if base is not None else None
+    start = read_model(base) if base is not None else None
     for other in [*models[1:], *([start] if start else [])]:
         _require_alike(model, other)
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.errors import TransformError
 from kinprint.transforms._latents import latents_turned
-from kinprint.transforms._model import Model, Place, changed, drawn, generator, orthogonal, scaled
+from kinprint.transforms._model import Model, changed, drawn, generator, orthogonal, scaled
 from kinprint.transforms._transform import Transform
 
 Array = NDArray[np.float64]

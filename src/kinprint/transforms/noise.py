@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, drawn, generator, matrices
+from kinprint.transforms._model import Model, changed, drawn, generator, matrices
 from kinprint.transforms._transform import Transform
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, drawn, generator, head_rows, taken
+from kinprint.transforms._model import Model, drawn, generator, head_rows, taken
 from kinprint.transforms._transform import Transform
 
 SPACES = ("channels", "heads", "neurons", "experts")

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.architectures.facts import can_say
 from kinprint.errors import TransformError
 from kinprint.transforms._layers import relayered
-from kinprint.transforms._model import Model, Place, changed, head_rows, matrices, taken, widened
+from kinprint.transforms._model import Model, changed, head_rows, matrices, taken, widened
 from kinprint.transforms._transform import Transform
 
 Kind = Literal["magnitude", "depth", "width"]

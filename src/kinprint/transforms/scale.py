@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
-from kinprint.transforms._model import Model, Place, drawn, generator, scaled
+from kinprint.architectures import Part, Place
+from kinprint.transforms._model import Model, drawn, generator, scaled
 from kinprint.transforms._transform import Transform
 
 Array = NDArray[np.float64]

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.architectures.roles import norms_before
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, drawn, generator, scaled
+from kinprint.transforms._model import Model, drawn, generator, scaled
 from kinprint.transforms._transform import Transform
 
 LARGEST = 2.0

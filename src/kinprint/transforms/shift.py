@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, drawn, generator, widened
+from kinprint.transforms._model import Model, changed, drawn, generator, widened
 from kinprint.transforms._transform import Transform
 from kinprint.transforms.fold_gains import fold_gains, read_through, untied
 

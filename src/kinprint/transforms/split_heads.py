@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.architectures.facts import can_say
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, drawn, generator, head_rows, scaled, taken
+from kinprint.transforms._model import Model, changed, drawn, generator, head_rows, scaled, taken
 from kinprint.transforms._transform import Transform
 
 MOST = 4

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, drawn, generator
+from kinprint.transforms._model import Model, changed, drawn, generator
 from kinprint.transforms._transform import Transform
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinprint.architectures import Part, Table, known, roles
+from kinprint.architectures import Part, Place, Table, known, roles
 from kinprint.architectures.anatomy import Name
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, Place, changed, drawn, generator
+from kinprint.transforms._model import Model, changed, drawn, generator
 from kinprint.transforms._transform import Transform
 
 FFN = ("gate", "up", "down")

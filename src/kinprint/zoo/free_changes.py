@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.errors import ArchitectureError, TransformError
-from kinprint.fingerprints.traits import describe
+from kinprint.fingerprints.trait_table import describe
 from kinprint.transforms import Model, known
 from kinprint.zoo.families import SHAPES
 from kinprint.zoo.habits import FAMILIES, measured, stranger
@@ -32,8 +32,8 @@ COMPOSED = ("disguise",)
 
 
 def changes(families: Iterable[str] = FAMILIES, seed: int = 3) -> Mapping[str, frozenset[str]]:
-    """Pattern of a trait in `kinprint.fingerprints.traits` -> the disguises that change such a trait of some family beyond the
-    order of its units; of all traits that were compared."""
+    """Pattern of a trait in `kinprint.fingerprints.trait_table` -> the disguises that change such a trait of some family beyond
+    the order of its units; of all traits that were compared."""
     found: dict[str, set[str]] = {}
     for family in families:
         model = stranger(family, seed, SHAPE)

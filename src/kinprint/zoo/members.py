@@ -88,7 +88,7 @@ def make(recipe: Recipe, zoo: Path, size: str, device: str, digest: str, tell: T
                 _transform(step, at, target, zoo)
             elif isinstance(step, Habit):
                 assert at is not None
-                transforms.write(habits.known()[step.name](transforms.open_model(at), step.seed), target)
+                transforms.write(habits.known()[step.name](transforms.read_model(at), step.seed), target)
             elif isinstance(step, Train):
                 _train(step, at, target, zoo, size, device, tell)
             else:

@@ -13,8 +13,8 @@ from kinprint import discovery
 from kinprint.checkpoints import formats as package
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.format import Format
 from kinprint.checkpoints.formats import format_of, formats, open_file
+from kinprint.checkpoints.formats._format import Format
 from kinprint.errors import CheckpointError
 
 

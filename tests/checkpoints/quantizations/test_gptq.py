@@ -10,7 +10,7 @@ from quantised import gptq_weight
 from quantised_checks import assert_decoded
 
 from kinprint import open_checkpoint
-from kinprint.checkpoints import quantization
+from kinprint.checkpoints.quantizations import _quantization
 
 WEIGHT = np.random.default_rng(1).normal(size=(64, 96)).astype(np.float32)
 
@@ -66,5 +66,5 @@ def test_pieces_do_not_matter(store, monkeypatch: pytest.MonkeyPatch) -> None:  
     """A weight that is decoded a few rows at a time is the same."""
     parts, expected = gptq_weight(WEIGHT, 4, 32)
     folder: Path = store({f"a.{name}": array for name, array in parts.items()})
-    monkeypatch.setattr(quantization, "ELEMENTS_AT_A_TIME", 5 * 96 + 1)
+    monkeypatch.setattr(_quantization, "ELEMENTS_AT_A_TIME", 5 * 96 + 1)
     assert_decoded(folder, "a.weight", expected)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from kinprint import Fingerprint, compare, fingerprint
 from kinprint.architectures.table import known
 from kinprint.cli import app
-from kinprint.reports.terminal import comparison_text
+from kinprint.reports.comparison_terminal import comparison_text
 
 pytest.importorskip("bitsandbytes")
 pytest.importorskip("compressed_tensors")

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from kinprint.checkpoints.adapters import CONFIG
 from kinprint.cli import app
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.library.declarations.base_models import Few, Stored
 from kinprint.library.declarations.declared import Declared, parsed
-from kinprint.library.declarations.shelf import Few, Stored
 from kinprint.library.declarations.verify import Finding, Options, Verification, circles, models_below, verify
 from kinprint.library.store import Library
 from kinprint.zoo.recipes import DISGUISE

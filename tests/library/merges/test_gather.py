@@ -10,10 +10,10 @@ from library.merges.gathered import LAYERS, Entries, base, child, combined, fing
 from scipy import stats
 
 from kinprint.library.merges.combination import Data, added, fit
-from kinprint.library.merges.coordinates import matrix_of, places, spacing, values
 from kinprint.library.merges.gather import gather
-from kinprint.library.merges.gathering import Gathering
+from kinprint.library.merges.gather_result import Gathering
 from kinprint.library.merges.relatives import relatives
+from kinprint.library.merges.sampled_entries import matrix_of, places, spacing, values
 from kinprint.transforms.merge import slerp, ties
 
 Family = dict[str, Entries]

@@ -13,7 +13,7 @@ from pathlib import Path
 from kinprint import discovery
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.files import open_regular
-from kinprint.checkpoints.format import Format, Inside
+from kinprint.checkpoints.formats._format import Format, Inside
 from kinprint.errors import CheckpointError
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.checkpoints.checkpoint import Deferred, Tensor
-from kinprint.checkpoints.format import Format, Inside
+from kinprint.checkpoints.formats._format import Format, Inside
 from kinprint.checkpoints.formats._gguf import Entry, Header, damaged, read_header
 from kinprint.checkpoints.mapped import MappedTensor
 from kinprint.errors import CheckpointError

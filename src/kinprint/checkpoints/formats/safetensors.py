@@ -17,7 +17,7 @@ import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.files import open_regular
-from kinprint.checkpoints.format import Format
+from kinprint.checkpoints.formats._format import Format
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.mapped import MAX_RANK, MAX_TENSORS, MappedTensor, check_name
 from kinprint.errors import CheckpointError

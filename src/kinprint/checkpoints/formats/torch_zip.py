@@ -21,7 +21,7 @@ import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.files import open_regular, present
-from kinprint.checkpoints.format import Format
+from kinprint.checkpoints.formats._format import Format
 from kinprint.checkpoints.formats._pickle import PickleError, Stub, read_pickle
 from kinprint.checkpoints.mapped import MAX_NAME, MAX_RANK, MAX_TENSORS, MappedTensor, check_name
 from kinprint.errors import CheckpointError

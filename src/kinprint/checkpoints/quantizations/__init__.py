@@ -12,8 +12,8 @@ from typing import Any
 
 from kinprint import discovery
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantization import Quantization
 from kinprint.checkpoints.quantizations._parts import method
+from kinprint.checkpoints.quantizations._quantization import Quantization
 from kinprint.errors import CheckpointError
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantization import Config, Rows, Tensors
+from kinprint.checkpoints.quantizations._quantization import Config, Rows, Tensors
 from kinprint.errors import CheckpointError
 
 Array = NDArray[Any]

@@ -29,8 +29,8 @@ import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.checkpoints.quantizations._parts import FLOAT32, Array, Parts, blocks, described, method, scaled, unpack
+from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.errors import CheckpointError
 
 STATE = ".quant_state.bitsandbytes__"

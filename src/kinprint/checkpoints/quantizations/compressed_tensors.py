@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.checkpoints.quantizations._parts import (
     BFLOAT16,
     E8M0,
@@ -45,6 +44,7 @@ from kinprint.checkpoints.quantizations._parts import (
     settings,
     unpack,
 )
+from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 
 UNREAD = ("marlin-24", "sparse-24-bitmask", "sparse-bitmask", "mxfp6-pack-quantized")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")

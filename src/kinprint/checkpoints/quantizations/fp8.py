@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.checkpoints.quantizations._parts import (
     BFLOAT16,
     E8M0,
@@ -32,6 +31,7 @@ from kinprint.checkpoints.quantizations._parts import (
     scaled,
     settings,
 )
+from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.errors import CheckpointError, printable
 
 METHODS = ("", "fp8", "fbgemm_fp8", "modelopt")

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.checkpoints.quantizations._parts import FLOATS, Array, Parts, blocks, described, grouped, method, settings, unpack
+from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 
 BITS = (2, 3, 4, 8)
 OFFSETS = {"gptq": 1, "gptq_v2": 0}

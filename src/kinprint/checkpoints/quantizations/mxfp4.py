@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.checkpoints.quantizations._parts import BFLOAT16, FP4, Array, Parts, method, unpack
+from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 
 BLOCKS, SCALES = "_blocks", "_scales"
 

@@ -21,7 +21,7 @@ from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.opening import MAX_CONFIG, located
 from kinprint.errors import CheckpointError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.opening import SUFFIX
+from kinprint.fingerprints.from_model import SUFFIX
 
 CARD, CONFIGURATION, ADAPTER, PEDIGREE = "card", "configuration", "adapter configuration", "pedigree"
 KEEPS_WEIGHTS = ("finetune", "adapter", "quantized", "merge")

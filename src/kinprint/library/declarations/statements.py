@@ -23,8 +23,8 @@ from kinprint.comparison import ALPHA, Comparison
 from kinprint.comparison.comparison import FORMAT as COMPARISON_FORMAT
 from kinprint.comparison.verdict import combined_log10_p, decide
 from kinprint.errors import CheckpointError, printable
-from kinprint.evidence import Evidence
 from kinprint.fingerprints import Fingerprint
+from kinprint.methods import Evidence
 
 FORMAT = "kinprint-statement/1"
 CHECK_FORMAT = "kinprint-statement-check/1"
@@ -221,7 +221,7 @@ def _follows(statement: Statement) -> Check:
     """Whether the verdict follows from the p-values beside it, as kinprint combines them."""
     if statement.disagreements:
         return Check("verdict", "contradicted", "; ".join(statement.disagreements[:3]))
-    evidence = [Evidence("stated", "test", 0.0, value) for value in statement.tests]
+    evidence = [Evidence(method="stated", kind="test", statistic=0.0, log10_p=value) for value in statement.tests]
     log10_p = combined_log10_p(evidence)
     if (log10_p is None) != (statement.log10_p is None) or not math.isclose(
         log10_p or 0.0, statement.log10_p or 0.0, rel_tol=SAME, abs_tol=SAME

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinprint import methods
-from kinprint.checkpoints import hub
+from kinprint.architectures import open_model
 from kinprint.checkpoints.adapters import CONFIG
 from kinprint.checkpoints.files import clear_errors
 from kinprint.checkpoints.formats import format_of
+from kinprint.checkpoints.remote import hub
 from kinprint.comparison import ALPHA, Comparison, examine
 from kinprint.errors import CheckpointError, KinprintError, printable
-from kinprint.evidence import Evidence
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.fingerprints.opening import SUFFIX
+from kinprint.fingerprints.from_model import SUFFIX
+from kinprint.library.declarations.base_models import Few, Shelf
 from kinprint.library.declarations.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
-from kinprint.library.declarations.shelf import Few, Shelf
+from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni, smallest
-from kinprint.weights import open_weights
 
 FORMAT = "kinprint-verification/1"
 
@@ -248,8 +248,8 @@ class _Pair:
         """One comparison by tests alone; scores decide nothing and cost time."""
         quick = stage == "quick"
         reference = base if isinstance(base, Fingerprint) else self.open_model(base, quick)
-        weights = (open_weights(str(base)), open_weights(self.model)) if stage == "deep" else None
-        tests = [method for method in methods.known() if method.kind == "test" and method.deep == (stage == "deep")]
+        weights = (open_model(str(base)).weights, open_model(self.model).weights) if stage == "deep" else None
+        tests = methods.tests(deep=stage == "deep")
         return examine((reference, self.measured(quick)), weights, alpha=alpha, methods=tests)
 
 
@@ -362,7 +362,7 @@ def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options:
     if not searched:
         return (), 0
     model = pair.measured(options.quick)
-    tests = [method for method in methods.known() if method.kind == "test" and not method.deep]
+    tests = methods.tests()
     found = []
     for known in options.shelf.candidates(model):
         itself = known.digest == model.digest and _same(known.name, own)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from kinprint.library.merges.coordinates import Array, Indices, Places
+from kinprint.library.merges.sampled_entries import Array, Indices, Places
 from kinprint.statistics import bonferroni
 
 ROUNDS = 3

@@ -16,14 +16,14 @@ import numpy as np
 
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.merges.caveats import not_told
 from kinprint.library.merges.combination import Data, Fit, added, fit, part, roundings, select
-from kinprint.library.merges.coordinates import OUTSIDE, Array, layer_shape, matrix_of, places, shape, spacing, values
-from kinprint.library.merges.elsewhere import elsewhere
-from kinprint.library.merges.gathering import Gathering, Layer, Parent
-from kinprint.library.merges.indistinct import not_told
+from kinprint.library.merges.gather_result import Gathering, Layer, Parent
 from kinprint.library.merges.layer_sources import LayerSources, layer_sources
 from kinprint.library.merges.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose, constant
 from kinprint.library.merges.relatives import relatives, same_entries
+from kinprint.library.merges.sampled_entries import OUTSIDE, Array, layer_shape, matrix_of, places, shape, spacing, values
+from kinprint.library.merges.unaligned import elsewhere
 from kinprint.statistics import bonferroni
 
 Progress = Callable[[str, int, int], None]

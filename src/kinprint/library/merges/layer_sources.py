@@ -16,8 +16,8 @@ import numpy as np
 
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.combination import HALF, clusters, log10_p
-from kinprint.library.merges.coordinates import OUTSIDE, Array, Places, places, spacing, values
 from kinprint.library.merges.relatives import related
+from kinprint.library.merges.sampled_entries import OUTSIDE, Array, Places, places, spacing, values
 from kinprint.statistics import bonferroni
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.library.merges.combination import HALF, Data, Fit, clusters, inverse_variance, log10_p, roundings
-from kinprint.library.merges.coordinates import Array
+from kinprint.library.merges.sampled_entries import Array
 from kinprint.statistics import bonferroni
 
 PARALLEL = 0.9995

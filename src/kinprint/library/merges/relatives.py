@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kinprint.library.merges.combination import Data
-from kinprint.library.merges.coordinates import Array, Indices
+from kinprint.library.merges.sampled_entries import Array, Indices
 from kinprint.statistics import bonferroni, sign_test
 
 

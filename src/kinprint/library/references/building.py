@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from kinprint import engines
-from kinprint.checkpoints import hub
 from kinprint.checkpoints.formats import formats
+from kinprint.checkpoints.remote import hub
 from kinprint.engines import Outcome
 from kinprint.errors import CheckpointError, KinprintError
 from kinprint.fingerprints import Fingerprint, fingerprint

@@ -18,19 +18,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.correspondence.search import layers_in_order
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._matched import ODD, aligned, nearest, one_expert
-from kinprint.methods.matched_invariants import EVEN, described_by
+from kinprint.fingerprints.form_columns import COLUMNS, EVEN, ODD
+from kinprint.matching.forms import described_by, one_expert
+from kinprint.matching.layers import LAYERS, aligned, evenly
+from kinprint.matching.nearest import nearest
+from kinprint.statistics.alignment import layers_in_order
 
 Array = NDArray[np.float64]
 
 AGREES = 6.0
 """Standard errors of strangers' cosines above which weights of a role are taken to stand at the same places in both models."""
 
-LAYERS = 16
 NEURONS = 512
-"""Layers, evenly chosen, and heaviest neurons of each that are matched."""
+"""Heaviest neurons of each layer that are matched."""
 
 OUTSIDE = ("embedding", "head", "router")
 """Roles that are not compared: vocabularies differ, routers begin anew where experts are made of a FFN."""
@@ -138,7 +139,8 @@ class Neurons:
     def __init__(self, models: Sequence[Fingerprint]) -> None:
         """Describes the neurons of every model by the invariants that all models have."""
         forms = [np.asarray(m.traits["neurons.forms"], np.float64)[:, :NEURONS] for m in models if "neurons.forms" in m.traits]
-        finite = np.all([np.isfinite(values).any(axis=(0, 1)) for values in forms], axis=0) if forms else np.zeros(30, bool)
+        there = [np.isfinite(values).any(axis=(0, 1)) for values in forms]
+        finite = np.all(there, axis=0) if there else np.zeros(len(COLUMNS), bool)
         even, odd = ([column for column in columns if finite[column]] for columns in (EVEN, ODD))
         self._described = [_described(model, even, odd) if even else None for model in models]
 
@@ -149,7 +151,7 @@ class Neurons:
             return None
         if len(one) < len(other):
             one, other = other, one
-        shown = np.unique(np.linspace(0, len(other) - 1, min(len(other), LAYERS)).round().astype(np.int64))
+        shown = evenly(len(other), LAYERS)
         layers = aligned(one, other[shown], shown, len(other))
         product = size = 0.0
         for i, j in zip(layers, shown, strict=True):

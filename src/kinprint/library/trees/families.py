@@ -50,7 +50,7 @@ def families(
     Args:
         alpha: of the whole search, not of one pair.
     """
-    tests = [method for method in methods.known() if method.kind == "test" and not method.deep]
+    tests = methods.tests()
     pairs = math.comb(len(models), 2)
     joined = DisjointSet(range(len(models)))
     links: list[tuple[int, int, float | None]] = []

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures import Place
 from kinprint.transforms import Model
-from kinprint.transforms._model import Place, widened
+from kinprint.transforms._model import widened
 from kinprint.zoo.families import SHAPES, Shape
 
 Array = NDArray[np.float64]

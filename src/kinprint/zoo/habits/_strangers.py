@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures import OpenModel
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.transforms import Model, in_memory, model_of
@@ -60,7 +61,7 @@ def stranger(family: str, seed: int, shape: Shape = SHAPES["tiny"]) -> Model:
 
 def measured(model: Model, name: str, *, quick: bool = False) -> Fingerprint:
     """The fingerprint of a model in memory."""
-    return fingerprint(in_memory(model, name), cache=False, threads=1, quick=quick)
+    return fingerprint(OpenModel(in_memory(model, name)), cache=False, threads=1, quick=quick)
 
 
 def _drawn(rng: np.random.Generator, name: str, size: tuple[int, ...], channels: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.transforms import Model
-from kinprint.transforms._model import Place, changed
+from kinprint.transforms._model import changed
 from kinprint.transforms.fold_gains import fold_gains
 from kinprint.zoo.habits._habit import RMS, Array, Habit, read, settled
 

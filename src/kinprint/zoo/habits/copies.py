@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.transforms import Model
 from kinprint.transforms import known as transforms
 from kinprint.transforms._layers import relayered
-from kinprint.transforms._model import Place, changed, generator, head_rows, taken
+from kinprint.transforms._model import changed, generator, head_rows, taken
 from kinprint.transforms.fold_gains import untied
 from kinprint.zoo.families import SHAPES
 from kinprint.zoo.habits._habit import Habit, Index, settled

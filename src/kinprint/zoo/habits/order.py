@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.transforms import Model
-from kinprint.transforms._model import Place, head_rows, taken
+from kinprint.transforms._model import head_rows, taken
 from kinprint.transforms.permute import Relabelling, experts_relabelled
 from kinprint.zoo.habits._habit import (
     Array,

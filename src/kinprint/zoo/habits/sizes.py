@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.transforms import Model
-from kinprint.transforms._model import Place, scaled
+from kinprint.transforms._model import scaled
 from kinprint.zoo.habits._habit import Array, Habit
 
 SPREAD = 0.5

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part
+from kinprint.architectures import Part, Place
 from kinprint.errors import TransformError
 from kinprint.transforms import Model
-from kinprint.transforms._model import Place, changed, head_rows
+from kinprint.transforms._model import changed, head_rows
 from kinprint.zoo.families import SHAPES
 from kinprint.zoo.habits._habit import RMS, Habit, Index
 

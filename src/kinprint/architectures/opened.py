@@ -1,0 +1,46 @@
+"""A model that is open: its checkpoint, and what its architecture makes of it, worked out once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+from kinprint.architectures.anatomy import Anatomy
+from kinprint.architectures.recognise import recognise
+from kinprint.architectures.weights import Weights, weights_of
+from kinprint.checkpoints import Checkpoint, open_checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class OpenModel:
+    """What `open_model` gives: headers are read, weights are not yet.
+
+    Attributes:
+        checkpoint: its tensors, configuration, tokenizer and card.
+    """
+
+    checkpoint: Checkpoint
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """Which tensor plays which role.
+
+        Raises:
+            ArchitectureError: the model is of no known architecture.
+        """
+        return recognise(self.checkpoint)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Its weights by place, read when they are asked for."""
+        return weights_of(self.checkpoint, self.anatomy)
+
+
+def open_model(place: str | os.PathLike[str]) -> OpenModel:
+    """Open what `kinprint.checkpoints.open_checkpoint` opens.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    return OpenModel(open_checkpoint(place))

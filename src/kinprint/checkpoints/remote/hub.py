@@ -1,0 +1,301 @@
+"""Models on a hub: `org/name` or `org/name@revision`, of which no more is fetched than is read.
+
+What the hub's own cache holds is used from there; the rest comes by byte ranges into kinprint's cache (`elsewhere`). Nothing of
+a repository is executed. The hub's usual environment variables hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE,
+HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kinprint.checkpoints.files import announce
+from kinprint.checkpoints.formats import format_of
+from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.remote.folder import RemoteFolder, Snapshot, bring, cache_root, explained, weights
+from kinprint.checkpoints.remote.http import WebError, WebFile
+from kinprint.checkpoints.remote.sparse import Remote
+from kinprint.checkpoints.weight_files import INDEX
+from kinprint.errors import CheckpointError, KinprintError, printable
+
+_LIKE_AN_ID = re.compile(r"(?![.~])[^/\\@]+/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
+_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w][\w./+-]*))?", re.ASCII)
+_COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_LONGEST_ID = 96
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_NETWORK = "check the path, the network and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache"
+_TERMS = "accept its terms on the hub, and set HF_TOKEN to a token of yours that may read it"
+
+
+def means_repository(model: str) -> bool:
+    """Whether `model` can only mean a hub id: nothing on disk has that name, and it has the form of one.
+
+    `folder/model.safetensors` has that form too, but whoever writes it means a file.
+    """
+    found = _LIKE_AN_ID.fullmatch(model)
+    if not found or os.path.lexists(model):
+        return False
+    return format_of(Path(found["name"])) is None and not found["name"].endswith((INDEX, ".kinprint"))
+
+
+def fetch(model: str) -> Snapshot:
+    """The model `org/name` or `org/name@revision`, as a folder whose files are fetched as they are read.
+
+    Raises:
+        CheckpointError: malformed, not found, gated, without weights, or the hub cannot be reached.
+    """
+    name, revision = _parse(model)
+    with _clear_errors(model, revision):
+        return _cached(model, name, revision) if _offline() else _looked_up(model, name, revision)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a hub lists of a model.
+
+    Attributes:
+        name: `org/name`.
+        revision: the commit.
+        sizes: relative path -> bytes, of every file whose size is listed.
+    """
+
+    name: str
+    revision: str
+    sizes: Mapping[str, int]
+
+
+def listed(model: str) -> Listed:
+    """The commit and the sizes of `org/name` or `org/name@revision`: one question, and nothing of any file is read.
+
+    Raises:
+        CheckpointError: as `fetch`.
+    """
+    name, revision = _parse(model)
+    with _clear_errors(model, revision):
+        commit, files = _ask(model, name, revision)
+    return Listed(name, commit, {file.rfilename: file.size for file in files if isinstance(file.size, int)})
+
+
+def forget(name: str, commit: str) -> None:
+    """Remove what `fetch` has brought of a commit into kinprint's cache; what nobody brought is no error."""
+    root = cache_root(name, _place(name, commit))
+    for path in root.rglob("*"):
+        announce(path, None)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def _parse(model: str) -> tuple[str, str | None]:
+    """Id and revision; CheckpointError for what no hub would accept."""
+    found = _ID.fullmatch(model)
+    doubled = found and ("--" in found["id"] or ".." in model)  # the hub's cache gives both a meaning of their own
+    if not found or doubled or found["id"].endswith((".", "-", ".git")) or len(found["id"]) > _LONGEST_ID:
+        raise CheckpointError(
+            model, "neither a file or folder nor a hub id", "check the path, or write org/name or org/name@revision"
+        )
+    return found["id"], found["revision"]
+
+
+def _offline() -> bool:
+    from huggingface_hub import constants
+
+    asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    return asked or bool(constants.HF_HUB_OFFLINE)  # that one was read when the library was imported
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None  # given at each call: the library reads it at import only
+
+
+def _looked_up(model: str, name: str, revision: str | None) -> Snapshot:
+    """Ask the hub for the commit and its files."""
+    commit, files = _ask(model, name, revision)
+    listing = {file.rfilename: file for file in files}
+
+    @cache
+    def file(path: str) -> Remote:
+        return _remote(model, name, revision, commit, listing[path])
+
+    folder = bring(_elsewhere(model, name, commit, listing.keys(), file), name)
+    chosen = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
+    _remember(name, revision, commit, {path: [file(path).size, file(path).version] for path in chosen})
+    return Snapshot(name, model, commit, folder)
+
+
+def _ask(model: str, name: str, revision: str | None) -> tuple[str, list[Any]]:
+    """The commit, and its files as the hub's library describes them."""
+    from huggingface_hub import HfApi, constants
+
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    info = HfApi(endpoint=_endpoint()).model_info(name, revision=revision, timeout=timeout, files_metadata=True)
+    commit = info.sha or ""
+    if not _COMMIT.fullmatch(commit):  # it becomes part of paths in the hub's cache
+        raise CheckpointError(model, f"the hub names the commit {printable(commit, 60)}, which is none", "check HF_ENDPOINT")
+    return commit, list(info.siblings or ())
+
+
+def _place(name: str, commit: str) -> str:
+    """What tells a commit of a hub from any other place, for the cache."""
+    return json.dumps(["hub", _endpoint(), name, commit])
+
+
+def _elsewhere(model: str, name: str, commit: str, listing: AbstractSet[str], file: Callable[[str], Remote]) -> RemoteFolder:
+    """A commit; files that the hub's cache holds whole are taken from there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def whole(path: str) -> Path | None:
+        found = try_to_load_from_cache(name, path, revision=commit)
+        return Path(found) if isinstance(found, str) else None
+
+    return RemoteFolder(model, _place(name, commit), listing, lambda asked: set(asked) & listing, file, whole)
+
+
+def _remote(model: str, name: str, revision: str | None, commit: str, sibling: Any) -> Remote:
+    """A file of a commit; its size is that of the listing, else asked for."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # exported by a list of names
+
+    file, size = sibling.rfilename, sibling.size
+    url = hf_hub_url(name, file, revision=commit, endpoint=_endpoint())
+    headers = build_hf_headers(library_name="kinprint")
+    web = WebFile(url, headers, size=size, commit=commit)
+    size = web.stat().size if size is None else size
+    content = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
+    remote = Remote(f"{model}/{file}", size, f"{commit} {content or ''}", web.read)
+
+    def explain(error: Exception) -> CheckpointError:
+        return CheckpointError(remote.subject, *_explain(error, revision))
+
+    return explained(remote, explain)
+
+
+# --- without the hub
+
+
+_ONLINE = "unset HF_HUB_OFFLINE to download it"
+
+
+def _memory(name: str, revision: str | None) -> Path:
+    """Where it is remembered which commit a revision stood for, and which files of it were chosen."""
+    return cache_root(name, json.dumps(["revision", _endpoint(), name, revision])) / "seen.json"
+
+
+def _remember(name: str, revision: str | None, commit: str, files: dict[str, list[Any]]) -> None:
+    """For later uses without the hub, under the revision asked for and under the commit itself."""
+    text = json.dumps({"commit": commit, "files": files})
+    for asked in {revision, commit}:
+        target = _memory(name, asked)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False) as file:
+            file.write(text)
+        os.replace(file.name, target)
+
+
+def _cached(model: str, name: str, revision: str | None) -> Snapshot:
+    """What was opened earlier, with what both caches hold of it, else what the hub's cache holds if it holds all weights."""
+    return _from_memory(model, name, revision) or _from_hub_cache(model, name, revision)
+
+
+def _from_hub_cache(model: str, name: str, revision: str | None) -> Snapshot:
+    from huggingface_hub import snapshot_download
+
+    # no patterns: files that were never wanted shall not count as missing
+    folder = Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=[]))
+    listing = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    held = RemoteFolder(model, "", listing, lambda asked: set(asked) & listing, partial(_refuse, model))
+    try:
+        weights(held, listing, lambda file: folder / file)
+    except CheckpointError as error:
+        raise CheckpointError(model, f"offline, and not all of it is in the cache ({error.problem})", _ONLINE) from error
+    return Snapshot(name, model, folder.name, folder)
+
+
+def _from_memory(model: str, name: str, revision: str | None) -> Snapshot | None:
+    """A model of which some bytes were fetched earlier: they are enough, or the first one that is missing is an error."""
+    memory = _memory(name, revision)
+    try:
+        seen = parse_object(memory.read_bytes(), memory)
+    except OSError:
+        return None
+    commit, files = seen["commit"], seen["files"]
+
+    def file(path: str) -> Remote:
+        size, version = files[path]
+        return Remote(model, size, version, lambda start, stop: _refuse(model))
+
+    return Snapshot(name, model, commit, bring(_elsewhere(model, name, commit, files.keys(), file), name))
+
+
+def _refuse(model: str, *_: object) -> NoReturn:
+    raise CheckpointError(model, "offline, and not all of it is in the cache", _ONLINE)
+
+
+# --- errors
+
+
+@contextmanager
+def _clear_errors(model: str, revision: str | None) -> Iterator[None]:
+    """Turn whatever the hub's library raises into one CheckpointError about `model`."""
+    try:
+        yield
+    except KinprintError:
+        raise
+    except Exception as error:  # its HTTP client, and so the classes of its errors, differ between its versions
+        problem, remedy = _explain(error, revision)
+        raise CheckpointError(model, problem, remedy) from error
+
+
+def _explain(error: Exception, revision: str | None) -> tuple[str, str]:
+    """Problem and remedy."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError) or (isinstance(error, WebError) and error.code == "GatedRepo"):
+        return "gated: its owner grants access on request", _TERMS
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"no revision {revision or 'main'} in this repository", "give a branch, a tag or a full commit hash"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        problem = "no such repository on the hub, or a folder that does not exist"
+        return problem, "check the path or the id; if it is private or gated, accept its terms and set HF_TOKEN"
+    if isinstance(error, WebError) and error.status is None:
+        return str(error), "check the network and try again: what has come is kept"
+    status = error.status if isinstance(error, WebError) else _status(error)
+    if status in (401, 403):
+        return f"the hub denies access (HTTP {status})", _TERMS
+    if status == 429:
+        return "too many requests to the hub (HTTP 429)", "wait some minutes, or set HF_TOKEN for a higher limit"
+    if status is not None:
+        return f"the hub failed (HTTP {status})", "try again later"
+    return _explain_local(error)
+
+
+def _explain_local(error: Exception) -> tuple[str, str]:
+    """The same where no hub has answered."""
+    from huggingface_hub import errors
+
+    if _offline() and isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)):
+        return "offline, and not in the cache", f"check the path, or {_ONLINE}"
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return f"cannot be stored ({error.strerror})", "make room, or set HF_HOME to a folder that can be written"
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"no folder here, and the hub cannot be reached ({reason[:120]})", _NETWORK
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status that `error`, or what caused it, carries."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+        error = error.__cause__
+    return None

@@ -1,0 +1,82 @@
+"""From whatever a user calls a model to its fingerprint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kinprint.architectures import OpenModel, open_model
+from kinprint.checkpoints import Checkpoint
+from kinprint.checkpoints.files import clear_errors
+from kinprint.checkpoints.remote.sparse import expect
+from kinprint.fingerprints import cache as stored
+from kinprint.fingerprints.fingerprint import Fingerprint
+from kinprint.fingerprints.measure import Progress, measure
+from kinprint.fingerprints.quick import measure_quick
+
+SUFFIX = ".kinprint"
+
+
+def fingerprint(
+    model: str | os.PathLike[str] | Fingerprint | OpenModel,
+    *,
+    quick: bool = False,
+    cache: bool = True,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Fingerprint:
+    """The fingerprint of a model: a folder, a weights file, a hub id, a `.kinprint` file, or a fingerprint or an
+    opened model at hand.
+
+    Args:
+        model: what to fingerprint.
+        quick: read about 1 % of the weights or less: enough for the tests by index of channels and of some neurons and
+            experts, and for `matched-readings` (`kinprint.fingerprints.quick`). Fingerprints already made are taken
+            as they are.
+        cache: use and fill the user's cache folder.
+        threads: of the measuring pass; all processors by default. The result does not depend on it.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        CheckpointError, ArchitectureError, FingerprintError: the model cannot be read.
+    """
+    if isinstance(model, Fingerprint):
+        return model
+    if not isinstance(model, OpenModel) and Path(model).suffix == SUFFIX:
+        return Fingerprint.load(model)
+    opened = model if isinstance(model, OpenModel) else open_model(model)
+    checkpoint = opened.checkpoint
+    kind = _kind(quick)
+    found = stored.find(checkpoint, kind) if cache else None
+    if found is None:
+        found = _measured(opened, quick, threads, progress)
+        if cache:
+            stored.keep(checkpoint, kind, found)
+    if checkpoint.revision:  # after the cache, which knows models by their content alone
+        provenance = {**found.provenance, "revision": checkpoint.revision}
+        found = Fingerprint(found.name, found.traits, found.facts, provenance)
+    return found
+
+
+def identity(checkpoint: Checkpoint, *, quick: bool = False) -> str:
+    """What tells a checkpoint's content, measured this way, from others without reading all of it (`cache.key`).
+
+    Raises:
+        CheckpointError: a file cannot be read any more.
+    """
+    with clear_errors(checkpoint.source):
+        return stored.key(checkpoint, _kind(quick))
+
+
+def _kind(quick: bool) -> str:
+    return "quick" if quick else "full"
+
+
+def _measured(opened: OpenModel, quick: bool, threads: int | None, progress: Progress | None) -> Fingerprint:
+    """Measured now; a full pass says beforehand what it will read, so that what lies elsewhere comes in large pieces."""
+    checkpoint, anatomy = opened.checkpoint, opened.anatomy
+    if quick:
+        return measure_quick(checkpoint, anatomy, threads=threads, progress=progress)
+    needed = expect(checkpoint.tensors.get(name) for name in {part.tensor for part in anatomy.parts})
+    with needed.watched(progress) as progress:
+        return measure(checkpoint, anatomy, threads=threads, progress=progress)

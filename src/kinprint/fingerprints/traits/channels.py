@@ -1,0 +1,102 @@
+"""How much of each residual channel every matrix reads or writes: what the channel test compares.
+
+Sizes in canonical form. Where a matrix is fixed by the function only in a product with another one, its lines are weighted by
+what the other makes of them: queries by the keys of their head and keys by its queries, values by outputs and outputs by
+values, what a gated neuron reads by what it writes and the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kinprint.fingerprints.canonical import canonical, centred, channel_squares, degree, gain_before, with_gain
+from kinprint.fingerprints.layer import Array, Layer
+from kinprint.fingerprints.pieces import blocks
+from kinprint.fingerprints.traits.heads import Side, both_sides, head_grams, head_map, heads_and_groups
+from kinprint.fingerprints.traits.neurons import FFN, inner_products
+
+PLAIN = ("attention_gate",)
+"""Roles whose lines stand in no product."""
+
+
+def rows(layer: Layer) -> dict[str, Array]:
+    """channels.<role> (hidden,), experts pooled; embedding.input, embedding.output (hidden,) around the mean token."""
+    found = {role: channel_squares(layer, layer.roles[role][0]) for role in PLAIN if role in layer.roles}
+    found |= {**_heads(layer, "q", "k"), **_heads(layer, "o", "v"), **_ffn(layer, ""), **_ffn(layer, "shared_")}
+    sizes = {f"channels.{role}": np.sqrt(squares) for role, squares in found.items()}
+    return sizes | {
+        f"embedding.{side}": _around_mean(layer, role)
+        for role, side in (("embedding", "input"), ("head", "output"))
+        if role in layer.roles
+    }
+
+
+def _heads(layer: Layer, left: str, right: str) -> Mapping[str, Array]:
+    """Of the two factors of a product those that are no product themselves."""
+    sides = both_sides(layer, left, right)
+    divided = heads_and_groups(layer, "channels.*", sides) if sides else None
+    if not sides or not divided:
+        return {}
+    heads, groups = divided
+    grams = head_grams(layer, sides[0], heads), head_grams(layer, sides[1], groups)
+    shared = grams[0].reshape(groups, heads // groups, *grams[0].shape[1:]).sum(axis=1)
+    others = np.repeat(grams[1], heads // groups, axis=0), shared
+    return {side.role: _weighted(layer, side, other) for side, other in zip(sides, others, strict=True) if side.down is None}
+
+
+def _weighted(layer: Layer, side: Side, grams: Array) -> Array:
+    """(hidden,) sums over heads of a_c' G a_c, a_c being the column of channel c; heads that are not finite are left out."""
+    total = np.zeros(side.rows.shape[1])
+    for head, (block, gram) in enumerate(zip(blocks(side.rows, len(grams), np.float32), grams, strict=True)):
+        turn = head_map(layer, side, head)
+        inner = gram if turn is None else turn.T @ gram @ turn
+        with np.errstate(all="ignore"):
+            own = canonical(layer, side.reads, block)
+            squares = np.einsum("dc,dc->c", own, inner.astype(np.float32) @ own)
+        if np.isfinite(squares).all():
+            total += np.maximum(squares, 0)
+    return total
+
+
+def _ffn(layer: Layer, prefix: str) -> dict[str, Array]:
+    """Of what neurons read and write, experts pooled."""
+    inner, gated = inner_products(layer, prefix), f"{prefix}gate" in layer.roles
+    if not inner:
+        return {}
+    return {
+        prefix + role: np.sum(
+            [
+                channel_squares(layer, item, _weights(products, role, gated, degree(layer.facts)))
+                for item, products in zip(layer.roles[prefix + role], inner, strict=True)
+            ],
+            axis=0,
+        )
+        for role in FFN
+        if prefix + role in layer.roles
+    }
+
+
+def _weights(inner: Array, role: str, gated: bool, degree: int | None) -> Array | None:
+    """(neurons,) what else fixes the size of a neuron's line, so that the product is that of no free scale; None for nothing.
+
+    Args:
+        inner: of `inner_products`.
+        degree: of the activation, if it is homogeneous.
+    """
+    gate, up, down = inner[:, :3].T
+    if gated:
+        own = 1.0 if degree is None else gate**degree
+        traded: dict[str, Array | None] = {"up": down * own, "down": up * own}
+        return traded.get(role) if role != "gate" or degree is None else np.asarray((up * down) ** (1 / degree))
+    if degree is None:
+        return None
+    return np.asarray(down ** (1 / degree) if role == "up" else up**degree)
+
+
+def _around_mean(layer: Layer, role: str) -> Array:
+    """(hidden,) norms per channel around the mean over tokens."""
+    item = layer.roles[role][0]
+    total = with_gain(item.sums.column_sums[None], gain_before(layer, role), centred(layer.facts))[0]
+    return np.asarray(np.sqrt(np.maximum(channel_squares(layer, item) - total**2 / item.part.shape[0], 0.0)))

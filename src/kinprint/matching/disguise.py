@@ -1,0 +1,84 @@
+"""What was done to the form of the weights, as far as matched neurons tell."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures.weights import Weights
+from kinprint.matching.search import Correspondence
+
+CLEAR = 0.5
+"""Share from which something is said."""
+
+
+def disguise(found: Correspondence, agreements: list[NDArray[np.float64]]) -> tuple[str, ...]:
+    """What differs between two related models that no training changes so, in a few words each; nothing where unsure.
+
+    Args:
+        agreements: of `sign_agreements`; empty for neurons without a gate.
+    """
+    told = []
+    if _folded(found.suspect.weights) and not _folded(found.reference.weights):
+        told.append("norm gains folded")
+    told += _turned(found)
+    places = [(m.reference.index[m.ours], m.suspect.index[m.theirs]) for m in found.matches]
+    if np.mean(np.concatenate([ours == theirs for ours, theirs in places])) < CLEAR and _kept_width(found):
+        told.append("neurons permuted")
+    if np.mean(np.concatenate([~m.suspect.first for m in found.matches])) > 0.03 and not _experts(found.suspect.weights):
+        told.append("neurons split")
+    if found.suspect.gated and _scaled(found):
+        told.append("neurons scaled, up against down")
+    if agreements and _flipped(found, agreements):
+        told.append("signs of neurons flipped")
+    return tuple(told)
+
+
+def _turned(found: Correspondence) -> list[str]:
+    """What was done to channels, from the rotation in coordinates of channels.
+
+    Of a relabelling that is known in k of d directions, a channel's own entry is about k / d and its row's norm sqrt(k / d).
+    """
+    before, after = found.reference.basis, found.suspect.basis
+    if len(before) != len(after):
+        return []
+    turn = np.abs(after @ found.turn @ before.T)
+    share = turn.max(axis=1) / np.maximum(np.linalg.norm(turn, axis=1), 1e-30)
+    if np.mean(share) < CLEAR * np.sqrt(before.shape[1] / len(before)):
+        return ["residual stream rotated"]
+    return ["channels permuted"] if np.mean(turn.argmax(axis=1) == np.arange(len(turn))) < CLEAR else []
+
+
+def _folded(weights: Weights) -> bool:
+    """Whether every norm gain in front of a block is the same number: folded, or never there."""
+    gains = [weights.plain(layer, "gains.input") for layer in range(weights.layers)]
+    return all(gain is None or np.ptp(gain) == 0 for gain in gains)
+
+
+def _flipped(found: Correspondence, agreements: list[NDArray[np.float64]]) -> bool:
+    """Whether neurons that read like their partners do not have their signs: what long training has changed says nothing."""
+    sure = np.concatenate([values[m.closeness > CLEAR] for values, m in zip(agreements, found.matches, strict=True)])
+    return bool(len(sure) and np.mean(sure < 0) > 0.2)
+
+
+def _kept_width(found: Correspondence) -> bool:
+    """Whether neurons could have kept their places: none were pruned, and there are no experts."""
+    ours, theirs = (model.weights.facts.get("intermediate_size") for model in (found.reference, found.suspect))
+    return ours == theirs and not _experts(found.suspect.weights) and not _experts(found.reference.weights)
+
+
+def _experts(weights: Weights) -> bool:
+    return bool(weights.facts.get("num_experts"))
+
+
+def _scaled(found: Correspondence) -> bool:
+    """Whether up norms differ by more than the products of up and down norms do: training moves both alike."""
+    ups, products = [], []
+    for match in found.matches:
+        ours, theirs = (np.log(layer.sizes[chosen, 1:]) for layer, chosen in (
+            (match.reference, match.ours), (match.suspect, match.theirs)))  # fmt: skip
+        near = match.closeness > CLEAR
+        ups.append((theirs - ours)[near, 0])
+        products.append((theirs - ours)[near].sum(axis=1))
+    spread = [float(np.std(np.concatenate(values))) if sum(map(len, values)) else 0.0 for values in (ups, products)]
+    return spread[0] > 0.2 and spread[0] > 2 * spread[1]

@@ -1,0 +1,35 @@
+"""Units of two models that are nearest to each other, both ways: by features, no label is looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def distances(x: Array, y: Array) -> Array:
+    """(units of x, units of y) squared distances of their features; what is not finite is infinitely far from everything."""
+    found = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
+    return np.where(np.isfinite(found), found, np.inf)
+
+
+def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
+    distance = distances(ours, theirs)
+    nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
+    left = np.flatnonzero((back[nearest] == np.arange(len(distance))) & np.isfinite(distance.min(axis=1)))
+    right = nearest[left]
+    if not len(left) or min(distance.shape) < 2:
+        return left, right, np.zeros(len(left))
+    margins = [np.partition(rows, 1, axis=1)[:, 1] - rows.min(axis=1) for rows in (distance[left], distance[:, right].T)]
+    margin = np.nan_to_num(np.minimum(*margins), posinf=0.0)
+    return left, right, np.minimum(margin, np.quantile(margin, 0.9))
+
+
+def partners(x: Array, y: Array) -> NDArray[np.int64]:
+    """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not."""
+    between = distances(x, y)
+    nearest = between.argmin(axis=0)
+    mutual = (between.argmin(axis=1)[nearest] == np.arange(len(y))) & np.isfinite(between.min(axis=0))
+    return np.where(mutual, nearest, -1)

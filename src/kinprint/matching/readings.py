@@ -1,0 +1,40 @@
+"""The gated neurons of a fingerprint's first layer as `readings.gate` and `readings.up` describe them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.errors import NotApplicable
+from kinprint.fingerprints import Fingerprint
+from kinprint.matching.rotation import unit
+from kinprint.statistics.normal_scores import decorrelation
+
+Array = NDArray[np.float64]
+
+RIDGE = 0.05
+"""Added to the mean square of readings before they are decorrelated."""
+
+
+def directions(model: Fingerprint, tokens: int) -> tuple[Array, Array]:
+    """(neurons, tokens) unit vectors of gates and ups, decorrelated over the neurons; of neurons for which both are known.
+
+    Scaling and decorrelation see only products of two readings of one neuron, in which its sign cancels.
+
+    Raises:
+        NotApplicable: there are too few.
+    """
+    gate, up = (np.asarray(model.traits[f"readings.{role}"], dtype=np.float64)[:, :tokens] for role in ("gate", "up"))
+    if gate.shape != up.shape:
+        raise NotApplicable(f"gates and ups of {model.name} do not fit each other")
+    known = np.isfinite(gate).all(axis=1) & np.isfinite(up).all(axis=1) & gate.any(axis=1) & up.any(axis=1)
+    if known.sum() < 2:
+        raise NotApplicable(f"{model.name} has no gated neurons in its first layer that are finite")
+    return _decorrelated(gate[known]), _decorrelated(up[known])
+
+
+def _decorrelated(rows: Array) -> Array:
+    rows = rows / np.maximum(np.abs(rows).max(initial=0.0), 1e-300)
+    rows = rows / np.maximum(np.sqrt(np.mean(rows**2, axis=0)), 1e-12)
+    rows = rows @ decorrelation(rows.T @ rows / len(rows), RIDGE)
+    return unit(rows)

@@ -1,0 +1,236 @@
+"""The search: rotation, layers and neurons that belong together, found from what neurons read.
+
+Nothing here looks at the sign of a neuron's up and down vectors, and directions are taken from what neurons read alone:
+what gated neurons' signs, and what neurons write, can be tested on the matches afterwards (METHODS: disguised models, 2b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures.weights import Weights
+from kinprint.matching.layers import evenly
+from kinprint.matching.neurons import COPY, DESCRIBED, Layer, Neurons, neurons
+from kinprint.matching.rotation import cosines, rotation, unit
+from kinprint.statistics.alignment import layers_in_order
+from kinprint.statistics.normal_scores import decorrelation
+
+Array = NDArray[np.float32]
+Wide = NDArray[np.float64]
+
+LAYERS = 12
+"""Layers of the suspect that are compared, evenly chosen."""
+
+MOST_LAYERS = 64
+"""Layers of the reference among which theirs are looked for if the depths differ."""
+
+TOKENS = 4096
+"""Leading ones whose embeddings give a first rotation."""
+
+ROUNDS = 12
+"""Times the rotation and the matches are found anew from each other, at most."""
+
+COPIED = 0.1
+"""Share of a layer's neurons with a copy in another layer from which it counts as a copy of that layer."""
+
+SETTLED = 2e-4
+"""Change of the mean cosine of the matches from which a further round is not worth it."""
+
+RIDGE = 0.02
+"""Added to the unit variance of descriptors before whitening."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """Neurons of one layer of the reference and one of the suspect that were found to belong together, each once.
+
+    Attributes:
+        reference, suspect: the layers.
+        ours, theirs: (m,) indices into their neurons.
+        closeness: (m,) float64 cosine of what they read after the rotation, at least zero.
+    """
+
+    reference: Layer
+    suspect: Layer
+    ours: NDArray[np.int64]
+    theirs: NDArray[np.int64]
+    closeness: Wide
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """What was found, whether or not the models have anything to do with each other.
+
+    Attributes:
+        reference, suspect: their neurons.
+        turn: (suspect directions, reference directions) float32 the rotation, in the bases of the neurons.
+        matches: what can be tested: each layer of the reference once, and none that is a copy of another.
+        layer_map: reference layer of each suspect layer that was looked at.
+    """
+
+    reference: Neurons
+    suspect: Neurons
+    turn: Array
+    matches: tuple[Match, ...]
+    layer_map: tuple[int, ...]
+
+
+def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = False) -> Correspondence:
+    """Find which neurons of two models belong together.
+
+    Neurons are matched both ways by the angles of their descriptors, which gives a first rotation; of it and no rotation the
+    better is kept. Or the first rotation is the one that takes the embeddings of the leading tokens to those of the same
+    tokens: where two models have a vocabulary in common, it outlasts more training. Then matches are found by the rotation and
+    the rotation by the matches, in turn. Layers of models of equal depth are compared by number, others aligned in order, with
+    repeats and gaps as fits best; those of a deeper suspect, which may be copies of copies, in any order.
+
+    Args:
+        by_tokens: begin with the embeddings. What neurons write must not be tested then: models that have nothing but their
+            tokens in common read and write by tokens.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    theirs = _evenly(suspect, LAYERS)
+    ours = theirs if reference.layers == suspect.layers else _evenly(reference, MOST_LAYERS)
+    a, b = neurons(reference, ours), neurons(suspect, theirs)
+    if not a.layers or not b.layers or a.gated != b.gated:
+        return Correspondence(a, b, np.zeros((b.basis.shape[1], a.basis.shape[1]), np.float32), (), ())
+    if by_tokens:
+        starts = [_by_embeddings(a, b)]
+    else:
+        starts = [rotation(_cross(_by_descriptors(a, b)))]
+        if reference.hidden == suspect.hidden:
+            starts.append(np.asarray(b.basis.T @ a.basis))  # no rotation at all
+    matches = max((_aligned(a, b, start) for start in starts), key=_strength)
+    matches = _aligned(a, b, rotation(_cross(matches)))
+    turn = rotation(_cross(matches))
+    before = 0.0
+    for _ in range(ROUNDS - 2):
+        matches = [_by_direction(m.reference, m.suspect, turn) for m in matches]
+        turn = rotation(_cross(matches))
+        now = float(np.mean(np.concatenate([m.closeness for m in matches])))
+        if abs(now - before) < SETTLED:
+            break
+        before = now
+    return Correspondence(a, b, turn, _distinct(matches), tuple(match.reference.layer for match in matches))
+
+
+def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
+    """Each layer of the reference once, by its best match, and no copies of layers (depth up-scaling).
+
+    Copies of a layer share their neurons' signs: in one of the models every neuron must be there once.
+    """
+    best = {m.reference.layer: m for m in sorted(matches, key=lambda m: float(np.sum(m.closeness**3)))}
+    kept: list[Match] = []
+    for layer in sorted(best):
+        reads = best[layer].reference.reads[:DESCRIBED].astype(np.float32)
+        alike = ((reads @ m.reference.reads[:DESCRIBED].astype(np.float32).T).max(axis=1) > COPY for m in kept)
+        if not any(np.mean(copied) > COPIED for copied in alike):
+            kept.append(best[layer])
+    return tuple(kept)
+
+
+def matched_again(found: Correspondence, which: Sequence[int], turn: Array) -> list[Match]:
+    """Some of the layers, matched by another rotation, copies left out."""
+    return [_by_direction(found.matches[i].reference, found.matches[i].suspect, turn, originals=True) for i in which]
+
+
+def turn_without(found: Correspondence, which: Sequence[int]) -> Array | None:
+    """The rotation as the other layers alone say it; None if there are none."""
+    others = [match for i, match in enumerate(found.matches) if i not in set(which)]
+    return rotation(_cross(others)) if others and which else None
+
+
+def _evenly(model: Weights, most: int) -> tuple[int, ...]:
+    """Some of the layers that have an FFN."""
+    layers = [layer for layer in range(model.layers) if model.experts(layer)]
+    return tuple(layers[i] for i in evenly(len(layers), most))
+
+
+def _aligned(a: Neurons, b: Neurons, turn: Array) -> list[Match]:
+    """Layers and their first neurons matched by a rotation."""
+    return _in_order(a, b, lambda i, j: _by_direction(a.layers[i], b.layers[j], turn, DESCRIBED), power=3)
+
+
+def _by_embeddings(a: Neurons, b: Neurons) -> Array:
+    """The rotation between what two models call the same tokens."""
+    ours, theirs = (unit(model.weights.leading_tokens(TOKENS) @ model.basis) for model in (a, b))
+    shared = min(len(ours), len(theirs))
+    return rotation(theirs[:shared].T @ ours[:shared])
+
+
+def _strength(matches: Sequence[Match]) -> float:
+    return sum(float(np.sum(match.closeness**3)) for match in matches)
+
+
+def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
+    """First matches: neurons nearest to each other both ways; a match counts the more the farther the second nearest is."""
+    whole = [np.concatenate([layer.descriptors for layer in model.layers]) for model in (a, b)]
+    known = whole[0].any(axis=0) & whole[1].any(axis=0)  # of forms that both models have
+    joined = np.concatenate(whole)[:, known]
+    whitening = decorrelation(joined.T @ joined / len(joined), RIDGE)
+    x, y = ([unit(layer.descriptors[:, known] @ whitening) for layer in model.layers] for model in (a, b))
+
+    def matched(i: int, j: int) -> Match:
+        near = x[i] @ y[j].T
+        near[~a.layers[i].first[: len(near)]] = -np.inf
+        near[:, ~b.layers[j].first[: near.shape[1]]] = -np.inf
+        ours, theirs = _mutual(near)
+        best = -np.partition(-near[ours], 1, axis=1)[:, :2] if near.shape[1] > 1 else np.zeros((len(ours), 2))
+        margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0)
+        return Match(a.layers[i], b.layers[j], ours, theirs, np.sqrt(margin))
+
+    return _in_order(a, b, matched, power=2)
+
+
+def _by_direction(a: Layer, b: Layer, turn: Array, most: int | None = None, originals: bool = False) -> Match:
+    """Neurons whose reads are nearest to each other both ways after the rotation.
+
+    Args:
+        most: how many of the first of each layer take part.
+        originals: leave out the suspect's copies, as the reference's always are: two copies of a neuron share its sign, so
+            one of the models must be free of them for signs to be independent.
+    """
+    near = cosines(a.reads[a.first][:most], b.reads[b.first if originals else slice(None)][:most], turn)
+    ours, theirs = _mutual(near)
+    return Match(a, b, ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0))
+
+
+def _mutual(near: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns that are each other's nearest."""
+    column, row = near.argmax(axis=1), near.argmax(axis=0)
+    ours = np.flatnonzero((row[column] == np.arange(len(near))) & (near.max(axis=1) > -np.inf))
+    return ours, column[ours]
+
+
+def _cross(matches: Sequence[Match]) -> Array:
+    """Sum of y x^T over the matches: closer ones count more."""
+    total = None
+    for m in matches:
+        x = m.reference.reads[m.ours].astype(np.float32) * (m.closeness**2)[:, None].astype(np.float32)
+        part = m.suspect.reads[m.theirs].astype(np.float32).T @ x
+        total = part if total is None else total + part
+    assert total is not None
+    return np.asarray(total)
+
+
+def _in_order(a: Neurons, b: Neurons, matched: Callable[[int, int], Match], power: int) -> list[Match]:
+    """For each layer of the suspect the match with a layer of the reference that is best in all.
+
+    Layers of models of equal depth are compared by number.
+
+    Args:
+        matched: of a layer of the reference and one of the suspect.
+        power: to which closeness counts.
+    """
+    if a.weights.layers == b.weights.layers and len(a.layers) == len(b.layers):
+        return [matched(i, i) for i in range(len(b.layers))]
+    table = [[matched(i, j) for j in range(len(b.layers))] for i in range(len(a.layers))]
+    scores = np.array([[float(np.sum(match.closeness**power)) for match in row] for row in table])
+    chosen = layers_in_order(scores, deeper=b.weights.layers > a.weights.layers)
+    return [table[i][j] for j, i in enumerate(chosen)]

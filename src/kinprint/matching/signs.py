@@ -1,0 +1,52 @@
+"""The signs of gated neurons: a symmetry that training cannot break.
+
+A gated neuron with up vector u and down vector d computes the same as one with -u and -d. Initialisation is symmetric in that
+sign and training is equivariant to it, so in a model that was trained independently of another the signs are independent and
+uniformly random, given everything else about both models. The search for the correspondence looks at nothing that depends on
+them; neither do the weights here. So the numbers below have random signs under the null, exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.matching.neurons import vectors
+from kinprint.matching.search import Correspondence
+
+
+def sign_agreements(found: Correspondence) -> list[NDArray[np.float64]]:
+    """By layer, for each matched pair: cosine of the ups plus cosine of the downs after the rotation, times closeness squared.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    each = []
+    for match in found.matches:
+        total = np.zeros(len(match.ours))
+        for role in ("up", "down"):
+            x = vectors(found.reference, match.reference, role, match.ours)
+            y = vectors(found.suspect, match.suspect, role, match.theirs)
+            total += np.einsum("nd,nd->n", x @ found.turn.T, y)
+        each.append(total * match.closeness**2)
+    return each
+
+
+def signed_products(found: Correspondence) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Of the reference and of the suspect, by matched layer, (n, 2): cosines of gate and up and of gate and down, which change
+    sign with their neuron.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    sides: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    for match in found.matches:
+        for side, model, layer, chosen in (
+            (sides[0], found.reference, match.reference, match.ours),
+            (sides[1], found.suspect, match.suspect, match.theirs),
+        ):
+            gate = vectors(model, layer, "gate", chosen)
+            side.append(
+                np.stack([np.einsum("nd,nd->n", gate, vectors(model, layer, role, chosen)) for role in ("up", "down")], axis=1)
+            )
+    return sides

@@ -1,0 +1,203 @@
+"""What the exchangeability tests share: features to evidence, and the matching of units where widths differ."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.errors import NotApplicable
+from kinprint.fingerprints import Fingerprint
+from kinprint.matching.nearest import partners
+from kinprint.methods._method import Finding
+from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test_of_scores, normal_scores
+from kinprint.statistics.copies import clones, linked_layers
+from kinprint.statistics.label_checks import LabelCheck, label_checks
+from kinprint.statistics.neighbourhoods import WINDOW
+from kinprint.statistics.normal_scores import whiten
+
+Array = NDArray[np.float64]
+
+ATTAINABLE = -7.0
+"""A test whose smallest possible log10 p is above this could never decide, so it does not take part."""
+
+TOLD = -4.0
+"""log10 p from which an order among a model's labels is told."""
+
+NEAR = 1.25
+"""Neighbours of the wider model are as many labels apart as those in one window of the narrower, times this."""
+
+
+def known_layers(*models: NDArray[np.floating]) -> int:
+    """Layers that can be compared: of the model (layers, units, ...) that has fewer layers with anything in them."""
+    return min(int(np.isfinite(model).reshape(len(model), -1).any(axis=1).sum()) for model in models)
+
+
+def require_attainable(structure: RelabellingGroup, layers: int, units: str) -> None:
+    """Raise NotApplicable if so few relabellings exist that no p-value could be small."""
+    smallest = -layers * structure.log10_relabellings()
+    if smallest > ATTAINABLE:
+        raise NotApplicable(
+            f"too few {units} ({structure.units} in {layers} layers): no p-value below 1e{smallest:.1f} could arise"
+        )
+
+
+def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Array, Array]:
+    """Normal scores of the features (last axis) that both models have for some unit; rows of NaN where there is no unit."""
+    common = np.isfinite(reference).any(axis=(0, 1)) & np.isfinite(suspect).any(axis=(0, 1))
+    if not common.any():
+        raise NotApplicable("the two models have no feature in common")
+    return _scores(reference[..., common]), _scores(suspect[..., common])
+
+
+def _scores(features: NDArray[np.floating]) -> Array:
+    found = normal_scores(np.where(np.isfinite(features), features, np.nan))
+    found[~np.isfinite(features).any(axis=-1)] = np.nan
+    return found
+
+
+def positive(sizes: NDArray[np.floating]) -> Array:
+    """Norms as float64, NaN where they are zero: what has no length is no unit, and not a small one."""
+    wide = np.asarray(sizes, dtype=np.float64)
+    return np.where(wide > 0, wide, np.nan)
+
+
+def oriented(one: Array, other: Array) -> bool:
+    """Whether the second has more layers, or as many and more units: it is then the side that is given, and the first the one
+    whose units are relabelled."""
+    return other.shape[:2] > one.shape[:2]
+
+
+def real_units(values: NDArray[np.floating], members: int = 1) -> NDArray[Any]:
+    """(layers, units, features) of the units that some layer has: padding in all layers is left out, whole groups of it."""
+    there = np.isfinite(values).any(axis=(0, 2)).reshape(-1, members).any(axis=1)
+    return values[:, np.repeat(there, members)]
+
+
+def test_by_order(reference: Array, suspect: Array) -> ExchangeabilityResult:
+    """For unequal widths: match units by their features alone, then test whether neighbours stand in one order.
+
+    Each unit of the narrower model is matched to the nearest unit of the other, if that is so both ways. The matching looks at
+    no label. Pruning keeps units in order, so of neighbours in the narrower model those matched to units that are neighbours
+    too stand in the order of their matches. Compared are only pairs of neighbours on both sides: strangers whose units are
+    sorted by one measure agree in the order of units far apart, and hardly of neighbours. Where the narrower model's units are
+    sorted, what the measure they are sorted by says of the order inside a block is taken out as well.
+
+    Args:
+        reference, suspect: (layers, units, features) normal scores, NaN rows where there is no unit; layers and units may both
+            differ.
+    """
+    if exchanged := oriented(reference, suspect):
+        reference, suspect = suspect, reference
+    x, y = whiten(reference), whiten(_without_copies(suspect))
+    count = y.shape[1]
+    reach = NEAR * WINDOW * max(x.shape[1] / count, 1.0)
+
+    measures: dict[int, Array | None] = {}  # of a layer of the narrower model, whichever layer it is paired with
+
+    def score(i: int, j: int, grid: NDArray[np.int64]) -> Array:
+        if j not in measures:
+            measures[j] = _sorted_by(np.nan_to_num(y[j]), grid)
+        match, sorted_by = partners(x[i], y[j]), measures[j]
+        place, order = np.zeros(count), np.zeros(count)
+        for block in grid:
+            labels = block[block >= 0]
+            place[labels] = np.linspace(-1, 1, len(labels)) if len(labels) > 1 else 0.0
+            apart = np.subtract.outer(match[labels], match[labels])
+            near = (match[labels] >= 0)[:, None] & (match[labels] >= 0) & (np.abs(apart) <= reach)
+            order[labels] = np.where(near, np.sign(apart), 0.0).sum(axis=1)
+            if sorted_by is not None:
+                own = sorted_by[labels].argsort().argsort() - (len(labels) - 1) / 2
+                order[labels] -= own * (own @ order[labels]) / max(float(own @ own), 1e-9)
+        return np.outer(place, order)
+
+    layers = len(x), len(y)
+    result = exchangeability_test_of_scores(score, layers, count)
+    return result if not exchanged else replace(result, layer_map=inverted(result.layer_map, layers[0]), layers=())
+
+
+def _sorted_by(y: Array, grid: NDArray[np.int64]) -> Array | None:
+    """(units,) the combination of their features that units are sorted by, judged by the blocks they stand in alone; None where
+    they are not sorted."""
+    known = grid >= 0
+    labels = grid[known]
+    position = np.repeat(np.linspace(-1, 1, len(grid)), known.sum(axis=1))
+    position = position - position.mean()
+    features = y[labels] - y[labels].mean(axis=0)
+    weights = np.linalg.lstsq(features, position, rcond=1e-6)[0]
+    explained = float(((features @ weights) ** 2).sum() / max(float(position @ position), 1e-9))
+    width = y.shape[1]
+    if explained * len(labels) < width + 3 * math.sqrt(2 * width):  # chi squared, by chance
+        return None
+    return np.asarray(y @ weights)
+
+
+def _without_copies(side: Array) -> Array:
+    """Clones but the first of each, and copies of layers but the first, count for nothing: they would count one fact twice."""
+    found = side.copy()
+    groups = clones(side)
+    if groups is not None:
+        found[:, np.setdiff1d(np.arange(side.shape[1]), groups[:, 0])] = np.nan
+    links = linked_layers(np.nan_to_num(side))
+    found[np.setdiff1d(np.arange(len(side)), np.unique(links, return_index=True)[1])] = np.nan
+    return found
+
+
+def inverted(layer_map: tuple[int, ...], layers: int) -> tuple[int, ...]:
+    """A map of layers 0, 1, ... to ascending others, read backwards: for each of so many layers the last one mapped to it or
+    to one before it."""
+    return tuple(max(bisect_right(layer_map, layer) - 1, 0) for layer in range(layers))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of one space mean in the two models of a pair.
+
+    Attributes:
+        space: "neurons", ...
+        reference, suspect: what was checked of each.
+        names: of the models.
+    """
+
+    space: str
+    reference: tuple[LabelCheck, ...]
+    suspect: tuple[LabelCheck, ...]
+    names: tuple[str, str]
+
+    @classmethod
+    def of(cls, space: str, models: tuple[Fingerprint, Fingerprint], scores: tuple[Array, Array]) -> Labels:
+        """Checks of both; scores (layers, units, features), heads of a group side by side as one unit."""
+        ours, theirs = (tuple(label_checks(side)) for side in scores)
+        return cls(space, ours, theirs, (models[0].name, models[1].name))
+
+    def sentences(self) -> list[str]:
+        """What a reader should know: nothing where labels look random."""
+        found = []
+        for name, checks in zip(self.names, (self.reference, self.suspect), strict=True):
+            orders = [check.order for check in checks if check.log10_p is None or check.log10_p <= TOLD]
+            if orders:
+                found.append(f" The {self.space} of {name} are {', '.join(orders)}: compared only inside neighbourhoods.")
+        return found
+
+
+def as_finding(result: ExchangeabilityResult, note: str, labels: Labels) -> Finding:
+    """A test's result as evidence, with what the labels of either model mean."""
+    told = labels.sentences()
+    if result.order:
+        told.append(" What the layers of one model share by label was taken out.")
+    if result.copies:
+        told.append(f" {result.copies} layers of one model are copies of others and share their relabelling.")
+    return Finding(
+        statistic=result.z,
+        log10_p=result.log10_p,
+        bound=result.bound,
+        layer_map=result.layer_map,
+        layers=result.layers,
+        resolution=result.resolution if math.isfinite(result.resolution) else None,
+        labels={"reference": labels.reference, "suspect": labels.suspect},
+        note="".join([note, *told]),
+    )

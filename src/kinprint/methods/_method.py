@@ -1,0 +1,216 @@
+"""What a method is, what it finds, and the evidence that becomes of it.
+
+A method compares two fingerprints, or two whole checkpoints, and gives a `Finding`. A `Test` has a null hypothesis and a
+p-value that is uniform under it: it decides. A `Score` describes, and names the case for which it is known to fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+from kinprint.architectures.weights import Weights
+from kinprint.errors import NotApplicable
+from kinprint.fingerprints import Fingerprint
+from kinprint.statistics import ExchangeabilityResult
+from kinprint.statistics.label_checks import LabelCheck
+
+Kind = Literal["test", "score"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a method found in one pair.
+
+    Attributes:
+        statistic: what the method measured; None if it does not apply.
+        log10_p: one-sided p-value of a test; None for scores and for tests that do not apply.
+        bound: True if log10_p is a rigorous upper bound rather than an exact Monte Carlo p-value.
+        layer_map: reference layer of each suspect layer, where the method aligned layers.
+        layers: strength by suspect layer (tests: z), or by what the note says.
+        parts: named parts of the statistic.
+        resolution: of a test of units with equal labels: the correlation between them that moves the statistic by one
+            standard deviation under the null.
+        disguise: what was done to the form of the weights, in a few words each, where a test could tell.
+        forgeable: of a test: True if somebody who sets freely what a model's function leaves free (order, signs, scales, bases)
+            could make such evidence between strangers; False if that takes another function.
+        labels: of a test of units with equal labels: by side ("reference", "suspect"), whether that model's labels carry order.
+        note: what a reader should know, in a sentence or two.
+        across: of a method that compares layers: its value for every suspect layer (rows) with every reference layer.
+    """
+
+    statistic: float | None = None
+    log10_p: float | None = None
+    bound: bool = False
+    layer_map: tuple[int, ...] | None = None
+    layers: tuple[float, ...] | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    resolution: float | None = None
+    disguise: tuple[str, ...] = ()
+    forgeable: bool = True
+    labels: Mapping[str, tuple[LabelCheck, ...]] = field(default_factory=dict)
+    note: str = ""
+    across: tuple[tuple[float, ...], ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(Finding):
+    """A finding with the method that made it, and what the comparison adds.
+
+    Attributes:
+        method: name of the method.
+        kind: "test" or "score".
+        detectable: smallest correlation between units with equal labels for which the test alone would have called the
+            pair related in half of all cases: its power on this pair. `compare` fills it in, from the resolution, for its
+            alpha corrected for the number of tests.
+        set_aside: why a test that applies decides nothing, as a sentence; empty where it decides.
+        false_accusations: of a score: how many of the benchmark's unrelated pairs reach the statistic, and how many there
+            are; None where that was not measured. `compare` fills it in.
+    """
+
+    method: str
+    kind: Kind
+    detectable: float | None = None
+    set_aside: str = ""
+    false_accusations: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, method: Method, finding: Finding) -> Evidence:
+        """The finding, signed by its method."""
+        return cls(method=method.name, kind=method.kind, **{item.name: getattr(finding, item.name) for item in fields(Finding)})
+
+    @property
+    def applies(self) -> bool:
+        return self.statistic is not None
+
+    @property
+    def decides(self) -> bool:
+        """Whether a verdict may rest on it."""
+        return self.kind == "test" and self.log10_p is not None and not self.set_aside
+
+    def to_json(self) -> dict[str, Any]:
+        """As `kinprint-comparison/1` promises; fields that have no meaning for the kind are left out."""
+        data: dict[str, Any] = {"method": self.method, "kind": self.kind, "statistic": _number(self.statistic)}
+        if self.kind == "test":
+            data |= {"log10_p": _number(self.log10_p), "bound": self.bound, "detectable": _number(self.detectable)}
+            data |= {"forgeable": self.forgeable, "set_aside": self.set_aside or None}
+        elif self.false_accusations is not None:
+            count, total = self.false_accusations
+            data |= {"false_accusation_rate": count / total, "unrelated_pairs": total}
+        if self.layers is not None:
+            data["layers"] = [_number(value) for value in self.layers]
+        if self.parts:
+            data["parts"] = {name: _number(value) for name, value in self.parts.items()}
+        if self.disguise:
+            data["disguise"] = list(self.disguise)
+        if self.labels:
+            data["labels"] = {
+                side: [{"order": check.order, "log10_p": _number(check.log10_p)} for check in checks]
+                for side, checks in self.labels.items()
+            }
+        if self.across is not None:
+            data["across"] = [[_number(value) for value in row] for row in self.across]
+        return data | {"note": self.note}
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN."""
+    return None if value is None or value != value else float(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How two fingerprints, or two whole checkpoints, are compared: what `Test` and `Score` have in common.
+
+    Attributes:
+        name: as on the command line and in the evidence.
+        summary: what it compares, in one line.
+        needs: traits without which it does not apply; of a tuple inside, any one will do. Deep methods need none.
+        source: where the method was published.
+        run: compares (reference, suspect): two fingerprints, or the `Weights` of two checkpoints if the method is deep;
+            raises NotApplicable with the reason where it has nothing to say.
+        deep: True if it needs both checkpoints, since a fingerprint holds too little for it.
+        observed: True if it needs what only `kinprint observe` measures; left out where neither model was observed.
+    """
+
+    kind: ClassVar[Kind]
+    name: str
+    summary: str
+    needs: tuple[str | tuple[str, ...], ...]
+    source: str
+    run: Callable[[Any, Any], Finding]
+    deep: bool = False
+    observed: bool = False
+
+    @property
+    def caveat(self) -> str:
+        """What a reader must know of a method: the null hypothesis of a test, the known failure of a score."""
+        raise NotImplementedError
+
+    def __call__(self, reference: Fingerprint | Weights, suspect: Fingerprint | Weights) -> Evidence:
+        """Evidence about the pair; where the method does not apply, evidence that says why."""
+        try:
+            for model in (reference, suspect):
+                if isinstance(model, Fingerprint):
+                    self._require_traits(model)
+            return Evidence.of(self, self.run(reference, suspect))
+        except NotApplicable as reason:
+            return Evidence(method=self.name, kind=self.kind, note=f"Does not apply: {reason}.")
+
+    def concerns(self, *models: Fingerprint) -> bool:
+        """Whether there is anything to say: of methods on observed models, only if one was observed."""
+        needed = {trait for need in self.needs for trait in ((need,) if isinstance(need, str) else need)}
+        return not self.observed or any(needed & model.traits.keys() for model in models)
+
+    def _require_traits(self, model: Fingerprint) -> None:
+        for need in self.needs:
+            alternatives = (need,) if isinstance(need, str) else need
+            if not any(trait in model.traits for trait in alternatives):
+                who = model.name if model.quick is None else f"{model.name}, measured with --quick,"
+                how = ", which `kinprint observe` measures" if self.observed else ""
+                raise NotApplicable(f"{who} has no trait {' or '.join(alternatives)}{how}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test(Method):
+    """A method that decides: under its null hypothesis its p-value is uniform.
+
+    Attributes:
+        null: the null hypothesis.
+        share: of a test that reads a small part of a model: the share of the parameters in that part, for a fingerprint.
+        part: what that part is called, in the plural.
+        beyond: of a test of units with equal labels: the same question about what no order of the units can know, which
+            strangers whose units are sorted alike cannot share; None where it cannot be asked.
+    """
+
+    __test__: ClassVar[bool] = False  # no test of pytest's
+    kind: ClassVar[Kind] = "test"
+    null: str
+    share: Callable[[Fingerprint], float] | None = None
+    part: str = ""
+    beyond: Callable[[Fingerprint, Fingerprint], ExchangeabilityResult | None] | None = None
+
+    @property
+    def caveat(self) -> str:
+        return self.null
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Method):
+    """A method that describes: unrelated models may reach any value of it, so it decides nothing.
+
+    Attributes:
+        known_failure: a case in which it misleads.
+        threshold: the statistic from which its source calls models derived; larger statistics mean more alike.
+        threshold_source: where that was said.
+    """
+
+    kind: ClassVar[Kind] = "score"
+    known_failure: str
+    threshold: float | None = None
+    threshold_source: str = ""
+
+    @property
+    def caveat(self) -> str:
+        return self.known_failure

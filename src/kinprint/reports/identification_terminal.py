@@ -1,0 +1,62 @@
+"""The relatives of a model in a library, as terminal text: the answer first, then the candidates, then what was searched."""
+
+from __future__ import annotations
+
+import math
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from kinprint.errors import printable
+from kinprint.library.identify import Finding, Identification
+from kinprint.reports.comparison_terminal import COLOURS
+
+WORDS = {
+    "identical": "IDENTICAL",
+    "related": "RELATIVES FOUND",
+    "no-evidence": "NO RELATIVE FOUND",
+    "untestable": "UNTESTABLE",
+}
+
+SHOWN = 5
+"""Tested models without evidence that are listed."""
+
+
+def identification_text(found: Identification) -> RenderableType:
+    """The whole report. Everything that comes from the models is shown as plain text, without markup."""
+    head = Group(Text(WORDS[found.verdict], style=COLOURS[found.verdict]), Text(printable(found.sentence(), 1000)))
+    title = f"{printable(found.suspect.name)}  in  {printable(found.library)}"
+    pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
+    if found.findings:
+        pieces.append(_table(found))
+    spaces = ", ".join(found.spaces) or "no vector"
+    pieces.append(Text(f"Searched: {found.searched:,} models by {spaces}; tested: {len(found.findings):,}."))
+    pieces += [Text(f"Not seen: {printable(line, 1000)}.", style="dim") for line in found.unseen()]
+    pieces += [Text(f"Not readable: {digest[:12]}: {printable(why)}", style="yellow") for digest, why in found.unreadable]
+    return Group(*pieces)
+
+
+def _table(found: Identification) -> Table:
+    others = [finding for finding in found.findings if not finding.is_relative]
+    table = Table(box=box.SIMPLE_HEAD, title="Tested", title_justify="left", title_style="bold")
+    table.add_column("model", overflow="fold")
+    table.add_column("verdict")
+    table.add_column("p, corrected", justify="right")
+    table.add_column("strongest test")
+    table.add_column("nearest by", overflow="fold")
+    for finding in (*found.relatives, *others[:SHOWN]):
+        table.add_row(*_row(finding), style=None if finding.is_relative else "dim")
+    if len(others) > SHOWN:
+        table.add_row(f"and {len(others) - SHOWN} more without evidence", "", "", "", "", style="dim")
+    return table
+
+
+def _row(finding: Finding) -> list[Text]:
+    spaces = ", ".join(f"{space} {cosine:.2f}" for space, cosine in finding.cosines.items())
+    test = finding.strongest.method if finding.strongest is not None else "–"
+    p = f"≤ 1e{math.ceil(finding.log10_p)}" if finding.log10_p is not None and finding.log10_p < 0 else "1"
+    cells = (finding.name, finding.verdict, "–" if finding.log10_p is None else p, test, spaces)
+    return [Text(printable(cell)) for cell in cells]
