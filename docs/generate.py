@@ -19,7 +19,7 @@ from kinprint.checkpoints.formats import formats
 from kinprint.checkpoints.quantizations import quantizations
 from kinprint.cli import app
 from kinprint.comparison.false_accusations import measured
-from kinprint.fingerprints import traits
+from kinprint.fingerprints import trait_table
 from kinprint.methods import Method, Score, known
 
 DOCS = Path(__file__).parent
@@ -146,7 +146,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "families": table.markdown_table,
     "names": named.markdown_table,
     "free-changes": free_changes_table,
-    "traits": traits.markdown_table,
+    "traits": trait_table.markdown_table,
     "formats": format_table,
     "quantizations": quantization_list,
 }

@@ -197,7 +197,7 @@ def test_content_part_of_latent_attention(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", LATENT)
 def test_spectra_of_latent_heads(name: str, runs: Callable[[str], Run]) -> None:
     """What is computed from factors is the singular values of the products multiplied out: for the layer as they are stored, by
-    head in canonical form, the gain in front folded in and the size that the latent's norm divides out left open."""
+    head in folded form, the gain in front folded in and the size that the latent's norm divides out left open."""
     run = runs(name)
     traits = fingerprint(run.checkpoint.source).traits
     for layer in range(3):

@@ -29,7 +29,7 @@ def cka(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def layer_pair(a: Weights, b: Weights, i: int, j: int) -> np.ndarray:
-    return np.array([cka(*(m.plain(n, role).astype(float) for m, n in ((a, i), (b, j)))) for role in ("q", "k")])
+    return np.array([cka(*(m.stored(n, role).astype(float) for m, n in ((a, i), (b, j)))) for role in ("q", "k")])
 
 
 def signed_permutation(model: Weights, seed: int) -> Weights:
@@ -49,7 +49,7 @@ def test_the_formula(amount: float) -> None:
     """The mean of the unbiased CKAs once the reference is brought to the suspect's channels; centring sees the signs."""
     base = tiny_weights.model(0)
     other = tiny_weights.noisy(base, amount)
-    other = tiny_weights.changed(other, {(None, "embedding", None): base.plain(None, "embedding")})
+    other = tiny_weights.changed(other, {(None, "embedding", None): base.stored(None, "embedding")})
     for brought, suspect in ((base, other), (signed_permutation(base, 5), signed_permutation(other, 5))):
         by_layer = np.array([layer_pair(brought, suspect, layer, layer) for layer in range(2)])
         found = awm.METHOD(base, suspect)
@@ -74,14 +74,14 @@ def test_layers_are_paired_by_assignment_where_depths_differ(monkeypatch: pytest
     """The best of all ways to pair them, tried one by one; exact also where fewer channels paired them."""
     deep, shallow = tiny_weights.model(0, layers=4), tiny_weights.model(0, layers=2)
     shallow = tiny_weights.changed(
-        shallow, {(i, role, None): deep.plain(j, role) for i, j in ((0, 1), (1, 3)) for role in ("q", "k")}
+        shallow, {(i, role, None): deep.stored(j, role) for i, j in ((0, 1), (1, 3)) for role in ("q", "k")}
     )
     shallow = tiny_weights.noisy(shallow, 0.1)
     best = max(
         np.mean([layer_pair(deep, shallow, i, j) for j, i in enumerate(chosen)])
         for chosen in itertools.permutations(range(4), 2)
     )
-    shallow = tiny_weights.changed(shallow, {(None, "embedding", None): deep.plain(None, "embedding")})
+    shallow = tiny_weights.changed(shallow, {(None, "embedding", None): deep.stored(None, "embedding")})
     for screen in (1024, 10):
         monkeypatch.setattr(awm, "SCREEN", screen)
         found = awm.METHOD(deep, shallow)

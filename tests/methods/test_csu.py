@@ -24,7 +24,7 @@ def expected(a: Weights, b: Weights) -> list[tuple[float, float]]:
     """Correlation and p-value of every layer."""
     found = []
     for layer in range(a.layers):
-        x, y = (m.plain(layer, "up", m.experts(layer)[0]).astype(float) for m in (a, b))
+        x, y = (m.stored(layer, "up", m.experts(layer)[0]).astype(float) for m in (a, b))
         cosines = x @ y.T / np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
         rows, columns = linear_sum_assignment(-cosines)
         r, p = spearmanr(rows, columns)
@@ -46,8 +46,8 @@ def test_the_formula(shape: dict[str, int], amount: float | None) -> None:
 def test_only_the_heaviest_neurons_of_wide_layers_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csu, "heaviest", lambda matrix: assignment.heaviest(matrix, 5))
     base = tiny_weights.model(0)
-    heavy = [np.sort(np.argsort(np.linalg.norm(base.plain(layer, "up"), axis=1))[-5:]) for layer in range(2)]
-    light = tiny_weights.changed(base, {(i, "up", None): base.plain(i, "up")[kept] for i, kept in enumerate(heavy)})
+    heavy = [np.sort(np.argsort(np.linalg.norm(base.stored(layer, "up"), axis=1))[-5:]) for layer in range(2)]
+    light = tiny_weights.changed(base, {(i, "up", None): base.stored(i, "up")[kept] for i, kept in enumerate(heavy)})
     assert csu.METHOD(base, base).statistic == pytest.approx(csu.METHOD(light, light).statistic)
     assert csu.METHOD(base, base).layers == pytest.approx([math.log10(math.factorial(5) / 2)] * 2)
 

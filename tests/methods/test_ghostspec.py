@@ -31,7 +31,7 @@ def dense_spectra(folder: Path) -> dict[str, list[np.ndarray]]:
     for layer in range(weights.layers):
         part = {}
         for role in ("q", "k", "v", "o", *mlp_spectra.ROLES):
-            matrix = np.asarray(weights.plain(layer, role), dtype=np.float64)
+            matrix = np.asarray(weights.stored(layer, role), dtype=np.float64)
             if role in ("k", "v"):
                 matrix = np.concatenate([head for head in np.split(matrix, groups) for _ in range(heads // groups)])
             part[role] = matrix.T

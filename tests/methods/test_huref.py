@@ -16,13 +16,13 @@ from kinprint.methods import huref
 
 def terms(model: Weights, layer: int, ids: list[int]) -> list[np.ndarray]:
     """X W_q^T W_k X^T, X W_v^T W_o^T X^T, X W_up^T W_down^T X^T with keys and values repeated for every query head."""
-    x = model.plain(None, "embedding").astype(np.float64)[ids]
-    q, k, v, o = (model.plain(layer, role).astype(np.float64) for role in ("q", "k", "v", "o"))
+    x = model.stored(None, "embedding").astype(np.float64)[ids]
+    q, k, v, o = (model.stored(layer, role).astype(np.float64) for role in ("q", "k", "v", "o"))
     width, groups = model.facts["head_dim"], model.facts["num_key_value_heads"]
     group_of = np.repeat(np.arange(groups), model.facts["num_attention_heads"] // groups)
     k, v = (np.concatenate([m[g * width : (g + 1) * width] for g in group_of]) for m in (k, v))
     ffn = sum(
-        model.plain(layer, "up", e).astype(np.float64).T @ model.plain(layer, "down", e).astype(np.float64).T
+        model.stored(layer, "up", e).astype(np.float64).T @ model.stored(layer, "down", e).astype(np.float64).T
         for e in model.experts(layer)
     )
     return [x @ q.T @ k @ x.T, x @ v.T @ o.T @ x.T, x @ ffn @ x.T]

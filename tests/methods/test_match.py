@@ -21,11 +21,11 @@ from kinprint.zoo.recipes import DISGUISE
 
 def activations(model: Weights, layer: int, role: str, expert: int | None, ids: list[int]) -> np.ndarray:
     """(neurons, tokens) what gates or ups say to the normalised embeddings of some tokens, less the mean over the tokens."""
-    x = model.plain(None, "embedding").astype(float)[ids]
+    x = model.stored(None, "embedding").astype(float)[ids]
     if model.facts["norm"] == "layer":
         x = x - x.mean(axis=1, keepdims=True)
-    x = x / np.sqrt((x**2).mean(axis=1, keepdims=True)) * model.plain(layer, "gains.post_attention")
-    h = x @ model.plain(layer, role, expert).astype(float).T
+    x = x / np.sqrt((x**2).mean(axis=1, keepdims=True)) * model.stored(layer, "gains.post_attention")
+    h = x @ model.stored(layer, role, expert).astype(float).T
     return (h - h.mean(axis=0)).T
 
 
@@ -87,9 +87,9 @@ def test_layers_are_paired_where_depths_differ(monkeypatch: pytest.MonkeyPatch) 
 def test_experts_are_found_in_any_order() -> None:
     """A dense model among the experts of another, whichever it is, and either way round."""
     dense, experts = tiny_weights.model(0), tiny_weights.model(1, experts=3)
-    kept = {(n, role, 2): dense.plain(n, role) for n in range(2) for role in ("gate", "up", "down")}
-    kept |= {(n, "gains.post_attention", None): dense.plain(n, "gains.post_attention") for n in range(2)}
-    kept[None, "embedding", None] = dense.plain(None, "embedding")
+    kept = {(n, role, 2): dense.stored(n, role) for n in range(2) for role in ("gate", "up", "down")}
+    kept |= {(n, "gains.post_attention", None): dense.stored(n, "gains.post_attention") for n in range(2)}
+    kept[None, "embedding", None] = dense.stored(None, "embedding")
     experts = tiny_weights.changed(experts, kept)
     for pair in ((dense, experts), (experts, dense)):
         found = match.METHOD(*pair)
@@ -123,8 +123,8 @@ def test_what_fools_it(models: Path, tmp_path: Path) -> None:
     flipped = {}
     for layer in range(finetune.layers):
         signs = rng.choice([-1, 1], 256)
-        flipped[layer, "up", None] = finetune.plain(layer, "up") * signs[:, None]
-        flipped[layer, "down", None] = finetune.plain(layer, "down") * signs
+        flipped[layer, "up", None] = finetune.stored(layer, "up") * signs[:, None]
+        flipped[layer, "down", None] = finetune.stored(layer, "down") * signs
     for stranger in (models / "twin", tmp_path / "swapped"):
         assert match.METHOD(base, open_model(stranger).weights).statistic < 6, stranger
     hidden = match.METHOD(base, tiny_weights.changed(finetune, flipped))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ class Lines:
     """A matrix as its tensor stores it: some lines along the tensor's first axis can be read without the others.
 
     Attributes:
-        axis: of the canonical matrix, along which lines are counted: 0 if a line is a row of it, 1 if a column.
+        axis: of the matrix, along which lines are counted: 0 if a line is a row of it, 1 if a column.
         count: how many lines there are.
         read: (start, stop) -> (stop - start, length of a line), a row for each line.
         nbytes: number of lines -> bytes of the checkpoint that are read for them.
@@ -35,7 +35,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Part:
-    """One array of the model in canonical form, not read yet.
+    """One array of the model by its role, not read yet.
 
     Matrices are (output, input) as in `y = W x`, whatever the file's layout: q (heads * head_dim, hidden), k and v
     (kv heads * head_dim, hidden), o (hidden, heads * head_dim), gate and up (neurons, hidden), down (hidden, neurons),
@@ -47,10 +47,10 @@ class Part:
         layer: index of the layer, or None outside the layers (embedding, head, gains.final).
         expert: index of the expert, or None.
         axes: the space of each axis ("residual", "heads", "kv_heads", "neurons", "experts", "vocabulary", "head_dim").
-        shape: of the canonical array.
+        shape: of the array.
         dtype: element type as stored.
         tensor: name of the tensor in the checkpoint it comes from.
-        read: returns the canonical array; a view of the stored tensor wherever a view can express it.
+        read: returns the array; a view of the stored tensor wherever a view can express it.
         lines: of a matrix that can be read in part; None of vectors and of experts stacked in one tensor.
     """
 
@@ -63,6 +63,15 @@ class Part:
     tensor: str
     read: Callable[[], NDArray[Any]] = field(repr=False, compare=False)
     lines: Lines | None = field(default=None, repr=False, compare=False)
+
+
+def experts_by_layer(parts: Iterable[Place]) -> dict[int, list[int | None]]:
+    """Where each layer that has an FFN keeps its neurons: [None] if it is dense, else the indices of its experts, ascending."""
+    experts: dict[int, list[int | None]] = {}
+    for layer, role, expert in parts:
+        if layer is not None and role == "up":
+            experts.setdefault(layer, []).append(expert)
+    return {layer: sorted(each, key=lambda expert: -1 if expert is None else expert) for layer, each in experts.items()}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[str, int]:
-    """Every number the configuration gives, under its canonical name.
+    """Every number the configuration gives, under the name that kinprint has for it.
 
     Raises:
         ArchitectureError: a value that is no positive whole number of sensible size.

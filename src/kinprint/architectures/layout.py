@@ -1,4 +1,4 @@
-"""How the canonical parts of a model lie in the tensors of a file: taken out of them, and put back."""
+"""How the parts of a model lie in the tensors of a file: taken out of them, and put back."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ def count(mine: Rows) -> int:
 
 
 def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
-    """What takes one canonical part out of a tensor when it is called.
+    """What takes one part out of a tensor when it is called.
 
     Args:
         expert: which of stacked experts.
         mine: the part's rows, of `rows`.
-        shape: of all rows together, canonical.
+        shape: of all rows together.
     """
 
     def read() -> NDArray[Any]:
@@ -116,7 +116,7 @@ def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: 
 
 
 def lines(tensor: Tensor, entry: Entry, mine: Rows) -> Lines | None:
-    """How one canonical part can be read line by line.
+    """How one part can be read line by line.
 
     Args:
         mine: the part's rows, of `rows`.
@@ -150,7 +150,7 @@ def lines(tensor: Tensor, entry: Entry, mine: Rows) -> Lines | None:
 def join(
     entry: Entry, parts: Sequence[Sequence[NDArray[Any]]], numbers: Mapping[str, Any], dtype: np.dtype[Any], name: str
 ) -> NDArray[Any]:
-    """The tensor of a file from its canonical parts: what `rows` and `reader` take apart.
+    """The tensor of a file from its parts: what `rows` and `reader` take apart.
 
     Args:
         entry: what the tensor holds.

@@ -1,4 +1,4 @@
-"""From a checkpoint to its anatomy: find the table that fits, check the numbers, hand out canonical parts."""
+"""From a checkpoint to its anatomy: find the table that fits, check the numbers, hand out the parts."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def _place(part: Part) -> tuple[int | None, str, int | None]:
 
 
 def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Part]:
-    """The canonical parts of one tensor."""
+    """The parts of one tensor."""
     tensor, entry = match.tensor, match.entry
     if tensor.dtype.kind not in "fV":
         raise ArchitectureError(

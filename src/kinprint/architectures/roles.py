@@ -1,4 +1,4 @@
-"""The roles a tensor can play, and the space of each axis of its canonical form."""
+"""The roles a tensor can play, and the space of each of its axes."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Entry:
         layout: how fused roles lie on the output axis: "stacked" one after the other, or "grouped" by key-value group,
             each with its query heads, then its key, then its value head (one head a group: interleaved q, k, v);
             "alternating": one row of each role in turn; "by_head": of each head the rows of every role. For one role,
-            "interleaved": rows of a head that rotate together are neighbours, half a head apart in canonical order.
+            "interleaved": rows of a head that rotate together are neighbours, half a head apart in the order of parts.
         sizes: facts that say how many rows each role has (of one head, if by_head).
         transposed: the file holds (input, output).
         stacked_experts: the first axis is the expert.

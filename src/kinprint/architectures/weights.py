@@ -1,9 +1,5 @@
-"""The weights of a model as methods that take whole checkpoints see them: one matrix at a time, plain or in canonical form.
-
-Canonical form (METHODS: disguised models): every norm gain in front of a block is folded into the matrices that read it;
-behind a LayerNorm, which subtracts the mean over channels, the part of every matrix that reads or writes that mean is
-removed. Two models that compute the same up to a rotation of the residual stream then differ by that rotation alone.
-"""
+"""The weights of a model as methods that take whole checkpoints see them: one matrix at a time, as stored or in folded form
+(`kinprint.architectures.folding`)."""
 
 from __future__ import annotations
 
@@ -15,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures.anatomy import Anatomy, Part, Place
-from kinprint.architectures.roles import LATENT, norms_before
+from kinprint.architectures import folding
+from kinprint.architectures.anatomy import Anatomy, Part, Place, experts_by_layer
+from kinprint.architectures.roles import LATENT
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.remote.sparse import expect
 
@@ -25,7 +22,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A checkpoint through its architecture, read when asked for and never kept. Equal to nothing but itself.
+    """A checkpoint through its architecture, read when asked for and not kept. Equal to nothing but itself.
 
     Attributes:
         name: short name for people.
@@ -33,6 +30,7 @@ class Weights:
         facts: of its anatomy (`kinprint.architectures.Anatomy`).
         parts: every weight with a role.
         tokens: token string -> id; empty where there is no tokenizer.
+        kept: what methods have worked out of the weights, for as long as these are open.
     """
 
     name: str
@@ -40,6 +38,7 @@ class Weights:
     facts: Mapping[str, Any]
     parts: Mapping[Place, Part] = field(repr=False)
     tokens: Mapping[str, int] = field(repr=False)
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def layers(self) -> int:
@@ -51,17 +50,13 @@ class Weights:
 
     @cached_property
     def _experts(self) -> dict[int, list[int | None]]:
-        found: dict[int, list[int | None]] = {}
-        for layer, role, expert in self.parts:
-            if layer is not None and role == "up":
-                found.setdefault(layer, []).append(expert)
-        return found
+        return experts_by_layer(self.parts)
 
     def experts(self, layer: int) -> list[int | None]:
         """Where a layer keeps its neurons: [None] if it is dense, else the indices of its experts; [] if it has no FFN."""
-        return sorted(self._experts.get(layer, []), key=lambda expert: -1 if expert is None else expert)
+        return self._experts.get(layer, [])
 
-    def plain(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
+    def stored(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
         """A part as stored, (output, input) for matrices, as float32; None if the model has none.
 
         Raises:
@@ -70,25 +65,20 @@ class Weights:
         part = self.parts.get((layer, role, expert))
         return None if part is None else np.asarray(part.read(), dtype=np.float32)
 
-    def canonical(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
-        """A matrix in canonical form, as float32; None if the model has none.
+    def folded(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
+        """A matrix in folded form, as float32; None if the model has none.
 
         Raises:
             CheckpointError: it, or a gain in front of it, cannot be read.
         """
-        matrix = self.plain(layer, role, expert)
+        matrix = self.stored(layer, role, expert)
         if matrix is None:
             return None
-        residual = self.parts[layer, role, expert].axes.index("residual")
-        gain = self._gain(layer, role)
-        if gain is not None:
-            matrix = matrix * gain
-        if self.facts.get("norm") == "layer":
-            matrix = matrix - matrix.mean(axis=residual, keepdims=True)
-        return matrix
+        axis = self.parts[layer, role, expert].axes.index("residual")
+        return folding.folded(matrix, self._gain(layer, role), centre=folding.centred(self.facts), axis=axis)
 
     def leading_tokens(self, count: int) -> Array:
-        """(tokens, hidden) float32 embeddings of the leading tokens, `count` at most, in canonical form; none where the model
+        """(tokens, hidden) float32 embeddings of the leading tokens, `count` at most, in folded form; none where the model
         has no embedding of its stream's width.
 
         Raises:
@@ -98,10 +88,10 @@ class Weights:
         if part is None or part.shape[1] != self.hidden:
             return np.zeros((0, self.hidden), np.float32)
         rows = part.read()[:count].astype(np.float32)
-        return np.asarray(rows - rows.mean(axis=1, keepdims=True) if self.facts.get("norm") == "layer" else rows)
+        return folding.folded(rows, None, centre=folding.centred(self.facts))
 
     def heads(self, layer: int, role: str) -> tuple[Array, Array | None] | None:
-        """What a layer's heads read as "q", "k" or "v", or write by "o", in canonical form: rows up, or up @ down.
+        """What a layer's heads read as "q", "k" or "v", or write by "o", in folded form: rows up, or up @ down.
 
         Returns:
             (heads * d, hidden) float32 and None; where a latent lies between, (heads * d, latent) and (latent, hidden), the
@@ -110,22 +100,21 @@ class Weights:
         Raises:
             CheckpointError: a part cannot be read.
         """
-        matrix = self.canonical(layer, role)
+        matrix = self.folded(layer, role)
         if matrix is not None:
             return (matrix.T if role == "o" else matrix), None
         via = LATENT.get(role)
-        up, down = (self.plain(layer, via.up), self.canonical(layer, via.down)) if via else (None, None)
+        up, down = (self.stored(layer, via.up), self.folded(layer, via.down)) if via else (None, None)
         if via is None or up is None or down is None:
             return None
-        gain = self.plain(layer, via.gain)
+        gain = self.stored(layer, via.gain)
         return up, down if gain is None else down * gain[:, None]
 
     def _gain(self, layer: int | None, role: str) -> Array | None:
         """What the norm in front of a matrix multiplies by, if its gain can be folded."""
-        if not self.facts.get("norm_first", True):
-            return None
-        gains = (self.plain(layer, f"gains.{norm}") for norm in norms_before(role))
-        return next((gain for gain in gains if gain is not None), None)
+        roles = {norm for norm in folding.GAINS if (layer, norm, None) in self.parts}
+        name = folding.gain_before(role, self.facts, roles)
+        return None if name is None else self.stored(layer, name)
 
 
 def weights_of(checkpoint: Checkpoint, anatomy: Anatomy) -> Weights:

@@ -30,6 +30,9 @@ Progress = Callable[[Stage, int, int], None]
 KEPT = 64
 """Fingerprints a process keeps in memory; the others wait on disk."""
 
+KEPT_OPEN = 4
+"""Checkpoints a process keeps open, with the neurons that deep methods have found in them."""
+
 
 def run(
     pairs: Pairs,
@@ -152,7 +155,7 @@ def _load(path: Path) -> Fingerprint:
     return Fingerprint.load(path)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=KEPT_OPEN)
 def _open(place: str) -> Weights:
     return open_model(place).weights
 

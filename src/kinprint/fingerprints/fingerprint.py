@@ -92,7 +92,7 @@ class Fingerprint:
         for key, array in self.traits.items():
             content.update(f"{key} {array.dtype.name} {array.shape}\n".encode())
             content.update(array.tobytes())
-        content.update(_canonical(self.facts).encode())
+        content.update(_sorted_json(self.facts).encode())
         return content.hexdigest()
 
     @property
@@ -168,8 +168,8 @@ class Fingerprint:
             "__metadata__": {
                 "format": FORMAT,
                 "name": self.name,
-                "facts": _canonical(self.facts),
-                "provenance": _canonical(self.provenance),
+                "facts": _sorted_json(self.facts),
+                "provenance": _sorted_json(self.provenance),
                 "trait_version": str(table.TRAIT_VERSION),
             }
         }
@@ -258,7 +258,7 @@ def _trait(owner: str, key: Any, value: Any) -> NDArray[Any]:
     return array
 
 
-def _canonical(value: Mapping[str, Any]) -> str:
+def _sorted_json(value: Mapping[str, Any]) -> str:
     return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

@@ -24,7 +24,7 @@ class Scan:
 
     Attributes:
         part: the part.
-        digest: BLAKE3 of its canonical content.
+        digest: BLAKE3 of its dtype, shape and entries.
         sums: of all its entries, rows and columns; a vector is one row.
     """
 

@@ -7,7 +7,7 @@ hub is one range of bytes. How many depends on the number of lines alone, so tha
 places, whatever their depth. Leading ones, because where a descendant has lost or gained neurons, the lines before the first
 change are still those of its parent. Norm gains and routers are read whole; biases not, since no test looks at them.
 
-Everything is in canonical form (`kinprint.fingerprints.canonical`), and only what a few lines show in that form is kept: the
+Everything is in folded form (`kinprint.architectures.folding`), and only what a few lines show in that form is kept: the
 sizes of queries, keys, values, ups and downs are fixed in products alone, whose other factor is not read.
 
 Why the tests stay exact (METHODS: exchangeability tests). Which lines are read depends on the labels of neurons, heads and
@@ -28,10 +28,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinprint.architectures import Anatomy, Part
+from kinprint.architectures.folding import centred, degree, folded, gain_before
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
-from kinprint.fingerprints.canonical import centred, degree, norm_before, with_gain
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
@@ -159,7 +159,7 @@ def _rows(parts: list[Part], facts: Mapping[str, Any]) -> dict[str, Array]:
     read: dict[str, Array] = {}
     gains = {part.role: part.read() for part in parts if part.role.startswith("gains.")}
     for part in parts:
-        gain = gains.get(norm_before(part.role, facts, gains) or "")
+        gain = gains.get(gain_before(part.role, facts, gains) or "")
         if part.role == "router":
             norms = router_norms(part.read(), gain, centred(facts))
             found["experts.norms"] = np.column_stack([norms, np.full(len(norms), np.nan)])
@@ -168,7 +168,7 @@ def _rows(parts: list[Part], facts: Mapping[str, Any]) -> dict[str, Array]:
         elif part.lines is not None:
             lines = widened(part.lines.read(0, lines_read(part)), np.float64)
             with np.errstate(all="ignore"):
-                read[part.role] = with_gain(lines, gain, centred(facts))
+                read[part.role] = folded(lines, gain, centre=centred(facts))
     for part in parts:
         if part.role in read and (part.role == "gate" or "gate" not in read):
             found |= _channels(part, read[part.role], degree(facts))
@@ -192,7 +192,7 @@ def _channels(part: Part, lines: Array, homogeneous: int | None) -> dict[str, Ar
 
 def _neurons(gate: Array | None, up: Array | None, homogeneous: int | None) -> dict[str, Array]:
     """neurons.leading (neurons, 2): log ||gate|| (without a gate ||up||) unless the activation is homogeneous, and cos(gate,
-    up) of the neurons whose rows were read, in canonical form."""
+    up) of the neurons whose rows were read, in folded form."""
     if up is None or (gate is not None and gate.shape != up.shape):
         return {}
     with np.errstate(all="ignore"):

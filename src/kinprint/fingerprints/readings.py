@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Anatomy, Part
 from kinprint.architectures.anatomy import Lines
-from kinprint.fingerprints.canonical import centred, norm_before, with_gain
+from kinprint.architectures.folding import centred, folded, gain_before
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
 
@@ -73,7 +73,7 @@ class Places:
             gain = None if self.gain is None else widened(self.gain.read(), np.float64)
             found = {
                 role: np.concatenate(
-                    [with_gain(self._rows(part, self.neurons), gain, self.centred) @ tokens.T for part in parts]
+                    [folded(self._rows(part, self.neurons), gain, centre=self.centred) @ tokens.T for part in parts]
                 )
                 for role, parts in (("gate", self.gates), ("up", self.ups))
             }
@@ -125,5 +125,5 @@ def neurons_read(parameters: int, hidden: int) -> int:
 def _gain(anatomy: Anatomy, parts: list[Part]) -> Part | None:
     """Of the norm in front of the first layer's neurons, if it is in front of them."""
     gains = {part.role: part for part in parts}
-    name = norm_before("gate", anatomy.facts, gains)
+    name = gain_before("gate", anatomy.facts, gains)
     return None if name is None else gains[name]

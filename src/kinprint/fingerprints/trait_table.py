@@ -65,7 +65,7 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "channels.*", ("layers", "hidden"),
-        meaning="Size per residual channel in canonical form: root of the sum of squares over the columns of what reads the "
+        meaning="Size per residual channel in folded form: root of the sum of squares over the columns of what reads the "
         "residual stream and the rows of what writes into it (q, k, v, o, gate, up, down; shared experts and output gates "
         "where there are any; router, around its mean row); experts pooled. Weighted by what else fixes the size: q by the "
         "keys of its head and k by the queries, v by o and o by v, up and down of gated neurons by each other's norm; behind "
@@ -80,14 +80,14 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "leading.*", ("layers", "hidden"),
-        meaning="Quick fingerprints: mean per residual channel, in canonical form, of the leading lines (one in a hundred, at "
+        meaning="Quick fingerprints: mean per residual channel, in folded form, of the leading lines (one in a hundred, at "
         "least one) of gate, or of ungated up or down, if a stored line holds all channels; of experts the first. Behind an "
         "activation that is homogeneous of lines of length 1.",
         depends=("permute", "rotate", "scale-stream", "split"),
     ),
     _trait(
         "embedding.input", ("hidden",),
-        meaning="L2 norm per column of the embedding, in canonical form, after removing the mean over tokens.",
+        meaning="L2 norm per column of the embedding, in folded form, after removing the mean over tokens.",
         depends=("rotate", "scale-stream"),
     ),
     _trait(
@@ -103,7 +103,7 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "neurons.invariants", ("layers", "neurons", 5),
-        meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron in canonical "
+        meaning="log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), cos(up, down) of each neuron in folded "
         "form. Without a gate ||up|| stands for ||gate||; behind an activation of degree d (ReLU 1, squared ReLU 2) the first "
         "is absent and the second the log of ||gate||^d ||up|| ||down||, or ||up||^d ||down||. Layers of experts: the first "
         "expert.",
@@ -118,7 +118,7 @@ TRAITS: tuple[Trait, ...] = (
     _trait(
         "neurons.forms", ("layers", "n", len(COLUMNS)),
         meaning="Of each layer's heaviest neurons over all experts (at most 2048, and 4194304 / hidden), in order of weight, "
-        "in canonical form: expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
+        "in folded form: expert, log ||gate||, log(||up|| ||down||), cos(gate, up), cos(gate, down), "
         "cos(up, down); then for what heads read as queries and as keys, write as outputs and read as values, the logs of "
         "g'Mg, u'Mu, d'Md, and g'Mu, g'Md, u'Md, of unit vectors.",
         depends=("flip", "permute", "scale-stream", "split", "split-heads"),
@@ -132,7 +132,7 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "experts.norms", ("layers", "experts", 2),
-        meaning="In canonical form, L2 norm of each expert's router row around the mean row, and Frobenius norm of its gate "
+        meaning="In folded form, L2 norm of each expert's router row around the mean row, and Frobenius norm of its gate "
         "(without one of its up; absent behind an activation that is homogeneous). Quick fingerprints: of the router row "
         "alone.",
         depends=("split",),
@@ -145,14 +145,14 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "heads.qk_spectrum", ("layers", "heads", "rank"),
-        meaning="Singular values of W_q,h^T W_k,g(h) in canonical form, descending, a row for each query head. Where a norm "
+        meaning="Singular values of W_q,h^T W_k,g(h) in folded form, descending, a row for each query head. Where a norm "
         "stands behind queries and keys: its gains included, the size of what it norms divided out. Where they pass "
         "through latents: of the part that positions do not rotate, the gains of the latents' norms included.",
         depends=("split-heads",),
     ),
     _trait(
         "heads.vo_spectrum", ("layers", "heads", "rank"),
-        meaning="Singular values of W_o,h W_v,g(h) in canonical form, descending, a row for each query head. Where a norm "
+        meaning="Singular values of W_o,h W_v,g(h) in folded form, descending, a row for each query head. Where a norm "
         "stands behind the layer: divided by the root of the sum of all squares of the layer.",
         depends=("scale-stream", "split-heads"),
     ),
@@ -224,7 +224,7 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _trait(
         "digests", ("parts", 32), dtype="uint8",
-        meaning="BLAKE3 of each part's canonical content, in the order of the fact `digest_parts`.",
+        meaning="BLAKE3 of each part's dtype, shape and entries, in the order of the fact `digest_parts`.",
         depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "scale-stream", "shift", "split", "split-heads"),
     ),
 )  # fmt: skip

@@ -63,7 +63,7 @@ def describe(gate: Array | None, up: Array, down: Array, sizes: Array, forms: Se
     """(n, features) normal scores over the neurons of a layer.
 
     Args:
-        gate, up, down: (n, hidden) unit vectors in canonical form; gate None if there is none.
+        gate, up, down: (n, hidden) unit vectors in folded form; gate None if there is none.
         sizes: (n, 3) their norms. Without a gate there is no scaling either, so the norm of up is known by itself.
         forms: (hidden, hidden) matrices of `Forms`; the identity is added. Vectors and forms may both be in another basis, or
             in some of its directions. Features of a form that a model has not are zero.

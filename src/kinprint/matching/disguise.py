@@ -11,6 +11,18 @@ from kinprint.matching.search import Correspondence
 CLEAR = 0.5
 """Share from which something is said."""
 
+SPLIT = 0.03
+"""Share of neurons that are copies of others from which neurons count as split."""
+
+FLIPPED = 0.2
+"""Share of neurons with their partner's opposite sign from which signs count as flipped."""
+
+SCALED = 0.2
+"""Standard deviation of the log ratios of up norms from which neurons count as scaled, if it is also SCALED_BEYOND times
+that of their products with the down norms."""
+
+SCALED_BEYOND = 2.0
+
 
 def disguise(found: Correspondence, agreements: list[NDArray[np.float64]]) -> tuple[str, ...]:
     """What differs between two related models that no training changes so, in a few words each; nothing where unsure.
@@ -25,7 +37,7 @@ def disguise(found: Correspondence, agreements: list[NDArray[np.float64]]) -> tu
     places = [(m.reference.index[m.ours], m.suspect.index[m.theirs]) for m in found.matches]
     if np.mean(np.concatenate([ours == theirs for ours, theirs in places])) < CLEAR and _kept_width(found):
         told.append("neurons permuted")
-    if np.mean(np.concatenate([~m.suspect.first for m in found.matches])) > 0.03 and not _experts(found.suspect.weights):
+    if np.mean(np.concatenate([~m.suspect.first for m in found.matches])) > SPLIT and not _experts(found.suspect.weights):
         told.append("neurons split")
     if found.suspect.gated and _scaled(found):
         told.append("neurons scaled, up against down")
@@ -51,14 +63,14 @@ def _turned(found: Correspondence) -> list[str]:
 
 def _folded(weights: Weights) -> bool:
     """Whether every norm gain in front of a block is the same number: folded, or never there."""
-    gains = [weights.plain(layer, "gains.input") for layer in range(weights.layers)]
+    gains = [weights.stored(layer, "gains.input") for layer in range(weights.layers)]
     return all(gain is None or np.ptp(gain) == 0 for gain in gains)
 
 
 def _flipped(found: Correspondence, agreements: list[NDArray[np.float64]]) -> bool:
     """Whether neurons that read like their partners do not have their signs: what long training has changed says nothing."""
     sure = np.concatenate([values[m.closeness > CLEAR] for values, m in zip(agreements, found.matches, strict=True)])
-    return bool(len(sure) and np.mean(sure < 0) > 0.2)
+    return bool(len(sure) and np.mean(sure < 0) > FLIPPED)
 
 
 def _kept_width(found: Correspondence) -> bool:
@@ -81,4 +93,4 @@ def _scaled(found: Correspondence) -> bool:
         ups.append((theirs - ours)[near, 0])
         products.append((theirs - ours)[near].sum(axis=1))
     spread = [float(np.std(np.concatenate(values))) if sum(map(len, values)) else 0.0 for values in (ups, products)]
-    return spread[0] > 0.2 and spread[0] > 2 * spread[1]
+    return spread[0] > SCALED and spread[0] > SCALED_BEYOND * spread[1]

@@ -1,9 +1,8 @@
-"""The neurons of a model that are compared: the heaviest of every layer, in canonical form."""
+"""The neurons of a model that are compared: the heaviest of every layer, in folded form."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +67,8 @@ class Neurons:
     layers: tuple[Layer, ...]
 
 
-@lru_cache(maxsize=4)
 def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
-    """The neurons of some layers of a model; those of the last few models are kept, for comparisons of one with many.
+    """The neurons of some layers of a model; those asked for last are kept with its weights, for comparisons of one with many.
 
     In memory at any time: the three matrices of one layer as float32, seven matrices (hidden, hidden), 2048 float16 vectors of
     every layer, and what is returned.
@@ -78,6 +76,13 @@ def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
     Raises:
         CheckpointError: a matrix cannot be read.
     """
+    if layers not in weights.kept.get(neurons, {}):
+        weights.kept[neurons] = {layers: _measured(weights, layers)}
+    last: Neurons = weights.kept[neurons][layers]
+    return last
+
+
+def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
     forms = Forms(weights.hidden)
     raw: list[list[Half]] = []
     found: list[Layer] = []
@@ -151,7 +156,7 @@ def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Array, N
 
 def _rows(weights: Weights, layer: int, role: str, expert: int | None) -> Array:
     """(neurons, hidden) of a role; empty if the model has none."""
-    matrix = weights.canonical(layer, role, expert)
+    matrix = weights.folded(layer, role, expert)
     if matrix is None:
         return np.empty((0, weights.hidden), np.float32)
     return matrix.T if role == "down" else matrix

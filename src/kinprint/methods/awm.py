@@ -100,7 +100,7 @@ def _channels(a: Weights, b: Weights) -> tuple[Channels, str]:
 
 
 def _matrix(model: Weights, layer: int, role: str) -> Array:
-    found = model.plain(layer, role)
+    found = model.stored(layer, role)
     if found is None:
         raise NotApplicable(f"layer {layer} of {model.name} has no {role}")
     return found

@@ -50,7 +50,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
 def _rows(model: Weights, layer: int) -> Array | None:
     """(neurons, hidden) the up-projection's rows, of norm 1, of the heaviest neurons; None if the layer has none."""
     experts = model.experts(layer)
-    up = model.plain(layer, "up", experts[0]) if experts else None
+    up = model.stored(layer, "up", experts[0]) if experts else None
     return None if up is None else unit(up[heaviest(up)])
 
 

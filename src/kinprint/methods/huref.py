@@ -103,7 +103,7 @@ def _products(model: Weights, layer: int) -> dict[str, Array]:
 
 
 def _read(model: Weights, layer: int, role: str, expert: int | None = None) -> Array:
-    found = model.plain(layer, role, expert)
+    found = model.stored(layer, role, expert)
     if found is None:
         raise NotApplicable(f"layer {layer} of {model.name} has no {role}")
     return found

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from kinprint.architectures.folding import centred, folded
 from kinprint.architectures.weights import Array, Weights
 from kinprint.errors import NotApplicable
 from kinprint.matching.assignment import MOST, assignment, heaviest, paired_layers
@@ -34,7 +35,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     In every layer neurons are matched by assignment twice: by what their gates say to the same inputs, and by what their
     ups say. The paper takes hidden states on texts as inputs, which means running the models; here the inputs are the
     embeddings of the tokens that both models have, normalised as the model does before a block and centred over the tokens,
-    into the weights in canonical form. That too is blind to any relabelling or rotation of the residual stream.
+    into the weights in folded form. That too is blind to any relabelling or rotation of the residual stream.
 
     Beyond the paper: layers of models of unequal depth are paired by assignment on the same correlation among the heaviest
     neurons; above 4096 neurons those with the heaviest gates are matched. Of experts, the first of the model with fewer is
@@ -66,7 +67,7 @@ class Neurons:
 
     def read(self, layer: int, expert: int | None, most: int = MOST) -> tuple[Array, Array]:
         """(neurons, tokens) activations of gates and of ups, each row of norm 1, of the neurons with the heaviest gates."""
-        gate, up = (self.model.canonical(layer, role, expert) for role in ("gate", "up"))
+        gate, up = (self.model.folded(layer, role, expert) for role in ("gate", "up"))
         if gate is None or up is None:
             raise NotApplicable(f"layer {layer} of {self.model.name} has no gated FFN")
         kept = heaviest(gate, most)
@@ -94,9 +95,7 @@ class Neurons:
 def _inputs(model: Weights, ids: Ids) -> Array:
     """(tokens, hidden) float32 embeddings as they enter a block: at unit norm, then centred over the tokens."""
     x = embeddings(model, ids)
-    if model.facts.get("norm") == "layer":
-        x = x - x.mean(axis=1, keepdims=True)
-    x = unit(x)
+    x = unit(folded(x, None, centre=centred(model.facts)))
     return np.asarray(x - x.mean(axis=0))
 
 

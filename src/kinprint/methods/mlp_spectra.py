@@ -42,7 +42,7 @@ def spectra(model: Weights) -> Spectra:
 
 def _values(model: Weights, layer: int, role: str) -> Array | None:
     experts = model.experts(layer)
-    matrix = model.plain(layer, role, experts[0]) if experts else None
+    matrix = model.stored(layer, role, experts[0]) if experts else None
     if matrix is None or not np.isfinite(matrix).all():
         return None
     if min(matrix.shape) <= WIDE:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Table, known, recognise
 from kinprint.architectures import facts as configuration
-from kinprint.architectures.anatomy import Name, Place
+from kinprint.architectures.anatomy import Name, Place, experts_by_layer
 from kinprint.architectures.named import why_named
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint, Tensor, open_checkpoint
@@ -26,7 +26,7 @@ from kinprint.errors import TransformError
 
 @dataclass(frozen=True)
 class Model:
-    """A model in canonical form, lazily.
+    """A model as its parts by place, each computed when it is read.
 
     Attributes:
         source: what the user called it, for errors.
@@ -77,8 +77,7 @@ class Model:
 
     def experts(self, layer: int) -> list[int | None]:
         """Where a layer keeps its neurons: [None] if it is dense, else the indices of its experts."""
-        found = {place[2] for place in self.parts if place[0] == layer and place[1] == "up"}
-        return sorted(found, key=lambda e: -1 if e is None else e)
+        return experts_by_layer(self.parts).get(layer, [])
 
     def neurons(self, layer: int, expert: int | None) -> int:
         return self.parts[layer, "up", expert].shape[0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kinprint.architectures import Part, Place
-from kinprint.architectures.roles import READERS
+from kinprint.architectures.folding import GAINS, gain_before
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, changed, constant, widened
 from kinprint.transforms._transform import Transform
@@ -35,16 +35,13 @@ def fold_gains(model: Model) -> Model:
 
 def read_through(model: Model) -> dict[Place, list[Place]]:
     """The gains of every norm in front of a block, or of the output head -> the matrices that read the norm."""
-    found: dict[Place, list[Place]] = {}
-    for layer, role, expert in model.parts:
-        name = role.removeprefix("gains.")
-        if role == name or name not in READERS:
-            continue
-        readers = READERS[name]
-        if name == "input" and model.get(layer, "gains.post_attention") is None:
-            readers = (*readers, *READERS["post_attention"])
-        found[layer, role, expert] = [place for place in model.parts if place[0] == layer and place[1] in readers]
-    return found
+    readers: dict[Place, list[Place]] = {place: [] for place in model.parts if place[1] in GAINS}
+    for place in model.parts:
+        layer, role, _ = place
+        gain = gain_before(role, model.facts, {name for name in GAINS if (layer, name, None) in model.parts})
+        if gain is not None:
+            readers[layer, gain, None].append(place)
+    return readers
 
 
 def _times(part: Part, gain: Part) -> Part:

@@ -1,6 +1,6 @@
 """How much of each residual channel every matrix reads or writes: what the channel test compares.
 
-Sizes in canonical form. Where a matrix is fixed by the function only in a product with another one, its lines are weighted by
+Sizes in folded form. Where a matrix is fixed by the function only in a product with another one, its lines are weighted by
 what the other makes of them: queries by the keys of their head and keys by its queries, values by outputs and outputs by
 values, what a gated neuron reads by what it writes and the other way round.
 """
@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kinprint.fingerprints.canonical import canonical, centred, channel_squares, degree, gain_before, with_gain
+from kinprint.architectures import folding
+from kinprint.architectures.folding import centred, degree
+from kinprint.fingerprints.folded import channel_squares, folded, gain_before
 from kinprint.fingerprints.layer import Array, Layer
 from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.traits.heads import Side, both_sides, head_grams, head_map, heads_and_groups
@@ -53,7 +55,7 @@ def _weighted(layer: Layer, side: Side, grams: Array) -> Array:
         turn = head_map(layer, side, head)
         inner = gram if turn is None else turn.T @ gram @ turn
         with np.errstate(all="ignore"):
-            own = canonical(layer, side.reads, block)
+            own = folded(layer, side.reads, block)
             squares = np.einsum("dc,dc->c", own, inner.astype(np.float32) @ own)
         if np.isfinite(squares).all():
             total += np.maximum(squares, 0)
@@ -98,5 +100,5 @@ def _weights(inner: Array, role: str, gated: bool, degree: int | None) -> Array 
 def _around_mean(layer: Layer, role: str) -> Array:
     """(hidden,) norms per channel around the mean over tokens."""
     item = layer.roles[role][0]
-    total = with_gain(item.sums.column_sums[None], gain_before(layer, role), centred(layer.facts))[0]
+    total = folding.folded(item.sums.column_sums[None], gain_before(layer, role), centre=centred(layer.facts))[0]
     return np.asarray(np.sqrt(np.maximum(channel_squares(layer, item) - total**2 / item.part.shape[0], 0.0)))

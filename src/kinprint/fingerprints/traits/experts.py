@@ -1,10 +1,11 @@
-"""What tells the experts of a layer apart, in canonical form."""
+"""What tells the experts of a layer apart, in folded form."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kinprint.fingerprints.canonical import centred, degree, gain_before, with_gain
+from kinprint.architectures.folding import centred, degree, folded
+from kinprint.fingerprints.folded import gain_before
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer
 from kinprint.fingerprints.traits.neurons import inner_products, invariants
@@ -33,10 +34,10 @@ def rows(layer: Layer) -> dict[str, Array]:
 
 
 def router_norms(router: Array, gain: Array | None, centre: bool) -> Array:
-    """(experts,) L2 norms of the router's rows (experts, hidden) in canonical form, around their mean over experts, which the
+    """(experts,) L2 norms of the router's rows (experts, hidden) in folded form, around their mean over experts, which the
     softmax does not see."""
     with np.errstate(all="ignore"):
-        lines = with_gain(widened(router, np.float64), gain, centre)
+        lines = folded(widened(router, np.float64), gain, centre=centre)
         return np.asarray(np.linalg.norm(lines - lines.mean(axis=0), axis=1))
 
 

@@ -1,6 +1,6 @@
 """What no disguise changes about the heaviest neurons of a layer (METHODS: disguised models, 2a).
 
-Everything is taken in canonical form: norm gains folded in, behind a LayerNorm the mean over channels removed. A form v^T M v
+Everything is taken in folded form: norm gains folded in, behind a LayerNorm the mean over channels removed. A form v^T M v
 or u^T M v of a neuron's vectors does not depend on the basis of the residual stream, and M is what the layer's heads read or
 write, so it does not depend on the labels of heads or on maps inside them: of each head's products S = W_q^T W_k and
 P = W_o W_v the leading directions of S S^T, S^T S, P P^T and P^T P.
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.fingerprints.canonical import canonical
+from kinprint.fingerprints.folded import folded
 from kinprint.fingerprints.form_columns import COLUMNS, HEADS, PAIRS, Column
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer, finite
@@ -71,7 +71,7 @@ def _heaviest(layer: Layer, most: int) -> NDArray[np.int64]:
 
 
 def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(n, hidden) rows of gate or up, columns of down, in canonical form."""
+    """(n, hidden) rows of gate or up, columns of down, in folded form."""
     found = np.empty((len(chosen), layer.roles["up"][0].part.shape[1]), np.float32)
     for number, scan in enumerate(layer.roles[role]):
         here = chosen[:, 0] == number
@@ -80,7 +80,7 @@ def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.f
             picked = matrix[:, chosen[here, 1]].T if role == "down" else matrix[chosen[here, 1]]
             found[here] = widened(picked)
             release(matrix)
-    return canonical(layer, role, found)
+    return folded(layer, role, found)
 
 
 def _values(units: Mapping[str, NDArray[np.float32]], form: str, rows: NDArray[np.float32] | None) -> dict[Column, Array]:
@@ -124,7 +124,7 @@ def _leading(layer: Layer, side: Side, inner: Array) -> NDArray[np.float32]:
     count, kept = len(inner), []
     each = max(ROWS // count, 1)
     for head, (block, weight) in enumerate(zip(blocks(side.rows, count, np.float32), inner, strict=True)):
-        own = canonical(layer, side.reads, block if side.down is None else block @ side.down)
+        own = folded(layer, side.reads, block if side.down is None else block @ side.down)
         gram, turn = (own @ own.T).astype(np.float64), head_map(layer, side, head)
         if turn is not None:
             gram = turn @ gram @ turn.T

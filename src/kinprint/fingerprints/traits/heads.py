@@ -1,6 +1,6 @@
 """Singular values of each head's QK and VO product (GhostSpec, arXiv 2511.06390, has those of the whole layer).
 
-They are taken in canonical form, so that of a model and a copy that computes the same they are the same. Where a norm stands
+They are taken in folded form, so that of a model and a copy that computes the same they are the same. Where a norm stands
 behind queries and keys, its gains are folded into their rows, and the size of what it norms, which it undoes, is divided out.
 """
 
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures.folding import centred
 from kinprint.architectures.roles import LATENT
-from kinprint.fingerprints.canonical import canonical, centred, channel_squares
+from kinprint.fingerprints.folded import channel_squares, folded
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, Layer
 from kinprint.fingerprints.pieces import blocks
@@ -93,14 +94,14 @@ def heads_and_groups(layer: Layer, name: str, sides: tuple[Side, Side]) -> tuple
 
 
 def head_grams(layer: Layer, side: Side, count: int) -> Array:
-    """(count, d, d) float64 Gram matrices of the heads of a factor in canonical form, computed once a layer.
+    """(count, d, d) float64 Gram matrices of the heads of a factor in folded form, computed once a layer.
 
     Through a latent they follow from the Gram matrix of what leads into it: no head is ever multiplied out.
     """
     kept = layer.kept.get(side.role)
     if kept is None:
         if side.down is None:
-            found = (canonical(layer, side.reads, rows) for rows in blocks(side.rows, count, np.float64))
+            found = (folded(layer, side.reads, rows) for rows in blocks(side.rows, count, np.float64))
             kept = np.stack([rows @ rows.T for rows in found])
         else:
             inner = _gram_of_latent(layer, side)
@@ -151,7 +152,7 @@ def _gram_of_latent(layer: Layer, side: Side) -> Array:
     assert side.down is not None
     kept = layer.kept.get(side.reads)
     if kept is None:
-        down = canonical(layer, side.reads, side.down)
+        down = folded(layer, side.reads, side.down)
         kept = np.zeros((len(down), len(down)))
         for begin in range(0, down.shape[1], SLAB):
             part = down[:, begin : begin + SLAB].astype(np.float64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.fingerprints.canonical import centred, degree, gain_before
+from kinprint.architectures.folding import centred, degree
+from kinprint.fingerprints.folded import gain_before
 from kinprint.fingerprints.kernels import products
 from kinprint.fingerprints.layer import Array, Layer, finite
 from kinprint.fingerprints.pieces import release
@@ -31,7 +32,7 @@ def rows(layer: Layer) -> dict[str, Array]:
 
 
 def inner_products(layer: Layer, prefix: str = "") -> list[Array]:
-    """Of every expert (neurons, 6) inner products of its neurons' vectors in canonical form, computed once a layer: of gate,
+    """Of every expert (neurons, 6) inner products of its neurons' vectors in folded form, computed once a layer: of gate,
     up, down with themselves, gate.up, gate.down, up.down. Without a gate up stands for it. Empty, and a note, where they do not
     fit each other.
 

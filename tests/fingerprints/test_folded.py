@@ -1,4 +1,4 @@
-"""Traits in canonical form: what a network's function leaves open does not change them."""
+"""Traits in folded form: what a network's function leaves open does not change them."""
 
 from __future__ import annotations
 

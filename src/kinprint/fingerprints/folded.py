@@ -1,0 +1,68 @@
+"""A layer's lines in folded form (`kinprint.architectures.folding`), and what channels sum up to in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.architectures import folding
+from kinprint.architectures.folding import centred
+from kinprint.fingerprints.kernels import widened
+from kinprint.fingerprints.layer import Layer, Scan
+from kinprint.fingerprints.pieces import pieces
+
+Array = NDArray[Any]
+
+
+def gain_before(layer: Layer, role: str) -> NDArray[np.float32] | None:
+    """(hidden,) of the norm whose output a matrix reads; None where it reads none, or a norm without a gain."""
+    name = folding.gain_before(role, layer.facts, layer.roles)
+    return None if name is None else widened(layer.roles[name][0].part.read())
+
+
+def folded(layer: Layer, role: str, lines: Array) -> Array:
+    """Lines (n, hidden) along the residual stream, rows of what reads it or columns of what writes it, in folded form."""
+    return folding.folded(lines, gain_before(layer, role), centre=centred(layer.facts))
+
+
+def channel_squares(layer: Layer, item: Scan, weights: Array | None = None) -> Array:
+    """(hidden,) float64: of each residual channel the sum of squares over a matrix in folded form.
+
+    Args:
+        weights: (lines,) of the neurons, heads or tokens; all 1 where None, and then most models need no second pass.
+    """
+    writes = item.part.axes[0] == "residual"
+    gain, centre = gain_before(layer, item.part.role), centred(layer.facts)
+    if weights is None and not centre:
+        found = item.sums.row_squares if writes else item.sums.column_squares
+        return found if gain is None else found * gain.astype(np.float64) ** 2
+    if weights is None:
+        weights = np.ones(item.part.shape[1 if writes else 0])
+    counted = np.nan_to_num(weights, posinf=0.0, neginf=0.0).astype(np.float32)
+    with np.errstate(all="ignore"):
+        return _of_rows(item, centre, counted) if writes else _of_columns(item, gain, centre, counted)
+
+
+def _of_rows(item: Scan, centre: bool, weights: NDArray[np.float32]) -> Array:
+    """Weighted sums of squares of the rows, each column less its mean."""
+    means = (item.sums.column_sums / item.part.shape[0]).astype(np.float32) if centre else np.float32(0)
+    return np.concatenate([np.square(piece - means) @ weights for piece in _widened(item)]).astype(np.float64)
+
+
+def _of_columns(item: Scan, gain: Array | None, centre: bool, weights: NDArray[np.float32]) -> Array:
+    """Weighted sums of squares of the columns, each row times the gain and less its mean."""
+    found, start = np.zeros(item.part.shape[1]), 0
+    for piece in _widened(item):
+        found += weights[start : start + len(piece)] @ np.square(folding.folded(piece, gain, centre=centre))
+        start += len(piece)
+    return found
+
+
+def _widened(item: Scan) -> Iterator[NDArray[np.float32]]:
+    """Pieces of a matrix, zeros in the place of what is not finite."""
+    for piece in pieces(item.part.read()):
+        wide = widened(piece)
+        yield np.where(np.isfinite(wide), wide, np.float32(0)) if item.sums.totals[7] else wide
