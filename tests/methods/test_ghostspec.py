@@ -174,8 +174,8 @@ def test_scores_never_decide(models: Path) -> None:
 class Broken(Weights):
     """A model whose matrices are altered when they are read."""
 
-    def plain(self, layer: int | None, role: str, expert: int | None = None) -> np.ndarray | None:
-        matrix = super().plain(layer, role, expert)
+    def stored(self, layer: int | None, role: str, expert: int | None = None) -> np.ndarray | None:
+        matrix = super().stored(layer, role, expert)
         return matrix if matrix is None else matrix * {0: np.nan, 1: 0.0}.get(layer, 1.0)
 
 

@@ -34,7 +34,7 @@ def command(
     target = output or Path(f"{file_name(found.name)}.kinprint")
     found.save(target)
     size = target.stat().st_size / 1e6
-    stored = f", quantised as {printable(found.facts['quantization'])}" if found.facts.get("quantization") else ""
+    stored = f", quantised as {printable(found.stated.quantization)}" if found.stated.quantization else ""
     read_in_part = f"; quick: {found.quick:.1%} of the bytes read" if found.quick is not None else ""
     told = f"{len(found.traits)} traits of {found.layers} layers, {size:.1f} MB{stored}{read_in_part}"
     typer.echo(f"{printable(target)}: {told}")

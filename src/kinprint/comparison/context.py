@@ -32,22 +32,19 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
             side: model.provenance.get("base_model") for side, model in (("reference", reference), ("suspect", suspect))
         },
         "quantization": {
-            side: str(model.facts["quantization"])
+            side: model.stated.quantization
             for side, model in (("reference", reference), ("suspect", suspect))
-            if model.facts.get("quantization")
+            if model.stated.quantization
         },
         "non_finite": {
-            side: sum(_counts(model)) for side, model in (("reference", reference), ("suspect", suspect)) if _counts(model)
+            side: sum(model.stated.non_finite.values())
+            for side, model in (("reference", reference), ("suspect", suspect))
+            if model.stated.non_finite
         },
         "quick": {
             side: model.quick for side, model in (("reference", reference), ("suspect", suspect)) if model.quick is not None
         },
     }
-
-
-def _counts(model: Fingerprint) -> list[int]:
-    found = model.facts.get("non_finite")
-    return [n for n in found.values() if isinstance(n, int) and 0 <= n < 1 << 63] if isinstance(found, dict) else []
 
 
 def _overlap(reference: Fingerprint, suspect: Fingerprint) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import ml_dtypes
 import numpy as np
 
@@ -9,8 +11,6 @@ from kinprint.fingerprints import Fingerprint
 
 LOOSE = ("channels.", "neurons.norms", "embedding.", "gains.", "biases.")
 """Traits that a cast changes by no more than its rounding."""
-
-FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
 def identical(reference: Fingerprint, suspect: Fingerprint) -> str | None:
@@ -20,7 +20,7 @@ def identical(reference: Fingerprint, suspect: Fingerprint) -> str | None:
         return None
     if ours == theirs:
         return f"all {len(ours)} tensors agree bit for bit"
-    types = [_types(model) for model in (reference, suspect)]
+    types = [model.stated.dtypes for model in (reference, suspect)]
     if ours.keys() != theirs.keys() or types[0] == types[1]:
         return None
     return _equal_up_to_rounding(reference, suspect, *types)
@@ -28,21 +28,14 @@ def identical(reference: Fingerprint, suspect: Fingerprint) -> str | None:
 
 def _digests(model: Fingerprint) -> dict[str, bytes] | None:
     """Part name -> digest of its content."""
-    names, digests = model.facts.get("digest_parts"), model.traits.get("digests")
-    if not isinstance(names, list) or digests is None or len(names) != len(digests):
+    names, digests = model.stated.digest_parts, model.traits.get("digests")
+    if names is None or digests is None or len(names) != len(digests):
         return None
-    return {str(name): digest.tobytes() for name, digest in zip(names, digests, strict=True)}
-
-
-def _types(model: Fingerprint) -> dict[str, str]:
-    """Role -> floating type, as far as the facts say types that there are."""
-    said = model.facts.get("dtypes")
-    known = said.items() if isinstance(said, dict) else ()
-    return {role: dtype for role, dtype in known if isinstance(dtype, str) and dtype in FLOATS}
+    return {name: digest.tobytes() for name, digest in zip(names, digests, strict=True)}
 
 
 def _equal_up_to_rounding(
-    reference: Fingerprint, suspect: Fingerprint, ours: dict[str, str], theirs: dict[str, str]
+    reference: Fingerprint, suspect: Fingerprint, ours: Mapping[str, str], theirs: Mapping[str, str]
 ) -> str | None:
     """Every sampled entry is the other's, rounded once, and every norm agrees as far as rounding lets it."""
     sampled = 0

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, FingerprintError
 from kinprint.fingerprints import trait_table as table
+from kinprint.fingerprints.facts import Facts
 
 FORMAT = "kinprint-fingerprint/1"
 
@@ -95,6 +96,11 @@ class Fingerprint:
         content.update(_sorted_json(self.facts).encode())
         return content.hexdigest()
 
+    @cached_property
+    def stated(self) -> Facts:
+        """The facts that can be computed with, whoever wrote them."""
+        return Facts.of(self.facts)
+
     @property
     def layers(self) -> int | None:
         """Number of layers the traits speak of; None if no trait has layers."""
@@ -107,8 +113,7 @@ class Fingerprint:
     @property
     def quick(self) -> float | None:
         """Share of the weights' bytes that were read, of a quick fingerprint; None of a full one."""
-        share = self.facts.get("quick")
-        return float(share) if isinstance(share, int | float) and 0 < share <= 1 else None
+        return self.stated.quick
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the `.kinprint` file; on any failure an older file of that name stays as it was.

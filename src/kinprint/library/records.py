@@ -134,24 +134,24 @@ def versions_schema() -> pa.Schema:
 def row(fingerprint: Fingerprint, size: int, identity: str = "") -> dict[str, Any]:
     """A row of the table `models`, its vectors included; facts and provenance are whatever a stranger wrote."""
 
-    facts, provenance = fingerprint.facts, fingerprint.provenance
+    stated, provenance = fingerprint.stated, fingerprint.provenance
     return {
         "digest": fingerprint.digest,
         "name": fingerprint.name,
         "source": _text(provenance.get("source"), _MAX_SOURCE),
         "revision": _text(provenance.get("revision")),
-        "family": _text(facts.get("family")),
-        "model_type": _text(facts.get("model_type")),
+        "family": printable(stated.family),
+        "model_type": printable(stated.model_type),
         "layers": _count(fingerprint.layers),
-        "hidden_size": _count(facts.get("hidden_size")),
-        "parameters": _count(facts.get("parameters")),
+        "hidden_size": stated.hidden_size,
+        "parameters": stated.parameters,
         "quick": fingerprint.quick,
         "size": size,
         "added": datetime.now(UTC),
         "kinprint": __version__,
         "trait_version": TRAIT_VERSION,
         "identity": identity,
-        "facts_json": json.dumps(dict(facts), separators=(",", ":")),
+        "facts_json": json.dumps(dict(fingerprint.facts), separators=(",", ":")),
         "provenance_json": json.dumps(dict(provenance), separators=(",", ":")),
         **vector_columns(fingerprint),
     }

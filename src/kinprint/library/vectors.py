@@ -114,7 +114,7 @@ def _without_labels(fingerprint: Fingerprint) -> dict[str, Array]:
     scores = _whitened(even[..., known], there)
     found = {"forms": _characteristic(scores, known)}
     signed = [column for column in ODD if np.isfinite(values[..., column]).any()]
-    if signed and fingerprint.facts.get("free_signs") is not False:
+    if signed and fingerprint.stated.free_signs:
         signs = signs_of(np.where(there[..., None], values, 0.0), signed)[there]
         found["signs"] = _signed(scores, known, signs, [ODD.index(column) for column in signed])
     return found
@@ -122,7 +122,7 @@ def _without_labels(fingerprint: Fingerprint) -> dict[str, Array]:
 
 def _readings(fingerprint: Fingerprint) -> dict[str, Array]:
     """`readings`: the sum of functions odd in what a neuron's up reads of tokens, each where its gate makes a cosine large."""
-    if "readings.gate" not in fingerprint.traits or fingerprint.facts.get("free_signs") is False:
+    if "readings.gate" not in fingerprint.traits or not fingerprint.stated.free_signs:
         return {}
     try:
         gates, ups = directions(fingerprint, TOKENS)

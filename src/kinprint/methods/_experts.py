@@ -45,8 +45,8 @@ def compared(what: str, models: tuple[Fingerprint, Fingerprint], features: tuple
 def routing_groups(model: Fingerprint, experts: int) -> int:
     """Groups that a router chooses among before it chooses experts, whose members stay together however experts are labelled;
     as many as experts if it knows no groups."""
-    groups = model.facts.get("expert_groups")
-    if not isinstance(groups, int) or groups <= 1:
+    groups = model.stated.expert_groups or 0
+    if groups <= 1:
         return experts
     if experts % groups:
         raise NotApplicable(f"{model.name} has {experts} experts, not a multiple of its {groups} groups")

@@ -50,8 +50,8 @@ def spectrum_features(spectrum: NDArray[np.floating]) -> Array:
 def structure(model: Fingerprint) -> RelabellingGroup:
     """Key-value groups and the query heads inside each."""
     heads = next(model.traits[name].shape[1] for name in SPECTRA if name in model.traits)
-    groups = model.facts.get("num_key_value_heads")
-    if not isinstance(groups, int) or groups < 1:
+    groups = model.stated.num_key_value_heads
+    if not groups:
         raise NotApplicable(
             f"{model.name} does not say how many key-value heads it has (fact num_key_value_heads), and heads that share "
             "them may not be exchanged freely"

@@ -15,16 +15,10 @@ def share(model: Fingerprint, roles: Collection[str], layers: int | None = None)
         roles: matrices inside the layers, and "embedding".
         layers: of the first so many layers alone.
     """
-    shapes, total = model.facts.get("shapes"), model.facts.get("parameters")
-    if not isinstance(shapes, dict) or not isinstance(total, int) or total < 1:
+    stated = model.stated
+    if not stated.shapes or not stated.parameters:
         return 1.0
-    found = 0
-    for role in roles:
-        rows = shapes.get(role)
-        for entry in (rows if isinstance(rows, list) else [])[:layers]:
-            if isinstance(entry, list) and all(isinstance(n, int) and n >= 0 for n in entry):
-                found += math.prod(entry)
+    count = sum(math.prod(shape) for role in roles for shape in stated.shapes.get(role, ())[:layers] if shape is not None)
     if "embedding" in roles:
-        sizes = [model.facts.get(fact) for fact in ("vocab_size", "hidden_size")]
-        found += math.prod(size for size in sizes if isinstance(size, int)) if all(isinstance(s, int) for s in sizes) else 0
-    return found / total
+        count += (stated.vocab_size or 0) * (stated.hidden_size or 0)
+    return count / stated.parameters

@@ -50,9 +50,13 @@ def require_signs(count: int) -> None:
 
 def require_free_signs(*models: Fingerprint | Weights) -> None:
     """Raise NotApplicable for models whose gated neurons compute something else with up and down turned around."""
-    bound = next((model.name for model in models if model.facts.get("free_signs") is False), None)
+    bound = next((model.name for model in models if not _free(model)), None)
     if bound is not None:
         raise NotApplicable(f"the gate of {bound} multiplies 1 more than what up says, so that its neurons have no free sign")
+
+
+def _free(model: Fingerprint | Weights) -> bool:
+    return model.stated.free_signs if isinstance(model, Fingerprint) else model.facts.get("free_signs") is not False
 
 
 def require_balanced_signs(layers: Sequence[Array], model: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,6 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
 
 Array = NDArray[np.float64]
-
-LARGEST = 1 << 40
-"""Sizes that facts may say; they come from strangers."""
 
 VECTORS = ("gains.", "biases.", "norm_biases.")
 """Traits that hold every entry, not a sample."""
@@ -104,25 +100,16 @@ def _vectors(reference: Fingerprint, suspect: Fingerprint) -> list[Stratum]:
 
 def _sizes(model: Fingerprint) -> dict[str, list[int]]:
     """Entries of the matrices of each role in every layer, all experts together, as far as the facts tell."""
-    shapes = model.facts.get("shapes")
-    if isinstance(shapes, dict):
-        return {role: [_product(shape) for shape in layers] for role, layers in shapes.items() if isinstance(layers, list)}
-    needed = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
-    if not all(isinstance(model.facts.get(fact), int) and 0 < model.facts[fact] < LARGEST for fact in needed):
+    stated = model.stated
+    if stated.shapes:
+        return {role: [math.prod(shape or (0,)) for shape in layers] for role, layers in stated.shapes.items()}
+    width, heads, groups = stated.hidden_size, stated.num_attention_heads, stated.num_key_value_heads
+    head, neurons, experts = stated.head_dim, stated.intermediate_size, max(stated.num_experts or 1, 1)
+    if not (width and heads and groups and head and neurons):
         raise NotApplicable(f"the shape of {model.name} is not known")
-    width, heads, groups, head, neurons = (int(model.facts[fact]) for fact in needed)
-    said = model.facts.get("num_experts")
-    experts = max(said, 1) if isinstance(said, int) and said < LARGEST else 1
     attention = {"q": width * heads * head, "o": width * heads * head, "k": width * groups * head, "v": width * groups * head}
     one = attention | dict.fromkeys(("gate", "up", "down"), width * neurons * experts) | {"router": width * experts}
     return {role: [size] * (model.layers or 0) for role, size in one.items()}
-
-
-def _product(shape: Any) -> int:
-    """Entries of a matrix of a shape that the facts say; 0 if it is none."""
-    if not isinstance(shape, list) or len(shape) > 4 or not all(isinstance(n, int) and 0 < n < LARGEST for n in shape):
-        return 0
-    return math.prod(shape) if shape else 0
 
 
 METHOD = Score(

@@ -145,9 +145,9 @@ def _add_cards(suspect: dict[str, Any], comparison: Comparison) -> None:
 
 
 def _card(model: Fingerprint) -> dict[str, Any]:
-    architecture = model.facts.get("model_type")
+    architecture = model.stated.model_type
     return {
-        "modelParameters": {"modelArchitecture": printable(architecture, 100)} if isinstance(architecture, str) else {},
+        "modelParameters": {"modelArchitecture": printable(architecture, 100)} if architecture else {},
         "properties": [
             {"name": f"kinprint:{fact}", "value": printable(model.facts[fact], 100)}
             for fact in SHOWN

@@ -329,7 +329,7 @@ def _differing(seen: Comparison) -> str:
 
 
 def _quantised(declaration: Declaration, seen: Comparison) -> bool:
-    stored = (model.facts.get("quantization") for model in (seen.reference, seen.suspect))
+    stored = (model.stated.quantization for model in (seen.reference, seen.suspect))
     return declaration.relation == "quantized" or any(stored)
 
 

@@ -21,7 +21,7 @@ def candidates(suspect: Fingerprint, library: Library, most: int = MOST) -> Iter
     Raises:
         LibraryError: the library is damaged.
     """
-    hidden = suspect.facts.get("hidden_size")
+    hidden = suspect.stated.hidden_size
     wanted = [model.digest for model in library.models() if model.hidden_size in (hidden, None)]
     if len(wanted) > most:
         there, ours = set(wanted), vectors(suspect).get(SPACE)

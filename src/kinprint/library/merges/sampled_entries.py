@@ -28,9 +28,6 @@ VECTORS = ("gains.", "biases.", "norm_biases.")
 ENTRIES = 256
 """Entries taken of a vector."""
 
-FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
-LARGEST = 1 << 31
-
 
 @dataclass(frozen=True)
 class Places:
@@ -59,17 +56,17 @@ class Places:
 def shape(model: Fingerprint) -> tuple[object, ...]:
     """What has to be equal for columns to be the same weights: traits of the layers, and the shapes of the matrices."""
     traits = sorted((name, model.traits[name].shape) for name in _traits(model) if not _outside(name))
-    return (*traits, *sorted((role, str(shapes)) for role, shapes in _shapes(model).items()))
+    return (*traits, *sorted((role, shapes) for role, shapes in model.stated.shapes.items()))
 
 
 def layer_shape(model: Fingerprint) -> tuple[object, ...] | None:
     """As `shape`, of a single layer; None if the layers are not alike."""
     traits = sorted((name, model.traits[name].shape[1:]) for name in _traits(model) if not _outside(name))
     found = []
-    for role, shapes in sorted(_shapes(model).items()):
-        if len({str(item) for item in shapes}) != 1:
+    for role, shapes in sorted(model.stated.shapes.items()):
+        if len(set(shapes)) != 1:
             return None
-        found.append((role, str(shapes[0])))
+        found.append((role, shapes[0]))
     return (*traits, *found) if traits else None
 
 
@@ -106,9 +103,8 @@ def values(model: Fingerprint, like: Fingerprint) -> Array:
         wanted, trait = like.traits[name], model.traits.get(name)
         known = trait is not None and trait.shape == wanted.shape
         if name in ("sample.embedding", "sample.head"):
-            known = known and all(
-                model.facts.get(fact) == like.facts.get(fact) for fact in ("tokens", "vocab_size", "hidden_size")
-            )
+            vocabularies = [(m.stated.tokens, m.stated.vocab_size, m.stated.hidden_size) for m in (model, like)]
+            known = known and vocabularies[0] == vocabularies[1]
         for number, row in enumerate(wanted.reshape(1, -1) if _outside(name) else wanted):
             taken = _taken(name, row)
             if known and trait is not None:
@@ -124,8 +120,7 @@ def spacing(model: Fingerprint, where: Places, entries: Array) -> Array:
 
     Of types that the facts do not say: float32, as fingerprints are.
     """
-    said = model.facts.get("dtypes")
-    types = [_float(said.get(name) if isinstance(said, dict) else None) for name in where.names]
+    types = [model.stated.dtypes.get(name, "float32") for name in where.names]
     facts = [ml_dtypes.finfo(np.dtype(dtype)) for dtype in types]  # type: ignore[no-untyped-call]
     relative = np.array([float(fact.eps) for fact in facts])[where.tensor]
     smallest = np.array([float(fact.smallest_normal) for fact in facts])[where.tensor]
@@ -150,42 +145,18 @@ def _taken(name: str, row: NDArray[np.float32]) -> Indices:
     return np.arange(ENTRIES) * len(row) // ENTRIES
 
 
-def _shapes(model: Fingerprint) -> dict[str, list[object]]:
-    said = model.facts.get("shapes")
-    return {role: shapes for role, shapes in said.items() if isinstance(shapes, list)} if isinstance(said, dict) else {}
-
-
 def _channels(model: Fingerprint, role: str, layer: int, taken: Indices, vector: bool) -> Indices:
     """The residual channel of each entry of a tensor; -1 where it has none or it is not known."""
-    hidden = model.facts.get("hidden_size")
+    hidden = model.stated.hidden_size
     if vector:
         on_stream = role.removeprefix("norm_").split(".")[1] not in ("q", "k", "v", "up", "gate") or role.startswith("gains")
-        whole = len(taken) and isinstance(hidden, int) and taken[-1] < hidden
+        whole = len(taken) and hidden is not None and taken[-1] < hidden
         return taken if on_stream and whole else np.full(len(taken), -1)
-    matrix = _matrix(model, role, layer)
+    matrix = model.stated.matrix(role, layer)
     if matrix is None or role not in MATRICES or "residual" not in MATRICES[role]:
         return np.full(len(taken), -1)
     flat = positions(role, matrix, len(taken))
     return flat % matrix[1] if MATRICES[role][1] == "residual" else flat // matrix[1]
-
-
-def _matrix(model: Fingerprint, role: str, layer: int) -> tuple[int, int] | None:
-    """Rows and columns of the matrix that a role's samples were taken from."""
-    if role in ("embedding", "head"):
-        sizes: object = [model.facts.get("vocab_size"), model.facts.get("hidden_size")]
-    else:
-        shapes = _shapes(model).get(role, [])
-        sizes = shapes[layer] if layer < len(shapes) else None
-    if not isinstance(sizes, list) or not 2 <= len(sizes) <= 3:
-        return None
-    rows, columns = sizes[-2:]
-    if not (isinstance(rows, int) and isinstance(columns, int) and 0 < rows < LARGEST and 0 < columns < LARGEST):
-        return None
-    return rows, columns
-
-
-def _float(said: object) -> str:
-    return said if isinstance(said, str) and said in FLOATS else "float32"
 
 
 def matrix_of(models: Sequence[Fingerprint], like: Fingerprint) -> Array:

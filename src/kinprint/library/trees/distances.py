@@ -104,13 +104,12 @@ def draws(positions: Mapping[str, int], replicates: int) -> dict[str, Array]:
 
 def _shapes(model: Fingerprint) -> dict[str, tuple[object, ...]]:
     """Role -> rows and columns of one matrix, and sampled entries, of the roles that are the same in every layer."""
-    said = model.facts.get("shapes")
     found: dict[str, tuple[object, ...]] = {}
-    for role, layers in said.items() if isinstance(said, dict) else ():
+    for role, layers in model.stated.shapes.items():
         trait = model.traits.get(f"sample.{role}")
-        if trait is None or role in OUTSIDE or not isinstance(layers, list) or len(trait) != model.layers:
+        if trait is None or role in OUTSIDE or len(trait) != model.layers:
             continue
-        sizes = {tuple(map(str, shape[-2:])) for shape in layers if isinstance(shape, list) and shape}
+        sizes = {shape[-2:] for shape in layers if shape is not None}
         if len(sizes) == 1:
             found[role] = (*sizes.pop(), trait.shape[-1])
     return found
