@@ -26,7 +26,9 @@ from scipy.stats import kstest
 
 from kinprint import Fingerprint, fingerprint
 from kinprint.architectures import Weights, open_model
-from kinprint.matching import correspondence, sign_agreements, write_agreements
+from kinprint.matching.search import correspondence
+from kinprint.matching.signs import sign_agreements
+from kinprint.matching.writes import write_agreements
 from kinprint.methods import known, matched_writes
 from kinprint.statistics import sign_test
 from kinprint.zoo import Member

@@ -27,7 +27,8 @@ from scipy.stats import binom, kstest
 
 from kinprint import Fingerprint, fingerprint
 from kinprint.architectures import Weights, open_model
-from kinprint.matching import correspondence, write_agreements
+from kinprint.matching.search import correspondence
+from kinprint.matching.writes import write_agreements
 from kinprint.methods import matched_neurons, matched_writes
 from kinprint.statistics import sign_test
 from kinprint.zoo import Member

@@ -17,7 +17,9 @@ from kinprint.architectures import Place
 from kinprint.architectures.weights import Weights
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import ODD
-from kinprint.matching import correspondence, sign_agreements, write_agreements
+from kinprint.matching.search import correspondence
+from kinprint.matching.signs import sign_agreements
+from kinprint.matching.writes import write_agreements
 from kinprint.methods import matched_invariants, matched_neurons, matched_writes
 from kinprint.statistics import SignTestResult, sign_test
 from kinprint.zoo.recipes import DISGUISE
@@ -150,7 +152,7 @@ def test_streams_wider_than_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -
     p = []
     for _ in range(300):
         found = correspondence(simulated(rng, gated=True), simulated(rng, gated=True))
-        assert found.turn.shape == (HIDDEN * 3 // 4, HIDDEN * 3 // 4)
+        assert found.rotation.shape == (HIDDEN * 3 // 4, HIDDEN * 3 // 4)
         p.append(10 ** sign_test(np.concatenate(sign_agreements(found))).log10_p)
     assert kstest(p, "uniform").pvalue > 1e-3
     parent = simulated(rng, gated=True)

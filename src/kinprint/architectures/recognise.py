@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +13,7 @@ import numpy as np
 
 from kinprint.architectures import facts as configuration
 from kinprint.architectures import layout, positions, roles
-from kinprint.architectures.anatomy import Anatomy, Name, Part
+from kinprint.architectures.anatomy import Anatomy, Name, Part, Place
 from kinprint.architectures.kinds import Passed, kinds, passed_over
 from kinprint.architectures.named import spaces
 from kinprint.architectures.table import Entry, Skip, Table, known
@@ -121,63 +121,106 @@ def _stacked(found: Found) -> Found:
 def _match_prefix(table: Table, tensors: Mapping[str, Tensor], prefix: str) -> Found:
     matches, unknown = [], []
     skipped: dict[str, Passed] = {}
-    likely: dict[str, tuple[str, re.Pattern[str], Entry]] = {}  # names that differ in numbers mostly match one pattern
+    likely: dict[str, Pattern] = {}  # names that differ in numbers mostly match one pattern
     for name, tensor in tensors.items():
-        short = name.removeprefix(prefix)
-        kind = NUMBER.sub("0", name)
-        known_names = table.names.fullmatch(short) or table.names.fullmatch(name)
-        for key, pattern, entry in (*((likely[kind],) if kind in likely else ()), *table.patterns) if known_names else ():
-            found = pattern.fullmatch(short) or pattern.fullmatch(name)
-            if found:
-                likely[kind] = key, pattern, entry
-                index = {index: int(value) for index, value in found.groupdict().items()}
-                full = key if found.string == name else prefix + key
-                layer = index.get("layer", index.get("second"))
-                matches.append(Match(tensor, entry, full, layer, index.get("expert"), "second" in index))
-                break
-        else:
-            passed = next(((found, skip) for pattern, skip in table.skipped if (found := pattern.fullmatch(short))), None)
-            if passed:
-                index = {index: int(value) for index, value in passed[0].groupdict().items()}
-                skipped[name] = Passed(passed[1], index.get("layer", index.get("second")), "second" in index)
-            elif any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked):
-                skipped[name] = Passed(UNTRACKED, None)
-            elif not any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored):
-                unknown.append(name)
+        kind, short = NUMBER.sub("0", name), name.removeprefix(prefix)
+        hit = _pattern_of(table, name, short, likely.get(kind))
+        if hit is not None:
+            likely[kind] = hit.pattern
+            key, _, entry = hit.pattern
+            full = key if hit.spelled == name else prefix + key
+            matches.append(Match(tensor, entry, full, hit.layer, hit.numbers.get("expert"), "second" in hit.numbers))
+        elif passed := _passed(table, name, short):
+            skipped[name] = passed
+        elif not any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored):
+            unknown.append(name)
     return Found(matches, unknown, skipped)
+
+
+Pattern = tuple[str, re.Pattern[str], Entry]
+
+
+class Hit(NamedTuple):
+    """A pattern of a table that a name matches, what the name was when it did, and its numbers."""
+
+    pattern: Pattern
+    spelled: str
+    numbers: dict[str, int]
+
+    @property
+    def layer(self) -> int | None:
+        return self.numbers.get("layer", self.numbers.get("second"))
+
+
+def _pattern_of(table: Table, name: str, short: str, likely: Pattern | None) -> Hit | None:
+    """The pattern that a tensor's name matches, with or without the prefix; None if the table does not know it."""
+    if not (table.names.fullmatch(short) or table.names.fullmatch(name)):
+        return None
+    for pattern in (likely, *table.patterns) if likely else table.patterns:
+        found = pattern[1].fullmatch(short) or pattern[1].fullmatch(name)
+        if found:
+            return Hit(pattern, found.string, {index: int(value) for index, value in found.groupdict().items()})
+    return None
+
+
+def _passed(table: Table, name: str, short: str) -> Passed | None:
+    """What a table says of a tensor that it knows and gives no role; None if it says nothing."""
+    for pattern, skip in table.skipped:
+        if found := pattern.fullmatch(short):
+            index = {index: int(value) for index, value in found.groupdict().items()}
+            return Passed(skip, index.get("layer", index.get("second")), "second" in index)
+    untracked = any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked)
+    return Passed(UNTRACKED, None) if untracked else None
 
 
 def _complete(matches: Iterable[Match]) -> bool:
     return roles.complete({role for match in matches if match.layer is not None for role in match.entry.roles})
 
 
-def _anatomy(
-    table: Table,
-    config: Mapping[str, Any],
-    checkpoint: Checkpoint,
-    found: Found,
-    *,
-    guessed: bool,
-) -> Anatomy:
+def _anatomy(table: Table, config: Mapping[str, Any], checkpoint: Checkpoint, found: Found, *, guessed: bool) -> Anatomy:
     source, matches = checkpoint.source, found.matches
+    layers = _complete_layers(found, source)
     numbers = configuration.declared(table, config, source)
-    layers = {match.layer for match in matches if match.layer is not None}
+    parts = _limited(
+        list(islice((part for match in matches for part in _parts(match, numbers, source)), MAX_PARTS + 1)), source
+    )
+    facts: dict[str, Any] = {**numbers}
+    _check(facts, "num_hidden_layers", layers, source)
+    _measure(facts, parts, source)
+    where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=guessed)
+    facts |= _said(table, config, parts, where) | {"layer_kinds": kinds(parts, found.skipped.values(), layers)}
+    facts |= _rotary(table, config, facts, source)
+    names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in matches}
+    return Anatomy(
+        family=table.family,
+        facts=facts,
+        parts=_ordered(parts, source),
+        unknown=tuple(found.unknown),
+        notes=(*_notes(table, config, guessed=guessed), *passed_over(found.skipped.values())),
+        names=tuple(names.values()),
+        skipped=tuple(found.skipped),
+        nbytes=nbytes,
+    )
+
+
+def _complete_layers(found: Found, source: str) -> int:
+    """How many layers there are, of which none may be missing."""
+    layers = {match.layer for match in found.matches if match.layer is not None}
     layers |= {item.layer for item in found.skipped.values() if item.layer is not None and not item.skip.layer}
     if layers != set(range(len(layers))):
         raise ArchitectureError(
             source, f"layers are missing: {len(layers)} found, the last is {max(layers)}", "use the complete checkpoint"
         )
-    facts: dict[str, Any] = {**numbers}
-    parts = list(islice((part for match in matches for part in _parts(match, numbers, source)), MAX_PARTS + 1))
-    if len(parts) > MAX_PARTS:
-        raise ArchitectureError(
-            source, f"more than the {MAX_PARTS:,} matrices and vectors allowed", "check the tensors' shapes"
-        )
-    _check(facts, "num_hidden_layers", len(layers), source)
-    _measure(facts, parts, source)
-    has_head = any(part.role == "head" for part in parts)
-    where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=guessed)
-    facts |= {
+    return len(layers)
+
+
+def _said(table: Table, config: Mapping[str, Any], parts: Sequence[Part], where: str) -> dict[str, Any]:
+    """What table, configuration and parts say beyond sizes.
+
+    Args:
+        where: how positions are told apart.
+    """
+    return {
         "model_type": str(config.get("model_type", table.family)),
         "positions": where,
         "named_spaces": _named(table, config, where),
@@ -185,33 +228,47 @@ def _anatomy(
         "norm_first": configuration.lookup(table.norm_first, config),
         "activation": configuration.lookup(list(ACTIVATIONS), config),
         "num_experts": 1 + max((part.expert for part in parts if part.expert is not None), default=-1),
-        "tie_word_embeddings": not has_head,
+        "tie_word_embeddings": all(part.role != "head" for part in parts),
         "qk_norm": bool(configuration.lookup(table.qk_norm, config)),
         "free_signs": table.free_signs,
-        "layer_kinds": kinds(parts, found.skipped.values(), len(layers)),
     }
+
+
+def _rotary(table: Table, config: Mapping[str, Any], facts: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Which dimensions of a head positions rotate; nothing for models that rotate none."""
+    where = facts["positions"]
     likely = configuration.lookup(table.positions, config) if where == "unknown" else where
-    if likely == "rope" and "head_dim" in facts:
-        share = configuration.lookup(table.rotary_share, config)
-        if "rotary_dim" not in facts and isinstance(share, (int, float)) and not 0 <= share <= 1:
-            raise ArchitectureError(source, f"the configuration rotates {share!r} of each head", "it must be a share, 0 to 1")
-        turned = round(share * facts["head_dim"]) if isinstance(share, (int, float)) else 0
-        turned += turned % 2  # dimensions turn in pairs: transformers rotates 4 where the share says 3
-        facts.setdefault("rotary_dim", turned)
-        facts["rotary_pairs"] = table.rotary_pairs
-    notes = []
-    if guessed:
-        notes.append(f"read as {table.family}, the table that fits its tensors best")
-    if not config:
-        notes.append("no configuration: heads are known only as far as the tensors show them")
-    notes += passed_over(found.skipped.values())
+    if likely != "rope" or "head_dim" not in facts:
+        return {}
+    share = configuration.lookup(table.rotary_share, config)
+    if "rotary_dim" not in facts and isinstance(share, (int, float)) and not 0 <= share <= 1:
+        raise ArchitectureError(source, f"the configuration rotates {share!r} of each head", "it must be a share, 0 to 1")
+    turned = round(share * facts["head_dim"]) if isinstance(share, (int, float)) else 0
+    turned += turned % 2  # dimensions turn in pairs: transformers rotates 4 where the share says 3
+    return {"rotary_dim": facts.get("rotary_dim", turned), "rotary_pairs": table.rotary_pairs}
+
+
+def _notes(table: Table, config: Mapping[str, Any], *, guessed: bool) -> list[str]:
+    """What a reader should know of how the model was read."""
+    notes = [f"read as {table.family}, the table that fits its tensors best"] if guessed else []
+    return notes if config else [*notes, "no configuration: heads are known only as far as the tensors show them"]
+
+
+def _limited(parts: list[Part], source: str) -> list[Part]:
+    if len(parts) > MAX_PARTS:
+        raise ArchitectureError(
+            source, f"more than the {MAX_PARTS:,} matrices and vectors allowed", "check the tensors' shapes"
+        )
+    return parts
+
+
+def _ordered(parts: Iterable[Part], source: str) -> tuple[Part, ...]:
+    """Parts by layer (None last), role and expert, each place held once."""
     order = sorted(parts, key=lambda p: (p.layer is None, p.layer or 0, p.role, -1 if p.expert is None else p.expert))
     twice = next((a for a, b in pairwise(order) if _place(a) == _place(b)), None)
     if twice:
         raise ArchitectureError(source, f"two tensors claim to be {twice.role} of layer {twice.layer}: {twice.tensor}")
-    names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in matches}
-    unknown, skipped = tuple(found.unknown), tuple(found.skipped)
-    return Anatomy(table.family, facts, tuple(order), unknown, tuple(notes), tuple(names.values()), skipped, nbytes)
+    return tuple(order)
 
 
 def _named(table: Table, config: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -225,7 +282,7 @@ def _named(table: Table, config: Mapping[str, Any], where: str) -> dict[str, str
     return spaces(where, remedy) | {space: why for space, why in found.items() if isinstance(why, str)}
 
 
-def _place(part: Part) -> tuple[int | None, str, int | None]:
+def _place(part: Part) -> Place:
     return part.layer, part.role, part.expert
 
 

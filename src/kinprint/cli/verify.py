@@ -21,7 +21,7 @@ from kinprint.cli._statements import checked
 from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.library.declarations.base_models import Few, Joined, Shelf, Stored
+from kinprint.library.declarations.base_models import BaseModels, Few, Joined, Stored
 from kinprint.library.declarations.declared import Declared, read_declared
 from kinprint.library.declarations.verify import Options, Verification, circles, models_below, verify
 from kinprint.library.store import Library
@@ -116,9 +116,9 @@ def _statement(path: Path, model: str, reference: str | None, as_json: bool, str
     _exit({found.conclusion}, strict, False)
 
 
-def _shelf(library: str | None, against: Sequence[str], cache: bool) -> Shelf:
+def _shelf(library: str | None, against: Sequence[str], cache: bool) -> BaseModels:
     """What is at hand; a library that cannot be opened is an error now, not when the first model has been measured."""
-    shelves: list[Shelf] = [Few(tuple(read(place, cache=cache) for place in against))]
+    shelves: list[BaseModels] = [Few(tuple(read(place, cache=cache) for place in against))]
     if library is not None:
         Library.open(library)
         shelves.append(Stored(library))

@@ -54,11 +54,11 @@ def _turned(found: Correspondence) -> list[str]:
     before, after = found.reference.basis, found.suspect.basis
     if len(before) != len(after):
         return []
-    turn = np.abs(after @ found.turn @ before.T)
-    share = turn.max(axis=1) / np.maximum(np.linalg.norm(turn, axis=1), 1e-30)
+    rotation = np.abs(after @ found.rotation @ before.T)
+    share = rotation.max(axis=1) / np.maximum(np.linalg.norm(rotation, axis=1), 1e-30)
     if np.mean(share) < CLEAR * np.sqrt(before.shape[1] / len(before)):
         return ["residual stream rotated"]
-    return ["channels permuted"] if np.mean(turn.argmax(axis=1) == np.arange(len(turn))) < CLEAR else []
+    return ["channels permuted"] if np.mean(rotation.argmax(axis=1) == np.arange(len(rotation))) < CLEAR else []
 
 
 def _folded(weights: Weights) -> bool:

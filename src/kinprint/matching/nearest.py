@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
 
 
 def distances(x: Array, y: Array) -> Array:
@@ -14,12 +15,17 @@ def distances(x: Array, y: Array) -> Array:
     return np.where(np.isfinite(found), found, np.inf)
 
 
-def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+def mutual(distance: NDArray[np.floating]) -> tuple[Ids, Ids]:
+    """Rows and columns of a table of distances that are each other's nearest; what is infinitely far has no nearest."""
+    column, row = distance.argmin(axis=1), distance.argmin(axis=0)
+    left = np.flatnonzero((row[column] == np.arange(len(distance))) & (distance.min(axis=1) < np.inf))
+    return left, column[left]
+
+
+def nearest(ours: Array, theirs: Array) -> tuple[Ids, Ids, Array]:
     """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
     distance = distances(ours, theirs)
-    nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
-    left = np.flatnonzero((back[nearest] == np.arange(len(distance))) & np.isfinite(distance.min(axis=1)))
-    right = nearest[left]
+    left, right = mutual(distance)
     if not len(left) or min(distance.shape) < 2:
         return left, right, np.zeros(len(left))
     margins = [np.partition(rows, 1, axis=1)[:, 1] - rows.min(axis=1) for rows in (distance[left], distance[:, right].T)]
@@ -27,9 +33,9 @@ def nearest(ours: Array, theirs: Array) -> tuple[NDArray[np.int64], NDArray[np.i
     return left, right, np.minimum(margin, np.quantile(margin, 0.9))
 
 
-def partners(x: Array, y: Array) -> NDArray[np.int64]:
+def partners(x: Array, y: Array) -> Ids:
     """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not."""
-    between = distances(x, y)
-    nearest = between.argmin(axis=0)
-    mutual = (between.argmin(axis=1)[nearest] == np.arange(len(y))) & np.isfinite(between.min(axis=0))
-    return np.where(mutual, nearest, -1)
+    left, right = mutual(distances(x, y))
+    found = np.full(len(y), -1)
+    found[right] = left
+    return found

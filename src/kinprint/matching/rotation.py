@@ -39,7 +39,7 @@ def principal(covariance: NDArray[np.float64], most: int) -> tuple[Array, Array]
     return np.ascontiguousarray(basis), np.asarray(basis / np.sqrt(values[::-1][:most] + RIDGE), dtype=np.float32)
 
 
-def rotation(cross: Array) -> Array:
+def nearest_rotation(cross: Array) -> Array:
     """The orthogonal map nearest to a cross-covariance (Procrustes; Schoenemann, 1966).
 
     Args:
@@ -49,13 +49,13 @@ def rotation(cross: Array) -> Array:
         float32 of the same shape: Q with Q x ~ y. Directions on which the matches say nothing are mapped to zero.
     """
     if len(cross) > cross.shape[1]:
-        return rotation(cross.T).T
+        return nearest_rotation(cross.T).T
     values, vectors = np.linalg.eigh(cross @ cross.T)
     values = np.maximum(values, 0)
     inverse = np.where(values > VOTES * values.mean(), 1 / np.sqrt(np.maximum(values, 1e-30)), 0.0).astype(np.float32)
     return np.asarray((vectors * inverse) @ (vectors.T @ cross), dtype=np.float32)
 
 
-def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], turn: Array) -> Array:
+def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], rotation: Array) -> Array:
     """(reference units, suspect units) cosines of unit vectors after the rotation."""
-    return np.asarray((reference.astype(np.float32) @ turn.T) @ suspect.astype(np.float32).T)
+    return np.asarray((reference.astype(np.float32) @ rotation.T) @ suspect.astype(np.float32).T)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
 from kinprint.matching.layers import evenly
+from kinprint.matching.nearest import mutual
 from kinprint.matching.neurons import COPY, DESCRIBED, Layer, Neurons, neurons
-from kinprint.matching.rotation import cosines, rotation, unit
+from kinprint.matching.rotation import cosines, nearest_rotation, unit
 from kinprint.statistics.alignment import layers_in_order
 from kinprint.statistics.normal_scores import decorrelation
 
@@ -67,14 +68,14 @@ class Correspondence:
 
     Attributes:
         reference, suspect: their neurons.
-        turn: (suspect directions, reference directions) float32 the rotation, in the bases of the neurons.
+        rotation: (suspect directions, reference directions) float32 the rotation, in the bases of the neurons.
         matches: what can be tested: each layer of the reference once, and none that is a copy of another.
         layer_map: reference layer of each suspect layer that was looked at.
     """
 
     reference: Neurons
     suspect: Neurons
-    turn: Array
+    rotation: Array
     matches: tuple[Match, ...]
     layer_map: tuple[int, ...]
 
@@ -103,21 +104,21 @@ def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = Fa
     if by_tokens:
         starts = [_by_embeddings(a, b)]
     else:
-        starts = [rotation(_cross(_by_descriptors(a, b)))]
+        starts = [nearest_rotation(_cross(_by_descriptors(a, b)))]
         if reference.hidden == suspect.hidden:
             starts.append(np.asarray(b.basis.T @ a.basis))  # no rotation at all
     matches = max((_aligned(a, b, start) for start in starts), key=_strength)
-    matches = _aligned(a, b, rotation(_cross(matches)))
-    turn = rotation(_cross(matches))
+    matches = _aligned(a, b, nearest_rotation(_cross(matches)))
+    rotation = nearest_rotation(_cross(matches))
     before = 0.0
     for _ in range(ROUNDS - 2):
-        matches = [_by_direction(m.reference, m.suspect, turn) for m in matches]
-        turn = rotation(_cross(matches))
+        matches = [_by_direction(m.reference, m.suspect, rotation) for m in matches]
+        rotation = nearest_rotation(_cross(matches))
         now = float(np.mean(np.concatenate([m.closeness for m in matches])))
         if abs(now - before) < SETTLED:
             break
         before = now
-    return Correspondence(a, b, turn, _distinct(matches), tuple(match.reference.layer for match in matches))
+    return Correspondence(a, b, rotation, _distinct(matches), tuple(match.reference.layer for match in matches))
 
 
 def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
@@ -135,15 +136,15 @@ def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
     return tuple(kept)
 
 
-def matched_again(found: Correspondence, which: Sequence[int], turn: Array) -> list[Match]:
+def matched_again(found: Correspondence, which: Sequence[int], rotation: Array) -> list[Match]:
     """Some of the layers, matched by another rotation, copies left out."""
-    return [_by_direction(found.matches[i].reference, found.matches[i].suspect, turn, originals=True) for i in which]
+    return [_by_direction(found.matches[i].reference, found.matches[i].suspect, rotation, originals=True) for i in which]
 
 
-def turn_without(found: Correspondence, which: Sequence[int]) -> Array | None:
+def rotation_without(found: Correspondence, which: Sequence[int]) -> Array | None:
     """The rotation as the other layers alone say it; None if there are none."""
     others = [match for i, match in enumerate(found.matches) if i not in set(which)]
-    return rotation(_cross(others)) if others and which else None
+    return nearest_rotation(_cross(others)) if others and which else None
 
 
 def _evenly(model: Weights, most: int) -> tuple[int, ...]:
@@ -152,16 +153,16 @@ def _evenly(model: Weights, most: int) -> tuple[int, ...]:
     return tuple(layers[i] for i in evenly(len(layers), most))
 
 
-def _aligned(a: Neurons, b: Neurons, turn: Array) -> list[Match]:
+def _aligned(a: Neurons, b: Neurons, rotation: Array) -> list[Match]:
     """Layers and their first neurons matched by a rotation."""
-    return _in_order(a, b, lambda i, j: _by_direction(a.layers[i], b.layers[j], turn, DESCRIBED), power=3)
+    return _in_order(a, b, lambda i, j: _by_direction(a.layers[i], b.layers[j], rotation, DESCRIBED), power=3)
 
 
 def _by_embeddings(a: Neurons, b: Neurons) -> Array:
     """The rotation between what two models call the same tokens."""
     ours, theirs = (unit(model.weights.leading_tokens(TOKENS) @ model.basis) for model in (a, b))
     shared = min(len(ours), len(theirs))
-    return rotation(theirs[:shared].T @ ours[:shared])
+    return nearest_rotation(theirs[:shared].T @ ours[:shared])
 
 
 def _strength(matches: Sequence[Match]) -> float:
@@ -180,7 +181,7 @@ def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
         near = x[i] @ y[j].T
         near[~a.layers[i].first[: len(near)]] = -np.inf
         near[:, ~b.layers[j].first[: near.shape[1]]] = -np.inf
-        ours, theirs = _mutual(near)
+        ours, theirs = mutual(-near)
         best = -np.partition(-near[ours], 1, axis=1)[:, :2] if near.shape[1] > 1 else np.zeros((len(ours), 2))
         margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0)
         return Match(a.layers[i], b.layers[j], ours, theirs, np.sqrt(margin))
@@ -188,7 +189,7 @@ def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
     return _in_order(a, b, matched, power=2)
 
 
-def _by_direction(a: Layer, b: Layer, turn: Array, most: int | None = None, originals: bool = False) -> Match:
+def _by_direction(a: Layer, b: Layer, rotation: Array, most: int | None = None, originals: bool = False) -> Match:
     """Neurons whose reads are nearest to each other both ways after the rotation.
 
     Args:
@@ -196,16 +197,9 @@ def _by_direction(a: Layer, b: Layer, turn: Array, most: int | None = None, orig
         originals: leave out the suspect's copies, as the reference's always are: two copies of a neuron share its sign, so
             one of the models must be free of them for signs to be independent.
     """
-    near = cosines(a.reads[a.first][:most], b.reads[b.first if originals else slice(None)][:most], turn)
-    ours, theirs = _mutual(near)
+    near = cosines(a.reads[a.first][:most], b.reads[b.first if originals else slice(None)][:most], rotation)
+    ours, theirs = mutual(-near)
     return Match(a, b, ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0))
-
-
-def _mutual(near: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns that are each other's nearest."""
-    column, row = near.argmax(axis=1), near.argmax(axis=0)
-    ours = np.flatnonzero((row[column] == np.arange(len(near))) & (near.max(axis=1) > -np.inf))
-    return ours, column[ours]
 
 
 def _cross(matches: Sequence[Match]) -> Array:

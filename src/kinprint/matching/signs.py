@@ -27,7 +27,7 @@ def sign_agreements(found: Correspondence) -> list[NDArray[np.float64]]:
         for role in ("up", "down"):
             x = vectors(found.reference, match.reference, role, match.ours)
             y = vectors(found.suspect, match.suspect, role, match.theirs)
-            total += np.einsum("nd,nd->n", x @ found.turn.T, y)
+            total += np.einsum("nd,nd->n", x @ found.rotation.T, y)
         each.append(total * match.closeness**2)
     return each
 

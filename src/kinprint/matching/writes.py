@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kinprint.matching.neurons import Layer, Neurons, vectors
 from kinprint.matching.rotation import cosines, inverse_root, unit
-from kinprint.matching.search import Correspondence, matched_again, turn_without
+from kinprint.matching.search import Correspondence, matched_again, rotation_without
 
 Array = NDArray[np.float64]
 
@@ -47,15 +47,15 @@ def write_agreements(found: Correspondence, tolerance: float) -> list[Array]:
     each: dict[int, Array] = {}
     for half in (0, 1):
         which = list(range(half, len(found.matches), 2))
-        turn = turn_without(found, which)
-        if turn is None:
+        rotation = rotation_without(found, which)
+        if rotation is None:
             continue
-        for i, match in zip(which, matched_again(found, which, turn), strict=True):
+        for i, match in zip(which, matched_again(found, which, rotation), strict=True):
             reads = [layer.reads[layer.first].astype(np.float32) for layer in (match.reference, match.suspect)]
             scores = np.ones((1, 1))
             for role, (left, right) in zip(roles, white, strict=True):
                 x, y = _all(ours, match.reference, role) @ left, _all(theirs, match.suspect, role) @ right
-                scores = scores * cosines(unit(x), unit(y), turn)
+                scores = scores * cosines(unit(x), unit(y), rotation)
             before, after = (unexplained(rows) for rows in reads)
             beyond = np.einsum("ij,ij->i", before[match.ours] @ scores, after[match.theirs])
             each[i] = (beyond - tolerance ** len(roles)) * match.closeness**2

@@ -15,14 +15,10 @@ from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
 from kinprint.errors import NotApplicable
-from kinprint.matching import (
-    Correspondence,
-    correspondence,
-    disguise,
-    sign_agreements,
-    signed_products,
-    write_agreements,
-)
+from kinprint.matching.disguise import disguise
+from kinprint.matching.search import Correspondence, correspondence
+from kinprint.matching.signs import sign_agreements, signed_products
+from kinprint.matching.writes import write_agreements
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._signs import require_balanced_signs, require_free_signs, require_signs
 from kinprint.statistics import SignTestResult, bonferroni, sign_test

@@ -10,7 +10,7 @@ from kinprint.fingerprints import Fingerprint
 MOST_BYTES = 512_000_000
 
 
-class Shelf:
+class FingerprintCache:
     """Bounded by the bytes of the traits; safe to use from threads."""
 
     def __init__(self, most: int = MOST_BYTES) -> None:

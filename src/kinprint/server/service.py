@@ -18,7 +18,7 @@ from kinprint.library.identify import CANDIDATES, Identification, identify
 from kinprint.library.trees.tree import Forest, tree
 from kinprint.library.vectors import vectors
 from kinprint.server.catalogue import Catalogue
-from kinprint.server.fingerprint_cache import Shelf
+from kinprint.server.fingerprint_cache import FingerprintCache
 from kinprint.server.folders import Folders
 from kinprint.server.runs import Full, Progress, Run, Runs
 from kinprint.server.settings import Settings
@@ -67,7 +67,7 @@ class Service:
         self.library = Library.open(settings.library)
         self.catalogue = Catalogue(self.library)
         self.folders = Folders(settings.folders)
-        self.shelf = Shelf()
+        self.shelf = FingerprintCache()
         self.runs, self.searches = Runs(1), Runs(AT_ONCE)
         self._vectors = lru_cache(VECTORS)(lambda digest: vectors(self.fingerprint(digest)))
         self._results: OrderedDict[tuple[str, ...], object] = OrderedDict()

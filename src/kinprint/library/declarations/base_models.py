@@ -12,7 +12,7 @@ from kinprint.library.store import Library
 from kinprint.library.vectors import vectors
 
 
-class Shelf(Protocol):
+class BaseModels(Protocol):
     """What `verify` asks of the models at hand."""
 
     def __len__(self) -> int: ...
@@ -70,7 +70,7 @@ class Stored:
 class Joined:
     """Several shelves as one; names are looked up in their order."""
 
-    shelves: Sequence[Shelf]
+    shelves: Sequence[BaseModels]
 
     def __len__(self) -> int:
         return sum(map(len, self.shelves))

@@ -25,7 +25,7 @@ from kinprint.comparison import ALPHA, Comparison, examine
 from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.from_model import SUFFIX
-from kinprint.library.declarations.base_models import Few, Shelf
+from kinprint.library.declarations.base_models import BaseModels, Few
 from kinprint.library.declarations.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni, smallest
@@ -67,7 +67,7 @@ class Options:
     """
 
     models: Path | None = None
-    shelf: Shelf = field(default_factory=Few)
+    shelf: BaseModels = field(default_factory=Few)
     hub: bool = True
     quick: bool = False
     deep: bool = True

@@ -23,7 +23,7 @@ from kinprint.library.merges.layer_sources import LayerSources, layer_sources
 from kinprint.library.merges.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose, constant
 from kinprint.library.merges.relatives import relatives, same_entries
 from kinprint.library.merges.sampled_entries import OUTSIDE, Array, layer_shape, matrix_of, places, shape, spacing, values
-from kinprint.library.merges.unaligned import elsewhere
+from kinprint.library.merges.unaligned import unaligned
 from kinprint.statistics import bonferroni
 
 Progress = Callable[[str, int, int], None]
@@ -57,7 +57,7 @@ def gather(
     if not found:
         if stacked is not None and stacked.models:
             return replace(_of_layers(suspect, others, stacked, None), searched=searched)
-        hidden = elsewhere(suspect, others, alpha, searched[0], progress) if others else ()
+        hidden = unaligned(suspect, others, alpha, searched[0], progress) if others else ()
         return Gathering(suspect, "untestable" if hidden else "none", elsewhere=hidden, searched=searched)
     twins = same_entries(data, found)
     explained = _explained_by(data, list(twins), stacked, alpha)

@@ -23,7 +23,7 @@ SPECTRA = ("heads.qk_spectrum", "heads.vo_spectrum")
 QUANTILES = np.linspace(0.05, 0.95, 19)
 
 
-def elsewhere(
+def unaligned(
     suspect: Fingerprint,
     candidates: Sequence[Fingerprint],
     alpha: float,
