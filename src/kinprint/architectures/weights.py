@@ -38,7 +38,7 @@ class Weights:
     facts: Mapping[str, Any]
     parts: Mapping[Place, Part] = field(repr=False)
     tokens: Mapping[str, int] = field(repr=False)
-    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    kept: dict[Any, Any] = field(init=False, default_factory=dict, repr=False)  # not that of the model it was made from
 
     @property
     def layers(self) -> int:
