@@ -16,7 +16,7 @@ from kinprint import compare, fingerprint, transforms
 from kinprint.architectures import Place
 from kinprint.architectures.weights import Weights
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.form_columns import ODD
+from kinprint.fingerprints.form_columns import COLUMNS, EXPERT, ODD
 from kinprint.matching.search import correspondence
 from kinprint.matching.signs import sign_agreements
 from kinprint.matching.writes import write_agreements
@@ -351,8 +351,9 @@ def fake_ungated(rng: np.random.Generator, layers: int = 4, neurons: int = 256) 
     reads = rng.standard_t(5, (layers, neurons, 5))
     mix = np.random.default_rng(77).normal(size=(5, 9))
     writes = reads @ mix + np.abs(reads) @ mix[::-1] + 2 * rng.normal(size=(layers, neurons, 9))
-    forms = np.full((layers, neurons, 30), np.nan)
-    forms[..., 0], forms[..., matched_writes.UNGATED.reads], forms[..., matched_writes.UNGATED.writes] = 0, reads, writes
+    forms = np.full((layers, neurons, len(COLUMNS)), np.nan)
+    forms[..., EXPERT] = 0
+    forms[..., matched_writes.READS_UNGATED], forms[..., matched_writes.WRITES_UNGATED] = reads, writes
     return Fingerprint("ungated", {"neurons.forms": forms})
 
 

@@ -71,7 +71,7 @@ def test_every_method_describes_itself_and_never_raises(method: object) -> None:
     """Shared test of every method: it is described, and without its traits or its matrices it says what is missing."""
     assert method.summary
     assert method.source
-    assert method.known_failure
+    assert method.caveat
     facts = {"num_hidden_layers": 1, "hidden_size": 4}
     empty = Weights("empty", "empty", facts, {}, {}) if method.deep else Fingerprint("empty", {"gains.final": np.ones(4)})
     evidence = method(empty, empty)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -21,6 +20,6 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
     Example: kinprint methods
     """
     if as_json:
-        typer.echo(json.dumps([{k: v for k, v in asdict(method).items() if not callable(v)} for method in known()]))
+        typer.echo(json.dumps([method.to_json() for method in known()]))
     else:
         Console().print(methods_text(known()))

@@ -158,6 +158,11 @@ class Method:
         except NotApplicable as reason:
             return Evidence(method=self.name, kind=self.kind, note=f"Does not apply: {reason}.")
 
+    def to_json(self) -> dict[str, Any]:
+        """As `kinprint methods --json` prints it: every attribute that is no function."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {"name": self.name, "kind": self.kind} | {name: value for name, value in values.items() if not callable(value)}
+
     def concerns(self, *models: Fingerprint) -> bool:
         """Whether there is anything to say: of methods on observed models, only if one was observed."""
         needed = {trait for need in self.needs for trait in ((need,) if isinstance(need, str) else need)}

@@ -116,7 +116,7 @@ def test_some_rows_of_a_tensor(hub: Serve, base: Path) -> None:
     """`read_rows` fetches the rows and nothing else."""
     server = hub({"org/base": base})
     tensor, expected = open_checkpoint("org/base").tensors[KNOWN], open_checkpoint(base).tensors[KNOWN].read()
-    server.sparse.clear()
+    server.ranges.clear()
     np.testing.assert_array_equal(read_rows(tensor, 3, 5), expected[3:5])
     assert [count for _, _, count in server.ranges] == [expected[3:5].nbytes]
 
