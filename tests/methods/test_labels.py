@@ -74,4 +74,4 @@ def test_chosen_signs_are_declined() -> None:
         turned.append(Fingerprint(found.name, {**found.traits, "neurons.forms": forms}, found.facts))
     evidence = next(method for method in known() if method.name == "matched-invariants")(turned[0], turned[1])
     assert not evidence.applies
-    assert "not balanced" in evidence.note
+    assert "chose the signs" in evidence.note

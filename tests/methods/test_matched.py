@@ -236,7 +236,7 @@ def test_one_layer_and_no_layer() -> None:
     single = simulated(rng, gated=True, layers=1)
     assert matched_neurons.METHOD(single, single).applies
     ungated = simulated(rng, gated=False, layers=1)
-    assert "second layer" in matched_neurons.METHOD(ungated, ungated).note
+    assert "only one" in matched_neurons.METHOD(ungated, ungated).note
     bare = Weights("bare", "memory", single.facts, {p: i for p, i in single.parts.items() if p[1] in ("q", "k", "v", "o")}, {})
     assert "no FFN" in matched_neurons.METHOD(single, bare).note
     assert "gated" in matched_neurons.METHOD(single, ungated).note

@@ -22,10 +22,14 @@ from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Array, finite
 
 TOKENS = 64
+"""Leading tokens whose embeddings are read."""
+
 MOST = 4096
+"""Neurons that are read, at most."""
+
 FEWEST = 256
-"""Neurons. The fewest leave 1 in 32 of 8192 neurons in both of two models in random order: too few for models wider than that,
-which are larger, so that their share of the bytes allows more."""
+"""Neurons that are read, at least. Of 8192 neurons in random order 1 in 32 is then read; two such models share too few of them.
+Wider models are larger, and SHARE lets them read more."""
 
 SHARE = 0.0024
 """Of a model's parameters that are read for them, where that gives more than the fewest."""

@@ -30,7 +30,7 @@ def compared(values: Array) -> NDArray[np.int64]:
     """Which layers of a suspect (layers, neurons, features) are compared, of those that have neurons."""
     layers = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
     if not len(layers):
-        raise NotApplicable("no layer of the suspect has neurons that are finite")
+        raise NotApplicable("no layer of the suspect has finite neurons")
     return np.asarray(layers[evenly(len(layers), LAYERS)])
 
 

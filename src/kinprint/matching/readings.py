@@ -26,10 +26,10 @@ def directions(model: Fingerprint, tokens: int) -> tuple[Array, Array]:
     """
     gate, up = (np.asarray(model.traits[f"readings.{role}"], dtype=np.float64)[:, :tokens] for role in ("gate", "up"))
     if gate.shape != up.shape:
-        raise NotApplicable(f"gates and ups of {model.name} do not fit each other")
+        raise NotApplicable(f"the traits readings.gate and readings.up of {model.name} have different shapes")
     known = np.isfinite(gate).all(axis=1) & np.isfinite(up).all(axis=1) & gate.any(axis=1) & up.any(axis=1)
     if known.sum() < 2:
-        raise NotApplicable(f"{model.name} has no gated neurons in its first layer that are finite")
+        raise NotApplicable(f"{model.name} has no finite gated neurons in its first layer")
     return _decorrelated(gate[known]), _decorrelated(up[known])
 
 

@@ -63,7 +63,11 @@ def write_agreements(found: Correspondence, tolerance: float) -> list[Array]:
 
 
 def unexplained(reads: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, n) what it leaves of anything said of n neurons: the part that their reads (n, hidden) do not explain."""
+    """(n, n) residual maker C - K (K + ridge I)^-1 C of kernel ridge regression on the reads (n, hidden), C the centring.
+
+    Multiplied with n numbers, one a neuron, it leaves what the reads do not explain. The kernel has a fixed width and a larger
+    ridge than that of `matched-writes`: reads are unit vectors of many directions here, a few invariants there.
+    """
     gram, one = reads @ reads.T, np.eye(len(reads), dtype=np.float32)
     centre = one - np.float32(1 / len(reads))
     kernel = centre @ (gram * np.float32(math.sqrt(reads.shape[1])) + 2 * np.exp(gram - 1)) @ centre
@@ -72,7 +76,7 @@ def unexplained(reads: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _all(model: Neurons, layer: Layer, role: str) -> NDArray[np.float32]:
-    """Of the neurons that are no copies: these come first, so that indices stay."""
+    """Vectors of the neurons that are not copies. Copies come last, so indices of the others stay valid."""
     return vectors(model, layer, role, np.flatnonzero(layer.first))
 
 

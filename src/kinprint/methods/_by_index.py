@@ -41,9 +41,7 @@ def require_attainable(structure: RelabellingGroup, layers: int, units: str) -> 
     """Raise NotApplicable if so few relabellings exist that no p-value could be small."""
     smallest = -layers * structure.log10_relabellings()
     if smallest > ATTAINABLE:
-        raise NotApplicable(
-            f"too few {units} ({structure.units} in {layers} layers): no p-value below 1e{smallest:.1f} could arise"
-        )
+        raise NotApplicable(f"too few {units} ({structure.units} in {layers} layers): no p-value can be below 1e{smallest:.1f}")
 
 
 def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Array, Array]:
@@ -188,9 +186,9 @@ def as_finding(result: ExchangeabilityResult, note: str, labels: Labels) -> Find
     """A test's result as evidence, with what the labels of either model mean."""
     told = labels.sentences()
     if result.order:
-        told.append(" What the layers of one model share by label was taken out.")
+        told.append(" An order that all layers of one model share was taken out.")
     if result.copies:
-        told.append(f" {result.copies} layers of one model are copies of others and share their relabelling.")
+        told.append(f" {result.copies} layers of one model are copies of other layers and are relabelled with them.")
     return Finding(
         statistic=result.z,
         log10_p=result.log10_p,

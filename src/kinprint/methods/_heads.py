@@ -53,8 +53,8 @@ def structure(model: Fingerprint) -> RelabellingGroup:
     groups = model.stated.num_key_value_heads
     if not groups:
         raise NotApplicable(
-            f"{model.name} does not say how many key-value heads it has (fact num_key_value_heads), and heads that share "
-            "them may not be exchanged freely"
+            f"the fact num_key_value_heads of {model.name} is missing, and heads that share keys and values cannot be "
+            "exchanged with others"
         )
     if heads % groups:
         raise NotApplicable(f"{model.name} has {heads} heads, not a multiple of its {groups} key-value heads")
@@ -87,7 +87,7 @@ class Side:
         features = [spectrum_features(values) for values in spectra(model).values()]
         units = structure(model)
         if len({values.shape[:2] for values in features}) > 1:
-            raise NotApplicable(f"the spectra of {model.name} are of different numbers of heads")
+            raise NotApplicable(f"the two spectra of {model.name} have different numbers of heads")
         grouped = [values.reshape(len(values), units.groups, units.members, -1) for values in features]
         if members is None:
             grouped = [values.mean(axis=2, keepdims=True) for values in grouped]

@@ -12,4 +12,4 @@ def require_same_probe(reference: Fingerprint, suspect: Fingerprint, part: Liter
     """Raise NotApplicable unless both models were given the same texts, cut at the same length, or the same questions."""
     keys = ("probe_texts", "observed_tokens") if part == "texts" else ("probe_questions",)
     if any(reference.facts.get(key) is None or reference.facts.get(key) != suspect.facts.get(key) for key in keys):
-        raise NotApplicable(f"the models were observed on different {part}; observe both in the same way")
+        raise NotApplicable(f"the models were observed on different {part}; observe both with the same probe set")

@@ -45,14 +45,14 @@ def as_finding(agreements: Sequence[Array], layer_map: tuple[int, ...] | None, h
 def require_signs(count: int) -> None:
     """Raise NotApplicable if so few signs can be tested that no p-value could be small."""
     if -count * math.log10(2) > ATTAINABLE:
-        raise NotApplicable(f"only {count} neurons could be matched, which no p-value below {2.0**-count:.1g} could come of")
+        raise NotApplicable(f"only {count} neurons could be matched, too few for a p-value below {2.0**-count:.1g}")
 
 
 def require_free_signs(*models: Fingerprint | Weights) -> None:
     """Raise NotApplicable for models whose gated neurons compute something else with up and down turned around."""
     bound = next((model.name for model in models if not _free(model)), None)
     if bound is not None:
-        raise NotApplicable(f"the gate of {bound} multiplies 1 more than what up says, so that its neurons have no free sign")
+        raise NotApplicable(f"{bound} multiplies its gates by up + 1, so its neurons have no free sign")
 
 
 def _free(model: Fingerprint | Weights) -> bool:
@@ -79,8 +79,7 @@ def require_balanced_signs(layers: Sequence[Array], model: str) -> None:
         signed = np.concatenate([values[:, column] for values in layers])
         share = float((signed > 0).sum() / max((np.isfinite(signed) & (signed != 0)).sum(), 1))
         raise NotApplicable(
-            f"the signs of the neurons of {model} are not balanced ({share:.0%} are positive), so they were chosen rather than "
-            "left to chance"
+            f"{share:.0%} of the neurons of {model} have a positive sign: somebody chose the signs, so they are no evidence"
         )
 
 

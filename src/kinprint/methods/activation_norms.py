@@ -18,11 +18,11 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     if min(map(len, curves)) < 3:
         raise NotApplicable("a profile needs at least three layers")
     if not all(np.isfinite(curve).all() and (curve[:, 0] > 0).all() for curve in curves):
-        raise NotApplicable("a model has activations that are not finite or are all zero")
+        raise NotApplicable("one of the models has activations that are not finite, or all zero")
     means = correlation(*(np.log(curve[:, 0]) for curve in curves))
     spread = correlation(*(curve[:, 1] for curve in curves))
     if means is None:
-        raise NotApplicable("a curve is flat")
+        raise NotApplicable("one of the curves is flat")
     parts = {"mean": means} | ({} if spread is None else {"standard deviation": spread})
     return Finding(
         statistic=means,

@@ -75,7 +75,7 @@ def _layers(model: Weights) -> list[int]:
     """Layers with queries and keys."""
     found = [layer for layer in range(model.layers) if all((layer, role, None) in model.parts for role in ROLES)]
     if not found:
-        raise NotApplicable(f"no layer of {model.name} has queries and keys that read the residual stream themselves")
+        raise NotApplicable(f"no layer of {model.name} has queries and keys that read the residual stream directly")
     return found
 
 

@@ -28,7 +28,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     if reference.hidden != suspect.hidden:
         raise NotApplicable(f"the hidden sizes differ ({reference.hidden} and {suspect.hidden})")
     if reference.layers != suspect.layers:
-        raise NotApplicable(f"the depths differ ({reference.layers} and {suspect.layers}), and layers are compared by number")
+        raise NotApplicable(f"the depths differ ({reference.layers} and {suspect.layers}), and CSU compares layers by number")
     found = {}
     for layer in range(reference.layers):
         ours, theirs = (_rows(model, layer) for model in (reference, suspect))
@@ -42,8 +42,8 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         statistic=0.0 - fisher(log10_p),
         layers=tuple(-found[layer][1] if layer in found else math.nan for layer in range(suspect.layers)),
         parts={"spearman": float(np.mean(correlations))},
-        note="The statistic is -log10 of a p-value that the test `neurons` gives with more power, so that it decides nothing "
-        "here. Neurons or channels permuted on purpose hide descent from it.",
+        note="The statistic is -log10 of a p-value. The test `neurons` asks the same with more power, so this score decides "
+        "nothing. Permuted neurons or channels hide descent from it.",
     )
 
 

@@ -44,8 +44,8 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     return Finding(
         statistic=float(np.mean(list(parts.values()))),
         parts=parts,
-        note=f"From the embeddings of {len(x)} shared tokens. Unrelated models reach high values where tokens play one part in "
-        "both; new embeddings hide descent.",
+        note=f"From the embeddings of {len(x)} shared tokens. Unrelated models reach high values where tokens are used alike; "
+        "new embeddings hide descent.",
     )
 
 
@@ -89,7 +89,7 @@ def _last(model: Weights) -> list[int]:
     """The last layers that have attention and an FFN, the last first."""
     found = [layer for layer in range(model.layers) if (layer, "q", None) in model.parts and model.experts(layer)]
     if not found:
-        raise NotApplicable(f"no layer of {model.name} has an FFN beside queries and keys of its own")
+        raise NotApplicable(f"no layer of {model.name} has an FFN and its own queries and keys")
     return found[: -LAYERS - 1 : -1]
 
 

@@ -21,14 +21,14 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     count = outside.shape[1]
     ours, theirs = (model.traits["logits.tokens"][:count] for model in (reference, suspect))
     if len(theirs) < count or not np.array_equal(ours, theirs):
-        raise NotApplicable("the models have different vocabularies, so their logits cannot be laid side by side")
+        raise NotApplicable("the models have different vocabularies, so their logits cannot be compared")
     shares = inside(logits[:, :count], outside)
     if not np.isfinite(shares).all():
         raise NotApplicable(f"{suspect.name} gives logits that are not finite or are all zero")
     return Finding(
         statistic=float(shares.mean()),
         parts={"smallest": float(shares.min()), "by chance": 1 - len(outside) / count},
-        note="A descendant whose head was trained on leaves the span; a stranger with the same embedding of tokens does not.",
+        note="Training the output head moves a descendant out of the span; an unrelated model with the same embedding stays inside.",
     )
 
 

@@ -32,7 +32,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
     if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
-        raise NotApplicable("one of the models has neurons without a gate, which have no free sign")
+        raise NotApplicable("neurons without a gate have no free sign, and one of the models has such neurons")
     require_free_signs(reference, suspect)
     for model, values in ((reference, x), (suspect, y)):
         require_balanced_signs(list(values[..., ODD]), model.name)

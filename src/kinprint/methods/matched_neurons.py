@@ -89,7 +89,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         raise NotApplicable("one of the models has no FFN")
     gated = found.suspect.gated
     if found.reference.gated != gated:
-        raise NotApplicable("one of the models has gated FFNs and the other has not")
+        raise NotApplicable("only one of the models has gated FFNs")
     require_signs(sum(len(match.ours) for match in found.matches))
     looks = looks_at(signs=gated and _free_signs(found, reference, suspect))
     tried: list[Tried] = []
@@ -99,7 +99,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         matched = correspondence(reference, suspect, by_tokens=True) if look.by_tokens else found
         tried.append(Tried(look, matched, look.agreements(matched)))
     if not any(one.agreements for one in tried):
-        raise NotApplicable("it takes a second layer to find the rotation by which neurons of the first are compared")
+        raise NotApplicable("the rotation for a layer is found from the other layers, and there is only one")
     best = min(tried, key=lambda one: (one.forgeable or one.result.log10_p > DECIDED, one.result.log10_p))
     signs = next((one.agreements for one in tried if one.found is best.found and one.look.of == "signs"), [])
     count = sum(len(match.ours) for match in best.found.matches)

@@ -56,7 +56,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
     gated, *others = {bool(np.isfinite(values[..., GATED]).any()) for values in (x, y)}
     if others:
-        raise NotApplicable("one of the models has gated neurons and the other has not")
+        raise NotApplicable("only one of the models has gated neurons")
     shown = compared(y)
     ours, theirs = Side.of(one_expert(x), gated=gated), Side.of(y[shown], gated=gated)
     ours = ours.without_clones()

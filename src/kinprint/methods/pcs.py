@@ -43,7 +43,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     ab = sum(s.weight * float(s.a @ s.b) for s in strata)
     aa, bb = (sum(s.weight * float(x @ x) for s, x in zip(strata, side, strict=True)) for side in _sides(strata))
     if not aa * bb:
-        raise NotApplicable("one of the two models has no entries but zeros")
+        raise NotApplicable("all sampled entries of one of the models are zero")
     cosine = ab / np.sqrt(aa * bb)
     variance = 0.0
     for s in strata:
@@ -53,7 +53,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     return Finding(
         statistic=float(cosine),
         parts={"standard_error": float(np.sqrt(variance))},
-        note="Estimated from sampled entries. Falls with training and relabelling; gains near 1 keep strangers above zero.",
+        note="Estimated from sampled entries. Training and relabelling lower it; norm gains near 1 keep unrelated models above zero.",
     )
 
 

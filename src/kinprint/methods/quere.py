@@ -16,11 +16,11 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     ours, theirs = (np.asarray(model.traits["answers.yes"], dtype=np.float64).ravel() for model in (reference, suspect))
     both = np.isfinite(ours) & np.isfinite(theirs)
     if both.sum() < max(len(both) / 2, 2):
-        raise NotApplicable("a model says neither yes nor no to most questions")
+        raise NotApplicable("one of the models answers most questions with neither yes nor no")
     ours, theirs = ours[both], theirs[both]
     size = float(np.linalg.norm(ours) * np.linalg.norm(theirs))
     if size == 0:
-        raise NotApplicable("a model never says yes")
+        raise NotApplicable("one of the models never answers yes")
     flat = min(float(np.std(ours)), float(np.std(theirs))) < 1e-12
     parts = {} if flat else {"correlation": float(np.corrcoef(ours, theirs)[0, 1])}
     return Finding(

@@ -18,7 +18,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     require_same_probe(reference, suspect, "texts")
     ours, theirs = (np.asarray(model.traits["hidden.grams"], dtype=np.float64) for model in (reference, suspect))
     if not np.isfinite(ours).all() or not np.isfinite(theirs).all():
-        raise NotApplicable("a model has hidden states that are not finite")
+        raise NotApplicable("one of the models has hidden states that are not finite")
     linear, radial = (cka_table(kernels(ours), kernels(theirs)) for kernels in (_unit, _radial))
     rows = np.arange(len(theirs))
     matching = np.linspace(0, len(ours) - 1, len(theirs)).round().astype(int)
@@ -27,7 +27,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         parts={"linear": float(linear[rows, matching].mean()), "rbf": float(radial[rows, matching].mean())},
         layers=tuple(linear[rows, matching].tolist()),
         across=tuple(tuple(row) for row in linear.tolist()),
-        note="Models that have learnt one language from like texts arrange texts alike: not evidence.",
+        note="Unrelated models trained on similar text arrange texts similarly: not evidence.",
     )
 
 
