@@ -28,7 +28,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     return Finding(
         statistic=float(shares.mean()),
         parts={"smallest": float(shares.min()), "by chance": 1 - len(outside) / count},
-        note="Training the output head moves a descendant out of the span; an unrelated model with the same embedding stays inside.",
+        note="Training the output head moves a descendant out of the span; an unrelated model with the same embedding stays.",
     )
 
 

@@ -53,7 +53,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     return Finding(
         statistic=float(cosine),
         parts={"standard_error": float(np.sqrt(variance))},
-        note="Estimated from sampled entries. Training and relabelling lower it; norm gains near 1 keep unrelated models above zero.",
+        note="Estimated from sampled entries. Training and relabelling lower it; norm gains near 1 keep strangers above zero.",
     )
 
 
