@@ -11,8 +11,15 @@
     │   ├── ObservationError    a model that cannot be run, or a server that does not answer
     │   ├── LibraryError        a library: missing, damaged, of a newer version, not to be written
     │   ├── EngineError         work that cannot be done on the engine that was asked for
+    │   ├── ReportError         a report that cannot be written
+    │   ├── UnknownError        a request to the server that names something that is not there (HTTP 404)
+    │   ├── BusyError           more requests at once than the server takes (HTTP 429)
     │   └── MissingExtraError   a command that needs an optional part of kinprint
-    └── NotApplicable           a method has nothing to say about a pair; its evidence says why, nobody else sees it
+    ├── NotApplicable           a method has nothing to say about a pair; its evidence says why, nobody else sees it
+    ├── WebError                an HTTP request that failed for good; callers of `checkpoints.remote` get a CheckpointError
+    │   └── ChangedError        the file on the server is not the one whose first bytes were read
+    └── ValueError
+        └── PickleError         a pickle that holds more than tensors; callers of `checkpoints.formats` get a CheckpointError
 
 Every message of a KinprintError names what was wrong with which input and what to do about it, on one line, so that the
 command line prints it as it is.
@@ -78,5 +85,38 @@ class EngineError(KinprintError):
     """Work on many models cannot be done where it was asked to be done."""
 
 
+class ReportError(KinprintError):
+    """A report cannot be written."""
+
+
+class UnknownError(KinprintError):
+    """A request to the server names something that is not there."""
+
+
+class BusyError(KinprintError):
+    """More requests came at once than the server takes."""
+
+
 class NotApplicable(Exception):  # noqa: N818 - no error: the method says why it is silent
     """A method has nothing to say about a pair. The message is the reason, as a clause for people."""
+
+
+class WebError(Exception):
+    """An HTTP request failed and is not tried again.
+
+    Attributes:
+        status: of the answer; None if there was none.
+        code: X-Error-Code of a hub.
+    """
+
+    def __init__(self, problem: str, status: int | None = None, code: str = "") -> None:
+        super().__init__(problem)
+        self.status, self.code = status, code
+
+
+class ChangedError(WebError):
+    """The file on the server is not the one whose first bytes were read."""
+
+
+class PickleError(ValueError):
+    """A pickle holds more than tensors, or is damaged. The message says what of it is refused, as a clause."""

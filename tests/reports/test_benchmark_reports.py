@@ -14,6 +14,7 @@ from rich.console import Console
 
 from kinprint import reports
 from kinprint.benchmark import Result, Summary
+from kinprint.errors import ReportError
 from kinprint.reports import benchmark_plots as plots
 from kinprint.reports import benchmark_words as words
 
@@ -105,7 +106,7 @@ def test_terminal_says_what_failed() -> None:
 def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     reports.write_text(target, "old")
-    with pytest.raises(reports.ReportError, match="cannot be written"):
+    with pytest.raises(ReportError, match="cannot be written"):
         reports.write_text(tmp_path / "none" / "report.html", "new")
     with pytest.raises(UnicodeEncodeError):
         reports.write_text(target, "\ud800")

@@ -18,8 +18,9 @@ from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.cli import main
 from kinprint.comparison import Comparison
+from kinprint.errors import ReportError
 from kinprint.library.declarations.statements import PAYLOAD_TYPE, PREDICATE_TYPE, read_statement
-from kinprint.reports import ReportError, cyclonedx_bom, in_toto_statement
+from kinprint.reports import cyclonedx_bom, in_toto_statement
 
 MODELS = Path(__file__).parents[2] / "examples" / "models"
 EVIL = '<img src=x onerror="alert(1)">\x1b[31m\u202e"}]\ud800'

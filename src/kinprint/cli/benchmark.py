@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kinprint import benchmark, reports
 from kinprint.benchmark import Pairs, Result, Summary
+from kinprint.errors import ReportError
 from kinprint.fingerprints import Fingerprint
 
 NAME = "benchmark"
@@ -75,14 +76,14 @@ def _earlier(path: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(path.read_text())) if path.exists() else None
     except (OSError, ValueError, TypeError) as error:
-        raise reports.ReportError(path, f"is there and no calibration ({error})", "name another file") from error
+        raise ReportError(path, f"is there and no calibration ({error})", "name another file") from error
 
 
 def _writable(paths: list[Path]) -> None:
     """A run can take an hour: say before it that its report has nowhere to go."""
     for path in paths:
         if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise reports.ReportError(path, "cannot be written", "name a file in a folder that exists")
+            raise ReportError(path, "cannot be written", "name a file in a folder that exists")
 
 
 def _observed(place: str, questions: int, cache: bool) -> Fingerprint:

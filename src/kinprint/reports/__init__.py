@@ -12,10 +12,9 @@ from kinprint.reports.statement_terminal import statement_text
 from kinprint.reports.tree_svg import tree_svg
 from kinprint.reports.tree_terminal import tree_text
 from kinprint.reports.verify_terminal import verification_text, verifications_text
-from kinprint.reports.writing import ReportError, write_text
+from kinprint.reports.writing import write_text
 
 __all__ = [
-    "ReportError",
     "benchmark_html",
     "benchmark_json",
     "benchmark_markdown",

@@ -7,11 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from kinprint.errors import KinprintError
-
-
-class ReportError(KinprintError):
-    """A report cannot be written."""
+from kinprint.errors import ReportError
 
 
 def write_text(path: Path, text: str) -> None:

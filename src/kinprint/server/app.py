@@ -12,10 +12,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from kinprint._version import __version__
-from kinprint.errors import KinprintError, printable
+from kinprint.errors import BusyError, KinprintError, UnknownError, printable
 from kinprint.server import api, pages
 from kinprint.server.guard import Guard
-from kinprint.server.service import BusyError, Service, UnknownError
+from kinprint.server.service import Service
 from kinprint.server.settings import Settings
 
 STATUS: dict[type[KinprintError], int] = {UnknownError: 404, BusyError: 429}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Literal
 
-from kinprint.errors import KinprintError
+from kinprint.errors import BusyError, KinprintError
 
 Progress = Callable[[int, int], None]
 """Gets how much is done, and how much there is."""
@@ -19,10 +19,6 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 MOST_WAITING = 16
 MOST_KEPT = 200
 """Ended runs that are remembered."""
-
-
-class Full(Exception):  # noqa: N818 - an answer, not a failure
-    """So many runs are waiting that no further one is taken."""
 
 
 class _Cancelled(BaseException):
@@ -76,7 +72,7 @@ class Runs:
             digest: of the fingerprint, where there is one before.
 
         Raises:
-            Full: too many are waiting.
+            BusyError: too many are waiting.
         """
         run = Run(secrets.token_hex(8), model, digest=digest)
         with self._lock:
@@ -84,7 +80,7 @@ class Runs:
                 if digest and other.digest == digest and not other.ended:
                     return other
             if sum(not other.ended for other in self._runs.values()) > MOST_WAITING:
-                raise Full
+                raise BusyError("the server", "too many runs are waiting", "try again when one has ended")
             ended = [key for key, other in self._runs.items() if other.ended]
             for key in ended[: max(len(ended) - MOST_KEPT, 0)]:
                 del self._runs[key], self._futures[key]

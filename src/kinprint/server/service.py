@@ -11,7 +11,7 @@ from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 
 from kinprint.comparison import Comparison, examine
-from kinprint.errors import KinprintError
+from kinprint.errors import BusyError, UnknownError
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library import Library
 from kinprint.library.identify import CANDIDATES, Identification, identify
@@ -20,7 +20,7 @@ from kinprint.library.vectors import vectors
 from kinprint.server.catalogue import Catalogue
 from kinprint.server.fingerprint_cache import FingerprintCache
 from kinprint.server.folders import Folders
-from kinprint.server.runs import Full, Progress, Run, Runs
+from kinprint.server.runs import Progress, Run, Runs
 from kinprint.server.settings import Settings
 
 T = TypeVar("T")
@@ -45,14 +45,6 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 AT_MOST = 1.0
 """Seconds that a page waits for a search before it shows how far it is."""
-
-
-class UnknownError(KinprintError):
-    """A request names something that is not here."""
-
-
-class BusyError(KinprintError):
-    """More is asked for at once than the server takes on."""
 
 
 class Service:
@@ -123,8 +115,7 @@ class Service:
             self.identify(suspect, CANDIDATES, progress)
             return suspect
 
-        with _few():
-            run = self.searches.start(self.fingerprint(suspect).name, work, suspect)
+        run = self.searches.start(self.fingerprint(suspect).name, work, suspect)
         return self.searches.wait(run.id, AT_MOST)
 
     def run(self, key: str) -> Run | None:
@@ -165,8 +156,7 @@ class Service:
         path = self.folders.path(checkpoint)
         if path is None:
             raise UnknownError(checkpoint, "no such model in the folders of this server", "see /api/checkpoints")
-        with _few():
-            return self.runs.start(path.name, lambda progress: self.keep(fingerprint(path, progress=progress)))
+        return self.runs.start(path.name, lambda progress: self.keep(fingerprint(path, progress=progress)))
 
     def close(self) -> None:
         self.runs.close()
@@ -199,11 +189,3 @@ class Service:
                 yield
         finally:
             self._waiting.release()
-
-
-@contextmanager
-def _few() -> Iterator[None]:
-    try:
-        yield
-    except Full as error:
-        raise BusyError("the server", "too many runs are waiting", "try again when one has ended") from error

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinprint.checkpoints.formats import _pickle
-from kinprint.checkpoints.formats._pickle import PickleError, Stub, read_pickle
+from kinprint.checkpoints.formats._pickle import Stub, read_pickle
+from kinprint.errors import PickleError
 
 KNOWN = {"collections.OrderedDict": Stub("collections.OrderedDict", lambda arguments: {}), "torch.float16": "half"}
 

@@ -11,11 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kinprint.errors import PickleError
+
 MAX_STEPS = 4_000_000  # about 45 a tensor; each may cost a hundred bytes
-
-
-class PickleError(ValueError):
-    """The pickle is damaged, or holds more than tensors."""
 
 
 @dataclass(frozen=True, slots=True)

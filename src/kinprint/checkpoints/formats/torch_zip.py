@@ -22,9 +22,9 @@ import numpy as np
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.files import open_regular, present
 from kinprint.checkpoints.formats._format import Format
-from kinprint.checkpoints.formats._pickle import PickleError, Stub, read_pickle
+from kinprint.checkpoints.formats._pickle import Stub, read_pickle
 from kinprint.checkpoints.mapped import MAX_NAME, MAX_RANK, MAX_TENSORS, MappedTensor, check_name
-from kinprint.errors import CheckpointError
+from kinprint.errors import CheckpointError, PickleError
 
 MAX_DIRECTORY = 32_000_000  # bytes of the zip's directory: some 300,000 entries
 MAX_PICKLE = 64_000_000

@@ -18,10 +18,10 @@ from urllib.request import url2pathname
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.remote.bucket import open_bucket
 from kinprint.checkpoints.remote.folder import AT_ONCE, RemoteFolder, Snapshot, bring, explained
-from kinprint.checkpoints.remote.http import WebError, WebFile
+from kinprint.checkpoints.remote.http import WebFile
 from kinprint.checkpoints.remote.sparse import Remote
 from kinprint.checkpoints.weight_files import INDEX
-from kinprint.errors import CheckpointError
+from kinprint.errors import CheckpointError, WebError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
 _NOT_THERE = (401, 403, 404, 410)

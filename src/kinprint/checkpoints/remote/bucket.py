@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from kinprint.checkpoints.remote.folder import RemoteFolder, explained
-from kinprint.checkpoints.remote.http import TRIES, ChangedError, pause
+from kinprint.checkpoints.remote.http import TRIES, pause
 from kinprint.checkpoints.remote.sparse import PIECE, Remote
-from kinprint.errors import CheckpointError
+from kinprint.errors import ChangedError, CheckpointError
 
 _STATES = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "mtime", "updated", "created")
 """What file systems call what tells one content from the next, the surest first."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from kinprint.errors import ChangedError, WebError
+
 TRIES = 6
 """Failures in a row, without ENOUGH bytes in between, after which a request is given up."""
 
@@ -35,23 +37,6 @@ REDIRECTS = 5
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _RESET = re.compile(r";\s*t\s*=\s*(\d+)")  # of a RateLimit header
 _STATES = ("ETag", "X-Linked-Etag", "X-Repo-Commit")
-
-
-class WebError(Exception):
-    """A request that is not tried again.
-
-    Attributes:
-        status: of the answer; None if there was none.
-        code: X-Error-Code of a hub.
-    """
-
-    def __init__(self, problem: str, status: int | None = None, code: str = "") -> None:
-        super().__init__(problem)
-        self.status, self.code = status, code
-
-
-class ChangedError(WebError):
-    """The file is not the one that it was."""
 
 
 class _TryAgainError(Exception):

@@ -25,10 +25,10 @@ from kinprint.checkpoints.files import announce
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.remote.folder import RemoteFolder, Snapshot, bring, cache_root, explained, weights
-from kinprint.checkpoints.remote.http import WebError, WebFile
+from kinprint.checkpoints.remote.http import WebFile
 from kinprint.checkpoints.remote.sparse import Remote
 from kinprint.checkpoints.weight_files import INDEX
-from kinprint.errors import CheckpointError, KinprintError, printable
+from kinprint.errors import CheckpointError, KinprintError, WebError, printable
 
 _LIKE_AN_ID = re.compile(r"(?![.~])[^/\\@]+/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
 _ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w][\w./+-]*))?", re.ASCII)
