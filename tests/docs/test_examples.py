@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,23 +39,6 @@ BEFORE = {
     "kinprint library remove": [LIBRARY],
 }
 """What has to be done before an example."""
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one page measured, the next need not measure again."""
-    return tmp_path_factory.mktemp("fingerprints")
-
-
-@pytest.fixture
-def session(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A reader in a folder that has `examples`, on a terminal of 80 columns."""
-    shutil.copytree(ROOT / "examples" / "models", tmp_path / "examples" / "models")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KINPRINT_CACHE", str(cache))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    return Session()
 
 
 def name(page: Path) -> str:

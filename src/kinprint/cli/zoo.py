@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from kinprint import open_checkpoint
+from kinprint.checkpoints import open_checkpoint
 from kinprint.errors import KinprintError
 from kinprint.zoo import Lineage, Member
 from kinprint.zoo.build import State, build

@@ -156,12 +156,17 @@ def compare(
         alpha: largest combined p-value that is called related.
         methods: what to run; every known method by default.
 
+    Returns:
+        all evidence, and the verdict.
+
     Raises:
         KinprintError: a model cannot be read, or is a fingerprint where `deep` needs the checkpoint.
 
     Example:
-        >>> compare("examples/models/base", "examples/models/finetune").verdict  # doctest: +SKIP
-        'related'
+        >>> import kinprint
+        >>> found = kinprint.compare("examples/models/base", "examples/models/finetune")
+        >>> found.verdict, found.log10_p < -100
+        ('related', True)
     """
     measured, weights = both(reference, suspect, partial(fingerprint, quick=quick), deep=deep)
     return examine(measured, weights, alpha=alpha, methods=methods)

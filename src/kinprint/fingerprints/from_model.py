@@ -37,8 +37,18 @@ def fingerprint(
         threads: of the measuring pass; all processors by default. The result does not depend on it.
         progress: called with bytes done and bytes in all.
 
+    Returns:
+        its traits and facts; `save` writes them to a file.
+
     Raises:
         CheckpointError, ArchitectureError, FingerprintError: the model cannot be read.
+
+    Example:
+        >>> import kinprint
+        >>> base = kinprint.fingerprint("examples/models/base")
+        >>> base.name, base.layers, base.traits["heads.qk_spectrum"].shape
+        ('base', 4, (4, 8, 16))
+        >>> base.save("base.kinprint")
     """
     if isinstance(model, Fingerprint):
         return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,9 +47,13 @@ class Request:
 
 
 def observe(
-    model: str, request: Request | None = None, *, cache: bool = True, progress: Progress = lambda done, total: None
+    model: str | os.PathLike[str],
+    request: Request | None = None,
+    *,
+    cache: bool = True,
+    progress: Progress = lambda done, total: None,
 ) -> Fingerprint:
-    """The fingerprint of a checkpoint with what it does on a probe set.
+    """The fingerprint of a checkpoint with what it does on a probe set. `observe_endpoint` asks a server instead.
 
     Args:
         model: a folder or a hub id, with its tokenizer.
@@ -56,15 +61,27 @@ def observe(
         cache: of the fingerprint of its weights, as `kinprint.fingerprint`.
         progress: called with prompts done and prompts in all.
 
+    Returns:
+        the fingerprint of its weights with the traits of its behaviour besides, which the methods on observed models compare.
+
     Raises:
         MissingExtraError: torch or transformers is not installed.
         ObservationError: it cannot be run.
         CheckpointError, ArchitectureError: its weights cannot be fingerprinted.
+
+    Example:
+        >>> import kinprint
+        >>> from kinprint.observation import Probe, Request
+        >>> probe = Probe(texts=("The sea is calm tonight.", "Bread is baked early."), questions=(), followups=())
+        >>> observed = kinprint.observe("examples/models/base", Request(probe))
+        >>> observed.traits["activations.norms"].shape
+        (4, 2)
     """
     request = request or Request()
-    weights = fingerprint(model, cache=cache)
+    place = os.fspath(model)
+    weights = fingerprint(place, cache=cache)
     start = time.perf_counter()
-    name, _, revision = model.partition("@") if hub.means_repository(model) else (model, "", "")
+    name, _, revision = place.partition("@") if hub.means_repository(place) else (place, "", "")
     runner = Runner(
         name,
         revision=revision or None,

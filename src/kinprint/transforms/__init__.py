@@ -46,11 +46,17 @@ def apply(
         options: of the transform. Without `seed` one is drawn.
 
     Returns:
-        the model that was written; its notes say what was left out and why, its seed what repeats it.
+        the model that was written: its notes say what was left out and why, its seed what repeats it.
 
     Raises:
         TransformError: no such transform, it does not apply to this model, or the target exists.
         CheckpointError, ArchitectureError: the source cannot be read.
+
+    Example:
+        >>> import kinprint
+        >>> made = kinprint.transform("permute", "examples/models/base", "disguised", seed=7)
+        >>> made.layers, kinprint.compare("examples/models/base", "disguised").verdict
+        (4, 'related')
     """
     if name not in known():
         raise TransformError(name, "no such transform", f"known: {', '.join(known())}")

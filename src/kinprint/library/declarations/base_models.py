@@ -83,5 +83,18 @@ class Joined:
             yield from shelf.candidates(model)
 
 
+def at_hand(fingerprints: Sequence[Fingerprint], library: str | None) -> Shelf:
+    """A few fingerprints and, where one is named, a library.
+
+    Raises:
+        LibraryError: the library cannot be opened: said now, not when the first model has been measured.
+    """
+    shelves: list[Shelf] = [Few(tuple(fingerprints))]
+    if library is not None:
+        Library.open(library)
+        shelves.append(Stored(library))
+    return Joined(shelves)
+
+
 def _without_revision(model: Fingerprint) -> str:
     return str(model.provenance.get("source", "")).partition("@")[0]

@@ -181,10 +181,6 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
 
     Raises:
         KinprintError: the model itself cannot be read. What is wrong with a base is a finding.
-
-    Example:
-        >>> verify("examples/models/finetune").conclusion  # doctest: +SKIP
-        'nothing-declared'
     """
     wanted = options or Options()
     pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick)))

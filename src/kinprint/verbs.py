@@ -1,0 +1,195 @@
+"""What `identify`, `gather`, `tree` and `verify` do, for Python programs: models and libraries are opened here, and not below.
+
+The functions below take fingerprints; these take what the commands take. `compare`, `fingerprint`, `observe` and `transform`
+open models themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from kinprint.comparison import ALPHA
+from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.library.declarations.base_models import at_hand
+from kinprint.library.declarations.verify import Options, Verification
+from kinprint.library.declarations.verify import verify as verify_place
+from kinprint.library.identify import CANDIDATES, Identification
+from kinprint.library.identify import identify as identify_fingerprint
+from kinprint.library.merges.candidates import candidates as candidates_in
+from kinprint.library.merges.gather import gather as gather_fingerprint
+from kinprint.library.merges.gather_result import Gathering
+from kinprint.library.store import Library
+from kinprint.library.trees.tree import Forest
+from kinprint.library.trees.tree import tree as tree_of_fingerprints
+
+AnyModel = str | os.PathLike[str] | Fingerprint
+"""The place of a model (folder, file, hub id, URL, `.kinprint` file), or its fingerprint."""
+
+AnyLibrary = str | os.PathLike[str] | Library
+"""The place of a library (folder, URL), or the open library."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done and how much there is."""
+
+
+def identify(
+    suspect: AnyModel,
+    library: AnyLibrary,
+    *,
+    candidates: int = CANDIDATES,
+    quick: bool = False,
+    alpha: float = ALPHA,
+    progress: Progress = lambda name, done, total: None,
+) -> Identification:
+    """Find a model's relatives in a library.
+
+    Args:
+        suspect: the model: its place or its fingerprint.
+        library: where to look: the place of a library, or an open one.
+        candidates: how many models to test; all of a library that has no more.
+        quick: read about 1 % of the suspect's weights (see `fingerprint`).
+        alpha: largest p-value, corrected for the number of tests and of models in the library, that is called related.
+        progress: called with the name of the model that is tested, how many have been and how many will be.
+
+    Returns:
+        what the tests say of every model that was tested, relatives first.
+
+    Raises:
+        KinprintError: the suspect or the library cannot be read. Single models in it that cannot are named in the result.
+
+    Example:
+        >>> import kinprint
+        >>> library = kinprint.Library.open("models.lib", create=True)
+        >>> library.add([kinprint.fingerprint("examples/models/base"), kinprint.fingerprint("examples/models/twin")])
+        2
+        >>> found = kinprint.identify("examples/models/finetune", "models.lib")
+        >>> [relative.name for relative in found.relatives]
+        ['base']
+    """
+    examined = fingerprint(suspect, quick=quick)
+    return identify_fingerprint(examined, _opened(library), candidates=candidates, alpha=alpha, progress=progress)
+
+
+def gather(
+    suspect: AnyModel,
+    among: Iterable[AnyModel] = (),
+    *,
+    library: AnyLibrary | None = None,
+    alpha: float = ALPHA,
+    progress: Progress = lambda name, done, total: None,
+) -> Gathering:
+    """Find which models a model was put together from, with how much of each, and how.
+
+    Args:
+        suspect: the model that is taken apart: its place or its fingerprint.
+        among: models that may be parts of it.
+        library: a library that may hold its parts, besides; those of the suspect's width are looked at, and all count as
+            searched.
+        alpha: largest p-value, corrected for all models searched, at which one counts as a part.
+        progress: called with the name of a model, how many were compared by other tests, and how many there are.
+
+    Returns:
+        the parts and their coefficients, and how the parts were combined.
+
+    Raises:
+        KinprintError: a model or the library cannot be read.
+
+    Example:
+        >>> import kinprint
+        >>> base, finetune = "examples/models/base", "examples/models/finetune"
+        >>> made = kinprint.transform("merge", base, "merged", others=[finetune], weights=[0.3, 0.7])
+        >>> found = kinprint.gather("merged", [base, finetune])
+        >>> found.kind, {part.model.name: round(part.coefficient, 2) for part in found.parents}
+        ('linear', {'finetune': 0.7, 'base': 0.3})
+    """
+    examined = fingerprint(suspect)
+    models = [fingerprint(model) for model in among]
+    searched = len(models)
+    if library is not None:
+        opened = _opened(library)
+        models += candidates_in(examined, opened)
+        searched += len(opened)
+    once = {model.digest: model for model in models}
+    return gather_fingerprint(examined, list(once.values()), alpha=alpha, size=searched, progress=progress)
+
+
+def tree(
+    models: Iterable[AnyModel] = (),
+    *,
+    library: AnyLibrary | None = None,
+    alpha: float = ALPHA,
+    progress: Progress = lambda what, done, total: None,
+) -> Forest:
+    """Join models to families by the tests, and estimate the tree of each family.
+
+    Args:
+        models: places or fingerprints.
+        library: a library all of whose models are taken, besides.
+        alpha: chance, at most, that any two models of independent training are joined.
+        progress: called with what is being done, how much is done and how much there is.
+
+    Returns:
+        one tree a family, and the models that have no relative among the others.
+
+    Raises:
+        MissingExtraError: scikit-bio is not installed.
+        KinprintError: a model or the library cannot be read.
+
+    Example:
+        >>> import kinprint
+        >>> forest = kinprint.tree(["examples/models/base", "examples/models/finetune", "examples/models/twin"])
+        >>> [[forest.name(model) for model in family.models] for family in forest.families]
+        [['base', 'finetune']]
+    """
+    fingerprints = [fingerprint(model) for model in models]
+    if library is not None:
+        opened = _opened(library)
+        fingerprints += [opened.get(model.digest) for model in opened.models()]
+    return tree_of_fingerprints(fingerprints, alpha=alpha, progress=progress)
+
+
+def verify(
+    model: str | os.PathLike[str],
+    *,
+    models: str | os.PathLike[str] | None = None,
+    library: AnyLibrary | None = None,
+    against: Iterable[AnyModel] = (),
+    hub: bool = True,
+    quick: bool = False,
+    deep: bool = True,
+    alpha: float = ALPHA,
+) -> Verification:
+    """Compare a model with everything that it says it was made from.
+
+    Args:
+        model: its place, where its card and configuration lie too, or a `.kinprint` file.
+        models: a folder in which declared bases are looked for first, as `org/name` or `name`.
+        library: a library in which declared bases are looked for, and relatives that are not declared.
+        against: models among which to look as in a library: places or fingerprints.
+        hub: whether a declared base that is nowhere else is read from the hub.
+        quick: look at 1 % of the weights at most: enough to confirm, not to contradict.
+        deep: compare both checkpoints before contradicting, where both are at hand.
+        alpha: largest p-value, corrected for all that was tried, that is called related.
+
+    Returns:
+        what was found about each declared base, the relatives that nobody declares, and the conclusion.
+
+    Raises:
+        KinprintError: the model itself, one of `against` or the library cannot be read. What is wrong with a base is a finding.
+
+    Example:
+        >>> import kinprint
+        >>> found = kinprint.verify("examples/models/finetune", models="examples/models", hub=False)
+        >>> found.conclusion, [(finding.declaration.name, finding.status) for finding in found.findings]
+        ('confirmed', [('base', 'confirmed')])
+    """
+    place = library.where if isinstance(library, Library) else library
+    known = at_hand([fingerprint(each) for each in against], None if place is None else os.fspath(place))
+    options = Options(None if models is None else Path(models), known, hub=hub, quick=quick, deep=deep, alpha=alpha)
+    return verify_place(os.fspath(model), options)
+
+
+def _opened(library: AnyLibrary) -> Library:
+    return library if isinstance(library, Library) else Library.open(library)
