@@ -9,7 +9,8 @@ from pathlib import Path
 from kinprint import methods
 from kinprint._version import __version__
 from kinprint.architectures import open_model
-from kinprint.cli._models import comparing, hashed, read
+from kinprint.cli._models import hashed, read
+from kinprint.cli._progress import step_bar
 from kinprint.comparison import Comparison, examine
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
@@ -46,5 +47,5 @@ def _compared(statement: Statement, places: tuple[str, str], measured: tuple[Mea
     """Compared again, as the statement says it was done."""
     deep = {method.name for method in methods.known() if method.deep} & set(statement.methods)
     weights = (open_model(places[0]).weights, open_model(places[1]).weights) if deep else None
-    with comparing() as progress:
+    with step_bar() as progress:
         return examine((measured[0](), measured[1]()), weights, alpha=statement.alpha, progress=progress)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kinprint import benchmark, reports
 from kinprint.benchmark import Pairs, Result, Summary
+from kinprint.cli._options import CacheOption, DeepOption, HtmlOption, JobsOption, QuestionsOption, QuickOption
+from kinprint.cli._output import emit
+from kinprint.cli._progress import count_bars
 from kinprint.errors import ReportError
 from kinprint.fingerprints import Fingerprint
 
@@ -28,19 +29,21 @@ def command(
     zoo: Annotated[Path | None, typer.Option(help="A zoo: every pair of its models, labelled by its lineage.")] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON; `-` for stdout alone.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the report as Markdown, its pictures beside it.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.")] = None,
+    html: HtmlOption = None,
     calibration: Annotated[
         Path | None,
         typer.Option(help="Write, or bring up to date, what unrelated pairs reach by each score, as `compare` shows it."),
     ] = None,
     observe: Annotated[bool, typer.Option(help="Run every model on the probe set too, and compare what they do.")] = False,
-    questions: Annotated[int, typer.Option(min=0, help="With --observe: questions to answer, the slowest part of it.")] = 60,
-    deep: Annotated[bool, typer.Option(help="Run the methods that need both checkpoints too.")] = False,
-    quick: Annotated[bool, typer.Option(help="Read about 1 % of each model's weights.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Pairs compared at the same time. Times are truest with 1.")] = 1,
-    cache: Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")] = True,
+    questions: QuestionsOption = 60,
+    deep: DeepOption = False,
+    quick: QuickOption = False,
+    jobs: JobsOption = 1,
+    cache: CacheOption = True,
 ) -> None:
     """Run every method on labelled pairs: what it finds, whom it accuses, how its p-values hold, how long it takes.
+
+    Times are truest with --jobs 1. With --observe, --questions are the slowest part.
 
     Example: kinprint benchmark --zoo zoo --markdown docs/benchmark.md
 
@@ -55,10 +58,7 @@ def command(
     open_model = partial(_observed, questions=questions, cache=cache) if observe else None
     result = _run(wanted, deep=deep, quick=quick, jobs=jobs, cache=cache, open_model=open_model)
     summary = Summary(result)
-    if str(as_json) == "-":
-        typer.echo(json.dumps(reports.benchmark_json(summary), allow_nan=False))
-    else:
-        Console().print(reports.benchmark_text(summary))
+    emit(str(as_json) == "-", lambda: reports.benchmark_json(summary), lambda: reports.benchmark_text(summary))
     if as_json is not None and str(as_json) != "-":
         reports.write_text(as_json, json.dumps(reports.benchmark_json(summary), allow_nan=False) + "\n")
     if markdown is not None:
@@ -95,8 +95,7 @@ def _observed(place: str, questions: int, cache: bool) -> Fingerprint:
 
 
 def _run(pairs: Pairs, **options: Any) -> Result:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with count_bars() as bars:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
         return benchmark.run(
             pairs,

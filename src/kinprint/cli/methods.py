@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
-import typer
-from rich.console import Console
-
+from kinprint.cli._options import JsonOption
+from kinprint.cli._output import emit
 from kinprint.methods import known
 from kinprint.reports import methods_text
 
 NAME = "methods"
 
 
-def command(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array and nothing else.")] = False) -> None:
+def command(as_json: JsonOption = False) -> None:
     """List every method: kind, what it compares and needs, its null hypothesis or known failure, its source.
 
     Example: kinprint methods
     """
-    if as_json:
-        typer.echo(json.dumps([method.to_json() for method in known()]))
-    else:
-        Console().print(methods_text(known()))
+    emit(as_json, lambda: [method.to_json() for method in known()], lambda: methods_text(known()))

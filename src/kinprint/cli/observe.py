@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kinprint.checkpoints.files import file_name
+from kinprint.cli._options import CacheOption, FingerprintOption, QuestionsOption
+from kinprint.cli._progress import count_bar
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 
@@ -20,11 +19,11 @@ NAME = "observe"
 
 def command(
     model: Annotated[str, typer.Argument(help="A folder or a hub id; with --api what the server calls the model.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; NAME.kinprint by default.")] = None,
+    output: FingerprintOption = None,
     texts: Annotated[
         Path | None, typer.Option(help="Texts to read instead of ours: .txt (one a line), .jsonl or .parquet with `text`.")
     ] = None,
-    questions: Annotated[int, typer.Option(min=0, help="Questions to answer; 0 for none. All of ours by default.")] = 60,
+    questions: QuestionsOption = 60,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: what does not fit a GPU in memory or on disk.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="auto (as stored; float32 on a CPU), float32, bfloat16 or float16.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
@@ -32,7 +31,7 @@ def command(
     memory: Annotated[str, typer.Option(help="With --device auto: memory for weights, as 8GB; the rest stays on disk.")] = "",
     api: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, as http://localhost:8000/v1.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request to the server may take.")] = 60.0,
-    cache: Annotated[bool, typer.Option(help="Use fingerprints of weights measured earlier and keep new ones.")] = True,
+    cache: CacheOption = True,
 ) -> None:
     """Run MODEL over a probe set and write its fingerprint with what it did: activations, hidden states, logits, answers.
 
@@ -46,25 +45,19 @@ def command(
 
     probe = observation.shipped()
     probe = replace(probe, texts=observation.read_texts(texts) if texts else probe.texts, questions=probe.questions[:questions])
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(escape(printable(model, 40)), total=None)
-
-        def progress(done: int, total: int) -> None:
-            bars.update(bar, completed=done, total=total)
-
+    with count_bar(model) as progress:
         if api is not None:
-            found = observation.observe_endpoint(api, model, probe, timeout=timeout, progress=progress)
+            observed = observation.observe_endpoint(api, model, probe, timeout=timeout, progress=progress)
         else:
             request = observation.Request(probe, device, dtype, batch, longest, memory)
-            found = observation.observe(model, request, cache=cache, progress=progress)
-    target = output or Path(f"{file_name(found.name)}.kinprint")
-    found.save(target)
-    typer.echo(_line(target, found, len(probe.texts) if api is None else 0, len(probe.questions)))
+            observed = observation.observe(model, request, cache=cache, progress=progress)
+    target = output or Path(f"{file_name(observed.name)}.kinprint")
+    observed.save(target)
+    typer.echo(_line(target, observed, len(probe.texts) if api is None else 0, len(probe.questions)))
 
 
-def _line(target: Path, found: Fingerprint, texts: int, questions: int) -> str:
-    cost = found.provenance["observation"]
+def _line(target: Path, observed: Fingerprint, texts: int, questions: int) -> str:
+    cost = observed.provenance["observation"]
     asked = " and ".join(f"{count} {what}" for count, what in ((texts, "texts"), (questions, "questions")) if count)
     line = f"{printable(target)}: observed on {asked}, {cost['forward_tokens']:,} tokens in {cost['seconds']:.0f} s"
     return "\n".join([line, *(f"  {printable(note)}" for note in cost["notes"])])

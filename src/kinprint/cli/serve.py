@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from kinprint.cli._options import LibraryOption
 from kinprint.errors import MissingExtraError
 
 NAME = "serve"
@@ -19,7 +20,7 @@ TOKEN = "KINPRINT_TOKEN"
 
 
 def command(
-    library: Annotated[str, typer.Option("--library", metavar="DIR", help="The library: a folder or a URL.")],
+    library: LibraryOption,
     host: Annotated[str, typer.Option(help="Address to listen on; any but a loopback address takes a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8642,
     models: Annotated[

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from kinprint.cli._progress import byte_bar
 from kinprint.errors import printable
 from kinprint.transforms import Transform, apply, known
 
@@ -52,16 +50,8 @@ def _command(transform: Transform) -> Callable[..., None]:
 
     def run(model: str, output: Path, **chosen: Any) -> None:
         given = {name: readers[name](value) for name, value in chosen.items() if value is not None}
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            bar = bars.add_task(escape(printable(output, 40)), total=None)
-            made = apply(
-                transform.name,
-                model,
-                output,
-                progress=lambda done, total: bars.update(bar, completed=done, total=total),
-                **given,
-            )
+        with byte_bar(output) as progress:
+            made = apply(transform.name, model, output, progress=progress, **given)
         for note in made.notes:
             typer.echo(f"note: {printable(note)}", err=True)
         if made.seed is not None and "seed" not in given:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Group
 from rich.table import Column, Table
 from rich.text import Text
 
 from kinprint.checkpoints import open_checkpoint
+from kinprint.cli._options import JsonOption, OptionalJobsOption
+from kinprint.cli._output import emit
+from kinprint.cli._progress import count_bars
 from kinprint.errors import KinprintError
 from kinprint.zoo import Lineage, Member
 from kinprint.zoo.build import State, build
@@ -32,26 +33,20 @@ def build_command(
     size: Annotated[str, typer.Option(help="tiny (minutes), small (half an hour), medium (for a GPU).")] = "tiny",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the zoo; zoo-SIZE by default.")] = None,
     device: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Members made at once; one a processor by default.")] = None,
+    jobs: OptionalJobsOption = None,
     habits: Annotated[bool, typer.Option("--habits", help="Also strangers that share a habit of labels.")] = False,
 ) -> None:
     """Train a zoo: several families from scratch, their descendants of every kind, disguised copies, hard negatives.
 
-    A build that was interrupted goes on where it stopped. Needs the extra `behaviour`.
+    A build that was interrupted goes on where it stopped. As many members are made at once as there are processors, or --jobs.
+    Needs the extra `behaviour`.
 
     Example: kinprint zoo build --size tiny
 
     makes zoo-tiny/ with one folder a model and lineage.json, which says who descends from whom.
     """
     folder = output or Path(f"zoo-{size}")
-    columns = (
-        TextColumn("{task.description:<32}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    bars = Progress(*columns, console=Console(stderr=True), transient=True)
+    bars = count_bars(width=32)
     whole = bars.add_task(f"zoo ({size})", total=None)
     shown: dict[str, int] = {}
 
@@ -72,7 +67,7 @@ def build_command(
 @app.command("list")
 def list_command(
     folder: Annotated[Path | None, typer.Argument(help="A zoo; without one, what each size would hold.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the models of a zoo with their lineage, and their numbers of parameters where they are built.
 
@@ -85,13 +80,18 @@ def list_command(
     else:
         zoos = {size: [recipe.member for recipe in recipes(size)] for size in SIZES}
         counts = {}
-    if as_json:
-        rows = {size: [described(member) | _counted(member, counts) for member in members] for size, members in zoos.items()}
-        typer.echo(json.dumps(rows))
-        return
-    for size, members in list(zoos.items())[: 2 if folder is None else 1]:
-        title = f"{size}: {len(members)} models" + (" (medium holds the same)" if folder is None and size == "small" else "")
-        Console().print(_table(title, members, counts))
+
+    def rows() -> dict[str, list[dict[str, Any]]]:
+        return {size: [described(member) | _counted(member, counts) for member in members] for size, members in zoos.items()}
+
+    def tables() -> Group:
+        shown = list(zoos.items())[: 2 if folder is None else 1]
+        more = {"small": " (medium holds the same)"} if folder is None else {}
+        return Group(
+            *(_table(f"{size}: {len(members)} models{more.get(size, '')}", members, counts) for size, members in shown)
+        )
+
+    emit(as_json, rows, tables)
 
 
 def _parameters(folder: Path) -> int | None:

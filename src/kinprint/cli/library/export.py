@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kinprint.cli._library import LibraryOption, stop_if
+from kinprint.cli._gates import stop_if
+from kinprint.cli._options import JsonOption, LibraryOption
+from kinprint.cli._output import emit
 from kinprint.errors import KinprintError, printable
 from kinprint.library import Library
 
@@ -21,7 +22,7 @@ def command(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Only this model (name or digest); may be repeated.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the fingerprints of a library as `.kinprint` files, named after their models.
 
@@ -33,9 +34,11 @@ def command(
     """
     failed: list[KinprintError] = []
     written = Library.open(library).export(folder, model, skip=failed.append)
-    if as_json:
-        told = {"format": "kinprint-library-export/1", "library": library, "files": [str(file) for file in written]}
-        typer.echo(json.dumps(told | {"failed": [str(error) for error in failed]}))
-    else:
-        typer.echo(f"{printable(folder)}: {len(written)} files")
+    result = {
+        "format": "kinprint-library-export/1",
+        "library": library,
+        "files": [str(file) for file in written],
+        "failed": [str(error) for error in failed],
+    }
+    emit(as_json, lambda: result, lambda: f"{printable(folder)}: {len(written)} files")
     stop_if(failed)

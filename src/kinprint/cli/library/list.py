@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Annotated
 
-import typer
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from kinprint.cli._library import LibraryOption
+from kinprint.cli._options import JsonOption, LibraryOption
+from kinprint.cli._output import emit
 from kinprint.errors import printable
 from kinprint.library import Library, Model
 
@@ -20,7 +17,7 @@ NAME = "list"
 
 def command(
     library: LibraryOption,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the models of a library.
 
@@ -29,11 +26,8 @@ def command(
     prints a table: name, family, layers, hidden size, parameters, share of the bytes read, digest.
     """
     models = sorted(Library.open(library).models(), key=lambda model: (model.name, model.digest))
-    if as_json:
-        told = {"format": "kinprint-library/1", "library": library, "models": [model.to_json() for model in models]}
-        typer.echo(json.dumps(told))
-    else:
-        Console().print(_table(f"{printable(library)}: {len(models)} models", models))
+    result = {"format": "kinprint-library/1", "library": library, "models": [model.to_json() for model in models]}
+    emit(as_json, lambda: result, lambda: _table(f"{printable(library)}: {len(models)} models", models))
 
 
 def _table(title: str, models: Iterable[Model]) -> Table:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from kinprint.cli._library import LibraryOption, stop_if
+from kinprint.cli._gates import stop_if
+from kinprint.cli._options import JsonOption, LibraryOption
+from kinprint.cli._output import emit
 from kinprint.errors import KinprintError, printable
 from kinprint.library import Library
 
@@ -17,7 +18,7 @@ NAME = "merge"
 def command(
     others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="Libraries whose models are added.")],
     library: LibraryOption,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Add the models of other libraries to one, which is made if there is none. Each is there once, by its digest.
 
@@ -32,10 +33,13 @@ def command(
     failed: list[KinprintError] = []
     new = {other: opened.merge(source, skip=failed.append) for other, source in sources}
     opened.optimize()
-    if as_json:
-        told = {"format": "kinprint-library-merge/1", "library": library, "models": len(opened), "new": new}
-        typer.echo(json.dumps(told | {"failed": [str(error) for error in failed]}))
-    else:
-        came = ", ".join(f"{count} new from {printable(other)}" for other, count in new.items())
-        typer.echo(f"{printable(library)}: {came}; {len(opened)} models")
+    result = {
+        "format": "kinprint-library-merge/1",
+        "library": library,
+        "models": len(opened),
+        "new": new,
+        "failed": [str(error) for error in failed],
+    }
+    came = ", ".join(f"{count} new from {printable(other)}" for other, count in new.items())
+    emit(as_json, lambda: result, lambda: f"{printable(library)}: {came}; {result['models']} models")
     stop_if(failed)

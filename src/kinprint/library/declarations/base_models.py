@@ -83,17 +83,17 @@ class Joined:
             yield from shelf.candidates(model)
 
 
-def at_hand(fingerprints: Sequence[Fingerprint], library: str | None) -> Shelf:
+def at_hand(fingerprints: Sequence[Fingerprint], library: str | None) -> BaseModels:
     """A few fingerprints and, where one is named, a library.
 
     Raises:
         LibraryError: the library cannot be opened: said now, not when the first model has been measured.
     """
-    shelves: list[Shelf] = [Few(tuple(fingerprints))]
+    models: list[BaseModels] = [Few(tuple(fingerprints))]
     if library is not None:
         Library.open(library)
-        shelves.append(Stored(library))
-    return Joined(shelves)
+        models.append(Stored(library))
+    return Joined(models)
 
 
 def _without_revision(model: Fingerprint) -> str:

@@ -1,0 +1,82 @@
+"""Options that several commands share: each has the same names, environment variable and text wherever it is offered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from kinprint.comparison import Verdict
+
+PLACES = "folder, file, hub id, BASE+ADAPTER or .kinprint file"
+"""What a model may be named by."""
+
+
+def _probability(alpha: float) -> float:
+    if not 0 < alpha < 1:
+        raise typer.BadParameter("must lie between 0 and 1")
+    return alpha
+
+
+def _verdict(name: str | None) -> str | None:
+    if name is not None and name not in get_args(Verdict):
+        raise typer.BadParameter(f"{name!r} is no verdict")
+    return name
+
+
+_LIBRARY = typer.Option("--library", "-l", envvar="KINPRINT_LIBRARY", help="The library: a folder, or a URL (s3://, gs://).")
+_JOBS = typer.Option("--jobs", min=1, help="How many models, or pairs of them, are worked on at once.")
+
+SuspectArgument = Annotated[str, typer.Argument(help=f"The model that is examined: {PLACES}.")]
+
+LibraryOption = Annotated[str, _LIBRARY]
+"""Of commands that use a library."""
+
+OptionalLibraryOption = Annotated[str | None, _LIBRARY]
+"""Of commands that may use one."""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
+]
+
+CacheOption = Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")]
+
+QuickOption = Annotated[
+    bool,
+    typer.Option(help="Read about 1 % of the weights; heads, and copies in disguise without gated neurons, are not seen."),
+]
+
+DeepOption = Annotated[
+    bool, typer.Option(help="Run the methods that need both checkpoints, too: they see copies disguised and trained on.")
+]
+
+AlphaOption = Annotated[
+    float,
+    typer.Option(callback=_probability, help="Largest p-value that is called related, corrected for all that was tried."),
+]
+
+FailOnOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=_verdict, help="Exit with 3 on this verdict: related (or identical), identical, no-evidence, untestable."
+    ),
+]
+
+EngineOption = Annotated[str, typer.Option(help="Where models are measured: threads, processes, ray.")]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Models measured at once.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads that measure one model; the result is the same.")]
+
+JobsOption = Annotated[int, _JOBS]
+OptionalJobsOption = Annotated[int | None, _JOBS]
+"""Where the default depends on the machine."""
+
+FingerprintOption = Annotated[
+    Path | None, typer.Option("-o", "--output", help="The fingerprint to write; NAME.kinprint by default.")
+]
+
+QuestionsOption = Annotated[
+    int, typer.Option(min=0, help="Questions that a model is asked, of the 60 of the probe set; 0 for none.")
+]
