@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from kinprint import open_checkpoint, transforms
@@ -20,6 +21,13 @@ def test_help_teaches(name: str) -> None:
     result = RUN.invoke(app, ["transform", name, "--help"])
     assert result.exit_code == 0
     assert f"kinprint transform {name} examples/" in " ".join(result.output.split())
+
+
+def test_every_option_has_a_text() -> None:
+    """Options take it from the docstring of the function: one that is misspelt there would be offered without a word."""
+    group = typer.main.get_command(app).commands["transform"]  # type: ignore[attr-defined]
+    silent = [f"{name} {option.name}" for name, each in group.commands.items() for option in each.params if not option.help]
+    assert silent == []
 
 
 @pytest.mark.parametrize("name", transforms.known())

@@ -59,16 +59,21 @@ def command(
     result = _run(wanted, deep=deep, quick=quick, jobs=jobs, cache=cache, open_model=open_model)
     summary = Summary(result)
     emit(str(as_json) == "-", lambda: reports.benchmark_json(summary), lambda: reports.benchmark_text(summary))
-    if as_json is not None and str(as_json) != "-":
+    _write(summary, as_json if str(as_json) != "-" else None, markdown, html)
+    if calibration is not None:
+        earlier = _earlier(calibration)
+        reports.write_text(calibration, json.dumps(benchmark.calibration(result, earlier), indent=1) + "\n")
+
+
+def _write(summary: Summary, as_json: Path | None, markdown: Path | None, html: Path | None) -> None:
+    """Write the reports that are wanted."""
+    if as_json is not None:
         reports.write_text(as_json, json.dumps(reports.benchmark_json(summary), allow_nan=False) + "\n")
     if markdown is not None:
         for name, text in reports.benchmark_markdown(summary, markdown.stem).items():
             reports.write_text(markdown.with_name(name) if name != markdown.stem else markdown, text)
     if html is not None:
         reports.write_text(html, reports.benchmark_html(summary))
-    if calibration is not None:
-        earlier = _earlier(calibration)
-        reports.write_text(calibration, json.dumps(benchmark.calibration(result, earlier), indent=1) + "\n")
 
 
 def _earlier(path: Path) -> dict[str, Any] | None:
