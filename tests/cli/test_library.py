@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinprint import Fingerprint, Library, engines
+from kinprint.architectures import OpenModel
 from kinprint.cli import app
 from kinprint.cli.library import app as commands
 from kinprint.errors import KinprintError, LibraryError
@@ -48,9 +49,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     real = from_model._measured
 
-    def counted(checkpoint: Any, *rest: Any) -> Fingerprint:
-        found.append(checkpoint.name)
-        return real(checkpoint, *rest)
+    def counted(model: OpenModel, *rest: Any) -> Fingerprint:
+        found.append(model.checkpoint.name)
+        return real(model, *rest)
 
     monkeypatch.setattr(from_model, "_measured", counted)
     return found
