@@ -6,8 +6,8 @@ from kinprint.reports.benchmark_markdown import benchmark_markdown
 from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.comparison_terminal import comparison_text, methods_text
-from kinprint.reports.cyclonedx import cyclonedx_bom, require_cyclonedx
-from kinprint.reports.in_toto import in_toto_statement
+from kinprint.reports.statement_cyclonedx import cyclonedx_bom, require_cyclonedx
+from kinprint.reports.statement_in_toto import in_toto_statement
 from kinprint.reports.statement_terminal import statement_text
 from kinprint.reports.tree_svg import tree_svg
 from kinprint.reports.tree_terminal import tree_text

@@ -10,7 +10,7 @@ from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
 from kinprint.errors import ReportError
 from kinprint.library.declarations.statements import PREDICATE_TYPE, STATEMENT_TYPE
-from kinprint.reports.predicate import predicate, resources
+from kinprint.reports.statement_predicate import predicate, resources
 
 
 def in_toto_statement(comparison: Comparison, files: Mapping[str, Sequence[FileHash]], when: datetime | None = None) -> str:

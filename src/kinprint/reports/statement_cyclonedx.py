@@ -20,7 +20,7 @@ from kinprint.comparison.context import SHOWN
 from kinprint.errors import MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.declarations.statements import EVIDENCE, MAX_FILE_NAME, NAMESPACE
-from kinprint.reports.predicate import DIRECTIONS, place, predicate
+from kinprint.reports.statement_predicate import DIRECTIONS, place, predicate
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component, Pedigree
