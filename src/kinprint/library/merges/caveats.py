@@ -28,7 +28,7 @@ REMAINDER = "More than rounding is left: training or quantisation after the merg
 def not_told(names: Sequence[str], data: Data, chosen: Account, exact: bool) -> tuple[str, ...]:
     """Sentences for whoever reads an account."""
     pair = len(names) == 2
-    said = {
+    holds_of = {
         DIRECTION: chosen.kind == "single",
         MEAN: chosen.kind == "linear" and not pair,
         PARALLEL: chosen.kind == "linear" and pair and not _bends(data, chosen),
@@ -36,7 +36,7 @@ def not_told(names: Sequence[str], data: Data, chosen: Account, exact: bool) -> 
         BEYOND: chosen.kind == "task-arithmetic" and pair,
         REMAINDER: not exact,
     }
-    return tuple(sentence for sentence, holds in said.items() if holds)
+    return tuple(sentence for sentence, holds in holds_of.items() if holds)
 
 
 def _bends(data: Data, chosen: Account) -> bool:

@@ -18,19 +18,16 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from kinprint.library.merges.sampled_entries import Array, Indices, Places
 from kinprint.statistics import bonferroni
+from kinprint.statistics.half_remainder import HALF, half_test, student_log10_p
 
 ROUNDS = 3
 """Of estimating variances and fitting again."""
 
 MOST = 8
 """Models of one combination."""
-
-HALF = 0.5
-"""A model is named as a part only if without it the remainder is more than twice as large: see `select`."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +105,9 @@ def fit(data: Data, chosen: Sequence[int]) -> Fit:
 def clusters(places: Places) -> Indices:
     """(columns,) which columns may depend on each other: those of one residual channel; the others stand alone."""
     alone = places.channel < 0
-    found = places.channel.copy()
-    found[alone] = found.max(initial=-1) + 1 + np.arange(alone.sum())
-    return found
+    cluster = places.channel.copy()
+    cluster[alone] = cluster.max(initial=-1) + 1 + np.arange(alone.sum())
+    return cluster
 
 
 def inverse_variance(remainder: Array, tensor: Indices, floor: Array) -> Array:
@@ -132,41 +129,31 @@ def sandwich(x: Array, weights: Array, remainder: Array, cluster: Indices) -> Ar
     return np.asarray(bread @ (scores.T @ scores) @ bread * correction)
 
 
-def log10_p(t: float, groups: int) -> float:
-    """Two-sided p-value of Student's t with groups - 1 degrees of freedom.
-
-    Far out from the bound P(T >= t) <= (v + t^2) / ((v - 1) t) f(t), which does not underflow (f is the density).
-    """
-    t, v = abs(t), max(groups - 1, 2)
-    found = 2 * float(stats.t.sf(t, v))
-    if found > 1e-200:
-        return math.log10(min(found, 1.0))
-    tail = float(stats.t.logpdf(t, v)) + math.log(v + t * t) - math.log(v - 1) - math.log(t)
-    return (tail + math.log(2)) / math.log(10)
-
-
-def added(data: Data, found: Fit, numbers: Sequence[int]) -> list[float]:
+def added(data: Data, combination: Fit, numbers: Sequence[int]) -> list[float]:
     """log10 p of the null hypothesis that a further model says nothing about the remainder (a score test), for each of
     `numbers`.
 
     The model's difference from the first chosen one is freed of what the chosen ones explain of it; its products with the
     remainder add up to nothing if it has no part in the suspect.
     """
-    kept = np.flatnonzero(found.weights > 0)
+    kept = np.flatnonzero(combination.weights > 0)
     cluster = clusters(data.places)[kept]
     kept, cluster = kept[order := np.argsort(cluster, kind="stable")], cluster[order]
     starts = np.flatnonzero(np.diff(cluster, prepend=-1))
-    root = np.sqrt(found.weights[kept])
-    first = data.x[found.chosen[0], kept]
-    basis = np.linalg.qr(((data.x[list(found.chosen[1:])][:, kept] - first) * root).T)[0]
-    left = root * found.remainder[kept]
-    result = []
+    root = np.sqrt(combination.weights[kept])
+    first = data.x[combination.chosen[0], kept]
+    basis = np.linalg.qr(((data.x[list(combination.chosen[1:])][:, kept] - first) * root).T)[0]
+    left = root * combination.remainder[kept]
+    log10_ps = []
     for number in numbers:
+        if number in combination.chosen:
+            log10_ps.append(0.0)
+            continue
         new = np.nan_to_num((data.x[number, kept] - first) * root)
-        scores = np.add.reduceat((new - basis @ (basis.T @ new)) * left, starts) if number not in found.chosen else np.zeros(1)
+        scores = np.add.reduceat((new - basis @ (basis.T @ new)) * left, starts)
         spread = math.sqrt(float(scores @ scores) * len(scores) / max(len(scores) - 1, 1))
-        result.append(log10_p(float(scores.sum()) / spread, len(scores)) if spread else 0.0)
-    return result
+        log10_ps.append(student_log10_p(float(scores.sum()) / spread, len(scores)) if spread else 0.0)
+    return log10_ps
 
 
 @dataclass(frozen=True)
@@ -184,23 +171,19 @@ class Part:
     halves: float
 
 
-def part(data: Data, found: Fit, number: int) -> Part:
+def part(data: Data, combination: Fit, number: int) -> Part:
     """Compare a combination with the best one without the model `number`."""
-    rest = [other for other in found.chosen if other != number]
+    rest = [other for other in combination.chosen if other != number]
     without = fit(data, rest)
-    kept = (found.weights > 0) & (without.weights > 0)
-    weights = found.weights[kept]
+    kept = (combination.weights > 0) & (without.weights > 0)
+    weights = combination.weights[kept]
     cluster = clusters(data.places)[kept]
-    after, before = weights * found.remainder[kept] ** 2, weights * without.remainder[kept] ** 2
-    surplus = np.bincount(cluster, HALF * before - after)
-    surplus = surplus[np.bincount(cluster, minlength=len(surplus)) > 0]
-    spread = math.sqrt(float(surplus @ surplus))
-    t = float(surplus.sum()) / spread if spread else 0.0
+    after, before = weights * combination.remainder[kept] ** 2, weights * without.remainder[kept] ** 2
     total = float(before.sum())
     return Part(
         log10_p=added(data, without, [number])[0],
         share=max(1 - float(after.sum()) / total, 0.0) if total else 0.0,
-        halves=log10_p(t, len(surplus)) if t > 0 else 0.0,
+        halves=half_test(HALF * before - after, cluster),
     )
 
 

@@ -53,22 +53,26 @@ def gather(
     searched = (max(size or 0, len(others)), len(set(alike) | set(layered)))
     stacked = _stacked(suspect, others, layered, alpha * len(others) / max(searched[0], 1))
     data = _data(suspect, [others[number] for number in alike])
-    found, p = relatives(data, alpha / 2, searched[0])
-    if not found:
+    sharing, p = relatives(data, alpha / 2, searched[0])
+    if not sharing:
         if stacked is not None and stacked.models:
             return replace(_of_layers(suspect, others, stacked, None), searched=searched)
         hidden = unaligned(suspect, others, alpha, searched[0], progress) if others else ()
         return Gathering(suspect, "untestable" if hidden else "none", elsewhere=hidden, searched=searched)
-    twins = same_entries(data, found)
+    twins = same_entries(data, sharing)
     explained = _explained_by(data, list(twins), stacked, alpha)
     if explained[0].kind == "passthrough" and stacked is not None:
         return replace(_of_layers(suspect, others, stacked, data), searched=searched)
     plain = len(explained[0].models) == 1 or explained[0].kind == "ties"
     best, *equal = [explained] if plain else _all_exact(data, explained, list(twins), alpha)
     models = [others[number] for number in alike]
-    mixture = _of_mixture(suspect, models, data, *best, twins, p)
+    account, forward = best
+    if len(account.models) == 1:
+        gathering = _of_one(suspect, models, data, account, forward, twins, p)
+    else:
+        gathering = _of_mixture(suspect, models, data, account, forward, twins)
     sets = tuple(tuple(models[number].name for number in account.models) for account, _ in equal)
-    return replace(mixture, searched=searched, alternatives=sets)
+    return replace(gathering, searched=searched, alternatives=sets)
 
 
 def _explained_by(data: Data, relatives: list[int], stacked: LayerSources | None, alpha: float) -> tuple[Account, Fit]:
@@ -89,8 +93,8 @@ def _all_exact(data: Data, first: tuple[Account, Fit], relatives: list[int], alp
     again = [
         _explained_by(data, [number for number in relatives if number != left_out], None, alpha) for left_out in first[0].models
     ]
-    exact = {frozenset(found[0].models): found for found in again if len(found[0].models) > 1}
-    known = [first, *(found for models, found in exact.items() if models != frozenset(first[0].models))]
+    others = {frozenset(account.models): (account, fitted) for account, fitted in again if len(account.models) > 1}
+    known = [first, *(explained for models, explained in others.items() if models != frozenset(first[0].models))]
     sizes = [roundings(data, account.remainder) for account, _ in known]
     kept = [number for number, size in enumerate(sizes) if size <= EXACT or not number]
     if len(kept) > 1 and sizes[0] > EXACT:
@@ -107,13 +111,13 @@ def _stacked(suspect: Fingerprint, others: Sequence[Fingerprint], layered: Seque
     """The sources of the layers, with candidates numbered as in `others`."""
     if not layered:
         return None
-    found = layer_sources(suspect, [others[number] for number in layered], alpha / 2)
+    stacked = layer_sources(suspect, [others[number] for number in layered], alpha / 2)
     numbered = [
         source
         and replace(source, model=layered[source.model], same=tuple((layered[model], layer) for model, layer in source.same))
-        for source in found.sources
+        for source in stacked.sources
     ]
-    return replace(found, sources=tuple(numbered))
+    return replace(stacked, sources=tuple(numbered))
 
 
 def _account(stacked: LayerSources) -> Account:
@@ -128,9 +132,9 @@ def _of_layers(suspect: Fingerprint, others: Sequence[Fingerprint], stacked: Lay
     for source in stacked.sources:
         layers.append(Layer(source=(others[source.model].name, source.layer, source.log10_p)) if source else Layer())
     for model, share in zip(account.chosen, account.coefficients, strict=True):
-        mine = [source for source in stacked.sources if source and source.model == model]
-        same = sorted(set.intersection(*({others[other].name for other, _ in source.same} for source in mine)))
-        parents.append(Parent(others[model], float(share), None, min(source.log10_p for source in mine), tuple(same)))
+        sources = [source for source in stacked.sources if source and source.model == model]
+        same = sorted(set.intersection(*({others[other].name for other, _ in source.same} for source in sources)))
+        parents.append(Parent(others[model], float(share), None, min(source.log10_p for source in sources), tuple(same)))
     size = roundings(data, account.remainder)
     unknown = [number for number, source in enumerate(stacked.sources) if source is None]
     notes = ["What lies outside of the layers (embeddings, last norm) has no part in this."]
@@ -148,63 +152,100 @@ def _of_layers(suspect: Fingerprint, others: Sequence[Fingerprint], stacked: Lay
     )
 
 
-def _of_mixture(
+def _of_one(
     suspect: Fingerprint,
     models: Sequence[Fingerprint],
     data: Data,
-    chosen: Account,
+    account: Account,
     forward: Fit,
     twins: dict[int, list[int]],
     p: Array,
 ) -> Gathering:
-    whole = fit(data, chosen.models)
-    single = len(chosen.models) == 1
+    """A suspect that one model explains as well as any combination does."""
+    (number,) = account.models
+    coefficient, _ = account.coefficient_of(number)
+    parent = Parent(models[number], coefficient, None, float(p[number]), _names(models, twins[number]))
+    gathering = _of_account(suspect, models, data, account, fit(data, account.models), forward, len(twins))
+    return replace(gathering, parents=(parent,))
+
+
+def _of_mixture(
+    suspect: Fingerprint,
+    models: Sequence[Fingerprint],
+    data: Data,
+    account: Account,
+    forward: Fit,
+    twins: dict[int, list[int]],
+) -> Gathering:
+    """A suspect that takes several models, the largest coefficient first; a base without a coefficient last."""
+    whole = fit(data, account.models)
+    ordered = sorted(account.models, key=lambda number: -np.nan_to_num(account.coefficient_of(number)[0], nan=-math.inf))
     parents = []
-    for number in chosen.models:
-        at = chosen.chosen.index(number) if number in chosen.chosen else None
-        log10_p = float(p[number]) if single else bonferroni(part(data, whole, number).log10_p, len(twins))
-        weight, error = (chosen.coefficients[at], chosen.errors[at]) if at is not None else (math.nan, math.nan)
-        same = tuple(models[other].name for other in twins[number])
-        parents.append(Parent(models[number], float(weight), None if single else float(error), log10_p, same))
-    base = chosen.base if chosen.kind != "task-arithmetic" else centre(data, chosen.chosen)
-    size = roundings(data, chosen.remainder)
+    for number in ordered:
+        log10_p = bonferroni(part(data, whole, number).log10_p, len(twins))
+        parents.append(Parent(models[number], *account.coefficient_of(number), log10_p, _names(models, twins[number])))
+    base = account.base if account.kind != "task-arithmetic" else centre(data, account.chosen)
+    nearest = min(float(np.nansum(whole.weights * (data.y - data.x[number]) ** 2)) for number in account.models)
+    left = float(np.nansum(whole.weights * account.remainder**2))
+    return replace(
+        _of_account(suspect, models, data, account, whole, forward, len(twins)),
+        parents=tuple(parents),
+        base=None if base is None else models[base],
+        layers=_layers(data, ordered, account) if account.kind != "ties" else (),
+        beyond=1 - left / nearest if nearest else None,
+    )
+
+
+def _of_account(
+    suspect: Fingerprint,
+    models: Sequence[Fingerprint],
+    data: Data,
+    account: Account,
+    whole: Fit,
+    forward: Fit,
+    tries: int,
+) -> Gathering:
+    """What is said of any account, without its parents: how much it explains, what it leaves, and who else is related.
+
+    Args:
+        whole: the best combination of the account's models.
+        forward: the largest combination on the way to it.
+        tries: candidates that p-values are corrected for.
+    """
+    size = roundings(data, account.remainder)
     exact = size <= EXACT
-    nearest = min(float(np.nansum(whole.weights * (data.y - data.x[number]) ** 2)) for number in chosen.models)
-    left = float(np.nansum(whole.weights * chosen.remainder**2))
-    speaking = [number for number in forward.chosen if number not in chosen.models]
-    p_around = [bonferroni(value, len(twins)) for value in added(data, whole, speaking)]
-    around = [] if exact else [(models[n], value) for n, value in zip(speaking, p_around, strict=True)]
-    order = sorted(range(len(parents)), key=lambda at: -np.nan_to_num(parents[at].coefficient, nan=-math.inf))
+    speaking = [] if exact else [number for number in forward.chosen if number not in account.models]
+    log10_ps = [bonferroni(value, tries) for value in added(data, whole, speaking)]
     return Gathering(
         suspect,
-        chosen.kind,
-        tuple(parents[at] for at in order),
-        base=None if base is None else models[base],
-        details=chosen.details,
-        layers=_layers(data, [chosen.models[at] for at in order], chosen) if not single and chosen.kind != "ties" else (),
-        explained=_explained(data, chosen.remainder),
-        beyond=None if single or not nearest else 1 - left / nearest,
+        account.kind,
+        details=account.details,
+        explained=_explained(data, account.remainder),
         roundings=size,
         exact=exact,
-        associated=tuple(around),
-        notes=not_told([models[n].name for n in chosen.models], data, chosen, exact),
+        associated=tuple((models[number], value) for number, value in zip(speaking, log10_ps, strict=True)),
+        notes=not_told(_names(models, account.models), data, account, exact),
     )
+
+
+def _names(models: Sequence[Fingerprint], numbers: Sequence[int]) -> tuple[str, ...]:
+    return tuple(models[number].name for number in numbers)
 
 
 def _layers(data: Data, chosen: Sequence[int], account: Account) -> tuple[Layer, ...]:
     """Coefficients by layer: means over its tensors, weighted by their precision."""
     coefficients, errors, _ = by_tensor(data, chosen, affine=account.kind != "slerp")
-    found = []
+    layers = []
     for layer in range(int(data.places.layers.max(initial=OUTSIDE)) + 1):
         here = (data.places.layers == layer) & np.isfinite(errors).all(axis=1)
         precision = 1 / np.maximum(errors[here], 1e-12) ** 2
         total = precision.sum(axis=0)
         if not here.any():
-            found.append(Layer())
+            layers.append(Layer())
             continue
         mean = (coefficients[here] * precision).sum(axis=0) / total
-        found.append(Layer(tuple(map(float, mean)), tuple(map(float, 1 / np.sqrt(total)))))
-    return tuple(found)
+        layers.append(Layer(tuple(map(float, mean)), tuple(map(float, 1 / np.sqrt(total)))))
+    return tuple(layers)
 
 
 def _explained(data: Data, remainder: Array) -> float:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.merges.combination import HALF, clusters, log10_p
+from kinprint.library.merges.combination import clusters
 from kinprint.library.merges.relatives import related
 from kinprint.library.merges.sampled_entries import OUTSIDE, Array, Places, places, spacing, values
 from kinprint.statistics import bonferroni
+from kinprint.statistics.half_remainder import HALF, half_test
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class LayerSources:
     @property
     def models(self) -> tuple[int, ...]:
         """The models that layers come from, those of most layers first."""
-        found = [source.model for source in self.sources if source]
-        return tuple(sorted(set(found), key=lambda model: (-found.count(model), model)))
+        owners = [source.model for source in self.sources if source]
+        return tuple(sorted(set(owners), key=lambda model: (-owners.count(model), model)))
 
     @property
     def in_place(self) -> bool:
@@ -81,7 +82,7 @@ def layer_sources(suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha
         nearest, taken = int(np.argmin(distances[number])), int(own[np.argmin(distances[number, own])])
         before, after = row - others[taken], row - others[nearest]
         copied = _rounded(after, rounding[number]) and not _rounded(before, rounding[number])
-        if copied or bonferroni(_halves(before, after, group), distances.size) <= math.log10(alpha):
+        if copied or bonferroni(half_test(HALF * before**2 - after**2, group), distances.size) <= math.log10(alpha):
             taken = nearest
         p = bonferroni(related(row[matrix], others[taken, matrix], group[matrix]), distances.size)
         if p > math.log10(alpha):
@@ -101,7 +102,7 @@ def layer_sources(suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha
 def _stacked(candidates: Sequence[Fingerprint]) -> tuple[Array, np.ndarray]:
     """(layers of all, columns of a layer) and (layers of all, 2) which model's which layer a row is."""
     rows = [_rows(places(model), values(model, model)) for model in candidates]
-    owners = [(number, layer) for number, found in enumerate(rows) for layer in range(len(found))]
+    owners = [(number, layer) for number, layers in enumerate(rows) for layer in range(len(layers))]
     return np.concatenate(rows), np.array(owners)
 
 
@@ -116,19 +117,10 @@ def _scale(where: Places, rows: Array) -> Array:
     """(columns of a layer,) root mean square of the suspect's tensors of that role, over all layers."""
     tensor = where.tensor[where.layer == 0]
     square = np.bincount(tensor, np.nan_to_num(rows**2).mean(axis=0)) / np.maximum(np.bincount(tensor), 1)
-    found = np.sqrt(square)[tensor]
-    return np.asarray(np.where(found > 0, found, 1))
+    scale = np.sqrt(square)[tensor]
+    return np.asarray(np.where(scale > 0, scale, 1))
 
 
 def _rounded(remainder: Array, spacing: Array) -> bool:
     """Whether no entry is further off than a rounding: then there is nothing left to test."""
     return bool((np.abs(remainder) <= spacing).all())
-
-
-def _halves(before: Array, after: Array, group: np.ndarray) -> float:
-    """log10 p of the null hypothesis that the second remainder is at least half of the first."""
-    surplus = np.bincount(group, HALF * before**2 - after**2)
-    surplus = surplus[surplus != 0]
-    spread = math.sqrt(float(surplus @ surplus))
-    t = float(surplus.sum()) / spread if spread else 0.0
-    return log10_p(t, len(surplus)) if t > 0 else 0.0

@@ -21,9 +21,10 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.library.merges.combination import HALF, Data, Fit, clusters, inverse_variance, log10_p, roundings
+from kinprint.library.merges.combination import Data, Fit, clusters, inverse_variance, roundings
 from kinprint.library.merges.sampled_entries import Array
 from kinprint.statistics import bonferroni
+from kinprint.statistics.half_remainder import HALF, half_test
 
 PARALLEL = 0.9995
 """Cosine from which slerp is a straight line, in every implementation."""
@@ -70,12 +71,19 @@ class Account:
     def models(self) -> tuple[int, ...]:
         return self.chosen if self.base is None or self.base in self.chosen else (self.base, *self.chosen)
 
+    def coefficient_of(self, model: int) -> tuple[float, float]:
+        """The coefficient of one of `models` and its standard error; NaN for the base of ties, which has none."""
+        if model not in self.chosen:
+            return math.nan, math.nan
+        position = self.chosen.index(model)
+        return float(self.coefficients[position]), float(self.errors[position])
 
-def constant(found: Fit) -> Account:
+
+def constant(combination: Fit) -> Account:
     """A combination with the same coefficients everywhere."""
-    outside = found.coefficients < -3 * found.errors
-    kind = "single" if len(found.chosen) == 1 else "task-arithmetic" if outside.any() else "linear"
-    return Account(kind, found.chosen, found.coefficients, found.errors, found.remainder)
+    chosen, coefficients, errors = combination.chosen, combination.coefficients, combination.errors
+    kind = "single" if len(chosen) == 1 else "task-arithmetic" if (coefficients < -3 * errors).any() else "linear"
+    return Account(kind, chosen, coefficients, errors, combination.remainder)
 
 
 def by_tensor(data: Data, chosen: Sequence[int], *, affine: bool) -> tuple[Array, Array, Array]:
@@ -163,18 +171,18 @@ def ties(data: Data, base: int, chosen: Sequence[int]) -> Account:
     """
     kept = np.flatnonzero(data.usable([base, *chosen]))
     origin = data.x[base, kept]
-    deltas, found = data.x[list(chosen)][:, kept] - origin, data.y[kept] - origin
+    deltas, change = data.x[list(chosen)][:, kept] - origin, data.y[kept] - origin
     subsets = np.array(list(product([False, True], repeat=len(chosen))))
     weights, taken = np.full(len(chosen), 1 / len(chosen)), np.zeros(len(kept), int)
     for _ in range(TIES_ROUNDS):
         means = _means(deltas, subsets, weights)
-        before, taken = taken, np.argmin(np.abs(means - found), axis=0)
-        weights = _weights(deltas, found, subsets[taken].T, weights)
+        before, taken = taken, np.argmin(np.abs(means - change), axis=0)
+        weights = _weights(deltas, change, subsets[taken].T, weights)
         if np.array_equal(before, taken):
             break
     means = _means(deltas, subsets, weights)
     remainder = np.full(len(data.y), np.nan)
-    remainder[kept] = found - means[taken, np.arange(len(kept))]
+    remainder[kept] = change - means[taken, np.arange(len(kept))]
     several = subsets[taken].sum(axis=1) > 1
     error = (
         math.sqrt(float(np.mean(remainder[kept][several] ** 2) / max(np.sum(deltas[:, several] ** 2), 1e-300)))
@@ -187,23 +195,23 @@ def ties(data: Data, base: int, chosen: Sequence[int]) -> Account:
 
 def _means(deltas: Array, subsets: NDArray[np.bool_], weights: Array) -> Array:
     """(subsets, columns) weighted means of the differences in each subset; infinite where their signs differ."""
-    found = np.full((len(subsets), deltas.shape[1]), np.inf)
+    means = np.full((len(subsets), deltas.shape[1]), np.inf)
     for row, subset in enumerate(subsets):
         if not subset.any():
-            found[row] = 0
+            means[row] = 0
             continue
         inside = deltas[subset]
         agree = (np.sign(inside) == np.sign(inside[0])).all(axis=0) & (inside[0] != 0)
-        found[row, agree] = (weights[subset] @ inside[:, agree]) / weights[subset].sum()
-    return found
+        means[row, agree] = (weights[subset] @ inside[:, agree]) / weights[subset].sum()
+    return means
 
 
-def _weights(deltas: Array, found: Array, taken: NDArray[np.bool_], before: Array) -> Array:
-    """The weights w, sum 1, for which sum_i w_i (delta_i - found), over what each entry takes, comes nearest to nothing."""
+def _weights(deltas: Array, change: Array, taken: NDArray[np.bool_], before: Array) -> Array:
+    """The weights w, sum 1, for which sum_i w_i (delta_i - change), over what each entry takes, comes nearest to nothing."""
     several = taken.sum(axis=0) > 1
     if not several.any():
         return before
-    terms = np.where(taken[:, several], deltas[:, several] - found[several], 0)
+    terms = np.where(taken[:, several], deltas[:, several] - change[several], 0)
     smallest = np.linalg.eigh(terms @ terms.T)[1][:, 0]
     weights = smallest / smallest.sum() if smallest.sum() else before
     return np.asarray(weights if (weights > 0).all() else before)
@@ -230,10 +238,10 @@ def copied(data: Data, among: Sequence[int]) -> list[int]:
     the models do not differ say nothing.
     """
     rows = data.x[list(among)]
-    told = np.isfinite(data.y) & (np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0) > data.spacing)
-    own = (np.abs(data.y - rows) <= data.spacing / 2)[:, told]
+    differing = np.isfinite(data.y) & (np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0) > data.spacing)
+    own = (np.abs(data.y - rows) <= data.spacing / 2)[:, differing]
     chosen: list[int] = []
-    while told.any() and len(chosen) <= TIES_MOST:
+    while differing.any() and len(chosen) <= TIES_MOST:
         shares = own.mean(axis=1)
         best = int(np.argmax(shares))
         if shares[best] <= COPIED:
@@ -262,18 +270,18 @@ def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Itera
                 yield ties(data, base, [number for number in some if number != base])
 
 
-def choose(data: Data, found: Iterable[Account], alpha: float) -> Account:
+def choose(data: Data, offered: Iterable[Account], alpha: float) -> Account:
     """The plainest account that no other beats.
 
     Where nothing but rounding is left, nothing is preferred. Else, an account has to leave less than half of what the
-    preferred one leaves, and of what every plainer account
-    leaves that takes none but its own models: no model may come in that does not halve the remainder itself.
+    preferred one leaves, and of what every plainer account leaves that takes none but its own models: no model may come in
+    that does not halve the remainder itself.
     """
-    found = iter(found)
-    best = next(found)
+    offered = iter(offered)
+    best = next(offered)
     seen = [best]
     limit = math.log10(alpha)
-    for other in found:
+    for other in offered:
         if roundings(data, best.remainder) <= EXACT:
             break
         plainer = [account for account in seen if set(account.models) <= set(other.models)]
@@ -289,11 +297,7 @@ def halved(data: Data, before: Account, after: Account) -> float:
     old, new = before.remainder[kept], after.remainder[kept]
     weights = inverse_variance(old, data.places.tensor[kept], data.rounding[kept])
     price = _price(after, len(new))
-    surplus = np.bincount(clusters(data.places)[kept], weights * (HALF * old**2 - price * new**2))
-    surplus = surplus[surplus != 0]
-    spread = math.sqrt(float(surplus @ surplus))
-    t = float(surplus.sum()) / spread if spread else 0.0
-    return log10_p(t, len(surplus)) if t > 0 else 0.0
+    return half_test(weights * (HALF * old**2 - price * new**2), clusters(data.places)[kept])
 
 
 def _price(account: Account, entries: int) -> float:

@@ -53,7 +53,7 @@ def relatives(data: Data, alpha: float, searched: int = 0) -> tuple[list[int], A
 
 def same_entries(data: Data, rows: Sequence[int]) -> dict[int, list[int]]:
     """Of candidates that agree in every entry only the first: row -> the rows that are the same."""
-    found: dict[bytes, list[int]] = {}
+    groups: dict[bytes, list[int]] = {}
     for row in rows:
-        found.setdefault(data.x[row].tobytes(), []).append(row)
-    return {group[0]: group[1:] for group in found.values()}
+        groups.setdefault(data.x[row].tobytes(), []).append(row)
+    return {group[0]: group[1:] for group in groups.values()}

@@ -33,21 +33,21 @@ def unaligned(
     """Candidates that are related to the suspect by kinprint's tests, with their corrected log10 p, the smallest first."""
     ours = _profile(suspect)
     nearest = sorted(candidates, key=lambda model: float(np.sum((_profile(model) - ours) ** 2)))[:TESTED]
-    found = []
+    related = []
     for number, model in enumerate(nearest):
         progress(model.name, number, len(nearest))
         alone = examine((model, suspect)).log10_p
         log10_p = None if alone is None else bonferroni(alone, searched)
         if log10_p is not None and log10_p <= math.log10(alpha):
-            found.append((model, log10_p))
-    return tuple(sorted(found, key=lambda item: item[1]))
+            related.append((model, log10_p))
+    return tuple(sorted(related, key=lambda item: item[1]))
 
 
 def _profile(model: Fingerprint) -> Array:
     """Quantiles of the logarithms of all heads' singular values, in whatever order heads and layers come."""
-    found = []
+    quantiles = []
     for name in SPECTRA:
         sizes = np.asarray(model.traits.get(name, np.zeros(1)), np.float64)
         known = sizes[np.isfinite(sizes) & (sizes > 0)]
-        found.append(np.quantile(np.log(known), QUANTILES) if known.size else np.zeros(len(QUANTILES)))
-    return np.concatenate(found)
+        quantiles.append(np.quantile(np.log(known), QUANTILES) if known.size else np.zeros(len(QUANTILES)))
+    return np.concatenate(quantiles)
