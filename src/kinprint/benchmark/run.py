@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from kinprint.comparison import examine
 from kinprint.comparison.verdict import combined_log10_p
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.json_numbers import finite
 from kinprint.methods import Finding, Method, Score
 
 Stage = Literal["models", "pairs"]
@@ -188,17 +188,12 @@ def compare_pair(
     found = examine(fingerprints, weights, methods=[clocked(method) for method in methods.known()])
     whole = time.perf_counter() - start
     readings = {
-        item.method: Reading(_finite(item.statistic), _finite(item.log10_p), item.bound, seconds.get(item.method))
+        item.method: Reading(finite(item.statistic), finite(item.log10_p), item.bound, seconds.get(item.method))
         for item in found.evidence
     }
     deep = {method.name for method in methods.known() if method.deep}
     shallow = combined_log10_p([item for item in found.evidence if item.method not in deep]) if weights is not None else None
     return Outcome(pair, None, found.verdict, found.log10_p, readings, whole, shallow)
-
-
-def _finite(value: float | None) -> float | None:
-    """A plain float; None for what is no number."""
-    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _unexpected(error: Exception) -> str:

@@ -20,6 +20,7 @@ from kinprint.comparison.sides import both
 from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.methods import Evidence, Method
+from kinprint.words import p_value
 
 FORMAT = "kinprint-comparison/1"
 
@@ -78,7 +79,7 @@ class Comparison:
             return f"{b} holds the same weights as {a}: {self.same}."
         if self.verdict == "related":
             return (
-                f"{b} and {a} share initial or trained weights (p ≤ 1e{math.ceil(self.log10_p or 0)}): one was made from the "
+                f"{b} and {a} share initial or trained weights (p {p_value(self.log10_p or 0)}): one was made from the "
                 f"other, or both from a common origin. {self._strength()} "
                 "The test does not say which, nor whether it was allowed."
             )
@@ -109,8 +110,8 @@ class Comparison:
     def _strength(self) -> str:
         """What it would take to make the evidence of related models without descent."""
         if not self.forgeable:
-            p = math.ceil(self.unforgeable or 0)
-            return f"No relabelling can make this: tests that look at no label and no sign say so too (p ≤ 1e{p})."
+            p = p_value(self.unforgeable or 0)
+            return f"No relabelling can make this: tests that look at no label and no sign say so too (p {p})."
         a, b = self.reference.name, self.suspect.name
         return (
             "This rests on labels and signs alone: it holds unless those of one model were chosen by looking at the other; "

@@ -21,6 +21,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.library.vectors import DIMENSIONS, vectors
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni
+from kinprint.words import p_value
 
 FORMAT = "kinprint-identification/1"
 
@@ -155,7 +156,7 @@ class Identification:
             others = f"; {len(relatives) - 1} more of them are relatives" if len(relatives) > 1 else ""
             return f"{name} holds the same weights as {best.name}, one of {_models(self.searched)}{others}."
         return (
-            f"{name} shares initial or trained weights with {best.name} (p ≤ 1e{math.ceil(best.log10_p or 0)}, corrected for "
+            f"{name} shares initial or trained weights with {best.name} (p {p_value(best.log10_p or 0)}, corrected for "
             f"{_models(self.searched)}){more}. The tests do not say who descends from whom, nor whether it was allowed."
         )
 

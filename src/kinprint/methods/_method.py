@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from kinprint.architectures.weights import Weights
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.json_numbers import finite
 from kinprint.statistics import ExchangeabilityResult
 from kinprint.statistics.label_checks import LabelCheck
 
@@ -91,32 +92,27 @@ class Evidence(Finding):
 
     def to_json(self) -> dict[str, Any]:
         """As `kinprint-comparison/1` promises; fields that have no meaning for the kind are left out."""
-        data: dict[str, Any] = {"method": self.method, "kind": self.kind, "statistic": _number(self.statistic)}
+        data: dict[str, Any] = {"method": self.method, "kind": self.kind, "statistic": finite(self.statistic)}
         if self.kind == "test":
-            data |= {"log10_p": _number(self.log10_p), "bound": self.bound, "detectable": _number(self.detectable)}
+            data |= {"log10_p": finite(self.log10_p), "bound": self.bound, "detectable": finite(self.detectable)}
             data |= {"forgeable": self.forgeable, "set_aside": self.set_aside or None}
         elif self.false_accusations is not None:
             count, total = self.false_accusations
             data |= {"false_accusation_rate": count / total, "unrelated_pairs": total}
         if self.layers is not None:
-            data["layers"] = [_number(value) for value in self.layers]
+            data["layers"] = [finite(value) for value in self.layers]
         if self.parts:
-            data["parts"] = {name: _number(value) for name, value in self.parts.items()}
+            data["parts"] = {name: finite(value) for name, value in self.parts.items()}
         if self.disguise:
             data["disguise"] = list(self.disguise)
         if self.labels:
             data["labels"] = {
-                side: [{"order": check.order, "log10_p": _number(check.log10_p)} for check in checks]
+                side: [{"order": check.order, "log10_p": finite(check.log10_p)} for check in checks]
                 for side, checks in self.labels.items()
             }
         if self.across is not None:
-            data["across"] = [[_number(value) for value in row] for row in self.across]
+            data["across"] = [[finite(value) for value in row] for row in self.across]
         return data | {"note": self.note}
-
-
-def _number(value: float | None) -> float | None:
-    """JSON has no NaN."""
-    return None if value is None or value != value else float(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from kinprint.benchmark import Summary
+from kinprint.json_numbers import finite
 
 
 def benchmark_json(summary: Summary) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def benchmark_json(summary: Summary) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """JSON has no NaN, no infinity and no tuples."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

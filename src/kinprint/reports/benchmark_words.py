@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from kinprint.benchmark import Calibration, KindRow, Outcome, Result, Standing, Summary
 from kinprint.errors import printable
+from kinprint.words import p_value
 
 Rows = Sequence[Sequence[str]]
 NONE = "–"
@@ -66,13 +67,6 @@ def area(value: float | None) -> str:
     if value is None or value in (0, 1):
         return number(value)
     return number(min(max(value, 0.001), 0.999))
-
-
-def p_value(log10_p: float | None) -> str:
-    """A p-value from its logarithm."""
-    if log10_p is None:
-        return NONE
-    return f"{10**log10_p:.3f}" if log10_p > -3 else f"1e{log10_p:.1f}"
 
 
 def ks(value: float | None) -> str:
@@ -177,7 +171,7 @@ def _calibration(row: Calibration) -> list[str]:
         str(row.independent),
         ks(row.uniformity_independent),
         NONE if row.below_5_percent is None else f"{row.below_5_percent:.1%}",
-        p_value(row.smallest_log10_p),
+        p_value(row.smallest_log10_p, exact=True),
         number(row.largest_z, 1),
         str(row.bounds),
     ]
@@ -186,10 +180,11 @@ def _calibration(row: Calibration) -> list[str]:
 def outcome_line(outcome: Outcome) -> str:
     """One pair by name, and what was said of it."""
     pair = outcome.pair
-    said = "" if outcome.log10_p is None else f", p = {p_value(outcome.log10_p)}"
+    p = p_value(outcome.log10_p, exact=True)
+    stated = "" if outcome.log10_p is None else f", p {p}" if p.startswith("≤") else f", p = {p}"
     source = f"; labelled by {printable(pair.source, 80)}" if pair.source not in ("", "lineage") else ""
     names = f"{printable(pair.reference, 80)} → {printable(pair.suspect, 80)}"
-    return f"{names} ({printable(pair.kind, 80)}): {outcome.verdict}{said}{source}"
+    return f"{names} ({printable(pair.kind, 80)}): {outcome.verdict}{stated}{source}"
 
 
 def unreadable(result: Result) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from kinprint import words
 from kinprint.errors import printable
 from kinprint.methods import Evidence
 
@@ -45,9 +46,7 @@ def scientific(log10_p: float) -> str:
 
 def p_value(item: Evidence) -> str:
     """A p-value as people write it; ≤ marks a rigorous bound."""
-    if item.log10_p is None:
-        return "–"
-    return f"≤ 1e{math.ceil(item.log10_p)}" if item.bound else f"{10**item.log10_p:.3f}"
+    return words.p_value(item.log10_p, exact=not item.bound)
 
 
 def reached(item: Evidence) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kinprint.errors import printable
 from kinprint.library.merges.gather_result import Gathering
+from kinprint.words import p_value
 
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -25,7 +26,7 @@ def gathering_text(found: Gathering) -> RenderableType:
         pieces += [_parents(found), _picture(found), Text(_measures(found))]
     for title, models in (("Relatives that are no part", found.associated), ("Relatives elsewhere", found.elsewhere)):
         if models:
-            listed = ", ".join(f"{printable(model.name, 60)} (p ≤ 1e{math.ceil(p)})" for model, p in models)
+            listed = ", ".join(f"{printable(model.name, 60)} (p {p_value(p)})" for model, p in models)
             pieces.append(Text(f"{title}: {listed}"))
     for names in found.alternatives:
         pieces.append(Text(f"Explains it up to rounding as well: {', '.join(printable(name, 60) for name in names)}"))
@@ -46,7 +47,7 @@ def _parents(found: Gathering) -> Table:
             Text(printable(parent.model.name) + base),
             "–" if math.isnan(parent.coefficient) else f"{parent.coefficient:.3f}",
             "" if parent.error is None or math.isnan(parent.error) else f"{parent.error:.4f}",
-            f"≤ 1e{math.ceil(parent.log10_p)}",
+            p_value(parent.log10_p),
             Text(", ".join(printable(name, 60) for name in parent.same)),
         )
     return table

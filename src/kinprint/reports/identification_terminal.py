@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -13,6 +11,7 @@ from rich.text import Text
 from kinprint.errors import printable
 from kinprint.library.identify import Finding, Identification
 from kinprint.reports.comparison_terminal import COLOURS
+from kinprint.words import p_value
 
 WORDS = {
     "identical": "IDENTICAL",
@@ -57,6 +56,6 @@ def _table(found: Identification) -> Table:
 def _row(finding: Finding) -> list[Text]:
     spaces = ", ".join(f"{space} {cosine:.2f}" for space, cosine in finding.cosines.items())
     test = finding.strongest.method if finding.strongest is not None else "–"
-    p = f"≤ 1e{math.ceil(finding.log10_p)}" if finding.log10_p is not None and finding.log10_p < 0 else "1"
-    cells = (finding.name, finding.verdict, "–" if finding.log10_p is None else p, test, spaces)
+    p = "1" if finding.log10_p == 0 else p_value(finding.log10_p)
+    cells = (finding.name, finding.verdict, p, test, spaces)
     return [Text(printable(cell)) for cell in cells]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from kinprint.errors import printable
+from kinprint.words import p_value
 
 FOLDER = Path(__file__).with_name("templates")
 STYLE, SCRIPT = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
@@ -40,7 +40,7 @@ def page(template: str, **content: Any) -> str:
 
 def _p(log10_p: float | None) -> str:
     """An upper bound of a p-value, by its logarithm."""
-    return "–" if log10_p is None else f"≤ 1e{math.ceil(log10_p)}" if log10_p <= -1 else "> 0.1"
+    return "> 0.1" if log10_p is not None and log10_p > -1 else p_value(log10_p)
 
 
 def _shown(value: Any) -> Any:

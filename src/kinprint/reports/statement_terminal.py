@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -12,6 +10,7 @@ from rich.text import Text
 
 from kinprint.errors import printable
 from kinprint.library.declarations.statements import StatementCheck
+from kinprint.words import p_value
 
 COLOURS = {
     "holds": "bold green",
@@ -28,7 +27,7 @@ SIGNATURES = {
 def statement_text(found: StatementCheck) -> RenderableType:
     """The conclusion, what is stated, and every check. All that comes from the document is plain text."""
     said = found.statement
-    p = "" if said.log10_p is None else f" (p ≤ 1e{math.ceil(said.log10_p)})"
+    p = "" if said.log10_p is None else f" (p {p_value(said.log10_p)})"
     states = f"{said.kind}: {said.suspect.name}, compared with {said.reference.name}: {said.verdict}{p}."
     conclusion = Text(found.conclusion.upper(), style=COLOURS[found.conclusion])
     head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[said.signed]))

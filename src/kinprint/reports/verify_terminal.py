@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from kinprint.errors import printable
 from kinprint.library.declarations.verify import Verification
+from kinprint.words import p_value
 
 COLOURS = {
     "confirmed": "bold green",
@@ -40,7 +40,7 @@ def verification_text(found: Verification) -> RenderableType:
     pieces.extend(_declarations(found))
     for relative in found.relatives:
         where = f" ({printable(relative.source)})" if relative.source and relative.source != relative.name else ""
-        how = "the same weights" if relative.identical else f"p ≤ 1e{math.ceil(relative.log10_p)}"
+        how = "the same weights" if relative.identical else f"p {p_value(relative.log10_p)}"
         pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, {how}"))
     if found.searched:
         pieces.append(Text(f"Looked for undeclared relatives among {found.searched:,} models.", style="dim"))

@@ -25,6 +25,7 @@ from kinprint.comparison.verdict import combined_log10_p, decide
 from kinprint.errors import CheckpointError, printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods import Evidence
+from kinprint.words import p_value
 
 FORMAT = "kinprint-statement/1"
 CHECK_FORMAT = "kinprint-statement-check/1"
@@ -243,7 +244,7 @@ def _follows(statement: Statement) -> Check:
 
 
 def _again(statement: Statement, found: Comparison, versions: Mapping[str, Any]) -> Check:
-    p = "" if found.log10_p is None else f" (p ≤ 1e{math.ceil(found.log10_p)})"
+    p = "" if found.log10_p is None else f" (p {p_value(found.log10_p)})"
     if found.verdict == statement.verdict:
         return Check("comparison", "holds", f"compared again: {found.verdict}{p}")
     if dict(versions) == dict(statement.measured_with):

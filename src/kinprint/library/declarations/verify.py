@@ -8,7 +8,6 @@ the base's weights are in the model and the tests were able to see them (`_untes
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from kinprint.library.declarations.base_models import BaseModels, Few
 from kinprint.library.declarations.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni, smallest
+from kinprint.words import p_value
 
 FORMAT = "kinprint-verification/1"
 
@@ -286,7 +286,7 @@ def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Compar
     if seen.same is not None:
         reason = f"the very weights of the base: {seen.same}"
     else:
-        reason = f"shares initial or trained weights with it (p ≤ 1e{math.ceil(log10_p or 0)})"
+        reason = f"shares initial or trained weights with it (p {p_value(log10_p or 0)})"
     return Finding(declaration, "confirmed", reason, printable(source), stage, log10_p)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from kinprint.fingerprints import Fingerprint
+from kinprint.json_numbers import finite
 
 FORMAT = "kinprint-gathering/1"
 
@@ -44,9 +44,9 @@ class Parent:
 
     def to_json(self) -> dict[str, Any]:
         return _model(self.model) | {
-            "coefficient": _number(self.coefficient),
-            "standard_error": _number(self.error),
-            "log10_p": _number(self.log10_p),
+            "coefficient": finite(self.coefficient),
+            "standard_error": finite(self.error),
+            "log10_p": finite(self.log10_p),
             "same": list(self.same),
         }
 
@@ -65,12 +65,12 @@ class Layer:
     source: tuple[str, int, float] | None = None
 
     def to_json(self, number: int) -> dict[str, Any]:
-        found: dict[str, Any] = {"layer": number}
+        data: dict[str, Any] = {"layer": number}
         if self.source:
-            found |= dict(zip(("source", "source_layer", "log10_p"), self.source, strict=True))
+            data |= dict(zip(("source", "source_layer", "log10_p"), self.source, strict=True))
         if self.coefficients:
-            found |= {"coefficients": [*map(_number, self.coefficients)], "standard_errors": [*map(_number, self.errors)]}
-        return found
+            data |= {"coefficients": [*map(finite, self.coefficients)], "standard_errors": [*map(finite, self.errors)]}
+        return data
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,14 @@ class Gathering:
             "sentence": self.sentence(),
             "parents": [parent.to_json() for parent in self.parents],
             "base": None if self.base is None else _model(self.base),
-            "details": {key: _number(value) for key, value in self.details.items()},
+            "details": {key: finite(value) for key, value in self.details.items()},
             "layers": [layer.to_json(number) for number, layer in enumerate(self.layers)],
-            "explained": _number(self.explained),
-            "explained_beyond_nearest": _number(self.beyond),
-            "remainder_in_roundings": _number(self.roundings),
+            "explained": finite(self.explained),
+            "explained_beyond_nearest": finite(self.beyond),
+            "remainder_in_roundings": finite(self.roundings),
             "exact": self.exact,
-            "associated": [_model(model) | {"log10_p": _number(p)} for model, p in self.associated],
-            "elsewhere": [_model(model) | {"log10_p": _number(p)} for model, p in self.elsewhere],
+            "associated": [_model(model) | {"log10_p": finite(p)} for model, p in self.associated],
+            "elsewhere": [_model(model) | {"log10_p": finite(p)} for model, p in self.elsewhere],
             "alternatives": [list(names) for names in self.alternatives],
             "searched": {"candidates": self.searched[0], "of_its_shape": self.searched[1]},
             "notes": list(self.notes),
@@ -153,8 +153,3 @@ class Gathering:
 
 def _model(model: Fingerprint) -> dict[str, Any]:
     return {"name": model.name, "source": model.provenance.get("source"), "digest": model.digest}
-
-
-def _number(value: float | None) -> float | None:
-    """JSON has no NaN."""
-    return None if value is None or not math.isfinite(value) else float(value)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from kinprint.fingerprints import Fingerprint
+from kinprint.json_numbers import finite
 from kinprint.library.merges.gather import gather
 from kinprint.library.trees.directions import direction
 from kinprint.library.trees.families import Progress
@@ -44,42 +43,38 @@ def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progres
         form: indices of those whose weights stand at the same places.
     """
     by_digest = {models[number].digest: number for number in form}
-    found: dict[int, Merge] = {}
+    merges: dict[int, Merge] = {}
     for step, number in enumerate(form):
         progress("merges", step, len(form))
         others = [other for other in form if other != number]
         answer = _answer(models, number, others, by_digest)
         if answer is not None:
-            found[number] = answer
-    for number, first in list(found.items()):
-        if any(parent in found for parent in first.parents):
-            plain = [other for other in form if other not in found]
-            found[number] = _answer(models, number, plain, by_digest) or first
-    return list(found.values())
+            merges[number] = answer
+    for number, first in list(merges.items()):
+        if any(parent in merges for parent in first.parents):
+            plain = [other for other in form if other not in merges]
+            merges[number] = _answer(models, number, plain, by_digest) or first
+    return list(merges.values())
 
 
 def _answer(models: Sequence[Fingerprint], number: int, others: Sequence[int], by_digest: dict[str, int]) -> Merge | None:
     """What `gather` says, if that is a combination of two models and more that can have made this one."""
     if len(others) < 2:
         return None
-    said = gather(models[number], [models[other] for other in others])
-    base = None if said.base is None else by_digest.get(said.base.digest)
-    parents = [parent for parent in said.parents if by_digest[parent.model.digest] != base]
+    gathering = gather(models[number], [models[other] for other in others])
+    base = None if gathering.base is None else by_digest.get(gathering.base.digest)
+    parents = [parent for parent in gathering.parents if by_digest[parent.model.digest] != base]
     if len(parents) < 2 or (base is not None and not all(_descends(parent.model, models[base]) for parent in parents)):
         return None
     return Merge(
         number,
-        said.kind,
+        gathering.kind,
         tuple(by_digest[parent.model.digest] for parent in parents),
-        tuple(_number(parent.coefficient) for parent in parents),
-        tuple(_number(parent.error) for parent in parents),
+        tuple(finite(parent.coefficient) for parent in parents),
+        tuple(finite(parent.error) for parent in parents),
     )
 
 
 def _descends(model: Fingerprint, base: Fingerprint) -> bool:
-    found = direction(base, model)
-    return found is not None and found.forward
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
+    descent = direction(base, model)
+    return descent is not None and descent.forward
