@@ -63,6 +63,7 @@ def test_html_is_self_contained_and_escaped(result: object) -> None:
     page = reports.benchmark_html(Summary(result()))  # type: ignore[operator]
     assert "<script" not in page
     assert not re.search(r"(src|href)=|url\(|@import", page)
+    assert page.count("<svg") == 4
     assert "prefers-color-scheme:dark" in page
     assert 'name="viewport"' in page
 

@@ -1,31 +1,29 @@
-"""The pictures of a benchmark as SVG text: ROC curves, p-values against the uniform distribution, what was found by kind.
-
-Drawn here because they are small and must work in a README, in a page without network and on a phone. Colours follow the
-reader's light or dark scheme. All text is escaped.
-"""
+"""The pictures of a benchmark: ROC curves, p-values against the uniform distribution, what was found by kind."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from kinprint.benchmark import VERDICT, Summary
 from kinprint.benchmark.measures import FEW
+from kinprint.reports import svg
 from kinprint.reports.benchmark_words import TRUTHS, percent, row_name
-
-Point = tuple[float, float]
+from kinprint.reports.svg import Point
 
 PALETTE = ("#d1495b", "#2274a5", "#2a9d5c", "#e08e1b", "#7d5ba6", "#1ba6a6", "#a0662c", "#c25aa0", "#7a8b1f", "#6b7785")
 LEFT, TOP, WIDTH, HEIGHT, RIGHT = 62.0, 44.0, 620.0, 330.0, 18.0
 LEGEND_COLUMN, LEGEND_ROW = 155.0, 20.0
 
-STYLE = """
-.sheet{fill:#fff} text{fill:#222;font:13px system-ui,sans-serif} .title{font-weight:600;font-size:15px}
-.small{font-size:11px} .grid{stroke:#8883;stroke-width:1} .axis{stroke:#888;stroke-width:1} .curve{fill:none;stroke-width:2}
-.verdict{stroke-width:3.5} .guess{stroke:#888;stroke-dasharray:2 4} .cell{stroke:#8884}
-@media (prefers-color-scheme:dark){.sheet{fill:#16181c} text{fill:#e4e4e4}}
-"""
+STYLE = "\n".join((
+    "",
+    svg.SHEET,
+    ".small{font-size:11px} .grid{stroke:#8883;stroke-width:1} .axis{stroke:#888;stroke-width:1} "
+    ".curve{fill:none;stroke-width:2}",
+    ".verdict{stroke-width:3.5} .guess{stroke:#888;stroke-dasharray:2 4} .cell{stroke:#8884}",
+    svg.DARK,
+    "",
+))  # fmt: skip
 
 
 def roc_svg(summary: Summary) -> str:
@@ -60,10 +58,10 @@ def calibration_svg(summary: Summary) -> str:
     body.append(_line([(LEFT, _up(0)), (LEFT + WIDTH, _up(1))], "", "guess"))
     names = []
     for index, column in enumerate(summary.columns):
-        found = next((row for row in summary.calibrations if row.method == column.name), None)
-        if found is None or len(found.shown) < FEW:
+        calibration = next((row for row in summary.calibrations if row.method == column.name), None)
+        if calibration is None or len(calibration.shown) < FEW:
             continue
-        p, look = found.shown, _look(index, False)
+        p, look = calibration.shown, _look(index, False)
         steps: list[Point] = [(LEFT, _up(0))]
         for rank, value in enumerate(p, 1):
             steps += [(LEFT + WIDTH * value, steps[-1][1]), (LEFT + WIDTH * value, _up(rank / len(p)))]
@@ -97,14 +95,12 @@ def values_svg(summary: Summary) -> str:
                 value, ends = math.log1p(value), (math.log1p(low), math.log1p(high))
             return label + width * (value - ends[0]) / ((ends[1] - ends[0]) or 1)
 
-        body.append(_text(12, y + 30, column.name, "" if column.kind == "test" else "small"))
+        body.append(_text(12.0, y + 30, column.name, "" if column.kind == "test" else "small"))
         body.append(_line([(label, y + 26), (label + width, y + 26)], "", "axis"))
         for values, top, colour in ((related, y + 4, PALETTE[2]), (unrelated, y + 28, PALETTE[0])):
             step = max(1, -(-len(values) // 200))
-            body += [
-                f'<rect x="{across(v) - 1:.1f}" y="{top:.0f}" width="2" height="20" fill="{colour}" fill-opacity="0.35"/>'
-                for v in [*values[::-1][::step]][::-1]
-            ]
+            for value in [*values[::-1][::step]][::-1]:
+                body.append(svg.rectangle(across(value) - 1, round(top), 2, 20, fill=colour, fill_opacity="0.35"))
         if limit is not None:
             body.append(_line([(across(limit), y), (across(limit), y + 52)], "stroke-dasharray:3 3", "axis"))
         ends = ("1", f"1e-{high:.0f}") if column.kind == "test" else (f"{low:.2f}", f"{high:.2f}")
@@ -112,7 +108,7 @@ def values_svg(summary: Summary) -> str:
         body.append(_text(label + width + 6, y + 30, ends[1], "small"))
         y += line
     hint = "Green above: related. Red below: unrelated. Dashed: p = 1e-6, or the value a score's source called derivation."
-    body.append(_text(12, y + 14, hint, "small"))
+    body.append(_text(12.0, y + 14, hint, "small"))
     return _svg("What the methods say about related and unrelated pairs", body, label + width + 70, y + 28)
 
 
@@ -127,26 +123,21 @@ def kinds_svg(summary: Summary) -> str:
     for row in rows:
         if row.truth != truth:
             truth = row.truth
-            body.append(_text(12, y + 16, f"{TRUTHS[truth]}:", "small"))
+            body.append(_text(12.0, y + 16, f"{TRUTHS[truth]}:", "small"))
             y += line
-        body.append(_text(label - 8, y + 16, f"{_cut(row_name(row), 34)} ({row.pairs})", "small", "end"))
-        for index, found in enumerate(row.found.values()):
+        body.append(_text(label - 8, y + 16, f"{svg.shortened(row_name(row), 34)} ({row.pairs})", "small", "end"))
+        for index, count in enumerate(row.found.values()):
             x = label + cell * index
-            share = 0.0 if found is None else found / row.pairs
+            share = 0.0 if count is None else count / row.pairs
             fill = PALETTE[2] if truth == "related" else PALETTE[0] if truth == "unrelated" else PALETTE[3]
-            body.append(
-                f'<rect class="cell" x="{x:.0f}" y="{y:.0f}" width="{cell - 2:.0f}" height="{line - 2:.0f}" rx="3" '
-                f'fill="{fill}" fill-opacity="{0.75 * share:.2f}"/>'
-            )
-            shown = "–" if found is None else percent((found, row.pairs))
+            size, strength = (round(cell - 2), round(line - 2)), f"{0.75 * share:.2f}"
+            body.append(svg.rectangle(round(x), round(y), *size, look="cell", rx=3, fill=fill, fill_opacity=strength))
+            shown = "–" if count is None else percent((count, row.pairs))
             body.append(_text(x + cell / 2 - 1, y + 15, shown, "small", "middle"))
         y += line
     width = label + cell * len(names) + RIGHT
-    body.append(
-        _text(
-            12, y + 20, "Green: found. Red: accused. Verdict and tests at p ≤ 1e-6, scores above every unrelated pair.", "small"
-        )
-    )
+    hint = "Green: found. Red: accused. Verdict and tests at p ≤ 1e-6, scores above every unrelated pair."
+    body.append(_text(12.0, y + 20, hint, "small"))
     return _svg("Pairs called related, by kind", body, width, y + 34)
 
 
@@ -169,10 +160,7 @@ def _frame(ticks: Iterable[tuple[float, str]], below: str, beside: str) -> list[
         body.append(_text(LEFT - 7, _up(n / 4) + 4, f"{25 * n} %", "small", "end"))
     body.append(_line([(LEFT, TOP), (LEFT, TOP + HEIGHT), (LEFT + WIDTH, TOP + HEIGHT)], "fill:none", "axis"))
     body.append(_text(LEFT + WIDTH / 2, TOP + HEIGHT + 36, below, "", "middle"))
-    middle = TOP + HEIGHT / 2
-    body.append(
-        f'<text x="15" y="{middle:.0f}" text-anchor="middle" transform="rotate(-90 15 {middle:.0f})">{escape(beside)}</text>'
-    )
+    body.append(svg.upright(15, round(TOP + HEIGHT / 2), beside))
     return body
 
 
@@ -190,19 +178,12 @@ def _sheet(title: str, body: list[str], names: Sequence[tuple[str, str]], hint: 
 
 
 def _svg(title: str, body: Sequence[str], width: float, height: float) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img">'
-    pieces = [head, f"<title>{escape(title)}</title><style>{STYLE}</style>", '<rect class="sheet" width="100%" height="100%"/>']
-    return "\n".join([*pieces, _text(12, 24, title, "title"), *body, "</svg>"]) + "\n"
+    return svg.picture(title, [_text(12.0, 24.0, title, "title"), *body], width, height, STYLE)
 
 
-def _line(points: Iterable[Point], look: str, name: str) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return f'<polyline class="{name}" style="fill:none;{escape(look)}" points="{path}"/>'
+def _line(points: Iterable[Point], style: str, look: str) -> str:
+    return svg.polyline(points, look=look, style=f"fill:none;{style}")
 
 
-def _text(x: float, y: float, text: str, name: str, anchor: str = "start") -> str:
-    return f'<text class="{name}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _text(x: float, y: float, words: str, look: str, anchor: str = "start") -> str:
+    return svg.text(x, y, words, look=look, anchor=anchor)

@@ -1,8 +1,7 @@
-"""Small pictures as SVG text: curves over layers, bars, heat maps, a map of layers.
+"""The pictures on the page of a comparison: curves over layers, bars, heat maps, a map of layers.
 
-Drawn here, without scripts: a report must show the same on paper, in the preview of a mail and in ten years. Colours are those
-of the page (classes, see templates/style.css), so they follow its light or dark scheme. Every mark tells its value to a pointer
-that rests on it. All text is escaped.
+Colours are those of the page (classes, see templates/style.css), so they follow its light or dark scheme. Every mark tells its
+value to a pointer that rests on it.
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from markupsafe import Markup
+
+from kinprint.reports import svg
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BELOW = 420.0, 190.0, 46.0, 10.0, 12.0, 34.0
 MOST_CELLS = 48
@@ -46,14 +46,11 @@ def curves(label: str, shown: Sequence[Curve]) -> Markup:
             for index, value in enumerate(curve.values)
             if math.isfinite(value)
         ]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in points)
-        body.append(f'<polyline class="curve {curve.look}" points="{path}"/>')
-        body += [
-            f'<circle class="dot {curve.look}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"><title>{escape(curve.name)}, layer {index}: '
-            f"{value:.4g}</title></circle>"
-            for x, y, index, value in points
-        ]
-    return _svg(label, body, WIDTH, HEIGHT)
+        body.append(svg.polyline(((x, y) for x, y, _, _ in points), look=f"curve {curve.look}"))
+        for x, y, index, value in points:
+            hover = f"{curve.name}, layer {index}: {value:.4g}"
+            body.append(svg.element("circle", look=f"dot {curve.look}", cx=x, cy=y, r=2.6, hover=hover))
+    return svg.figure(label, body, WIDTH, HEIGHT)
 
 
 def bars(label: str, values: Sequence[float], below: str, mark: float | None = None) -> Markup:
@@ -65,15 +62,12 @@ def bars(label: str, values: Sequence[float], below: str, mark: float | None = N
     zero = _up(0.0, low, high)
     for index, value in enumerate(values):
         if math.isfinite(value):
-            y = _up(value, low, high)
-            body.append(
-                f'<rect class="bar" x="{LEFT + step * index + step * 0.1:.1f}" y="{min(y, zero):.1f}" width="{step * 0.8:.1f}" '
-                f'height="{max(abs(zero - y), 0.6):.1f}"><title>layer {index}: {value:.3g}</title></rect>'
-            )
+            x, y = LEFT + step * index + step * 0.1, _up(value, low, high)
+            hover = f"layer {index}: {value:.3g}"
+            body.append(svg.rectangle(x, min(y, zero), step * 0.8, max(abs(zero - y), 0.6), look="bar", hover=hover))
     if mark is not None:
-        y = _up(mark, low, high)
-        body.append(f'<line class="mark" x1="{LEFT:.0f}" x2="{WIDTH - RIGHT:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-    return _svg(label, body, WIDTH, HEIGHT)
+        body.append(_across("mark", _up(mark, low, high)))
+    return svg.figure(label, body, WIDTH, HEIGHT)
 
 
 def heat(label: str, values: Sequence[Sequence[float]], down: str, across: str) -> Markup:
@@ -84,42 +78,35 @@ def heat(label: str, values: Sequence[Sequence[float]], down: str, across: str) 
     side = 200.0
     cell = side / max(-(-rows // row_step), -(-columns // column_step), 1)
     left, top = 30.0, 8.0
-    names = escape(down), escape(across)
     body = []
     for i, j in chosen:
         value = values[i][j]
         if not math.isfinite(value):
             continue
-        look = "plus" if value >= 0 else "minus"
         x, y = left + cell * (j // column_step), top + cell * (i // row_step)
-        body.append(
-            f'<rect class="{look}" x="{x:.1f}" y="{y:.1f}" width="{cell + 0.2:.1f}" height="{cell + 0.2:.1f}" '
-            f'fill-opacity="{min(abs(value), 1):.2f}"><title>{names[0]} layer {i}, {names[1]} layer {j}: '
-            f"{value:.3f}</title></rect>"
-        )
-    body.append(_text(left + side / 2, top + side + 16, f"layer of {across}", "middle"))
-    middle = top + side / 2
-    turned = f'text-anchor="middle" transform="rotate(-90 14 {middle:.0f})"'
-    body.append(f'<text x="14" y="{middle:.0f}" {turned}>layer of {names[0]}</text>')
-    return _svg(label, body, left + side + 8, top + side + 24)
+        look, strength = "plus" if value >= 0 else "minus", f"{min(abs(value), 1):.2f}"
+        hover = f"{down} layer {i}, {across} layer {j}: {value:.3f}"
+        body.append(svg.rectangle(x, y, cell + 0.2, cell + 0.2, look=look, fill_opacity=strength, hover=hover))
+    body.append(svg.text(left + side / 2, top + side + 16, f"layer of {across}", anchor="middle"))
+    body.append(svg.upright(14, round(top + side / 2), f"layer of {down}"))
+    return svg.figure(label, body, left + side + 8, top + side + 24)
 
 
-def layer_map(label: str, found: Sequence[int], layers: int) -> Markup:
+def layer_map(label: str, sources: Sequence[int], layers: int) -> Markup:
     """Which layer of the reference (above) each layer of the suspect (below) came from."""
-    reference, suspect = max(layers, max(found) + 1), len(found)
+    reference, suspect = max(layers, max(sources) + 1), len(sources)
     step = (2 * WIDTH - 20) / max(reference, suspect)
     body = []
-    for index, source in enumerate(found):
-        x, y = 10 + step * (source + 0.5), 10 + step * (index + 0.5)
-        body.append(
-            f'<line class="link" x1="{x:.1f}" y1="24" x2="{y:.1f}" y2="86"><title>suspect layer {index} comes from reference '
-            f"layer {source}</title></line>"
-        )
-    for count, height, look in ((reference, 24.0, "reference"), (suspect, 86.0, "suspect")):
+    for index, source in enumerate(sources):
+        above, below = 10 + step * (source + 0.5), 10 + step * (index + 0.5)
+        hover = f"suspect layer {index} comes from reference layer {source}"
+        body.append(svg.element("line", look="link", x1=above, y1=24, x2=below, y2=86, hover=hover))
+    for count, height, look in ((reference, 24, "reference"), (suspect, 86, "suspect")):
         for index in range(count):
-            body.append(f'<circle class="dot {look}" cx="{10 + step * (index + 0.5):.1f}" cy="{height:.0f}" r="3"/>')
-    body += [_text(10, 13, "layers of the reference", "start"), _text(10, 104, "layers of the suspect", "start")]
-    return _svg(label, body, 2 * WIDTH, 110)
+            body.append(svg.element("circle", look=f"dot {look}", cx=10 + step * (index + 0.5), cy=height, r=3))
+    body.append(svg.text(10.0, 13.0, "layers of the reference", anchor="start"))
+    body.append(svg.text(10.0, 104.0, "layers of the suspect", anchor="start"))
+    return svg.figure(label, body, 2 * WIDTH, 110)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -140,16 +127,12 @@ def _grid(low: float, high: float, below: str) -> list[str]:
     for share in (0.0, 0.5, 1.0):
         value = low + (high - low) * share
         y = _up(value, low, high)
-        body.append(f'<line class="grid" x1="{LEFT:.0f}" x2="{WIDTH - RIGHT:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        body.append(_text(LEFT - 5, y + 4, f"{value:.3g}", "end"))
-    body.append(_text(LEFT + _inner() / 2, HEIGHT - 6, below, "middle"))
+        body.append(_across("grid", y))
+        body.append(svg.text(LEFT - 5, y + 4, f"{value:.3g}", anchor="end"))
+    body.append(svg.text(LEFT + _inner() / 2, HEIGHT - 6, below, anchor="middle"))
     return body
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(label: str, body: Sequence[str], width: float, height: float) -> Markup:
-    head = f'<svg class="figure" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}">'
-    return Markup("\n".join([head, *body, "</svg>"]))  # every text above is escaped
+def _across(look: str, y: float) -> str:
+    """A level line over the whole width."""
+    return svg.element("line", look=look, x1=round(LEFT), x2=round(WIDTH - RIGHT), y1=y, y2=y)
