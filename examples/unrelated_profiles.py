@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import kinprint
-from kinprint.reports.comparison_html import PROFILES, STRANGERS
+from kinprint.reports.comparison_profiles import STRANGERS, profiles
 
 RELEASED = ("Llama-3.1-8B-Instruct", "Mistral-7B-Instruct-v0.1")
 SHIPPED = ("base", "twin")
@@ -26,13 +26,13 @@ def released(folder: Path, name: str) -> kinprint.Fingerprint:
 
 def main(spectra: Path) -> None:
     shipped = [kinprint.fingerprint(Path(__file__).parent / "models" / name) for name in SHIPPED]
-    pairs = dict.fromkeys(PROFILES, (shipped, "kinprint's shipped models, trained from two seeds"))
+    pairs = dict.fromkeys(profiles(shipped[0]), (shipped, "kinprint's shipped models, trained from two seeds"))
     pairs["log QK spectrum"] = ([released(spectra, name) for name in RELEASED], "SD-interp/qk-spectral-analysis, Apache-2.0")
     rows = [
         {
             "profile": name,
             "models": [model.name for model in models],
-            "curves": [[round(float(value), 6) for value in PROFILES[name](model)] for model in models],
+            "curves": [[round(float(value), 6) for value in profiles(model)[name]] for model in models],
             "source": source,
         }
         for name, (models, source) in pairs.items()

@@ -8,6 +8,7 @@ import pytest
 from kinprint.architectures.weights import Weights
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods import known, norm_gains, std_profile
+from kinprint.statistics.over_depth import correlation
 
 
 def moments(curve: np.ndarray) -> np.ndarray:
@@ -31,8 +32,8 @@ def test_std_profile_is_the_mean_correlation() -> None:
 
 def test_unequal_depths_are_interpolated() -> None:
     line = np.linspace(0, 1, 7)
-    assert std_profile.correlation(line, np.linspace(5, 9, 4)) == pytest.approx(1)
-    assert std_profile.correlation(line, np.ones(5)) is None
+    assert correlation(line, np.linspace(5, 9, 4)) == pytest.approx(1)
+    assert correlation(line, np.ones(5)) is None
 
 
 def test_profiles_of_strangers_correlate(data: object) -> None:
@@ -41,7 +42,7 @@ def test_profiles_of_strangers_correlate(data: object) -> None:
     for name in ("Llama-3.1-8B-Instruct", "Mistral-7B-Instruct-v0.1"):
         spectra = np.load(f"{data}/qk_spectra/{name}.npz")["qk_singular_values"]
         curves.append(np.log(spectra).mean(axis=(1, 2)))
-    assert std_profile.correlation(*curves) == pytest.approx(0.98, abs=0.01)
+    assert correlation(*curves) == pytest.approx(0.98, abs=0.01)
 
 
 def test_raw_gains_of_strangers_are_alike_and_centred_ones_are_not() -> None:

@@ -17,7 +17,7 @@ from kinprint import Fingerprint, methods
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.cli import main
 from kinprint.reports import comparison_html
-from kinprint.reports.comparison_html import PROFILES, STRANGERS
+from kinprint.reports.comparison_profiles import STRANGERS, profiles
 
 MODELS = Path(__file__).parents[2] / "examples" / "models"
 EVIL = '<img src=x onerror="alert(1)">\x1b[31m\u202e</style><script>alert(2)</script>'
@@ -123,10 +123,19 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 def test_strangers_are_what_the_shipped_models_show() -> None:
     """The stored profiles of the shipped models are theirs."""
-    models = [kinprint.fingerprint(MODELS / name) for name in ("base", "twin")]
+    known = [profiles(kinprint.fingerprint(MODELS / name)) for name in ("base", "twin")]
     stored = {row["profile"]: row for row in json.loads(STRANGERS.read_text(encoding="utf-8"))["profiles"]}
-    for name, profile in PROFILES.items():
-        if stored[name]["models"] == ["base", "twin"]:
-            for model, curve in zip(models, stored[name]["curves"], strict=True):
-                np.testing.assert_allclose(profile(model), curve, atol=1e-5)
-    assert len(stored) == len(PROFILES)
+    assert list(stored) == list(known[0])
+    for name, row in stored.items():
+        if row["models"] == ["base", "twin"]:
+            for curves, curve in zip(known, row["curves"], strict=True):
+                np.testing.assert_allclose(curves[name], curve, atol=1e-5)
+
+
+def test_a_profile_without_strangers_is_drawn_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A score of a plug-in has curves that no stranger's are stored of."""
+    monkeypatch.setattr("kinprint.reports.comparison_profiles._strangers", dict)
+    found = kinprint.compare(MODELS / "base", MODELS / "finetune", methods=methods.tests())
+    alone = comparison_html(found, command="x")
+    assert "Standard deviation of Q" in alone
+    assert "Trained independently" not in alone

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kinprint.architectures.weights import Weights
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
@@ -17,6 +20,7 @@ from kinprint.json_numbers import finite
 from kinprint.statistics import ExchangeabilityResult
 from kinprint.statistics.label_checks import LabelCheck
 
+Array = NDArray[np.float64]
 Kind = Literal["test", "score"]
 
 
@@ -183,6 +187,8 @@ class Test(Method):
         part: what that part is called, in the plural.
         beyond: of a test of units with equal labels: the same question about what no order of the units can know, which
             strangers whose units are sorted alike cannot share; None where it cannot be asked.
+        descendants_keep: of a test of units with equal labels: what the units are called, in the plural, if every descendant
+            of the same shape keeps their labels, so that the test's silence speaks against descent; empty if not.
     """
 
     __test__: ClassVar[bool] = False  # no test of pytest's
@@ -191,10 +197,26 @@ class Test(Method):
     share: Callable[[Fingerprint], float] | None = None
     part: str = ""
     beyond: Callable[[Fingerprint, Fingerprint], ExchangeabilityResult | None] | None = None
+    descendants_keep: str = ""
 
     @property
     def caveat(self) -> str:
         return self.null
+
+
+@dataclass(frozen=True)
+class LayerMaps:
+    """Cosines of every layer of a model with every layer of a model, to be drawn.
+
+    Attributes:
+        title: what is compared.
+        caption: what a reader should know.
+        between: (vectors, kind of cosine) -> (layers of the first model, layers of the second); NaN where it is not known.
+    """
+
+    title: str
+    caption: str
+    between: Callable[[Fingerprint, Fingerprint], Mapping[tuple[str, str], Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,12 +227,16 @@ class Score(Method):
         known_failure: a case in which it misleads.
         threshold: the statistic from which its source calls models derived; larger statistics mean more alike.
         threshold_source: where that was said.
+        curves: of a score of layers, to be drawn: name -> (layers,) of one model.
+        maps: of a score of layers, to be drawn: every layer with every layer.
     """
 
     kind: ClassVar[Kind] = "score"
     known_failure: str
     threshold: float | None = None
     threshold_source: str = ""
+    curves: Callable[[Fingerprint], Mapping[str, Array]] | None = None
+    maps: LayerMaps | None = None
 
     @property
     def caveat(self) -> str:

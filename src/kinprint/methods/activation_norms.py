@@ -8,7 +8,7 @@ from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._probe import require_same_probe
-from kinprint.methods.std_profile import correlation
+from kinprint.statistics.over_depth import correlation
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:

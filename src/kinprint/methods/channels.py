@@ -153,4 +153,5 @@ METHOD = Test(
     null="The suspect's residual channels were labelled independently of the reference's: neighbouring channels are in "
     "uniformly random order, the same in all layers.",
     run=run,
+    descendants_keep="channels",
 )

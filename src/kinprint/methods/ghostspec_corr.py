@@ -9,7 +9,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._spectra import correspond
 from kinprint.methods.ghostspec_mse import TRAITS, spectra
-from kinprint.methods.std_profile import correlation
+from kinprint.statistics.over_depth import correlation
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:

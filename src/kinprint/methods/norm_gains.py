@@ -7,20 +7,12 @@ from numpy.typing import NDArray
 
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods._method import Finding, Score
+from kinprint.methods._method import Finding, LayerMaps, Score
+from kinprint.statistics.over_depth import cosines
 
 Array = NDArray[np.float64]
 
 GAINS = ("gains.input", "gains.post_attention")
-
-
-def cosines(a: Array, b: Array, *, centred: bool) -> Array:
-    """(layers of a, layers of b) cosine of every pair of rows; centred, it is Pearson's correlation. NaN for zero rows."""
-    if centred:
-        a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        a, b = (m / np.linalg.norm(m, axis=1, keepdims=True) for m in (a, b))
-        return np.asarray(a @ b.T)
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
@@ -59,6 +51,16 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     )
 
 
+def maps(a: Fingerprint, b: Fingerprint) -> dict[tuple[str, str], Array]:
+    """Cosines of the gains of every layer of one model with those of every layer of another of the same width."""
+    between: dict[tuple[str, str], Array] = {}
+    for name in GAINS:
+        ours, theirs = (np.asarray(model.traits.get(name, np.empty(0)), dtype=np.float64) for model in (a, b))
+        if ours.ndim == theirs.ndim == 2 and ours.shape[1] == theirs.shape[1]:
+            between |= {(name, kind): cosines(ours, theirs, centred=kind == "centred") for kind in ("centred", "raw")}
+    return between
+
+
 def _off_diagonal(square: Array) -> Array:
     return square[~np.eye(len(square), dtype=bool)]
 
@@ -71,6 +73,12 @@ METHOD = Score(
     known_failure="Gains are positive and nearly constant, so raw cosines are about 0.99 in unrelated models too; a baseline "
     "that uses layer 0 alone hides this, for layer 0 is the exception.",
     run=run,
+    maps=LayerMaps(
+        "Norm gains",
+        "Cosines of the norm gains of every layer with every layer. Raw ones are close to 1 for any two models and any two "
+        "layers of one model: not evidence. Centred, only what the layers have in common beyond their mean is left.",
+        maps,
+    ),
     threshold=0.95,
     threshold_source="the lower end of the raw cosines (0.95 to 0.99) cited as derivation in that dispute",
 )

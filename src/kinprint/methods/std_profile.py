@@ -9,6 +9,7 @@ from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
+from kinprint.statistics.over_depth import correlation
 
 Array = NDArray[np.float64]
 
@@ -23,25 +24,22 @@ def profiles(model: Fingerprint) -> dict[str, Array]:
     Returns:
         name ("q", "biases.k", "gains.input", ...) -> (layers that have it,) float64, of three layers or more.
     """
-    found = {
+    spreads = {
         role: np.asarray(model.traits[f"moments.{role}"], dtype=np.float64)[:, 1]
         for role in MATRIX_ROLES
         if f"moments.{role}" in model.traits
     }
     for name, trait in model.traits.items():
         if name.startswith(("biases.", "gains.")) and trait.ndim == 2 and trait.shape[1] > 1:
-            found[name] = np.asarray(trait, dtype=np.float64).std(axis=1)
-    known = {name: curve[np.isfinite(curve)] for name, curve in found.items()}
+            spreads[name] = np.asarray(trait, dtype=np.float64).std(axis=1)
+    known = {name: curve[np.isfinite(curve)] for name, curve in spreads.items()}
     return {name: curve for name, curve in known.items() if len(curve) >= LAYERS}
 
 
-def correlation(a: Array, b: Array) -> float | None:
-    """Pearson correlation of two curves over depth, the shorter interpolated linearly; None if one of them is flat."""
-    length = max(len(a), len(b))
-    a, b = (np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(curve)), curve) for curve in (a, b))
-    if min(a.std() / (abs(a).max() or 1), b.std() / (abs(b).max() or 1)) < 1e-9:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
+def curves(model: Fingerprint) -> dict[str, Array]:
+    """The profiles whose correlations the statistic is the mean of."""
+    known = profiles(model)
+    return {f"standard deviation of {role.upper()}": known[role] for role in ATTENTION if role in known}
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
@@ -69,6 +67,7 @@ METHOD = Score(
     known_failure="Depth curves look alike wherever architecture, depth and recipe are alike: unrelated 7B models reach 0.91, "
     "and by spectra 0.98. Unreliable below about a billion parameters.",
     run=run,
+    curves=curves,
     threshold=0.927,
     threshold_source="arXiv 2507.03014 (withdrawn): the value it called derivation",
 )
