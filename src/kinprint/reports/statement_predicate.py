@@ -12,6 +12,7 @@ from kinprint.comparison import Comparison
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
+from kinprint.library.declarations.declared import same_name
 from kinprint.library.declarations.statements import FORMAT, MAX_FILE_NAME
 from kinprint.reports import comparison_words as words
 
@@ -35,12 +36,12 @@ def predicate(comparison: Comparison, reference_files: Sequence[FileHash], when:
         reference_files: the reference's files with digests, where they are at hand.
         when: of the comparison, if the document shall say so.
     """
-    found = comparison.to_json()
+    stated = comparison.to_json()
     for side, model in (("reference", comparison.reference), ("suspect", comparison.suspect)):
-        found[side]["source"] = found[side]["source"] if model.provenance.get("revision") else None
+        stated[side]["source"] = stated[side]["source"] if model.provenance.get("revision") else None
     return {
         "format": FORMAT,
-        "comparison": found,
+        "comparison": stated,
         "direction": DIRECTIONS[place(comparison)],
         "does_not_mean": words.MEANS_NOT[comparison.verdict],
         "reference_files": resources(reference_files),
@@ -78,17 +79,8 @@ def place(comparison: Comparison) -> Place:
 
 
 def _names(model: Fingerprint, other: Fingerprint) -> bool:
-    """Whether the card of a model names another one as its base."""
-    said = model.provenance.get("base_model")
-    known = (other.name, str(other.provenance.get("source") or ""))
-    return any(_same(name, one) for name in (said if isinstance(said, list) else [said]) for one in known)
-
-
-def _same(said: Any, known: str) -> bool:
-    """Equal but for the revision; a name without an owner may be anybody's."""
-    if not isinstance(said, str) or not said or not known:
-        return False
-    one, other = (name.partition("@")[0] for name in (said, known))
-    if "/" in one and "/" in other:
-        return one == other
-    return one.rpartition("/")[2] == other.rpartition("/")[2]
+    """Whether the card of a model names another one as its base; revisions are left out."""
+    bases = model.provenance.get("base_model")
+    named = [base for base in (bases if isinstance(bases, list) else [bases]) if isinstance(base, str)]
+    known = other.name, str(other.provenance.get("source") or "")
+    return any(same_name(base.partition("@")[0], name.partition("@")[0]) for base in named for name in known)

@@ -12,6 +12,7 @@ import pytest
 from hub_server import HubServer
 from typer.testing import CliRunner
 
+from kinprint import methods
 from kinprint.checkpoints.adapters import CONFIG
 from kinprint.cli import app
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -64,6 +65,18 @@ def test_a_false_declaration_is_contradicted(mirror: Callable[..., Path], deep: 
     found = one(mirror(base=("base", {}), child=("twin", {"base_model": "acme/base"})), "child", deep=deep)
     assert (found.status, found.stage) == ("contradicted", "deep" if deep else "full")
     assert "would have been seen" in found.reason
+
+
+def test_without_a_test_that_descendants_cannot_escape_nothing_is_contradicted(
+    mirror: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No method is asked for by name: one fewer takes a verdict away, and breaks nothing."""
+    others = tuple(test for test in methods.tests() if not test.descendants_keep)
+    assert len(others) == len(methods.tests()) - 1
+    monkeypatch.setattr(methods, "tests", lambda deep=False: () if deep else others)
+    found = one(mirror(base=("base", {}), child=("twin", {"base_model": "acme/base"})), "child", deep=False)
+    assert found.status == "not-testable"
+    assert "would see descent do not apply" in found.reason
 
 
 def test_a_disguised_descendant_is_not_contradicted(mirror: Callable[..., Path]) -> None:

@@ -114,6 +114,15 @@ def parsed(said: object, relation: str = "") -> Declaration:
     return Declaration(printable(text), found["name"], found["revision"] or "", relation)
 
 
+def same_name(name: str, other: str) -> bool:
+    """Whether two names may be of one model: equal, or one without the part before the slash that the other has."""
+    if not name or not other:
+        return False
+    if "/" in name and "/" in other:
+        return name == other
+    return name.rpartition("/")[2] == other.rpartition("/")[2]
+
+
 def _together(found: list[tuple[str, list[Declaration]]], notes: list[str]) -> Declared:
     """Each base once, with everything that names it; the first relation that is stated holds."""
     merged: dict[str, Declaration] = {}

@@ -8,6 +8,7 @@ the base's weights are in the model and the tests were able to see them (`_untes
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,15 @@ from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.from_model import SUFFIX
 from kinprint.library.declarations.base_models import BaseModels, Few
-from kinprint.library.declarations.declared import CONFIGURATION, KEEPS_WEIGHTS, Declaration, Declared, parsed, read_declared
+from kinprint.library.declarations.declared import (
+    CONFIGURATION,
+    KEEPS_WEIGHTS,
+    Declaration,
+    Declared,
+    parsed,
+    read_declared,
+    same_name,
+)
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni, smallest
 from kinprint.words import p_value
@@ -37,7 +46,7 @@ Status = Literal["confirmed", "contradicted", "not-testable", "not-found"]
 Conclusion = Literal["confirmed", "contradicted", "undeclared-relative", "not-testable", "nothing-declared"]
 
 POWER = 0.5
-"""The test of channels counts as able to see a descendant if it would have seen half the correlation of a copy."""
+"""A test counts as able to see a descendant if it would have seen half the correlation of a copy (`Test.descendants_keep`)."""
 
 SHAPE = (
     "family", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
@@ -95,11 +104,10 @@ class Finding:
     log10_p: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        one = self.declaration
         return {
-            "base": one.said,
-            "relation": one.relation or None,
-            "declared_in": list(one.where),
+            "base": self.declaration.said,
+            "relation": self.declaration.relation or None,
+            "declared_in": list(self.declaration.where),
             "status": self.status,
             "reason": self.reason,
             "source": self.source or None,
@@ -186,10 +194,10 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
     pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick)))
     declared = read_declared(model)
     own = name or (model.partition("@")[0] if hub.means_repository(model) else "")
-    others = [one for one in declared.declarations if not own or one.name != own]
+    others = [declaration for declaration in declared.declarations if not own or declaration.name != own]
     if declared.is_adapter:
         return Verification(printable(name or model), tuple(map(_of_adapter, others)), notes=declared.notes)
-    findings = _together([_finding(one, pair, wanted) for one in others])
+    findings = _together([_finding(declaration, pair, wanted) for declaration in others])
     notes = list(declared.notes)
     if len(others) < len(declared.declarations):
         notes.append("names itself as its base, which says nothing")
@@ -275,9 +283,9 @@ def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Finding
     reason = _untestable(declaration, seen, stage)
     if reason is not None:
         return Finding(declaration, "not-testable", reason, printable(source), stage, log10_p)
-    power = next(item.detectable for item in seen.tests if item.method == "channels")
+    units, power = _sight(seen)
     how = "neither the fingerprints nor both checkpoints side by side" if stage == "deep" else "the fingerprints do not"
-    reason = f"{how} show weights of the base, where a correlation of {power:.2f} between channels would have been seen"
+    reason = f"{how} show weights of the base, where a correlation of {power:.2f} between {units} would have been seen"
     return Finding(declaration, "contradicted", reason, printable(source), stage, log10_p)
 
 
@@ -291,8 +299,8 @@ def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Compar
 
 
 def _smallest(looks: Iterable[Comparison], number: int) -> float | None:
-    found = [look.log10_p for look in looks if look.log10_p is not None]
-    return smallest(found, number) if found else None
+    log10_ps = [look.log10_p for look in looks if look.log10_p is not None]
+    return smallest(log10_ps, number) if log10_ps else None
 
 
 # --- what may be concluded
@@ -300,8 +308,8 @@ def _smallest(looks: Iterable[Comparison], number: int) -> float | None:
 
 def _untestable(declaration: Declaration, seen: Comparison, stage: Stage) -> str | None:
     """Why no test that saw nothing may speak against a declaration; None if it may."""
-    channels = next((item for item in seen.tests if item.method == "channels"), None)
-    if seen.verdict == "untestable" or channels is None or not channels.applies:
+    units, power = _sight(seen)
+    if seen.verdict == "untestable" or not units:
         return f"the tests that would see descent do not apply: {_notes(seen.tests)}"
     if declaration.where == (CONFIGURATION,):
         return "not seen; a configuration names what it was loaded from, which is no claim about weights"
@@ -311,11 +319,25 @@ def _untestable(declaration: Declaration, seen: Comparison, stage: Stage) -> str
         return "not seen in 1 % of the weights (--quick), which is too little to speak against it"
     if differing := _differing(seen):
         return f"not seen; the shapes differ, and what changed them is not declared: {differing}"
-    if channels.detectable is None or not channels.detectable <= POWER:
-        return f"not seen; too few channels to see a correlation of {POWER}"
+    if not power <= POWER:
+        return f"not seen; too few {units} to see a correlation of {POWER}"
     if stage != "deep" and _quantised(declaration, seen):
         return "not seen; weights may be rotated before they are quantised, which only both checkpoints show"
     return None
+
+
+def _sight(seen: Comparison) -> tuple[str, float]:
+    """The units whose labels every descendant keeps, and the smallest correlation between them that a test would have seen.
+
+    Of the tests that ask for such units the one that sees most; infinite where it does not say; no units where none applies.
+    """
+    kept = {test.name: test.descendants_keep for test in methods.tests()}
+    powers = {
+        kept[item.method]: math.inf if item.detectable is None else item.detectable
+        for item in seen.tests
+        if item.applies and kept.get(item.method)
+    }
+    return min(powers.items(), key=lambda entry: entry[1], default=("", math.inf))
 
 
 def _differing(seen: Comparison) -> str:
@@ -359,31 +381,23 @@ def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options:
         return (), 0
     model = pair.measured(options.quick)
     tests = methods.tests()
-    found = []
+    relatives = []
     for known in options.shelf.candidates(model):
-        itself = known.digest == model.digest and _same(known.name, own)
-        if itself or _declares(known, own) or any(_same(one.name, known.name) for one in declared):
+        itself = known.digest == model.digest and same_name(known.name, own)
+        if itself or _declares(known, own) or any(same_name(base.name, known.name) for base in declared):
             continue
         seen = examine((known, model), alpha=alpha_of_each(options.alpha, searched), methods=tests)
         if seen.verdict in ("related", "identical"):
             log10_p = 0.0 if seen.log10_p is None else bonferroni(seen.log10_p, searched)
-            found.append(Relative(known.name, printable(known.provenance.get("source") or ""), log10_p, seen.same is not None))
-    return tuple(sorted(found, key=lambda relative: (not relative.identical, relative.log10_p))), searched
+            source = printable(known.provenance.get("source") or "")
+            relatives.append(Relative(known.name, source, log10_p, seen.same is not None))
+    return tuple(sorted(relatives, key=lambda relative: (not relative.identical, relative.log10_p))), searched
 
 
 def _declares(known: Fingerprint, own: str) -> bool:
     """Whether the other model's card names this one as its base: then nothing is hidden."""
-    said = known.provenance.get("base_model")
-    return any(_same(parsed(name).name, own) for name in (said if isinstance(said, list) else [said]))
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two names may be of one model: equal, or one without the part before the slash that the other has."""
-    if not one or not other:
-        return False
-    if "/" in one and "/" in other:
-        return one == other
-    return one.rpartition("/")[2] == other.rpartition("/")[2]
+    bases = known.provenance.get("base_model")
+    return any(same_name(parsed(name).name, own) for name in (bases if isinstance(bases, list) else [bases]))
 
 
 # --- a mirror
@@ -416,8 +430,8 @@ def _is_model(folder: Path) -> bool:
 def circles(declared: dict[str, Declared]) -> list[tuple[str, ...]]:
     """Models that say, one after the other, that they were made from each other; each circle once."""
     following = {
-        name: [other for one in found.declarations for other in declared if _same(one.name, other) and other != name]
-        for name, found in declared.items()
+        name: [other for base in model.declarations for other in declared if same_name(base.name, other) and other != name]
+        for name, model in declared.items()
     }
     return sorted({circle for name in following if (circle := _circle(name, following))})
 
