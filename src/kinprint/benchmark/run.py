@@ -185,15 +185,17 @@ def compare_pair(
         return replace(method, run=timed)
 
     start = time.perf_counter()
-    found = examine(fingerprints, weights, methods=[clocked(method) for method in methods.known()])
+    comparison = examine(fingerprints, weights, methods=[clocked(method) for method in methods.known()])
     whole = time.perf_counter() - start
     readings = {
         item.method: Reading(finite(item.statistic), finite(item.log10_p), item.bound, seconds.get(item.method))
-        for item in found.evidence
+        for item in comparison.evidence
     }
     deep = {method.name for method in methods.known() if method.deep}
-    shallow = combined_log10_p([item for item in found.evidence if item.method not in deep]) if weights is not None else None
-    return Outcome(pair, None, found.verdict, found.log10_p, readings, whole, shallow)
+    shallow = (
+        combined_log10_p([item for item in comparison.evidence if item.method not in deep]) if weights is not None else None
+    )
+    return Outcome(pair, None, comparison.verdict, comparison.log10_p, readings, whole, shallow)
 
 
 def _unexpected(error: Exception) -> str:

@@ -189,15 +189,15 @@ def examine(
     a, b = fingerprints
     known = registry.known() if methods is None else methods
     wanted = [m for m in known if (weights is not None or not m.deep) and m.concerns(a, b)]
-    found = []
+    results = []
     for number, method in enumerate(wanted):
         progress(method.name, number, len(wanted))
-        found.append(method(*weights) if method.deep and weights is not None else method(a, b))
-    found = [
+        results.append(method(*weights) if method.deep and weights is not None else method(a, b))
+    results = [
         replace(item, set_aside=small_part(item, method, fingerprints) or contradiction(item, method, fingerprints))
-        for item, method in zip(found, wanted, strict=True)
+        for item, method in zip(results, wanted, strict=True)
     ]
-    evidence = tuple(sorted(map(_with_false_accusations, with_detectable(found, alpha)), key=_strength))
+    evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha)), key=_strength))
     log10_p, same = combined_log10_p(evidence), identical(a, b)
     verdict = decide(same, log10_p, alpha)
     layer_map = next((item.layer_map for item in evidence if item.layer_map and item.decides), None)

@@ -148,8 +148,8 @@ class Identification:
         if not self.searched:
             return f"Nothing can be said about {name}: the library is empty."
         if not relatives:
-            found = "no relative found" if self.verdict == "no-evidence" else "nothing can be said, no test applies"
-            return f"{name}: {found} among {_models(self.searched)}. This does not prove that it has none there."
+            outcome = "no relative found" if self.verdict == "no-evidence" else "nothing can be said, no test applies"
+            return f"{name}: {outcome} among {_models(self.searched)}. This does not prove that it has none there."
         best = relatives[0]
         more = f", and with {len(relatives) - 1} more of them" if len(relatives) > 1 else ""
         if best.verdict == "identical":
@@ -162,19 +162,21 @@ class Identification:
 
     def unseen(self) -> tuple[str, ...]:
         """What this search could not have seen, in plain words."""
-        found = []
+        unseen = []
         left_out = self.searched - len(self.findings) - len(self.unreadable)
         if left_out > 0:
-            found.append(f"{_models(left_out)} not among the nearest: not tested")
+            unseen.append(f"{_models(left_out)} not among the nearest: not tested")
         if self.unreadable:
-            found.append(f"{_models(len(self.unreadable))} whose fingerprint cannot be read: not tested")
+            unseen.append(f"{_models(len(self.unreadable))} whose fingerprint cannot be read: not tested")
         if left_out > 0 and (missing := [space for space in DIMENSIONS if space not in self.spaces]):
-            found.append(f"relatives that only {' or '.join(missing)} would bring: the suspect has no such vector")
+            unseen.append(f"relatives that only {' or '.join(missing)} would bring: the suspect has no such vector")
         if self.suspect.quick is not None:
-            found.append(f"heads, some copies in disguise: {self.suspect.quick:.1%} of the suspect's bytes were read (--quick)")
+            unseen.append(
+                f"heads, some copies in disguise: {self.suspect.quick:.1%} of the suspect's bytes were read (--quick)"
+            )
         else:
-            found.append("copies trained very much longer and disguised: `compare --deep` sees more, with both checkpoints")
-        return tuple(found)
+            unseen.append("copies trained very much longer and disguised: `compare --deep` sees more, with both checkpoints")
+        return tuple(unseen)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint identify --json` prints."""
@@ -230,18 +232,18 @@ def identify(
             unreadable.append((candidate.digest, str(error)))
             continue
         progress(reference.name, number, len(chosen))
-        found = examine((reference, suspect), alpha=alpha_of_each(alpha, searched), methods=tests)
-        corrected = None if found.log10_p is None else bonferroni(found.log10_p, searched)
+        comparison = examine((reference, suspect), alpha=alpha_of_each(alpha, searched), methods=tests)
+        corrected = None if comparison.log10_p is None else bonferroni(comparison.log10_p, searched)
         findings.append(
             Finding(
                 name=reference.name,
                 source=_source(reference),
                 digest=candidate.digest,
-                verdict=decide(found.same, corrected, alpha),
+                verdict=decide(comparison.same, corrected, alpha),
                 log10_p=corrected,
-                uncorrected=found.log10_p,
-                strongest=next((item for item in found.tests if item.log10_p is not None), None),
-                same=found.same,
+                uncorrected=comparison.log10_p,
+                strongest=next((item for item in comparison.tests if item.log10_p is not None), None),
+                same=comparison.same,
                 cosines=candidate.cosines,
             )
         )
@@ -251,10 +253,10 @@ def identify(
 
 def to_test(own: Mapping[str, ArrayLike], library: Searchable, count: int, size: int) -> list[Candidate]:
     """The `count` models that `retrieve` finds; all of a library whose `size` is no larger."""
-    found = retrieve(own, library, count)
+    candidates = retrieve(own, library, count)
     if size > count:
-        return found
-    cosines = {candidate.digest: candidate.cosines for candidate in found}
+        return candidates
+    cosines = {candidate.digest: candidate.cosines for candidate in candidates}
     return [Candidate(model.digest, cosines.get(model.digest, {})) for model in library.models()]
 
 
@@ -264,8 +266,8 @@ def retrieve(own: Mapping[str, ArrayLike], library: Searchable, count: int) -> l
     for space, vector in own.items():
         for digest, cosine in library.nearest(space, vector, count):
             cosines.setdefault(digest, {})[space] = cosine
-    found = [Candidate(digest, of_spaces) for digest, of_spaces in cosines.items()]
-    return sorted(found, key=lambda candidate: (-candidate.strength, candidate.digest))[:count]
+    candidates = [Candidate(digest, of_spaces) for digest, of_spaces in cosines.items()]
+    return sorted(candidates, key=lambda candidate: (-candidate.strength, candidate.digest))[:count]
 
 
 def _source(model: Fingerprint) -> str | None:

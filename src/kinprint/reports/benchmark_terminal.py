@@ -68,10 +68,10 @@ def _percent(value: tuple[int, int] | None) -> str:
 
 def _kinds(summary: Summary, truth: str, title: str) -> list[RenderableType]:
     """Counts by kind and method."""
-    found = [row for row in summary.kinds if row.truth == truth]
+    kinds = [row for row in summary.kinds if row.truth == truth]
     rows = [
         [words.row_name(row), str(row.pairs), *(words.NONE if n is None else str(n) for n in row.found.values())]
-        for row in found
+        for row in kinds
     ]
     return [_table(title, ("kind", "pairs", *(column.name for column in summary.columns)), rows)] if rows else []
 

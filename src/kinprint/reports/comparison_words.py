@@ -95,24 +95,24 @@ class Fact(NamedTuple):
     look: str
 
 
-def context(found: Mapping[str, Any]) -> list[Fact]:
+def context(shared: Mapping[str, Any]) -> list[Fact]:
     """What the models have in common besides weights, line by line."""
-    facts = [Fact(name, printable(value), printable(value), "same") for name, value in found["same"].items()]
+    facts = [Fact(name, printable(value), printable(value), "same") for name, value in shared["same"].items()]
     facts += [
-        Fact(name, printable(ours), printable(theirs), "different") for name, (ours, theirs) in found["different"].items()
+        Fact(name, printable(ours), printable(theirs), "different") for name, (ours, theirs) in shared["different"].items()
     ]
-    if found["token_overlap"] is not None:
-        facts.append(Fact("vocabulary in common", f"{found['token_overlap']:.0%}", "", "different"))
-    if any(found["declared_base"].values()):
+    if shared["token_overlap"] is not None:
+        facts.append(Fact("vocabulary in common", f"{shared['token_overlap']:.0%}", "", "different"))
+    if any(shared["declared_base"].values()):
         facts.append(
-            Fact("declared base model", *_both(found["declared_base"], lambda name: printable(name or "–")), "different")
+            Fact("declared base model", *_both(shared["declared_base"], lambda name: printable(name or "–")), "different")
         )
-    if found["quantization"]:
-        facts.append(Fact("quantised as", *_both(found["quantization"], printable), "different"))
-    if found["quick"]:
-        facts.append(Fact("bytes read", *_both(found["quick"], lambda share: f"quick: {share:.1%}", "all"), "warning"))
-    if found["non_finite"]:
-        facts.append(Fact("NaN or infinite", *_both(found["non_finite"], lambda count: f"{count} weights", ""), "warning"))
+    if shared["quantization"]:
+        facts.append(Fact("quantised as", *_both(shared["quantization"], printable), "different"))
+    if shared["quick"]:
+        facts.append(Fact("bytes read", *_both(shared["quick"], lambda share: f"quick: {share:.1%}", "all"), "warning"))
+    if shared["non_finite"]:
+        facts.append(Fact("NaN or infinite", *_both(shared["non_finite"], lambda count: f"{count} weights", ""), "warning"))
     return facts
 
 

@@ -17,32 +17,32 @@ from kinprint.words import p_value
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def gathering_text(found: Gathering) -> RenderableType:
+def gathering_text(gathering: Gathering) -> RenderableType:
     """The whole report. Everything that comes from the models is shown as plain text, without markup."""
-    style = "bold yellow" if found.kind == "untestable" else "bold green" if found.kind == "none" else "bold"
-    head = Group(Text(found.kind.upper(), style=style), Text(printable(found.sentence(), 1000)))
-    pieces: list[RenderableType] = [Panel(head, title=Text(printable(found.suspect.name)), box=box.ROUNDED, padding=(0, 1))]
-    if found.parents:
-        pieces += [_parents(found), _picture(found), Text(_measures(found))]
-    for title, models in (("Relatives that are no part", found.associated), ("Relatives elsewhere", found.elsewhere)):
+    style = "bold yellow" if gathering.kind == "untestable" else "bold green" if gathering.kind == "none" else "bold"
+    head = Group(Text(gathering.kind.upper(), style=style), Text(printable(gathering.sentence(), 1000)))
+    pieces: list[RenderableType] = [Panel(head, title=Text(printable(gathering.suspect.name)), box=box.ROUNDED, padding=(0, 1))]
+    if gathering.parents:
+        pieces += [_parents(gathering), _picture(gathering), Text(_measures(gathering))]
+    for title, models in (("Relatives that are no part", gathering.associated), ("Relatives elsewhere", gathering.elsewhere)):
         if models:
             listed = ", ".join(f"{printable(model.name, 60)} (p {p_value(p)})" for model, p in models)
             pieces.append(Text(f"{title}: {listed}"))
-    for names in found.alternatives:
+    for names in gathering.alternatives:
         pieces.append(Text(f"Explains it up to rounding as well: {', '.join(printable(name, 60) for name in names)}"))
-    pieces += [Text(f"· {note}", style="dim") for note in found.notes]
+    pieces += [Text(f"· {note}", style="dim") for note in gathering.notes]
     return Group(*pieces)
 
 
-def _parents(found: Gathering) -> Table:
+def _parents(gathering: Gathering) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("part", overflow="fold")
-    layers = found.kind == "passthrough"
+    layers = gathering.kind == "passthrough"
     for column in ("share of layers" if layers else "coefficient", "± (standard error)", "p"):
         table.add_column(column, justify="right")
     table.add_column("the same entries", overflow="fold")
-    for parent in found.parents:
-        base = " (base)" if found.base is not None and parent.model is found.base else ""
+    for parent in gathering.parents:
+        base = " (base)" if gathering.base is not None and parent.model is gathering.base else ""
         table.add_row(
             Text(printable(parent.model.name) + base),
             "–" if math.isnan(parent.coefficient) else f"{parent.coefficient:.3f}",
@@ -53,40 +53,40 @@ def _parents(found: Gathering) -> Table:
     return table
 
 
-def _picture(found: Gathering) -> Text:
+def _picture(gathering: Gathering) -> Text:
     """Layer by layer: where each comes from, or a bar a parent whose height is the coefficient."""
-    if any(layer.source for layer in found.layers):
+    if any(layer.source for layer in gathering.layers):
         lines = ["Layers, from the first: model and its layer"]
-        lines += [f"{printable(name, 60)}: {numbers}" for name, numbers in _runs(found)]
+        lines += [f"{printable(name, 60)}: {numbers}" for name, numbers in _runs(gathering)]
         return Text("\n".join(lines))
     rows = []
-    for at, parent in enumerate(found.parents):
-        heights = [layer.coefficients[at] if layer.coefficients else 0.0 for layer in found.layers]
+    for at, parent in enumerate(gathering.parents):
+        heights = [layer.coefficients[at] if layer.coefficients else 0.0 for layer in gathering.layers]
         if heights:
             bars = "".join(BARS[round(min(max(height, 0), 1) * (len(BARS) - 1))] for height in heights)
             rows.append(f"{bars}  {printable(parent.model.name, 60)}, {min(heights):.3f} to {max(heights):.3f} by layer")
     return Text("\n".join(rows))
 
 
-def _runs(found: Gathering) -> list[tuple[str, str]]:
+def _runs(gathering: Gathering) -> list[tuple[str, str]]:
     """Neighbouring layers of one source together."""
     runs: list[tuple[str, list[str]]] = []
-    for number, layer in enumerate(found.layers):
-        name, said = (layer.source[0], f"{number}←{layer.source[1]}") if layer.source else ("unknown", str(number))
+    for number, layer in enumerate(gathering.layers):
+        name, origin = (layer.source[0], f"{number}←{layer.source[1]}") if layer.source else ("unknown", str(number))
         if runs and runs[-1][0] == name:
-            runs[-1][1].append(said)
+            runs[-1][1].append(origin)
         else:
-            runs.append((name, [said]))
+            runs.append((name, [origin]))
     return [(name, " ".join(numbers)) for name, numbers in runs]
 
 
-def _measures(found: Gathering) -> str:
-    said = [f"{name} {value:.3f}" for name, value in found.details.items()]
-    if found.explained is not None:
-        said.append(f"{found.explained:.4%} of the variance of its matrices explained")
-    if found.beyond is not None:
-        said.append(f"{found.beyond:.2%} of what the nearest part alone leaves")
-    if found.roundings is not None:
-        said.append(f"remainder: {found.roundings:.3g} roundings of its type (mean square)")
-    searched = f"{found.searched[0]} models searched, {found.searched[1]} of its shape or with layers of it"
-    return "; ".join([*said, searched])
+def _measures(gathering: Gathering) -> str:
+    measures = [f"{name} {value:.3f}" for name, value in gathering.details.items()]
+    if gathering.explained is not None:
+        measures.append(f"{gathering.explained:.4%} of the variance of its matrices explained")
+    if gathering.beyond is not None:
+        measures.append(f"{gathering.beyond:.2%} of what the nearest part alone leaves")
+    if gathering.roundings is not None:
+        measures.append(f"remainder: {gathering.roundings:.3g} roundings of its type (mean square)")
+    searched = f"{gathering.searched[0]} models searched, {gathering.searched[1]} of its shape or with layers of it"
+    return "; ".join([*measures, searched])

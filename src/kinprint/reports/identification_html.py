@@ -8,19 +8,25 @@ from kinprint.reports.identification_terminal import WORDS
 from kinprint.reports.pages import page
 
 
-def identification_html(found: Identification, *, command: str, when: str = "") -> str:
+def identification_html(identification: Identification, *, command: str, when: str = "") -> str:
     """The page.
 
     Args:
-        found: what `identify` found.
+        identification: what `identify` found.
         command: what to type to find it again.
         when: date and time, as the page shall show it.
     """
     rows = [
-        ("suspect", str(found.suspect.provenance.get("source") or "–")),
-        ("fingerprint (BLAKE3)", found.suspect.digest),
-        ("library", f"{found.library}, {found.searched:,} models"),
+        ("suspect", str(identification.suspect.provenance.get("source") or "–")),
+        ("fingerprint (BLAKE3)", identification.suspect.digest),
+        ("library", f"{identification.library}, {identification.searched:,} models"),
         ("measured with", measured_with()),
         *([("made", when)] if when else []),
     ]
-    return page("identification.html", found=found, verdict=WORDS[found.verdict], command=command, provenance=rows)
+    return page(
+        "identification.html",
+        identification=identification,
+        verdict=WORDS[identification.verdict],
+        command=command,
+        provenance=rows,
+    )

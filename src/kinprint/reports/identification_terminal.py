@@ -24,29 +24,34 @@ SHOWN = 5
 """Tested models without evidence that are listed."""
 
 
-def identification_text(found: Identification) -> RenderableType:
+def identification_text(identification: Identification) -> RenderableType:
     """The whole report. Everything that comes from the models is shown as plain text, without markup."""
-    head = Group(Text(WORDS[found.verdict], style=COLOURS[found.verdict]), Text(printable(found.sentence(), 1000)))
-    title = f"{printable(found.suspect.name)}  in  {printable(found.library)}"
+    head = Group(
+        Text(WORDS[identification.verdict], style=COLOURS[identification.verdict]),
+        Text(printable(identification.sentence(), 1000)),
+    )
+    title = f"{printable(identification.suspect.name)}  in  {printable(identification.library)}"
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
-    if found.findings:
-        pieces.append(_table(found))
-    spaces = ", ".join(found.spaces) or "no vector"
-    pieces.append(Text(f"Searched: {found.searched:,} models by {spaces}; tested: {len(found.findings):,}."))
-    pieces += [Text(f"Not seen: {printable(line, 1000)}.", style="dim") for line in found.unseen()]
-    pieces += [Text(f"Not readable: {digest[:12]}: {printable(why)}", style="yellow") for digest, why in found.unreadable]
+    if identification.findings:
+        pieces.append(_table(identification))
+    spaces = ", ".join(identification.spaces) or "no vector"
+    pieces.append(Text(f"Searched: {identification.searched:,} models by {spaces}; tested: {len(identification.findings):,}."))
+    pieces += [Text(f"Not seen: {printable(line, 1000)}.", style="dim") for line in identification.unseen()]
+    pieces += [
+        Text(f"Not readable: {digest[:12]}: {printable(why)}", style="yellow") for digest, why in identification.unreadable
+    ]
     return Group(*pieces)
 
 
-def _table(found: Identification) -> Table:
-    others = [finding for finding in found.findings if not finding.is_relative]
+def _table(identification: Identification) -> Table:
+    others = [finding for finding in identification.findings if not finding.is_relative]
     table = Table(box=box.SIMPLE_HEAD, title="Tested", title_justify="left", title_style="bold")
     table.add_column("model", overflow="fold")
     table.add_column("verdict")
     table.add_column("p, corrected", justify="right")
     table.add_column("strongest test")
     table.add_column("nearest by", overflow="fold")
-    for finding in (*found.relatives, *others[:SHOWN]):
+    for finding in (*identification.relatives, *others[:SHOWN]):
         table.add_row(*_row(finding), style=None if finding.is_relative else "dim")
     if len(others) > SHOWN:
         table.add_row(f"and {len(others) - SHOWN} more without evidence", "", "", "", "", style="dim")

@@ -19,7 +19,7 @@ STYLE, SCRIPT = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style
 @cache
 def environment(*folders: Path) -> jinja2.Environment:
     """The templates of these folders and of this package: everything is escaped, an unknown name is an error."""
-    found = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, FOLDER]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -27,10 +27,10 @@ def environment(*folders: Path) -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    found.filters["p"] = _p
-    found.globals["style"] = Markup(STYLE)
-    found.globals["script"] = Markup(SCRIPT)
-    return found
+    templates.filters["p"] = _p
+    templates.globals["style"] = Markup(STYLE)
+    templates.globals["script"] = Markup(SCRIPT)
+    return templates
 
 
 def page(template: str, **content: Any) -> str:

@@ -62,8 +62,8 @@ def cyclonedx_bom(comparison: Comparison, files: Mapping[str, Sequence[FileHash]
     from cyclonedx.output.json import JsonV1Dot6
 
     evidence = json.dumps(predicate(comparison, files["reference"], when), separators=(",", ":"), allow_nan=False)
-    said = {**_said(comparison), EVIDENCE: evidence}
-    suspect = _model(comparison.suspect, "suspect", files["suspect"], said)
+    properties = {**_said(comparison), EVIDENCE: evidence}
+    suspect = _model(comparison.suspect, "suspect", files["suspect"], properties)
     suspect.pedigree = _pedigree(comparison, files["reference"])
     tool = Component(name="kinprint", type=ComponentType.APPLICATION, version=__version__, bom_ref="kinprint")
     bom = Bom(components=[suspect], metadata=BomMetaData(tools=ToolRepository(components=[tool])))
@@ -99,7 +99,7 @@ def _pedigree(comparison: Comparison, files: Sequence[FileHash]) -> Pedigree | N
     return pedigree
 
 
-def _model(model: Fingerprint, ref: str, files: Sequence[FileHash], said: Mapping[str, str]) -> Component:
+def _model(model: Fingerprint, ref: str, files: Sequence[FileHash], stated: Mapping[str, str]) -> Component:
     """A model as a component, its files as components of it."""
     from cyclonedx.model import Property
     from cyclonedx.model.component import Component, ComponentType
@@ -108,7 +108,7 @@ def _model(model: Fingerprint, ref: str, files: Sequence[FileHash], said: Mappin
     group, _, name = model.name.rpartition("/")
     revision = model.provenance.get("revision")
     known = isinstance(revision, str) and revision and group and "+" not in model.name
-    properties = {**said, "kinprint:fingerprint:blake3": model.digest}
+    properties = {**stated, "kinprint:fingerprint:blake3": model.digest}
     if model.quick is not None:
         properties["kinprint:quick"] = f"{model.quick:.4f}"
     return Component(

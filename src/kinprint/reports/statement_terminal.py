@@ -24,16 +24,16 @@ SIGNATURES = {
 }
 
 
-def statement_text(found: StatementCheck) -> RenderableType:
+def statement_text(checked: StatementCheck) -> RenderableType:
     """The conclusion, what is stated, and every check. All that comes from the document is plain text."""
-    said = found.statement
-    p = "" if said.log10_p is None else f" (p {p_value(said.log10_p)})"
-    states = f"{said.kind}: {said.suspect.name}, compared with {said.reference.name}: {said.verdict}{p}."
-    conclusion = Text(found.conclusion.upper(), style=COLOURS[found.conclusion])
-    head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[said.signed]))
+    statement = checked.statement
+    p = "" if statement.log10_p is None else f" (p {p_value(statement.log10_p)})"
+    states = f"{statement.kind}: {statement.suspect.name}, compared with {statement.reference.name}: {statement.verdict}{p}."
+    conclusion = Text(checked.conclusion.upper(), style=COLOURS[checked.conclusion])
+    head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[statement.signed]))
     table = Table(box=box.SIMPLE_HEAD, title="Checked", title_justify="left", title_style="bold")
     for column in ("what", "outcome", "reason"):
         table.add_column(column, overflow="fold")
-    for check in found.checks:
+    for check in checked.checks:
         table.add_row(check.what, Text(check.status, style=COLOURS[check.status]), Text(printable(check.reason, 1000)))
     return Group(Panel(head, box=box.ROUNDED, padding=(0, 1)), table)

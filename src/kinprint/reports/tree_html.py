@@ -21,9 +21,9 @@ def tree_html(forest: Forest, *, command: str, when: str = "") -> str:
         command: what to type to find it again.
         when: date and time, as the page shall show it.
     """
-    told = [("measured with", measured_with()), *([("made", when)] if when else [])]
+    origin = [("measured with", measured_with()), *([("made", when)] if when else [])]
     digests = [(label, digest) for label, digest in zip(forest.labels, forest.digests, strict=True)]
-    return page("tree.html", **grown(forest), foot=foot(forest), command=command, provenance=[*told, *digests])
+    return page("tree.html", **grown(forest), foot=foot(forest), command=command, provenance=[*origin, *digests])
 
 
 def grown(forest: Forest) -> dict[str, Any]:

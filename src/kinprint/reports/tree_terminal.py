@@ -44,10 +44,10 @@ def tree_text(forest: Forest) -> RenderableType:
 
 def foot(forest: Forest) -> str:
     """How families were separated, and what the lengths are."""
-    found = forest.found
-    untestable = f" To {len(found.untestable)} of them no test applies." if found.untestable else ""
+    split = forest.found
+    untestable = f" To {len(split.untestable)} of them no test applies." if split.untestable else ""
     return (
-        f"Families by tests of {found.tested} of {found.pairs} pairs at {found.alpha:g} / {found.pairs}; pairs joined already "
+        f"Families by tests of {split.tested} of {split.pairs} pairs at {split.alpha:g} / {split.pairs}; pairs joined already "
         f"through others were left out.{untestable} Lengths: 1 - cosine of weights; ~ 1 - correlation of matched neurons, "
         "another unit."
     )
@@ -85,13 +85,13 @@ def _drawn(forest: Forest, family: Family) -> Tree:
 
 def rows(forest: Forest, family: Family) -> list[Row]:
     """A line for each pair of neighbours."""
-    found = []
+    lines = []
     for pair in family.neighbours:
         a, b = (pair.a, pair.b) if pair.direction is None or pair.direction.forward else (pair.b, pair.a)
         distance = f"{'~' if pair.by == 'neurons' else ''}{pair.distance:.2g}"
         arrow, why = ("–", "not said") if pair.direction is None else ("→", words(pair.direction))
-        found.append(Row(forest.labels[a], arrow, forest.labels[b], distance, why))
-    return found
+        lines.append(Row(forest.labels[a], arrow, forest.labels[b], distance, why))
+    return lines
 
 
 def _neighbours(forest: Forest, family: Family) -> Table:

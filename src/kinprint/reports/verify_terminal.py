@@ -32,36 +32,44 @@ SAYS = {
 }
 
 
-def verification_text(found: Verification) -> RenderableType:
+def verification_text(verification: Verification) -> RenderableType:
     """The conclusion, then every declaration with its reason, then undeclared relatives."""
-    conclusion = Text(found.conclusion.upper(), style=COLOURS[found.conclusion])
-    head = Group(conclusion, Text(SAYS[found.conclusion]))
-    pieces: list[RenderableType] = [Panel(head, title=Text(printable(found.model)), box=box.ROUNDED, padding=(0, 1))]
-    pieces.extend(_declarations(found))
-    for relative in found.relatives:
+    conclusion = Text(verification.conclusion.upper(), style=COLOURS[verification.conclusion])
+    head = Group(conclusion, Text(SAYS[verification.conclusion]))
+    pieces: list[RenderableType] = [Panel(head, title=Text(printable(verification.model)), box=box.ROUNDED, padding=(0, 1))]
+    pieces.extend(_declarations(verification))
+    for relative in verification.relatives:
         where = f" ({printable(relative.source)})" if relative.source and relative.source != relative.name else ""
         how = "the same weights" if relative.identical else f"p {p_value(relative.log10_p)}"
         pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, {how}"))
-    if found.searched:
-        pieces.append(Text(f"Looked for undeclared relatives among {found.searched:,} models.", style="dim"))
-    pieces.extend(Text(f"Note: {printable(note)}", style="yellow") for note in found.notes)
+    if verification.searched:
+        pieces.append(Text(f"Looked for undeclared relatives among {verification.searched:,} models.", style="dim"))
+    pieces.extend(Text(f"Note: {printable(note)}", style="yellow") for note in verification.notes)
     return Group(*pieces)
 
 
 def verifications_text(
-    found: Sequence[Verification], unreadable: dict[str, str], circles: Iterable[Sequence[str]]
+    verifications: Sequence[Verification], unreadable: dict[str, str], circles: Iterable[Sequence[str]]
 ) -> RenderableType:
     """One row a model, then what stands behind every row that is not well, then circles."""
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("model", "conclusion", "declared bases"):
         table.add_column(column, overflow="fold")
-    for one in found:
-        bases = ", ".join(finding.declaration.said for finding in one.findings) or "–"
-        table.add_row(Text(printable(one.model)), Text(one.conclusion, style=COLOURS[one.conclusion]), Text(printable(bases)))
+    for verification in verifications:
+        bases = ", ".join(finding.declaration.said for finding in verification.findings) or "–"
+        table.add_row(
+            Text(printable(verification.model)),
+            Text(verification.conclusion, style=COLOURS[verification.conclusion]),
+            Text(printable(bases)),
+        )
     for model in unreadable:
         table.add_row(Text(printable(model)), Text("unreadable", style=COLOURS["unreadable"]), Text("–"))
     pieces: list[RenderableType] = [table]
-    pieces.extend(verification_text(one) for one in found if one.conclusion not in ("confirmed", "nothing-declared"))
+    pieces.extend(
+        verification_text(verification)
+        for verification in verifications
+        if verification.conclusion not in ("confirmed", "nothing-declared")
+    )
     pieces.extend(Text(f"{printable(model)}: {printable(reason)}", style="yellow") for model, reason in unreadable.items())
     pieces.extend(
         Text(f"Made from each other, as they say: {printable(', '.join(circle))}. One of them cannot be.", style="yellow")
@@ -70,11 +78,12 @@ def verifications_text(
     return Group(*pieces)
 
 
-def _declarations(found: Verification) -> Iterator[Text]:
+def _declarations(verification: Verification) -> Iterator[Text]:
     """A line for each declaration, and one that says why."""
-    for finding in found.findings:
-        one = finding.declaration
-        said = ", ".join(filter(None, (one.relation, f"declared in {' and '.join(one.where)}")))
+    for finding in verification.findings:
+        declaration = finding.declaration
+        origin = ", ".join(filter(None, (declaration.relation, f"declared in {' and '.join(declaration.where)}")))
         yield Text.assemble(
-            (finding.status, COLOURS[finding.status]), f"  {printable(one.said)} ({said})\n    {printable(finding.reason, 600)}"
+            (finding.status, COLOURS[finding.status]),
+            f"  {printable(declaration.said)} ({origin})\n    {printable(finding.reason, 600)}",
         )

@@ -141,16 +141,16 @@ class StatementCheck:
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint verify --statement --json` prints."""
-        said = self.statement
+        statement = self.statement
         return {
             "format": CHECK_FORMAT,
-            "kind": said.kind,
-            "signature": "not checked" if said.signed else "none",
-            "reference": said.reference.name,
-            "suspect": said.suspect.name,
-            "verdict": said.verdict,
-            "log10_p": said.log10_p,
-            "alpha": said.alpha,
+            "kind": statement.kind,
+            "signature": "not checked" if statement.signed else "none",
+            "reference": statement.reference.name,
+            "suspect": statement.suspect.name,
+            "verdict": statement.verdict,
+            "log10_p": statement.log10_p,
+            "alpha": statement.alpha,
             "checks": [check.to_json() for check in self.checks],
             "conclusion": self.conclusion,
         }
@@ -243,13 +243,13 @@ def _follows(statement: Statement) -> Check:
     return Check("verdict", "holds", "it follows from the p-values of its tests; whether those were measured, it cannot show")
 
 
-def _again(statement: Statement, found: Comparison, versions: Mapping[str, Any]) -> Check:
-    p = "" if found.log10_p is None else f" (p {p_value(found.log10_p)})"
-    if found.verdict == statement.verdict:
-        return Check("comparison", "holds", f"compared again: {found.verdict}{p}")
+def _again(statement: Statement, comparison: Comparison, versions: Mapping[str, Any]) -> Check:
+    p = "" if comparison.log10_p is None else f" (p {p_value(comparison.log10_p)})"
+    if comparison.verdict == statement.verdict:
+        return Check("comparison", "holds", f"compared again: {comparison.verdict}{p}")
     if dict(versions) == dict(statement.measured_with):
-        return Check("comparison", "contradicted", f"compared again: {found.verdict}{p}, not {statement.verdict}")
-    reason = f"compared again with another version of kinprint: {found.verdict}{p}, not {statement.verdict}"
+        return Check("comparison", "contradicted", f"compared again: {comparison.verdict}{p}, not {statement.verdict}")
+    reason = f"compared again with another version of kinprint: {comparison.verdict}{p}, not {statement.verdict}"
     return Check("comparison", "not-checked", reason)
 
 
@@ -305,22 +305,22 @@ def _of_in_toto(statement: Mapping[str, Any], kind: str, *, signed: bool) -> Sta
 
 def _of_bom(bom: Mapping[str, Any], path: Path) -> Statement:
     component = _component(bom)
-    said = _properties(component)
-    predicate = parse_object(str(said.get(EVIDENCE)).encode(errors="replace"), path, strict=True)
+    properties = _properties(component)
+    predicate = parse_object(str(properties.get(EVIDENCE)).encode(errors="replace"), path, strict=True)
     comparison = _table(predicate.get("comparison"), "comparison")
     wrong = [
-        f"{name} is {printable(said.get(name), 60)}, and {printable(stated, 60)} in its evidence"
+        f"{name} is {printable(properties.get(name), 60)}, and {printable(stated, 60)} in its evidence"
         for name, stated in (
             ("kinprint:verdict", comparison.get("verdict")),
             ("kinprint:sentence", comparison.get("sentence")),
             ("kinprint:fingerprint:blake3", _table(comparison.get("suspect"), "suspect").get("digest")),
         )
-        if said.get(name) != stated
+        if properties.get(name) != stated
     ]
     wrong += [
-        f"{name} is {printable(said.get(name), 60)}, and {printable(stated, 60)} in its evidence"
+        f"{name} is {printable(properties.get(name), 60)}, and {printable(stated, 60)} in its evidence"
         for name, stated in (("kinprint:log10_p", comparison.get("log10_p")), ("kinprint:alpha", comparison.get("alpha")))
-        if _written(said.get(name)) != _number(stated)
+        if _written(properties.get(name)) != _number(stated)
     ]
     return _stated(
         predicate, _components(component), "CycloneDX document", signed="signature" in bom,
@@ -332,10 +332,14 @@ def _component(bom: Mapping[str, Any]) -> Mapping[str, Any]:
     """The component that carries the evidence, among those of other tools."""
     described = _table(_table(bom.get("metadata", {}), "metadata").get("component", {}), "component")
     listed = [*_tables(bom.get("components"), "components"), described]
-    found = [one for one in listed if any(p.get("name") == EVIDENCE for p in _tables(one.get("properties"), "properties"))]
-    if len(found) != 1:
-        raise _Unfit(f"{len(found)} components with evidence of kinprint, one is expected")
-    return found[0]
+    carriers = [
+        component
+        for component in listed
+        if any(p.get("name") == EVIDENCE for p in _tables(component.get("properties"), "properties"))
+    ]
+    if len(carriers) != 1:
+        raise _Unfit(f"{len(carriers)} components with evidence of kinprint, one is expected")
+    return carriers[0]
 
 
 def _pedigree(component: Mapping[str, Any], predicate: Mapping[str, Any]) -> list[str]:
@@ -349,8 +353,8 @@ def _pedigree(component: Mapping[str, Any], predicate: Mapping[str, Any]) -> lis
     if not models:
         return []
     digest = _table(comparison.get("reference"), "reference").get("digest")
-    stated, found = _resources(predicate.get("reference_files")), _components(models[0])
-    if _properties(models[0]).get("kinprint:fingerprint:blake3") != digest or stated != found:
+    stated, shown = _resources(predicate.get("reference_files")), _components(models[0])
+    if _properties(models[0]).get("kinprint:fingerprint:blake3") != digest or stated != shown:
         return ["the model in the pedigree is not the reference of its evidence"]
     return []
 
@@ -401,10 +405,10 @@ def _side(comparison: Mapping[str, Any], which: str, files: frozenset[tuple[str,
     return Side(printable(model.get("name")), printable(model.get("digest")), files)
 
 
-def _resources(found: object) -> frozenset[tuple[str, str]]:
+def _resources(listed: object) -> frozenset[tuple[str, str]]:
     """in-toto's ResourceDescriptors."""
     return _named(
-        [(one.get("name"), _table(one.get("digest"), "digest").get("sha256")) for one in _tables(found, "list of files")]
+        [(file.get("name"), _table(file.get("digest"), "digest").get("sha256")) for file in _tables(listed, "list of files")]
     )
 
 
@@ -425,11 +429,11 @@ def _named(files: Sequence[tuple[object, object]]) -> frozenset[tuple[str, str]]
 
 def _properties(component: Mapping[str, Any]) -> dict[str, Any]:
     """CycloneDX lets a name appear twice; of two verdicts every reader could take another."""
-    found = _tables(component.get("properties"), "properties")
-    said = {str(one.get("name")): one.get("value") for one in found}
-    if len(said) != len(found):
+    listed = _tables(component.get("properties"), "properties")
+    properties = {str(item.get("name")): item.get("value") for item in listed}
+    if len(properties) != len(listed):
         raise _Unfit("with a property that is given twice")
-    return said
+    return properties
 
 
 def _table(value: object, what: str) -> dict[str, Any]:

@@ -25,6 +25,6 @@ def candidates(suspect: Fingerprint, library: Library, most: int = MOST) -> Iter
     wanted = [model.digest for model in library.models() if model.hidden_size in (hidden, None)]
     if len(wanted) > most:
         there, ours = set(wanted), vectors(suspect).get(SPACE)
-        found = library.nearest(SPACE, ours, 2 * most) if ours is not None else []
-        wanted = [digest for digest, _ in found if digest in there][:most]
+        nearest = library.nearest(SPACE, ours, 2 * most) if ours is not None else []
+        wanted = [digest for digest, _ in nearest if digest in there][:most]
     yield from (library.get(digest) for digest in wanted)

@@ -327,5 +327,5 @@ def centre(data: Data, chosen: Sequence[int]) -> int:
     kept = data.usable(chosen)
     scale = inverse_variance(data.y[kept], data.places.tensor[kept], data.rounding[kept])
     entries = data.x[list(chosen)][:, kept] * np.sqrt(scale)
-    distances = [float(np.sum((entries - one) ** 2)) for one in entries]
+    distances = [float(np.sum((entries - model) ** 2)) for model in entries]
     return chosen[int(np.argmin(distances))]

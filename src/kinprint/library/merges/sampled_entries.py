@@ -62,12 +62,12 @@ def shape(model: Fingerprint) -> tuple[object, ...]:
 def layer_shape(model: Fingerprint) -> tuple[object, ...] | None:
     """As `shape`, of a single layer; None if the layers are not alike."""
     traits = sorted((name, model.traits[name].shape[1:]) for name in _traits(model) if not _outside(name))
-    found = []
+    sampled = []
     for role, shapes in sorted(model.stated.shapes.items()):
         if len(set(shapes)) != 1:
             return None
-        found.append((role, shapes[0]))
-    return (*traits, *found) if traits else None
+        sampled.append((role, shapes[0]))
+    return (*traits, *sampled) if traits else None
 
 
 def places(model: Fingerprint) -> Places:
@@ -98,7 +98,7 @@ def values(model: Fingerprint, like: Fingerprint) -> Array:
 
     Embeddings count where both models say the same number of tokens: other positions would be read otherwise.
     """
-    found = []
+    columns = []
     for name in _traits(like):
         wanted, trait = like.traits[name], model.traits.get(name)
         known = trait is not None and trait.shape == wanted.shape
@@ -108,11 +108,11 @@ def values(model: Fingerprint, like: Fingerprint) -> Array:
         for number, row in enumerate(wanted.reshape(1, -1) if _outside(name) else wanted):
             taken = _taken(name, row)
             if known and trait is not None:
-                mine = trait.reshape(1, -1) if _outside(name) else trait
-                found.append(np.asarray(mine[number][taken], np.float64))
+                rows = trait.reshape(1, -1) if _outside(name) else trait
+                columns.append(np.asarray(rows[number][taken], np.float64))
             else:
-                found.append(np.full(len(taken), np.nan))
-    return np.concatenate(found) if found else np.zeros(0)
+                columns.append(np.full(len(taken), np.nan))
+    return np.concatenate(columns) if columns else np.zeros(0)
 
 
 def spacing(model: Fingerprint, where: Places, entries: Array) -> Array:
