@@ -11,7 +11,7 @@ from kinprint import Fingerprint
 from kinprint.architectures import recognise
 from kinprint.benchmark import from_list
 from kinprint.checkpoints import open_checkpoint
-from kinprint.checkpoints.remote.sparse import Remote, SparseCopy
+from kinprint.checkpoints.remote.sparse import RemoteFile, SparseCopy
 from kinprint.library.declarations.statements import AtHand, check_statement, read_statement
 from kinprint.observation import read_texts
 from kinprint.zoo import Lineage
@@ -115,7 +115,7 @@ def record(folder: Path) -> None:
     copy = folder / "copy"
     if not copy.exists():
         copy.write_bytes(bytes(4096))
-    remote = Remote("there", 4096, "v", lambda start, stop: iter([(start, bytes(stop - start))]))  # type: ignore[arg-type, return-value]
+    remote = RemoteFile("there", 4096, "v", lambda start, stop: iter([(start, bytes(stop - start))]))  # type: ignore[arg-type, return-value]
     found = SparseCopy(copy, folder / "record", remote)
     missing = found.expect(0, 4096)
     assert 0 <= missing <= 4096

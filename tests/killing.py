@@ -34,10 +34,10 @@ def _main(model: str, cache: str, moments: int) -> None:
     from huggingface_hub import HfApi, get_session, hf_hub_url  # noqa: F401 - once, not in every child
 
     from kinprint import fingerprint
-    from kinprint.checkpoints.remote import sparse
+    from kinprint.checkpoints.remote import pieces
 
     os.environ["KINPRINT_CACHE"] = cache
-    sparse.PIECE = 1 << 16
+    pieces.PIECE = 1 << 16
     chance, killed = random.Random(0), 0
     for _ in range(moments):
         before = _written(Path(cache))

@@ -20,7 +20,8 @@ from kinprint.architectures import recognise
 from kinprint.benchmark import from_list, from_zoo
 from kinprint.checkpoints import Checkpoint, adapters, json_text, open_checkpoint, tokenizer, weight_files
 from kinprint.checkpoints.formats import _gguf
-from kinprint.checkpoints.remote.sparse import Remote, SparseCopy
+from kinprint.checkpoints.remote.sparse import RemoteFile, SparseCopy
+from kinprint.checkpoints.source import LocalFile
 from kinprint.errors import ArchitectureError, CheckpointError, FingerprintError, ProbeError, ZooError
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.observation import probe, read_texts
@@ -97,10 +98,10 @@ def test_an_index_of_very_many_files(tmp_path: Path) -> None:
 def test_a_vocabulary_of_very_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizer, "MAX_LINES", 2)
     (tmp_path / "vocab.txt").write_text("a\nb\n")
-    assert tokenizer.read_vocabulary((tmp_path / "vocab.txt",)) == {"a": 0, "b": 1}
+    assert tokenizer.read_vocabulary((LocalFile(tmp_path / "vocab.txt"),)) == {"a": 0, "b": 1}
     (tmp_path / "vocab.txt").write_text("a\nb\nc\n")
     with pytest.raises(CheckpointError, match="lines"):
-        tokenizer.read_vocabulary((tmp_path / "vocab.txt",))
+        tokenizer.read_vocabulary((LocalFile(tmp_path / "vocab.txt"),))
 
 
 @pytest.mark.parametrize("share", [float("inf"), 1e308, -1, 10**30])
@@ -191,7 +192,7 @@ def test_a_record_that_nests(tmp_path: Path) -> None:
     """It is taken for none, and made again."""
     (tmp_path / "copy").write_bytes(bytes(10))
     (tmp_path / "record").write_bytes(b"[" * 9000 + b"\n")
-    remote = Remote("there", 10, "v", lambda start, stop: iter(()))  # type: ignore[arg-type, return-value]
+    remote = RemoteFile("there", 10, "v", lambda start, stop: iter(()))  # type: ignore[arg-type, return-value]
     assert SparseCopy(tmp_path / "copy", tmp_path / "record", remote).expect(0, 10) == 10
 
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.checkpoint import read_rows
+from kinprint.checkpoints.source import LocalFile
 from kinprint.comparison import compare
 from kinprint.errors import CheckpointError
 from kinprint.fingerprints import fingerprint
@@ -95,7 +96,7 @@ def test_the_sum_is_a_model(made: Path) -> None:
     assert (checkpoint.name, checkpoint.source) == ("base+adapter", source)
     assert checkpoint.config == base.config
     assert {path.name for path in checkpoint.files} >= {"model.safetensors", "config.json", "adapter_config.json"}
-    assert made / "adapter" / "adapter_model.safetensors" in checkpoint.files
+    assert LocalFile(made / "adapter" / "adapter_model.safetensors") in checkpoint.files
     assert (fingerprint(source, cache=False).facts["parameters"]) == fingerprint(made / "base", cache=False).facts["parameters"]
 
 

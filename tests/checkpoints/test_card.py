@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from kinprint.checkpoints import card
 from kinprint.checkpoints.card import read_card
+from kinprint.checkpoints.source import LocalFile
 from kinprint.errors import CheckpointError
 
 
 def read(folder: Path, text: str | bytes) -> dict[str, Any]:
     path = folder / "README.md"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return read_card(path)
+    return read_card(LocalFile(path))
 
 
 def test_the_front_matter_is_a_table_of_plain_values(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from kinprint.checkpoints.mapped import MappedTensor
+from kinprint.checkpoints.source import LocalFile
 from kinprint.errors import CheckpointError
 
 
 def tensor(path: Path, dtype: str, shape: tuple[int, ...], offset: int, strides: tuple[int, ...] | None = None):
-    return MappedTensor("w", np.dtype(dtype), shape, path, path.stat().st_size, offset, strides)
+    return MappedTensor("w", np.dtype(dtype), shape, LocalFile(path), path.stat().st_size, offset, strides)
 
 
 @pytest.fixture

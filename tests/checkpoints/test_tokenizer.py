@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kinprint.checkpoints.folders import LocalFolder
 from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
 from kinprint.errors import CheckpointError
 
@@ -15,11 +16,11 @@ def vocabulary(folder: Path, **files: Any) -> dict[str, int]:
         stem, _, suffix = name.rpartition("_")
         text = content if isinstance(content, str) else json.dumps(content)
         (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8", newline="")
-    return read_vocabulary(tokenizer_files(folder))
+    return read_vocabulary(tokenizer_files(LocalFolder(folder)))
 
 
 def test_no_tokenizer_is_an_empty_vocabulary(tmp_path: Path) -> None:
-    assert tokenizer_files(tmp_path) == ()
+    assert tokenizer_files(LocalFolder(tmp_path)) == ()
     assert vocabulary(tmp_path) == {}
 
 

@@ -111,7 +111,7 @@ def test_several_files_without_an_index_are_refused(tmp_path: Path, write_tensor
 def test_a_folder_without_weights_is_refused(tmp_path: Path, names: Any) -> None:
     for name in names:
         (tmp_path / name).write_text("{}")
-    with pytest.raises(CheckpointError, match=r"a folder without weights; .*\.safetensors") as caught:
+    with pytest.raises(CheckpointError, match=r"no weights there; .*\.safetensors") as caught:
         open_checkpoint(tmp_path)
     assert caught.value.subject == str(tmp_path)
 

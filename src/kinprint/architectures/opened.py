@@ -37,10 +37,10 @@ class OpenModel:
         return weights_of(self.checkpoint, self.anatomy)
 
 
-def open_model(place: str | os.PathLike[str]) -> OpenModel:
-    """Open what `kinprint.checkpoints.open_checkpoint` opens.
+def open_model(place: str | os.PathLike[str], *, offline: bool = False) -> OpenModel:
+    """Open what `kinprint.checkpoints.open_checkpoint` opens, which says what `offline` means.
 
     Raises:
         CheckpointError: it cannot be read.
     """
-    return OpenModel(open_checkpoint(place))
+    return OpenModel(open_checkpoint(place, offline=offline))

@@ -15,7 +15,7 @@ from kinprint.architectures import folding
 from kinprint.architectures.anatomy import Anatomy, Part, Place, experts_by_layer
 from kinprint.architectures.roles import LATENT
 from kinprint.checkpoints import Checkpoint
-from kinprint.checkpoints.remote.sparse import expect
+from kinprint.checkpoints.remote.expectation import expect
 
 Array = NDArray[np.float32]
 

@@ -12,24 +12,21 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.checkpoints.checkpoint import Tensor, read_rows
-from kinprint.checkpoints.files import clear_errors, read_bounded
-from kinprint.checkpoints.formats import format_of, formats, open_file
+from kinprint.checkpoints.folders import Location, ModelFolder
+from kinprint.checkpoints.formats import open_file
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.remote import address, hub
-from kinprint.checkpoints.weight_files import INDEX
+from kinprint.checkpoints.source import ByteSource
+from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_weights, choose_weights
 from kinprint.errors import CheckpointError, printable
 
-CONFIG = "adapter_config.json"
-STEM = "adapter_model"
-SUFFIXES = (".safetensors", ".bin")
 MAX_CONFIG = 16_000_000
 MAX_PATTERNS = 1000
 
@@ -52,16 +49,25 @@ class Adapter:
     """An adapter on disk.
 
     Attributes:
-        folder: of its files.
-        config: its adapter_config.json.
-        tensors: as its weights file names them.
-        files: both.
+        settings: its adapter_config.json.
+        weights: the file of its tensors.
+        config: what `settings` holds.
+        tensors: as `weights` names them.
     """
 
-    folder: Path
+    settings: ByteSource
+    weights: ByteSource
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
-    files: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[ByteSource, ...]:
+        return self.settings, self.weights
+
+    @cached_property
+    def alphas(self) -> Mapping[str, tuple[int, Any]]:
+        """What its alpha_pattern says, as `_alphas` reads it; CheckpointError if it is not to be read."""
+        return _alphas(self.config.get("alpha_pattern") or {}, self.settings)
 
 
 def parts_of(model: str) -> tuple[str, str] | None:
@@ -82,57 +88,58 @@ def _means_model(base: str, adapter: str) -> bool:
     return hub.means_repository(adapter) and not address.means_url(base)  # a URL goes on as far as it can
 
 
-def adapter_weights(folder: Path) -> Path | None:
-    """The weights file of the adapter in `folder`; None if there is none."""
-    if not os.path.lexists(folder / CONFIG):
-        return None
-    return next((folder / (STEM + suffix) for suffix in SUFFIXES if os.path.lexists(folder / (STEM + suffix))), None)
+def is_alone(location: Location) -> bool:
+    """Whether what the user has named is an adapter: its weights file, or a folder without weights of a model.
+
+    Raises:
+        CheckpointError: the folder cannot be listed, or its weights cannot be chosen.
+    """
+    folder, only = location.folder, location.only
+    if only and only not in ADAPTER_WEIGHTS:
+        return False
+    names = folder.names()
+    adapter = adapter_weights(names)
+    return adapter != "" and only in ("", adapter) and choose_weights(names, folder).adapter
 
 
-def refuse_alone(path: Path) -> None:
-    """Raise CheckpointError if `path` is an adapter: its weights file, or a folder without other weights."""
-    folder = path if path.is_dir() else path.parent
-    weights = adapter_weights(folder)
-    if weights is None or (path != folder and path != weights):
-        return
-    with clear_errors(folder):
-        names = os.listdir(folder)
-    standard = tuple(form.stem + separator for form in formats() for separator in ".-")
-    if any(name.startswith(standard) and (name.endswith(INDEX) or format_of(Path(name))) for name in names):
-        return
-    base = printable(_config(folder / CONFIG).get("base_model_name_or_path") or "a model that it does not name", 100)
-    raise CheckpointError(folder, f"an adapter of {base}, not a model", f"write {base}+{printable(folder, 100)}")
+def refuse_alone(location: Location) -> None:
+    """Raise CheckpointError if what the user has named is an adapter, which is no model by itself."""
+    if is_alone(location):
+        base = _config(location.folder.source(ADAPTER_CONFIG)).get("base_model_name_or_path")
+        base, adapter = printable(base or "a model that it does not name", 100), printable(location.folder, 100)
+        raise CheckpointError(location.folder, f"an adapter of {base}, not a model", f"write {base}+{adapter}")
 
 
-def open_adapter(folder: Path) -> Adapter:
+def open_adapter(folder: ModelFolder) -> Adapter:
     """The adapter in a folder, headers only.
 
     Raises:
         CheckpointError: there is none, it is damaged, or of a kind that cannot be added to weights.
     """
-    weights = adapter_weights(folder)
-    if weights is None:
-        remedy = "give the folder that peft has written"
-        raise CheckpointError(folder, f"no adapter: {CONFIG} and {STEM}.safetensors are not both there", remedy)
-    config = _config(folder / CONFIG)
-    _require_plain_lora(folder / CONFIG, config)
-    return Adapter(folder, config, open_file(weights), (folder / CONFIG, weights))
+    name = adapter_weights(folder.there({ADAPTER_CONFIG, *ADAPTER_WEIGHTS}))
+    if not name:
+        problem = f"no adapter: {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS[0]} are not both there"
+        raise CheckpointError(folder, problem, "give the folder that peft has written")
+    settings, weights = folder.sources((ADAPTER_CONFIG, name))
+    config = _config(settings)
+    _require_plain_lora(settings, config)
+    return Adapter(settings, weights, config, open_file(weights))
 
 
-def _config(path: Path) -> dict[str, Any]:
-    return parse_object(read_bounded(path, MAX_CONFIG), path)
+def _config(source: ByteSource) -> dict[str, Any]:
+    return parse_object(source.read(MAX_CONFIG), source)
 
 
-def _require_plain_lora(path: Path, config: Mapping[str, Any]) -> None:
+def _require_plain_lora(source: ByteSource, config: Mapping[str, Any]) -> None:
     kind = config.get("peft_type")
     if kind != "LORA":
-        raise CheckpointError(path, f"an adapter of type {printable(kind, 40)}; only LORA is read", MERGE)
+        raise CheckpointError(source, f"an adapter of type {printable(kind, 40)}; only LORA is read", MERGE)
     initial = config.get("init_lora_weights")
     if isinstance(initial, str) and initial.lower().startswith(CHANGES_BASE):
-        raise CheckpointError(path, f"its base is not the original ({printable(initial, 40)} changes it)", MERGE)
+        raise CheckpointError(source, f"its base is not the original ({printable(initial, 40)} changes it)", MERGE)
     used = next((key for key in UNSUPPORTED if config.get(key)), None)
     if used:
-        raise CheckpointError(path, f"uses {used}, which is not read", MERGE)
+        raise CheckpointError(source, f"uses {used}, which is not read", MERGE)
 
 
 # --- base and adapter together
@@ -230,7 +237,7 @@ def adapted(base: Mapping[str, Tensor], adapter: Adapter) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a tensor of the adapter has no place in the base, or another shape.
     """
-    weights = adapter.files[-1]
+    weights = adapter.weights
     names = _Names(base, weights)
     tensors, parts = dict(base), dict[str, dict[str, Tensor]]()
     for key, tensor in adapter.tensors.items():
@@ -258,7 +265,7 @@ def adapted(base: Mapping[str, Tensor], adapter: Adapter) -> dict[str, Tensor]:
 class _Names:
     """How the base calls what the adapter calls by the name that a module has in memory, with more or less in front."""
 
-    def __init__(self, base: Mapping[str, Tensor], source: Path) -> None:
+    def __init__(self, base: Mapping[str, Tensor], source: ByteSource) -> None:
         self.base, self.source = base, source
         self.by_ending: dict[str, list[str]] = {}
         for name in base:
@@ -283,7 +290,7 @@ def _endings(name: str) -> list[str]:
 
 def _change(base: Tensor, parts: Mapping[str, Tensor], module: str, adapter: Adapter) -> Change:
     """The change of one matrix from its parts, every shape checked."""
-    source = adapter.files[-1]
+    source = adapter.weights
     shapes = {kind: tensor.shape for kind, tensor in parts.items()}
     embedding = "embedding A" in parts
     pair = ("embedding B", "embedding A") if embedding else ("B", "A")
@@ -307,34 +314,32 @@ def _change(base: Tensor, parts: Mapping[str, Tensor], module: str, adapter: Ada
 
 
 def _scale(adapter: Adapter, module: str, rank: int) -> float:
-    config, source = adapter.config, adapter.folder / CONFIG
-    patterns = config.get("alpha_pattern") or {}
-    if not isinstance(patterns, dict) or len(patterns) > MAX_PATTERNS:
-        raise CheckpointError(source, f"its alpha_pattern is not a table of at most {MAX_PATTERNS:,} names", MERGE)
-    alpha = patterns.get(_meaning(tuple(patterns), module, source), config.get("lora_alpha"))
+    config = adapter.config
+    alpha = _alpha_of(module, adapter.alphas, config.get("lora_alpha"))
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not abs(alpha) < 1e30:
-        raise CheckpointError(source, f"its lora_alpha is {printable(alpha, 40)}, not a number", "use the adapter's own file")
+        problem = f"its lora_alpha is {printable(alpha, 40)}, not a number"
+        raise CheckpointError(adapter.settings, problem, "use the adapter's own file")
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _meaning(patterns: tuple[str, ...], module: str, source: Path) -> str | None:
-    """The first key of alpha_pattern that is a module or the end of its name; None if none is."""
-    names = _names(patterns, source)
+def _alpha_of(module: str, alphas: Mapping[str, tuple[int, Any]], otherwise: Any) -> Any:
+    """The value of the first key of alpha_pattern that is a module or the end of its name; `otherwise` where none is."""
     steps = module.split(".")
     ends = (".".join(steps[first:]) for first in range(1, len(steps)))
-    found = [names[name] for name in ("^" + module, module, *ends) if name in names]
-    return patterns[min(found)] if found else None
+    meant = [alphas[name] for name in ("^" + module, module, *ends) if name in alphas]
+    return min(meant, key=lambda place: place[0])[1] if meant else otherwise
 
 
-@cache
-def _names(patterns: tuple[str, ...], source: Path) -> dict[str, int]:
-    """Name -> the first key that means it, "^" in front where it means the whole name only.
+def _alphas(patterns: Any, source: ByteSource) -> dict[str, tuple[int, Any]]:
+    """Name -> place and value of the first key of alpha_pattern that means it, "^" in front where it means the whole name only.
 
     peft takes keys as regular expressions; one from a stranger may run for ever, so only names are read.
     """
-    names: dict[str, int] = {}
-    for index, pattern in enumerate(patterns):
+    if not isinstance(patterns, dict) or len(patterns) > MAX_PATTERNS:
+        raise CheckpointError(source, f"its alpha_pattern is not a table of at most {MAX_PATTERNS:,} names", MERGE)
+    names: dict[str, tuple[int, Any]] = {}
+    for index, (pattern, alpha) in enumerate(patterns.items()):
         if not _LITERAL.fullmatch(pattern):
             raise CheckpointError(source, f"the expression {printable(pattern, 60)} in alpha_pattern is no name", MERGE)
-        names.setdefault(pattern.replace("\\.", "."), index)
+        names.setdefault(pattern.replace("\\.", "."), (index, alpha))
     return names

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kinprint.checkpoints.files import read_bounded
+from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError
 
 MAX_BYTES = 4_000_000  # of the card
@@ -38,19 +37,19 @@ _Loader.yaml_constructors = {
 }
 
 
-def read_card(path: Path) -> dict[str, Any]:
-    """The front matter of the card `path`, empty if it has none; CheckpointError if it is damaged."""
-    text = read_bounded(path, MAX_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+def read_card(source: ByteSource) -> dict[str, Any]:
+    """The front matter of a card, empty if it has none; CheckpointError if it is damaged."""
+    text = source.read(MAX_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
     found = _FRONT_MATTER.match(text)
     if found is None:
         return {}
     matter = found["matter"]
     if len(matter) > MAX_FRONT_MATTER:
-        raise CheckpointError(path, f"a front matter of {len(matter):,} characters, at most {MAX_FRONT_MATTER:,} read")
+        raise CheckpointError(source, f"a front matter of {len(matter):,} characters, at most {MAX_FRONT_MATTER:,} read")
     try:
         content = yaml.load(matter, _Loader)
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise CheckpointError(path, f"its front matter is not valid YAML ({error})") from error
+        raise CheckpointError(source, f"its front matter is not valid YAML ({error})") from error
     if not isinstance(content, dict):
-        raise CheckpointError(path, "its front matter is not a table")
+        raise CheckpointError(source, "its front matter is not a table")
     return {str(key): value for key, value in content.items()}

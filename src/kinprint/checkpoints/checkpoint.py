@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.checkpoints.folders import ModelFolder
+from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError
 
 K = TypeVar("K")
@@ -99,6 +100,7 @@ class Checkpoint:
         source: what the user gave, unchanged.
         config: the parsed `config.json`; empty where there is none.
         tensors: every tensor by name, in the order of the names.
+        folder: where its files lie; None for a model that was never on disk.
         files: every file that takes part (weights, index, configuration, tokenizer): what a cache must watch.
         tokenizer: token string -> id, read when first used; empty where there is none.
         card: the front matter of the model card (`base_model` and so on), read when first used; empty where there is
@@ -112,7 +114,8 @@ class Checkpoint:
     source: str
     tensors: Mapping[str, Tensor]
     config: Mapping[str, Any] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
+    folder: ModelFolder | None = None
+    files: tuple[ByteSource, ...] = ()
     tokenizer: Mapping[str, int] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     revision: str = ""

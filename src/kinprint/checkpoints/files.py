@@ -1,32 +1,29 @@
-"""Opening files that somebody else may have made: regular files only, bounded reads, one clear error.
+"""Files on this disk: regular files only, bounded reads, one clear error, and writing that leaves nothing half-done.
 
-A file may be the local copy of one that lies elsewhere, with only some of its bytes on disk yet (`announce`). What is read
-through `open_regular` is there when it is read; what is mapped has to be asked for first (`present`).
+What reads a model's files reads them through a `ByteSource` (`source`), which may lie elsewhere; this module only knows paths.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import io
+import glob
 import os
+import secrets
+import shutil
 import stat
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import BinaryIO
 
 import platformdirs
 
 from kinprint.errors import CheckpointError
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-Span = tuple[int, int]
-"""Bytes of a file: the first, and the one after the last."""
-
-AHEAD, MOST_AHEAD = 1 << 16, 1 << 23
-"""Bytes asked for at a time where a partial file is read in small steps: more and more while the steps follow each other."""
+LEFT_BEHIND = 3600.0
+"""Seconds after which a temporary file belongs to a process that was killed; writing one takes seconds."""
 
 _REASONS = {
     errno.ENOENT: ("no such file or folder", "check the path"),
@@ -59,15 +56,20 @@ def mode_of(path: str | Path) -> int:
 
 
 @contextlib.contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """`path` opened for reading; CheckpointError for anything but a regular file (a pipe would block, a device act)."""
+def open_regular(path: Path, buffered: bool = True) -> Iterator[BinaryIO]:
+    """Open `path` for reading; CheckpointError for anything but a regular file (a pipe would block, a device act)."""
     _require_regular(path, mode_of(path))
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    partial = _partial.get(str(path))
-    buffered = -1 if partial is None else 0
-    with clear_errors(path), open(path, "rb", buffered, opener=lambda name, _: os.open(name, flags)) as file:
+    with clear_errors(path), open(path, "rb", -1 if buffered else 0, opener=lambda name, _: os.open(name, flags)) as file:
         _require_regular(path, os.fstat(file.fileno()).st_mode)  # it may have been exchanged in between
-        yield file if partial is None else cast(BinaryIO, io.BufferedReader(_Reader(file, partial)))
+        yield file
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the regular file `path`; CheckpointError for anything else."""
+    _require_regular(path, mode_of(path))
+    with clear_errors(path):
+        return os.stat(path).st_size
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
@@ -91,86 +93,63 @@ def cache_folder() -> Path:
     return Path(os.environ.get("KINPRINT_CACHE") or platformdirs.user_cache_dir("kinprint"))
 
 
-# --- files of which only some bytes are on disk yet
-
-
-class Partial(Protocol):
-    """What brings the bytes of such a file onto the disk."""
-
-    @property
-    def version(self) -> str:
-        """What tells this content from any other under the same name."""
-        ...
-
-    def ensure(self, descriptor: int, *spans: Span) -> None:
-        """Return when `spans` of the open file `descriptor` are on disk; CheckpointError if they cannot be."""
-        ...
-
-
-_partial: dict[str, Partial] = {}
-
-
-def announce(path: Path, partial: Partial | None) -> None:
-    """From now on `path` is such a file, or with None an ordinary one."""
-    if partial is None:
-        _partial.pop(str(path), None)
-    else:
-        _partial[str(path)] = partial
-
-
-def partial_of(path: Path) -> Partial | None:
-    """What was announced for `path`; None for ordinary files."""
-    return _partial.get(str(path))
-
-
-def present(file: BinaryIO, *spans: Span) -> None:
-    """Return when `spans` of what `open_regular` gave are on disk; in ordinary files they are.
-
-    Raises:
-        CheckpointError: they cannot be fetched, or are no longer those of the file that was opened.
-    """
-    reader = getattr(file, "raw", None)
-    if isinstance(reader, _Reader):
-        reader.partial.ensure(file.fileno(), *spans)
-
-
-class _Reader(io.RawIOBase):
-    """Reads a partial file after bringing its bytes."""
-
-    def __init__(self, file: IO[bytes], partial: Partial) -> None:
-        self.file, self.partial = file, partial  # unbuffered: a buffer would hold bytes from before they came
-        self.size = os.fstat(file.fileno()).st_size
-        self.ahead, self.end = AHEAD, -1
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        view = memoryview(buffer).cast("B")
-        start = self.file.tell()
-        stop = min(start + len(view), self.size)
-        if stop > start:
-            self.ahead = min(2 * self.ahead, MOST_AHEAD) if start == self.end else AHEAD
-            self.partial.ensure(self.file.fileno(), (start, min(max(stop, start + self.ahead), self.size)))
-        data = self.file.read(max(stop - start, 0))
-        view[: len(data)] = data
-        self.end = start + len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self.file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def fileno(self) -> int:
-        return self.file.fileno()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-
 def file_name(name: str) -> str:
     """A name from a stranger as the name of a file in this folder."""
     kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".-")
     return kept.encode()[:100].decode(errors="ignore") or "model"  # bytes: file systems count those
+
+
+# --- writing
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = False, private: bool = False) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` at the end; on any error the old one stays, and nothing else is left.
+
+    A process that is killed leaves its temporary file; the next writer of `path` removes it when it is an hour old.
+
+    Args:
+        durable: the bytes are on disk before the file has its name.
+        private: only its owner may read it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _remove_leftovers(path)
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)) as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder that gets the name `path` at the end, where an empty folder may be; on any error nothing is left of it.
+
+    Raises:
+        OSError: it cannot be made, or `path` is in use.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed writers of this file left behind; a file that another process may be writing stays."""
+    with contextlib.suppress(OSError):
+        for file in target.parent.glob(f".{glob.escape(target.name[:50])}.{'[0-9a-f]' * 16}.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > LEFT_BEHIND:
+                    file.unlink()

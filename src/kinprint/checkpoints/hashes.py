@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from kinprint.checkpoints.checkpoint import Checkpoint
-from kinprint.checkpoints.files import open_regular, partial_of
+from kinprint.checkpoints.source import ByteSource
 
 PIECE = 1 << 22
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ def hashes(checkpoint: Checkpoint, progress: Callable[[int, int], None] = lambda
     Raises:
         CheckpointError: a file cannot be read.
     """
-    sizes = {path: _size(path) for path in checkpoint.files}
+    sizes = {source: source.size for source in checkpoint.files}
     total, done = sum(sizes.values()), 0
 
     def tell(count: int) -> None:
@@ -50,28 +46,23 @@ def hashes(checkpoint: Checkpoint, progress: Callable[[int, int], None] = lambda
         done += count
         progress(done, total)
 
-    return tuple(_hash(path, sizes[path], tell) for path in checkpoint.files)
+    return tuple(_hash(source, sizes[source], tell) for source in checkpoint.files)
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
-def _hash(path: Path, size: int, tell: Callable[[int], None]) -> FileHash:
-    partial = partial_of(path)
-    if partial is not None:  # reading it would fetch all of it
+def _hash(source: ByteSource, size: int, tell: Callable[[int], None]) -> FileHash:
+    if source.partial:  # reading it would fetch all of it
         tell(size)
-        if _SHA256.fullmatch(partial.version):
-            return FileHash(path.name, size, partial.version, "as its hub states it; only a part was fetched")
-        return FileHash(path.name, size, "", f"version {partial.version}; only a part was fetched")
+        if source.sha256:
+            return FileHash(source.name, size, source.sha256, "as its hub states it; only a part was fetched")
+        return FileHash(source.name, size, "", f"version {source.version}; only a part was fetched")
     digest = hashlib.sha256()
-    for piece in _pieces(path):
+    for piece in _pieces(source):
         digest.update(piece)
         tell(len(piece))
-    return FileHash(path.name, size, digest.hexdigest())
+    return FileHash(source.name, size, digest.hexdigest())
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with open_regular(path) as file:
+def _pieces(source: ByteSource) -> Iterator[bytes]:
+    with source.open() as file:
         while piece := file.read(PIECE):
             yield piece

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from kinprint.errors import CheckpointError
@@ -17,8 +16,8 @@ _LONE = re.compile(r"\\(?:u[dD](?:[89abAB]..\\u[dD][c-fC-F]..|(?P<lone>[89a-fA-F
 """An escape: a pair of surrogates, a lone one, or any other."""
 
 
-def parse_object(data: bytes, path: str | Path, *, strict: bool = False) -> dict[str, Any]:
-    """The JSON object in `data`, read from `path` (named in errors).
+def parse_object(data: bytes, source: object, *, strict: bool = False) -> dict[str, Any]:
+    """The JSON object in `data`, read from `source` (named in errors).
 
     With `strict`, duplicate keys and the infinities that Python's json writes are refused too; some configurations
     in the wild hold them (`"time_step_limit": [0.0, Infinity]`). NaN and lone surrogates never pass.
@@ -26,19 +25,19 @@ def parse_object(data: bytes, path: str | Path, *, strict: bool = False) -> dict
     Raises:
         CheckpointError: if it is not JSON, not an object, or larger or deeper than any real file.
     """
-    value = parse(data, path, strict=strict)
+    value = parse(data, source, strict=strict)
     if not isinstance(value, dict):
-        raise CheckpointError(path, f"a JSON object is expected, not {type(value).__name__}", "check the file")
+        raise CheckpointError(source, f"a JSON object is expected, not {type(value).__name__}", "check the file")
     return value
 
 
-def parse(data: bytes, path: str | Path, *, strict: bool = False) -> Any:
+def parse(data: bytes, source: object, *, strict: bool = False) -> Any:
     """The same for JSON of any kind."""
     if sum(map(data.count, (b",", b"[", b"{"))) > MAX_ITEMS:
-        raise CheckpointError(path, f"JSON of more than {MAX_ITEMS:,} items", "check that it is the right file")
+        raise CheckpointError(source, f"JSON of more than {MAX_ITEMS:,} items", "check that it is the right file")
     if len(data) > MAX_NOT_ASCII and not data.isascii():
         problem = f"JSON of {len(data):,} bytes that is not ASCII, more than the {MAX_NOT_ASCII:,} allowed"
-        raise CheckpointError(path, problem, "check that it is the right file")
+        raise CheckpointError(source, problem, "check that it is the right file")
 
     def constant(text: str) -> float:
         if strict or text == "NaN":
@@ -59,11 +58,11 @@ def parse(data: bytes, path: str | Path, *, strict: bool = False) -> Any:
         if ("\\ud" in text or "\\uD" in text) and any(escape["lone"] for escape in _LONE.finditer(text)):
             raise ValueError("half a surrogate pair")
     except RecursionError:
-        raise CheckpointError(path, "JSON nested too deeply", "check that it is the right file") from None
+        raise CheckpointError(source, "JSON nested too deeply", "check that it is the right file") from None
     except ValueError as error:
-        raise CheckpointError(path, f"not valid JSON ({error})", "download or write the file again") from error
+        raise CheckpointError(source, f"not valid JSON ({error})", "download or write the file again") from error
     if _too_deep(value):
-        raise CheckpointError(path, "JSON nested too deeply", "check that it is the right file")
+        raise CheckpointError(source, "JSON nested too deeply", "check that it is the right file")
     return value
 
 

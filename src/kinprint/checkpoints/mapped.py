@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import mmap
-import os
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.checkpoints.files import Span, open_regular, present
+from kinprint.checkpoints.source import ByteSource, Span
 from kinprint.errors import CheckpointError
 
 MAX_RANK = 32  # numpy's own limit in version 1
@@ -27,7 +23,7 @@ class MappedTensor:
 
     Attributes:
         name, dtype, shape: as `Tensor` says.
-        path: the file.
+        source: the file.
         file_size: its size when the checkpoint was opened, against which `offset` and `strides` were checked.
         offset: where the first element lies, in bytes.
         strides: bytes between neighbours along each axis, as numpy counts them; None for a contiguous tensor.
@@ -36,7 +32,7 @@ class MappedTensor:
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    path: Path
+    source: ByteSource
     file_size: int
     offset: int
     strides: tuple[int, ...] | None = None
@@ -58,14 +54,8 @@ class MappedTensor:
             empty = np.empty(self.shape, self.dtype)
             empty.flags.writeable = False
             return empty
-        start = self.offset - self.offset % mmap.ALLOCATIONGRANULARITY
-        with open_regular(self.path) as file:
-            # Touching a page beyond the end of the file would kill the process, so a changed file is an error here.
-            if os.fstat(file.fileno()).st_size != self.file_size:
-                raise CheckpointError(self.path, "changed while it was being read", "try again when it is complete")
-            present(file, (self.offset, self.offset + self._extent()))
-            mapping = _map(file.fileno(), self.offset + self._extent() - start, start)
-        array: NDArray[Any] = np.ndarray(self.shape, self.dtype, mapping, self.offset - start, self.strides)
+        data = self.source.map(self.offset, self.offset + self._extent(), self.file_size)
+        array: NDArray[Any] = np.ndarray(self.shape, self.dtype, data, 0, self.strides)
         if not array.flags.aligned:
             array = array.copy()
             array.flags.writeable = False
@@ -83,9 +73,9 @@ class MappedTensor:
         return replace(self, shape=shape, offset=self.offset + start * row).read()
 
     @property
-    def spans(self) -> tuple[tuple[Path, Span], ...]:
+    def spans(self) -> tuple[tuple[ByteSource, Span], ...]:
         """The bytes that `read` needs."""
-        return ((self.path, (self.offset, self.offset + self._extent())),) if self.nbytes else ()
+        return ((self.source, (self.offset, self.offset + self._extent())),) if self.nbytes else ()
 
     def _extent(self) -> int:
         """Bytes from the first element to the end of the last one."""
@@ -95,15 +85,9 @@ class MappedTensor:
         return steps + self.dtype.itemsize
 
 
-def check_name(name: str, path: Path) -> None:
+def check_name(name: str, source: ByteSource) -> None:
     """Raise CheckpointError unless `name` is text that a tensor may be called."""
     if len(name) > MAX_NAME:
-        raise CheckpointError(path, f"a tensor name of {len(name):,} characters", f"at most {MAX_NAME} are allowed")
+        raise CheckpointError(source, f"a tensor name of {len(name):,} characters", f"at most {MAX_NAME} are allowed")
     if any("\ud800" <= c <= "\udfff" for c in name):
-        raise CheckpointError(path, f"the tensor name {name!r} is not valid Unicode", "rename the tensor")
-
-
-def _map(descriptor: int, length: int, offset: int) -> mmap.mmap:
-    if sys.version_info >= (3, 13):  # otherwise every mapping keeps a file descriptor of its own
-        return mmap.mmap(descriptor, length, access=mmap.ACCESS_READ, offset=offset, trackfd=False)
-    return mmap.mmap(descriptor, length, access=mmap.ACCESS_READ, offset=offset)
+        raise CheckpointError(source, f"the tensor name {name!r} is not valid Unicode", "rename the tensor")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,20 +12,20 @@ from typing import Any
 from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
-from kinprint.checkpoints.files import mode_of, read_bounded
+from kinprint.checkpoints.folders import CARD, CONFIG, Location, ModelFolder, local
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.quantizations import decoded
 from kinprint.checkpoints.remote import address, hub
-from kinprint.checkpoints.remote.folder import Snapshot
+from kinprint.checkpoints.source import ByteSource
 from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
-from kinprint.checkpoints.weight_files import find_weights, read_weights
+from kinprint.checkpoints.weight_files import read_weights
 from kinprint.errors import CheckpointError
 
 MAX_CONFIG = 16_000_000
 
 
-def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
+def open_checkpoint(model: str | os.PathLike[str], *, offline: bool = False) -> Checkpoint:
     """Open the model that `model` names, reading headers only.
 
     Args:
@@ -36,6 +35,7 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
             (https, or any file system of fsspec): what is needed is fetched when it is read. What exists on disk under
             that name wins.
             Or `BASE+ADAPTER`, as a string: a base model with a LoRA adapter, both named in any of these ways.
+        offline: ask no hub and no server: what is not on this disk cannot be read. HF_HUB_OFFLINE says the same of hubs.
 
     Raises:
         CheckpointError: if it is missing, damaged, hostile or of an unknown format; the message names the file. Or if
@@ -45,71 +45,77 @@ def open_checkpoint(model: str | os.PathLike[str]) -> Checkpoint:
     if not source:
         raise CheckpointError("an empty path", "names no model", "give a folder or a weights file")
     if isinstance(model, str) and (parts := parts_of(model)):
-        return _with_adapter(*parts)
-    found = located(model, source)
-    return _open(found.path, found.name, found.source, found.revision)
+        return _with_adapter(*parts, offline)
+    return _open(located(model, offline=offline))
 
 
-def located(model: str | os.PathLike[str], source: str) -> Snapshot:
-    """Where what the user names lies on this disk, or is fetched to as it is read.
+def located(model: str | os.PathLike[str], *, offline: bool = False) -> Location:
+    """Where what the user names lies: on this disk, or elsewhere, from where it is fetched as it is read.
 
     Raises:
-        CheckpointError: it is on a hub or behind a URL, and cannot be had. What is on disk is not looked at.
+        CheckpointError: it is not there, or cannot be had.
     """
     if isinstance(model, str) and hub.means_repository(model):
-        return hub.fetch(model)
+        return hub.locate(model, offline=offline)
     if isinstance(model, str) and address.means_url(model):
-        return address.fetch(model)
-    return Snapshot(Path(os.path.abspath(source)).name or source, source, "", Path(source))
+        return address.locate(model, offline=offline)
+    return local(Path(model), os.fspath(model))
 
 
-def _with_adapter(base: str, adapter: str) -> Checkpoint:
+def _with_adapter(base: str, adapter: str, offline: bool) -> Checkpoint:
     """A base with an adapter added: its configuration, the adapter's tokenizer and card where it has them."""
-    model, place = open_checkpoint(base), located(adapter, adapter)
-    found = open_adapter(place.path)
-    vocabulary, card = tokenizer_files(found.folder), found.folder / "README.md"
-    beside = (*vocabulary, *([card] if os.path.lexists(card) else []))
+    model, location = open_checkpoint(base, offline=offline), located(adapter, offline=offline)
+    found = open_adapter(location.folder)
+    vocabulary, card = tokenizer_files(location.folder), _card(location.folder)
     return replace(
         model,
-        name=f"{model.name}+{place.name}",
-        source=f"{model.source}+{place.source}",
+        name=f"{model.name}+{location.name}",
+        source=f"{model.source}+{location.source}",
         tensors=adapted(model.tensors, found),
-        files=(*model.files, *found.files, *beside),
+        files=(*model.files, *found.files, *vocabulary, *card),
         tokenizer=_tokenizer(vocabulary) if vocabulary else model.tokenizer,
-        card=Deferred(partial(read_card, card)) if card in beside else model.card,
-        revision="+".join(filter(None, (model.revision, place.revision))),
+        card=_read_card(card) if card else model.card,
+        revision="+".join(filter(None, (model.revision, location.revision))),
     )
 
 
-def _open(path: Path, name: str, source: str, revision: str = "") -> Checkpoint:
-    """What lies at `path`, under the name and source that the user knows it by."""
-    is_folder = stat.S_ISDIR(mode_of(path))
-    folder = path if is_folder else path.parent
-    refuse_alone(path)
-    tensors, weight_files = find_weights(path) if is_folder else read_weights(path)
-    config_file = folder / "config.json"
-    card = folder / "README.md"
+def _open(location: Location) -> Checkpoint:
+    """What lies there, under the name and source that the user knows it by."""
+    folder = location.folder
+    refuse_alone(location)
+    tensors, weight_files = read_weights(folder, location.only)
+    configuration, card = folder.sources(sorted(folder.there((CONFIG,)))), _card(folder)
     vocabulary = tokenizer_files(folder)
-    beside = [*(file for file in (config_file, card) if os.path.lexists(file)), *vocabulary]
     inside = read_inside(weight_files)
-    config = inside.config or (_read_config(config_file) if config_file in beside else {})
-    tensors, quantization = decoded(tensors, config, source)
+    config = inside.config or (read_config(configuration[0]) if configuration else {})
+    tensors, quantization = decoded(tensors, config, location.source)
     return Checkpoint(
-        name=name,
-        source=source,
+        name=location.name,
+        source=location.source,
         config=config,
         tensors=tensors,
         quantization=quantization or inside.quantization,
-        files=(*weight_files, *beside),
+        folder=folder,
+        files=(*weight_files, *configuration, *card, *vocabulary),
         tokenizer=_tokenizer(vocabulary) if inside.tokenizer is None else inside.tokenizer,
-        card=Deferred(partial(read_card, card)) if card in beside else {},
-        revision=revision,
+        card=_read_card(card),
+        revision=location.revision,
     )
 
 
-def _tokenizer(files: tuple[Path, ...]) -> Mapping[str, int]:
+def _card(folder: ModelFolder) -> tuple[ByteSource, ...]:
+    """The model card, if there is one."""
+    return folder.sources(folder.there((CARD,)))
+
+
+def _read_card(files: tuple[ByteSource, ...]) -> Mapping[str, Any]:
+    return Deferred(partial(read_card, files[0])) if files else {}
+
+
+def _tokenizer(files: tuple[ByteSource, ...]) -> Mapping[str, int]:
     return Deferred(partial(read_vocabulary, files)) if files else {}
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    return parse_object(read_bounded(path, MAX_CONFIG), path)
+def read_config(source: ByteSource) -> dict[str, Any]:
+    """The table in a configuration file; CheckpointError if it holds none."""
+    return parse_object(source.read(MAX_CONFIG), source)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
-from kinprint.checkpoints.files import read_bounded
+from kinprint.checkpoints.folders import ModelFolder
 from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError
 
 MAX_BYTES = 64_000_000
@@ -16,58 +15,57 @@ FORMS = (("tokenizer.json",), ("vocab.json", "added_tokens.json"), ("vocab.txt",
 """The files of each form, the preferred first; a form is there if its first file is."""
 
 
-def tokenizer_files(folder: Path) -> tuple[Path, ...]:
-    """The files in `folder` that `read_vocabulary` reads: of the forms known, the first that is there."""
-    for names in FORMS:
-        if os.path.lexists(folder / names[0]):
-            return tuple(folder / name for name in names if os.path.lexists(folder / name))
-    return ()
+def tokenizer_files(folder: ModelFolder) -> tuple[ByteSource, ...]:
+    """The files that `read_vocabulary` reads: of the forms known, the first that is there."""
+    there = folder.there(name for form in FORMS for name in form)
+    chosen = next((form for form in FORMS if form[0] in there), ())
+    return folder.sources(name for name in chosen if name in there)
 
 
-def read_vocabulary(files: tuple[Path, ...]) -> dict[str, int]:
+def read_vocabulary(files: tuple[ByteSource, ...]) -> dict[str, int]:
     """Token -> id, from what `tokenizer_files` found; CheckpointError if it is damaged."""
     vocabulary: dict[str, int] = {}
-    for path in files:
-        data = read_bounded(path, MAX_BYTES)
-        if path.suffix == ".txt":
-            vocabulary |= _lines(path, data)
-        elif path.name == "tokenizer.json":
-            vocabulary |= _tokenizer(path, parse_object(data, path))
+    for source in files:
+        data = source.read(MAX_BYTES)
+        if source.name.endswith(".txt"):
+            vocabulary |= _lines(source, data)
+        elif source.name == "tokenizer.json":
+            vocabulary |= _tokenizer(source, parse_object(data, source))
         else:
-            vocabulary |= _table(path, parse_object(data, path))
+            vocabulary |= _table(source, parse_object(data, source))
     return vocabulary
 
 
-def _tokenizer(path: Path, content: dict[str, Any]) -> dict[str, int]:
+def _tokenizer(source: ByteSource, content: dict[str, Any]) -> dict[str, int]:
     """The vocabulary of a `tokenizer.json`: a table (BPE, WordPiece, WordLevel) or pieces in order (Unigram)."""
     model = content.get("model")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     if isinstance(vocabulary, list):
         pieces = [p[0] for p in vocabulary if isinstance(p, list) and p]
         if len(pieces) != len(vocabulary):
-            raise CheckpointError(path, "its vocabulary is not a list of pieces and scores")
+            raise CheckpointError(source, "its vocabulary is not a list of pieces and scores")
         vocabulary = {piece: index for index, piece in enumerate(pieces) if isinstance(piece, str)}
     added = content.get("added_tokens") or []
     if not isinstance(added, list) or not all(isinstance(t, dict) and isinstance(t.get("content"), str) for t in added):
-        raise CheckpointError(path, "its added tokens are not a list of tokens")
-    return _table(path, vocabulary) | _table(path, {t["content"]: t.get("id") for t in added})
+        raise CheckpointError(source, "its added tokens are not a list of tokens")
+    return _table(source, vocabulary) | _table(source, {t["content"]: t.get("id") for t in added})
 
 
-def _table(path: Path, table: Any) -> dict[str, int]:
+def _table(source: ByteSource, table: Any) -> dict[str, int]:
     if not isinstance(table, dict) or not all(
         isinstance(token, str) and type(index) is int and 0 <= index < 2**31 for token, index in table.items()
     ):
-        raise CheckpointError(path, "its vocabulary is not a table of tokens and ids")
+        raise CheckpointError(source, "its vocabulary is not a table of tokens and ids")
     return table
 
 
-def _lines(path: Path, data: bytes) -> dict[str, int]:
+def _lines(source: ByteSource, data: bytes) -> dict[str, int]:
     if data.count(b"\n") > MAX_LINES:
-        raise CheckpointError(path, f"more than the {MAX_LINES:,} lines allowed", "check that it is a vocabulary")
+        raise CheckpointError(source, f"more than the {MAX_LINES:,} lines allowed", "check that it is a vocabulary")
     try:
         lines = data.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
-        raise CheckpointError(path, f"not valid UTF-8 ({error})") from error
+        raise CheckpointError(source, f"not valid UTF-8 ({error})") from error
     if lines[-1] == "":
         del lines[-1]
     return {token.removesuffix("\r"): index for index, token in enumerate(lines)}

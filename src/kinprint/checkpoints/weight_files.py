@@ -1,81 +1,71 @@
-"""Which files hold a checkpoint's tensors, and all the tensors in them as one table."""
+"""All the tensors of a model's weights files as one table."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath, PureWindowsPath
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.files import clear_errors, read_bounded
-from kinprint.checkpoints.formats import format_of, formats, open_file
+from kinprint.checkpoints.folders import ModelFolder
+from kinprint.checkpoints.formats import open_file
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.errors import CheckpointError, printable
+from kinprint.checkpoints.source import EDGE, ByteSource
+from kinprint.checkpoints.weight_choice import Choice, choose_weights, is_index, require_all
+from kinprint.errors import CheckpointError
 
-INDEX = ".index.json"
+AT_ONCE = 8
+"""Files whose beginnings are fetched at the same time."""
+
 MAX_INDEX = 100_000_000
 MAX_SHARDS = 10_000
 _AGAIN = "download the index and the shards again, from one revision"
-_SHARD = re.compile(r"(?P<stem>.*)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?P<suffix>\.[a-z]+)", re.DOTALL)
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], tuple[Path, ...]]:
-    """The tensors of the weights file or index `path`, in the order of their names, and the files that hold them."""
-    if path.name.endswith(INDEX):
-        return _indexed(path)
-    return _together({path: None}), (path,)
+def read_weights(folder: ModelFolder, only: str = "") -> tuple[dict[str, Tensor], tuple[ByteSource, ...]]:
+    """The tensors of a model in the order of their names, and the files that hold them, an index first.
+
+    Args:
+        only: a weights file or index of the folder; "" for those that `choose_weights` chooses.
+
+    Raises:
+        CheckpointError: they cannot be chosen, are missing or damaged, or contradict their index.
+    """
+    if is_index(only):
+        return _indexed(folder, only)
+    choice = Choice((only,)) if only else choose_weights(folder.names(), folder)
+    if choice.index:
+        return _indexed(folder, choice.index)
+    sources = folder.sources(choice.files)
+    return _together(dict.fromkeys(sources)), sources
 
 
-def find_weights(folder: Path) -> tuple[dict[str, Tensor], tuple[Path, ...]]:
-    """The same for the files in `folder`: under a format's standard names, else the only ones that it can mean."""
-    for form in formats():
-        for suffix in form.suffixes:
-            for name in (form.stem + suffix, form.stem + suffix + INDEX):
-                if os.path.lexists(folder / name):
-                    return read_weights(folder / name)
-    with clear_errors(folder):
-        names = sorted(os.listdir(folder))
-    for form in formats():
-        mine = [name for name in names if format_of(folder / name) is form]
-        if mine:
-            shards = [folder / name for name in only_set(folder, mine, form.stem)]
-            return _together(dict.fromkeys(shards)), tuple(shards)
-    known = ", ".join(suffix for form in formats() for suffix in form.suffixes)
-    raise CheckpointError(folder, "a folder without weights", f"it should hold a file ending in one of {known}")
+def shards_of(folder: ModelFolder, index: str) -> dict[str, set[str]]:
+    """Shard -> names of the tensors that an index of a folder places there, the shards in the order of their names.
 
-
-def only_set(subject: object, names: list[str], stem: str) -> list[str]:
-    """The files of `names` that make up one model: the shards of a complete set, or a single file."""
-    sets: dict[tuple[str, int, str], list[str]] = defaultdict(list)
-    for name in names:
-        shard = _SHARD.fullmatch(name)
-        sets[(shard["stem"], int(shard["count"]), shard["suffix"]) if shard else (name, 0, "")].append(name)
-    chosen = next(iter(sets)) if len(sets) == 1 else next((key for key in sets if key[0] == stem), None)
-    if chosen is None:
-        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise CheckpointError(subject, f"several weights files and no index ({listed})", "give the file that you mean")
-    start, count, suffix = chosen
-    expected = {f"{start}-{number:05}-of-{count:05}{suffix}" for number in range(1, count + 1)} or {start}
-    _require_all(subject, expected - set(names), len(expected))
-    return sorted(expected)
-
-
-def _indexed(index: Path) -> tuple[dict[str, Tensor], tuple[Path, ...]]:
-    """The tensors that a `*.index.json` lists; index and shards must agree exactly."""
+    Raises:
+        CheckpointError: the index is damaged, or a shard is not there.
+    """
+    source = folder.source(index)
     listed: dict[str, set[str]] = defaultdict(set)
-    for name, shard in weight_map(index).items():
+    for name, shard in _weight_map(source).items():
         listed[shard].add(name)
-    _require_all(index, {shard for shard in listed if not os.path.lexists(index.parent / shard)}, len(listed))
-    files = {index.parent / shard: listed[shard] for shard in sorted(listed)}
-    return _together(files), (index, *files)
+    require_all(source, listed.keys() - folder.there(listed), len(listed))
+    return dict(sorted(listed.items()))
 
 
-def weight_map(index: Path) -> dict[str, str]:
+def _indexed(folder: ModelFolder, index: str) -> tuple[dict[str, Tensor], tuple[ByteSource, ...]]:
+    """The tensors that an index lists; index and shards must agree exactly."""
+    shards = shards_of(folder, index)
+    sources = folder.sources(shards)
+    return _together(dict(zip(sources, shards.values(), strict=True))), (folder.source(index), *sources)
+
+
+def _weight_map(index: ByteSource) -> dict[str, str]:
     """Tensor name -> relative path of its shard, which lies in the folder of `index` or below."""
-    table = parse_object(read_bounded(index, MAX_INDEX), index, strict=True).get("weight_map")
+    table = parse_object(index.read(MAX_INDEX), index, strict=True).get("weight_map")
     if not isinstance(table, dict) or not table or not all(isinstance(v, str) for v in table.values()):
         raise CheckpointError(index, "its weight_map is not a table of tensor and file names", _AGAIN)
     shards = set(table.values())
@@ -89,27 +79,30 @@ def weight_map(index: Path) -> dict[str, str]:
     return table
 
 
-def _require_all(subject: object, missing: set[str], count: int) -> None:
-    if missing:
-        listed = ", ".join(printable(name, 80) for name in sorted(missing)[:3]) + (", ..." if len(missing) > 3 else "")
-        raise CheckpointError(subject, f"{len(missing)} of {count} shards missing: {listed}", "download them")
-
-
-def _together(files: Mapping[Path, AbstractSet[str] | None]) -> dict[str, Tensor]:
+def _together(files: Mapping[ByteSource, AbstractSet[str] | None]) -> dict[str, Tensor]:
     """All tensors of `files`, in the order of their names; two files may not hold the same one.
 
     Args:
         files: weights file -> names of the tensors that it must hold, neither fewer nor more; None if not known.
     """
+    _fetch_beginnings(list(files))
     tensors: dict[str, Tensor] = {}
-    for path, expected in files.items():
-        found = open_file(path)
+    for source, expected in files.items():
+        found = open_file(source)
         for name in found.keys() & tensors.keys():
-            raise CheckpointError(path, f"holds the tensor {name}, which another shard holds too", _AGAIN)
+            raise CheckpointError(source, f"holds the tensor {name}, which another shard holds too", _AGAIN)
         if expected is not None:
             for name in expected - found.keys():
-                raise CheckpointError(path, f"does not hold the tensor {name}, which the index says it does", _AGAIN)
+                raise CheckpointError(source, f"does not hold the tensor {name}, which the index says it does", _AGAIN)
             for name in found.keys() - expected:
-                raise CheckpointError(path, f"holds the tensor {name}, which the index does not place there", _AGAIN)
+                raise CheckpointError(source, f"holds the tensor {name}, which the index does not place there", _AGAIN)
         tensors |= found
     return {name: tensors[name] for name in sorted(tensors)}
+
+
+def _fetch_beginnings(sources: Sequence[ByteSource]) -> None:
+    """Fetch the headers of many files at the same time: one after another they take long."""
+    partial = [source for source in sources if source.partial]
+    if len(partial) > 1:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda source: source.prefetch((0, min(EDGE, source.size))), partial))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from kinprint.architectures import OpenModel, open_model
 from kinprint.checkpoints import Checkpoint
-from kinprint.checkpoints.files import clear_errors
-from kinprint.checkpoints.remote.sparse import expect
+from kinprint.checkpoints.remote.expectation import expect
 from kinprint.fingerprints import cache as stored
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.measure import Progress, measure
@@ -22,6 +21,7 @@ def fingerprint(
     *,
     quick: bool = False,
     cache: bool = True,
+    offline: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Fingerprint:
@@ -34,6 +34,7 @@ def fingerprint(
             experts, and for `matched-readings` (`kinprint.fingerprints.quick`). Fingerprints already made are taken
             as they are.
         cache: use and fill the user's cache folder.
+        offline: ask no hub and no server (`kinprint.checkpoints.open_checkpoint`).
         threads: of the measuring pass; all processors by default. The result does not depend on it.
         progress: called with bytes done and bytes in all.
 
@@ -54,7 +55,7 @@ def fingerprint(
         return model
     if not isinstance(model, OpenModel) and Path(model).suffix == SUFFIX:
         return Fingerprint.load(model)
-    opened = model if isinstance(model, OpenModel) else open_model(model)
+    opened = model if isinstance(model, OpenModel) else open_model(model, offline=offline)
     checkpoint = opened.checkpoint
     kind = _kind(quick)
     found = stored.find(checkpoint, kind) if cache else None
@@ -74,8 +75,7 @@ def identity(checkpoint: Checkpoint, *, quick: bool = False) -> str:
     Raises:
         CheckpointError: a file cannot be read any more.
     """
-    with clear_errors(checkpoint.source):
-        return stored.key(checkpoint, _kind(quick))
+    return stored.key(checkpoint, _kind(quick))
 
 
 def _kind(quick: bool) -> str:

@@ -38,7 +38,7 @@ def _inside(folder: Path, visited: set[tuple[int, int]]) -> Iterator[str]:
         return
     visited.add((status.st_dev, status.st_ino))
     yield from (str(entry) for entry in entries if entry.suffix == SUFFIX and not entry.name.startswith("."))
-    if any(format_of(entry) for entry in entries if not entry.is_dir()):
+    if any(format_of(entry.name) for entry in entries if not entry.is_dir()):
         yield str(folder)
         return
     for entry in entries:

@@ -8,7 +8,6 @@ import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import ml_dtypes  # noqa: F401 - numpy learns bfloat16 and fp8
@@ -21,6 +20,7 @@ from kinprint.architectures.anatomy import Name, Place, experts_by_layer
 from kinprint.architectures.named import why_named
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint, Tensor, open_checkpoint
+from kinprint.checkpoints.folders import ModelFolder
 from kinprint.errors import TransformError
 
 
@@ -30,7 +30,7 @@ class Model:
 
     Attributes:
         source: what the user called it, for errors.
-        folder: where its tokenizer files lie.
+        folder: where its tokenizer files lie; None where it has none.
         table: its family.
         config: the configuration of the language model, as `config.json` says it.
         outer: the configuration around it in a multimodal model; empty otherwise.
@@ -44,7 +44,7 @@ class Model:
     """
 
     source: str
-    folder: Path
+    folder: ModelFolder | None
     table: Table
     config: Mapping[str, Any]
     outer: Mapping[str, Any]
@@ -179,7 +179,7 @@ def model_of(checkpoint: Checkpoint) -> Model:
     rest = [tensor for name, tensor in checkpoint.tensors.items() if name in without_role]
     return Model(
         source=checkpoint.source,
-        folder=checkpoint.files[0].parent if checkpoint.files else Path(),
+        folder=checkpoint.folder,
         table=table,
         config=copy.deepcopy(_as_decoded(inner)),
         outer={} if inner is checkpoint.config else _as_decoded(checkpoint.config),

@@ -7,7 +7,6 @@ import math
 import os
 import shutil
 import struct
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +18,11 @@ from numpy.typing import NDArray
 from kinprint.architectures import Part, Place, layout
 from kinprint.architectures.anatomy import Name
 from kinprint.checkpoints import Checkpoint
-from kinprint.checkpoints.files import open_regular
+from kinprint.checkpoints.files import replacing_folder
+from kinprint.checkpoints.folders import ModelFolder
 from kinprint.checkpoints.formats.safetensors import DTYPES
-from kinprint.errors import TransformError
+from kinprint.checkpoints.source import ByteSource
+from kinprint.errors import CheckpointError, TransformError
 from kinprint.transforms._model import Model
 
 Progress = Callable[[int, int], None]
@@ -65,14 +66,8 @@ def write(model: Model, target: Path, *, progress: Progress | None = None, shard
     if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         raise TransformError(target, "exists already", "choose another folder, or remove it")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            _write_all(model, temporary, progress, shard_bytes)
-            temporary.chmod(0o755)
-            temporary.replace(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with replacing_folder(target) as folder:
+            _write_all(model, folder, progress, shard_bytes)
     except OSError as error:
         raise TransformError(target, f"cannot be written ({error.strerror or error})", "check it and the space") from None
 
@@ -93,7 +88,8 @@ def _write_all(model: Model, folder: Path, progress: Progress | None, shard_byte
         index = {"metadata": {"total_size": total}, "weight_map": files}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
     (folder / "config.json").write_text(json.dumps(_config(model), indent=2) + "\n")
-    _copy_beside(model.folder, folder)
+    if model.folder is not None:
+        _copy_beside(model.folder, folder)
 
 
 def _config(model: Model) -> dict[str, Any]:
@@ -189,8 +185,17 @@ def _spoken(place: Place) -> str:
     return role + (f" of layer {layer}" if layer is not None else "") + (f", expert {expert}" if expert is not None else "")
 
 
-def _copy_beside(source: Path, target: Path) -> None:
-    for name in BESIDE:
-        if (source / name).is_file() and (source / name).stat().st_size <= MAX_COPIED:
-            with open_regular(source / name) as one, (target / name).open("wb") as other:
+def _copy_beside(folder: ModelFolder, target: Path) -> None:
+    there = sorted(folder.there(BESIDE))
+    for name, source in zip(there, folder.sources(there), strict=True):
+        if _is_small_file(source):
+            with source.open() as one, (target / name).open("wb") as other:
                 shutil.copyfileobj(one, other)
+
+
+def _is_small_file(source: ByteSource) -> bool:
+    """Whether it is a file of MAX_COPIED bytes at most, and no folder or dangling link."""
+    try:
+        return source.size <= MAX_COPIED
+    except CheckpointError:
+        return False

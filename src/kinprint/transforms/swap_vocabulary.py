@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.checkpoints.folders import LocalFolder
 from kinprint.checkpoints.tokenizer import read_vocabulary, tokenizer_files
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, changed, drawn, generator
@@ -37,14 +38,14 @@ def swap_vocabulary(
         if size < 1:
             raise TransformError(model.source, f"a vocabulary of {size} tokens")
         origin = np.full(size, -1)
-        folder = model.folder / "without-tokenizer"
+        folder = None
     else:
         new = _vocabulary(tokenizer)
-        old = read_vocabulary(tokenizer_files(model.folder)) if keep else {}
+        old = read_vocabulary(tokenizer_files(model.folder)) if keep and model.folder is not None else {}
         origin = np.full(max(new.values()) + 1, -1)
         for token, index in new.items():
             origin[index] = old.get(token, -1)
-        folder = tokenizer
+        folder = LocalFolder(tokenizer)
     rows = int(model.facts["vocab_size"])
     origin[origin >= rows] = -1
 
@@ -62,7 +63,7 @@ def swap_vocabulary(
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:
-    found = read_vocabulary(tokenizer_files(Path(folder)))
+    found = read_vocabulary(tokenizer_files(LocalFolder(Path(folder))))
     if not found:
         raise TransformError(folder, "no tokenizer there", "give a folder with tokenizer.json, vocab.json or vocab.txt")
     return found

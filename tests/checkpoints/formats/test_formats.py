@@ -15,6 +15,7 @@ from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.formats import format_of, formats, open_file
 from kinprint.checkpoints.formats._format import Format
+from kinprint.checkpoints.source import ByteSource, LocalFile
 from kinprint.errors import CheckpointError
 
 
@@ -23,7 +24,7 @@ def test_formats_are_told_by_their_endings() -> None:
     for form in formats():
         for suffix in form.suffixes:
             assert suffix == suffix.lower()
-            assert format_of(Path("x" + suffix)) is format_of(Path("X" + suffix.upper())) is form
+            assert format_of("x" + suffix) is format_of("X" + suffix.upper()) is form
 
 
 @pytest.mark.parametrize("form", formats(), ids=lambda form: form.name)
@@ -32,7 +33,7 @@ def test_what_is_not_of_the_format_is_a_clear_error(tmp_path: Path, form: Format
     path = tmp_path / ("model" + form.suffixes[0])
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=path.name):
-        form.open_file(path)
+        form.open_file(LocalFile(path))
 
 
 @pytest.mark.parametrize("form", formats(), ids=lambda form: form.name)
@@ -41,14 +42,14 @@ def test_a_pipe_does_not_block(tmp_path: Path, form: Format) -> None:
     path = tmp_path / ("model" + form.suffixes[0])
     os.mkfifo(path)
     with pytest.raises(CheckpointError, match="not a regular file"):
-        form.open_file(path)
+        form.open_file(LocalFile(path))
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model", "config.json"])
 def test_other_endings_are_refused_with_a_list_of_those_known(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(CheckpointError, match=r"not a weights file by its name; .*\.safetensors, \.bin"):
-        open_file(tmp_path / name)
+        open_file(LocalFile(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -69,7 +70,7 @@ class Ones:
 
 @pytest.fixture
 def third_party(monkeypatch) -> Iterator[None]:
-    def read_ones(path: Path) -> dict[str, Tensor]:
+    def read_ones(source: ByteSource) -> dict[str, Tensor]:
         return {"ones": Ones()}
 
     def installed(group: str) -> list[Format]:

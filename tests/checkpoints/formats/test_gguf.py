@@ -19,6 +19,7 @@ from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.checkpoint import read_rows
 from kinprint.checkpoints.formats import _gguf
 from kinprint.checkpoints.formats import gguf as ours
+from kinprint.checkpoints.source import LocalFile
 from kinprint.errors import CheckpointError
 
 
@@ -197,7 +198,7 @@ def test_what_is_right_opens(tmp_path: Path) -> None:
     for version in (b"\x02\0\0\0", b"\x03\0\0\0"):
         path.write_bytes(raw(values, version=version))
         assert open_checkpoint(path).tensors["x"].read().tolist() == [0.0] * 4
-    header = _gguf.read_header(path)
+    header = _gguf.read_header(LocalFile(path))
     assert (header.metadata["bool"], header.metadata["text"], header.metadata["none"]) == (True, b"\xff", [])
     path.write_bytes(raw())
     assert gguf.GGUFReader(path).tensors[0].name == "x"

@@ -13,9 +13,16 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.formats import safetensors as format_module
-from kinprint.checkpoints.formats.safetensors import DTYPES, open_file
+from kinprint.checkpoints.formats.safetensors import DTYPES
+from kinprint.checkpoints.source import LocalFile
 from kinprint.errors import CheckpointError
+
+
+def open_file(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file on this disk."""
+    return format_module.open_file(LocalFile(path))
 
 
 def entry(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8), **more: Any) -> dict[str, Any]:

@@ -15,9 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.formats import torch_zip
-from kinprint.checkpoints.formats.torch_zip import open_file
+from kinprint.checkpoints.source import LocalFile
 from kinprint.errors import CheckpointError
+
+
+def open_file(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file on this disk."""
+    return torch_zip.open_file(LocalFile(path))
+
 
 # --- written by PyTorch itself
 

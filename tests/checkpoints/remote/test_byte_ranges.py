@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from kinprint import fingerprint, open_checkpoint
 from kinprint.checkpoints.checkpoint import read_rows
-from kinprint.checkpoints.remote import http, sparse
+from kinprint.checkpoints.remote import http, pieces, session
 from kinprint.errors import CheckpointError
 
 Serve = Callable[[dict[str, Path]], HubServer]
@@ -29,9 +29,9 @@ KNOWN = "model.layers.2.mlp.up_proj.weight"
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces as small as the models are, and little patience."""
-    monkeypatch.setattr(sparse, "PIECE", 1 << 16)
+    monkeypatch.setattr(pieces, "PIECE", 1 << 16)
     monkeypatch.setattr(http, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(http, "APART", 0.0)
+    monkeypatch.setattr(session, "APART", 0.0)
     monkeypatch.setattr(http, "ENOUGH", 1 << 13)
 
 
@@ -91,7 +91,7 @@ def test_a_fingerprint_made_earlier_costs_headers_only(hub: Serve, base: Path) -
     """The cache of fingerprints knows a model on a hub by its commit, without reading its weights again."""
     server = hub({"org/base": base})
     first = fingerprint("org/base")
-    shutil.rmtree(Path(open_checkpoint("org/base").files[0]).parents[2])
+    shutil.rmtree(open_checkpoint("org/base").files[0].path.parents[1])
     server.served.clear()
     assert fingerprint("org/base").digest == first.digest
     assert server.served[WEIGHTS] <= 1 << 16
@@ -244,7 +244,7 @@ def test_an_address_that_expires_is_asked_for_again(hub: Serve, base: Path, whol
     server.expired = server.tickets
     for tensor in checkpoint.tensors.values():
         tensor.read()
-    assert server.expired < server.tickets <= server.expired + sparse.CONNECTIONS
+    assert server.expired < server.tickets <= server.expired + session.CONNECTIONS
     assert measured("org/base") == whole
 
 
@@ -284,7 +284,7 @@ def test_troubles_that_last_are_one_clear_error(hub: Serve, base: Path, trouble:
         checkpoint.tensors[KNOWN].read()
     assert str(caught.value).startswith(f"org/base/{WEIGHTS}: ")
     assert text in str(caught.value)
-    assert tries <= len(server.requests) <= tries * sparse.CONNECTIONS  # pieces that wait are not begun
+    assert tries <= len(server.requests) <= tries * session.CONNECTIONS  # pieces that wait are not begun
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
@@ -331,7 +331,7 @@ def test_a_password_is_used_and_never_shown(hub: Serve, base: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "problem"),
     [
-        ("none", 404, "a repository without weights"),
+        ("none", 404, "no weights there"),
         ("none/model.safetensors", 404, "no such file on the server"),
         ("base/model.safetensors", 403, "the server denies access (HTTP 403)"),
         ("base/model.safetensors", 500, "the server failed (HTTP 500)"),
@@ -440,8 +440,8 @@ def test_killed_at_any_moment_a_rerun_completes(hub: Serve, base: Path, whole: b
 
 def test_requests_are_spaced_and_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests to one host begin some time apart; when it asks for a pause all of them wait, and other hosts do not."""
-    monkeypatch.setattr(http, "APART", 0.05)
-    pace = http._Pace()
+    monkeypatch.setattr(session, "APART", 0.05)
+    pace = session.Pace()
     began = time.monotonic()
     for _ in range(4):
         pace.wait("http://one/")

@@ -132,8 +132,8 @@ def test_offline_from_the_cache(hub: Serve, crowded: Path) -> None:
 def test_offline_with_half_a_model(hub: Serve, crowded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that lacks the weights is not taken for the model."""
     hub({"org/crowded": crowded})
-    folder = open_checkpoint("org/crowded").files[0].parent
-    (folder / WEIGHTS).unlink()
+    copy = open_checkpoint("org/crowded").files[0]
+    copy.path.unlink()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "not all of it is in the cache" in refuse("org/crowded").problem
 
@@ -201,7 +201,7 @@ def test_silence_is_one_line(hub: Serve) -> None:
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
-        (["config.json", "onnx/model.onnx", "deep/model.safetensors"], "a repository without weights"),
+        (["config.json", "onnx/model.onnx", "deep/model.safetensors"], "no weights there"),
         (["a.safetensors", "b.safetensors"], "several weights files and no index"),
         (["model-00001-of-00002.safetensors"], "1 of 2 shards missing"),
     ],
@@ -221,7 +221,7 @@ def test_an_index_whose_shards_are_not_there(hub: Serve, models: Path, tmp_path:
     folder = sharded(tmp_path / "sharded", models / "base")
     (folder / "part[1].safetensors").unlink()
     server = hub({"org/sharded": folder})
-    assert "1 of 1 shards are not there: part[1].safetensors" in refuse("org/sharded").problem
+    assert "1 of 1 shards missing: part[1].safetensors" in refuse("org/sharded").problem
     assert server.fetched == {f"{WEIGHTS}.index.json"}
 
 

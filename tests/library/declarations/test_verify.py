@@ -13,7 +13,7 @@ from hub_server import HubServer
 from typer.testing import CliRunner
 
 from kinprint import methods
-from kinprint.checkpoints.adapters import CONFIG
+from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG
 from kinprint.cli import app
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import Few, Stored
@@ -167,7 +167,7 @@ def test_an_adapter_is_not_testable(tmp_path: Path) -> None:
     folder = tmp_path / "adapter"
     folder.mkdir()
     (folder / "adapter_model.safetensors").write_bytes(b"")
-    (folder / CONFIG).write_text(json.dumps({"base_model_name_or_path": "acme/base", "peft_type": "LORA"}))
+    (folder / ADAPTER_CONFIG).write_text(json.dumps({"base_model_name_or_path": "acme/base", "peft_type": "LORA"}))
     assert verify(str(folder), Options(hub=False)).findings[0].status == "not-testable"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from kinprint.checkpoints.checkpoint import Tensor
+from kinprint.checkpoints.source import ByteSource
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Inside:
 
 @dataclass(frozen=True)
 class Format:
-    """One checkpoint format.
+    """One checkpoint format. It reads files through the sources that it is given, which may lie elsewhere, and opens no paths.
 
     Attributes:
         name: for people.
         suffixes: endings of its files, lower case.
-        open_file: path -> the tensors in that one file, by name, not read yet; CheckpointError for whatever is wrong.
+        open_file: source -> the tensors in that one file, by name, not read yet; CheckpointError for whatever is wrong.
         stem: a folder's weights are named `stem + suffix` or listed in `stem + suffix + ".index.json"` by custom.
         rank: where a folder holds several formats, the lowest rank is read.
         inside: the files of one model -> what they say besides; None for formats that hold tensors only.
@@ -40,7 +40,7 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    open_file: Callable[[Path], dict[str, Tensor]]
+    open_file: Callable[[ByteSource], dict[str, Tensor]]
     stem: str = "model"
     rank: int = 100
-    inside: Callable[[Sequence[Path]], Inside] | None = None
+    inside: Callable[[Sequence[ByteSource]], Inside] | None = None

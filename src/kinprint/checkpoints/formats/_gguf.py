@@ -13,13 +13,12 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kinprint.checkpoints.files import open_regular
 from kinprint.checkpoints.mapped import MAX_TENSORS, check_name
+from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError
 
 MAX_HEADER = 100_000_000
@@ -61,32 +60,32 @@ class Header:
     size: int
 
 
-def read_header(path: Path) -> Header:
-    """The header of the GGUF file at `path`.
+def read_header(source: ByteSource) -> Header:
+    """The header of the GGUF file at `source`.
 
     Raises:
         CheckpointError: no GGUF file, of a version or byte order that is not read, damaged, or beyond the limits above.
     """
-    with open_regular(path) as file:
+    with source.open() as file:
         size = os.fstat(file.fileno()).st_size
         window = min(FIRST_READ, size)
         while True:  # nothing says how long the header is: read a little, and more when it turns out to be longer
             file.seek(0)
             data = file.read(window)
             if len(data) < window:
-                raise damaged(path, "it ends early")
+                raise damaged(source, "it ends early")
             try:
-                return _parse(data, path, size)
+                return _parse(data, source, size)
             except _MoreNeededError as more:
                 if more.end > size:
-                    raise damaged(path, f"its header reaches beyond the end of the file ({size:,} bytes)") from None
+                    raise damaged(source, f"its header reaches beyond the end of the file ({size:,} bytes)") from None
                 if more.end > MAX_HEADER:
-                    raise damaged(path, f"a header of more than the {MAX_HEADER:,} bytes allowed") from None
+                    raise damaged(source, f"a header of more than the {MAX_HEADER:,} bytes allowed") from None
                 window = min(max(more.end, 4 * window), size, MAX_HEADER)
 
 
-def damaged(path: Path, problem: str) -> CheckpointError:
-    return CheckpointError(path, f"not a valid GGUF file: {problem}", "download or write the file again")
+def damaged(source: ByteSource, problem: str) -> CheckpointError:
+    return CheckpointError(source, f"not a valid GGUF file: {problem}", "download or write the file again")
 
 
 class _MoreNeededError(Exception):
@@ -99,8 +98,8 @@ class _MoreNeededError(Exception):
 class _Cursor:
     """Reads on from a place in the beginning of the file."""
 
-    def __init__(self, data: bytes, path: Path) -> None:
-        self.data, self.path, self.at, self.items, self.nested = data, path, 0, 0, 0
+    def __init__(self, data: bytes, source: ByteSource) -> None:
+        self.data, self.source, self.at, self.items, self.nested = data, source, 0, 0, 0
 
     def take(self, count: int) -> bytes:
         start, self.at = self.at, self.at + count
@@ -114,11 +113,11 @@ class _Cursor:
     def text(self, limit: int, what: str) -> str:
         length = self.number("Q")
         if length > limit:
-            raise damaged(self.path, f"{what} of {length:,} bytes")
+            raise damaged(self.source, f"{what} of {length:,} bytes")
         try:
             return self.take(length).decode("utf-8")
         except UnicodeDecodeError:
-            raise damaged(self.path, f"{what} that is not valid UTF-8") from None
+            raise damaged(self.source, f"{what} that is not valid UTF-8") from None
 
     def value(self, kind: int, depth: int = 0) -> Any:
         """A metadata value of type `kind`."""
@@ -130,7 +129,7 @@ class _Cursor:
             return self.take(self.number("Q"))
         if kind == _ARRAY:
             return self.array(depth + 1)
-        raise damaged(self.path, f"a metadata value of the unknown type {kind}")
+        raise damaged(self.source, f"a metadata value of the unknown type {kind}")
 
     def numbers(self, kind: int, count: int) -> Any:
         dtype = np.dtype(_NUMBERS[kind])
@@ -139,7 +138,7 @@ class _Cursor:
     def array(self, depth: int) -> Any:
         kind, count = self.number("I"), self.number("Q")
         if depth > MAX_NESTING:
-            raise damaged(self.path, "arrays nested too deeply")
+            raise damaged(self.source, "arrays nested too deeply")
         if kind in _NUMBERS:
             return self.numbers(kind, count)
         if kind == _BOOL:
@@ -147,11 +146,11 @@ class _Cursor:
         if kind == _STRING:
             self.items += count
             if self.items > MAX_ITEMS:
-                raise damaged(self.path, f"more than {MAX_ITEMS:,} strings in its arrays")
+                raise damaged(self.source, f"more than {MAX_ITEMS:,} strings in its arrays")
             return self.strings(count)
         self.nested += count
         if self.nested > MAX_NESTED:
-            raise damaged(self.path, f"more than {MAX_NESTED:,} arrays within arrays")
+            raise damaged(self.source, f"more than {MAX_NESTED:,} arrays within arrays")
         return [self.value(kind, depth) for _ in range(count)]
 
     def strings(self, count: int) -> list[bytes]:
@@ -169,21 +168,21 @@ class _Cursor:
         return found
 
 
-def _parse(data: bytes, path: Path, size: int) -> Header:
-    cursor = _Cursor(data, path)
+def _parse(data: bytes, source: ByteSource, size: int) -> Header:
+    cursor = _Cursor(data, source)
     if data[:4] != b"GGUF":
-        raise damaged(path, "it does not begin with GGUF")
+        raise damaged(source, "it does not begin with GGUF")
     cursor.at = 4
     version = cursor.number("I")
     if version in (2 << 24, 3 << 24):
-        raise CheckpointError(path, "a big-endian GGUF file, which is not read", "convert it to little-endian")
+        raise CheckpointError(source, "a big-endian GGUF file, which is not read", "convert it to little-endian")
     if version not in (2, 3):
-        raise CheckpointError(path, f"GGUF of version {version}; 2 and 3 are read", "convert the model again")
+        raise CheckpointError(source, f"GGUF of version {version}; 2 and 3 are read", "convert the model again")
     count, keys = cursor.number("Q"), cursor.number("Q")
     if count > MAX_TENSORS:
-        raise damaged(path, f"{count:,} tensors, more than the {MAX_TENSORS:,} allowed")
+        raise damaged(source, f"{count:,} tensors, more than the {MAX_TENSORS:,} allowed")
     if keys > MAX_KEYS:
-        raise damaged(path, f"{keys:,} metadata keys, more than the {MAX_KEYS:,} allowed")
+        raise damaged(source, f"{keys:,} metadata keys, more than the {MAX_KEYS:,} allowed")
     metadata = _table(
         cursor, keys, lambda: cursor.text(MAX_KEY, "a metadata key"), lambda: cursor.value(cursor.number("I")), "metadata key"
     )
@@ -196,20 +195,20 @@ def _table(cursor: _Cursor, count: int, key: Callable[[], str], value: Callable[
     for _ in range(count):
         name = key()
         if name in found:
-            raise damaged(cursor.path, f"the {what} {name} appears twice")
+            raise damaged(cursor.source, f"the {what} {name} appears twice")
         found[name] = value()
     return found
 
 
 def _tensor_name(cursor: _Cursor) -> str:
     name = cursor.text(MAX_KEY, "a tensor name")
-    check_name(name, cursor.path)
+    check_name(name, cursor.source)
     return name
 
 
 def _entry(cursor: _Cursor) -> Entry:
     axes = cursor.number("I")
     if axes > MAX_AXES:
-        raise damaged(cursor.path, f"a tensor of {axes:,} axes, more than the {MAX_AXES} allowed")
+        raise damaged(cursor.source, f"a tensor of {axes:,} axes, more than the {MAX_AXES} allowed")
     sizes = struct.unpack(f"<{axes}Q", cursor.take(8 * axes))
     return Entry(sizes[::-1], cursor.number("I"), cursor.number("Q"))

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -21,6 +20,7 @@ from kinprint.checkpoints.checkpoint import Deferred, Tensor
 from kinprint.checkpoints.formats._format import Format, Inside
 from kinprint.checkpoints.formats._gguf import Entry, Header, damaged, read_header
 from kinprint.checkpoints.mapped import MappedTensor
+from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError
 
 PLAIN: dict[int, np.dtype[Any]] = {
@@ -88,7 +88,7 @@ class CodedTensor:
         return self._decoded(self.codes.read_rows(start * inner, stop * inner)).reshape(-1, *self.shape[1:])
 
     @property
-    def spans(self) -> tuple[tuple[Path, tuple[int, int]], ...]:
+    def spans(self) -> tuple[tuple[ByteSource, tuple[int, int]], ...]:
         """The bytes that `read` needs."""
         return self.codes.spans
 
@@ -101,20 +101,20 @@ class CodedTensor:
         return values
 
 
-def open_file(path: Path) -> dict[str, Tensor]:
+def open_file(source: ByteSource) -> dict[str, Tensor]:
     """The tensors of one GGUF file, by name.
 
     Raises:
         CheckpointError: no GGUF file, damaged, big-endian, of version 1, or with a type that cannot be decoded.
     """
-    header = read_header(path)
+    header = read_header(source)
     alignment = header.metadata.get("general.alignment", 32)
     if type(alignment) is not int or alignment not in (1 << n for n in range(17)):
-        raise damaged(path, "its alignment is not a small power of two")
+        raise damaged(source, "its alignment is not a small power of two")
     start = _aligned(header.length, alignment)
-    tensors = {name: _tensor(path, header, name, entry, start) for name, entry in header.tensors.items()}
+    tensors = {name: _tensor(source, header, name, entry, start) for name, entry in header.tensors.items()}
     stored = {name: t.codes if isinstance(t, CodedTensor) else t for name, t in tensors.items()}
-    _check_cover(path, stored.values(), alignment, start, header.size)
+    _check_cover(source, stored.values(), alignment, start, header.size)
     return dict(tensors)
 
 
@@ -122,36 +122,36 @@ def _aligned(offset: int, alignment: int) -> int:
     return offset + -offset % alignment
 
 
-def _tensor(path: Path, header: Header, name: str, entry: Entry, start: int) -> MappedTensor | CodedTensor:
+def _tensor(source: ByteSource, header: Header, name: str, entry: Entry, start: int) -> MappedTensor | CodedTensor:
     """The tensor that an entry of the header describes; whether it lies inside the file is seen when all are there."""
     shape, offset = entry.shape, start + entry.offset
     if math.prod(max(n, 1) for n in shape) * 8 > np.iinfo(np.int64).max:
-        raise damaged(path, f"the shape of tensor {name} is beyond any memory")
+        raise damaged(source, f"the shape of tensor {name} is beyond any memory")
     if entry.kind in PLAIN:
-        return MappedTensor(name, PLAIN[entry.kind], shape, path, header.size, offset)
+        return MappedTensor(name, PLAIN[entry.kind], shape, source, header.size, offset)
     known = _coding(entry.kind)
     if isinstance(known, str):
-        raise CheckpointError(path, f"tensor {name} is of {known}", "use another quantisation of the model")
+        raise CheckpointError(source, f"tensor {name} is of {known}", "use another quantisation of the model")
     elements, size = known
     if 0 in shape:
-        raise damaged(path, f"the quantised tensor {name} is empty")
+        raise damaged(source, f"the quantised tensor {name} is empty")
     if not shape or shape[-1] % elements:
-        raise damaged(path, f"the last axis of tensor {name} is no whole number of blocks of {elements}")
+        raise damaged(source, f"the last axis of tensor {name} is no whole number of blocks of {elements}")
     codes = (math.prod(shape[:-1]), shape[-1] // elements * size)
-    return CodedTensor(name, shape, MappedTensor(name, np.dtype(np.uint8), codes, path, header.size, offset), entry.kind)
+    return CodedTensor(name, shape, MappedTensor(name, np.dtype(np.uint8), codes, source, header.size, offset), entry.kind)
 
 
-def _check_cover(path: Path, tensors: Iterable[MappedTensor], alignment: int, start: int, size: int) -> None:
+def _check_cover(source: ByteSource, tensors: Iterable[MappedTensor], alignment: int, start: int, size: int) -> None:
     """Each tensor begins where the padded one before it ends: neither overlaps nor holes, where something could hide."""
     position = start
     for tensor in sorted(tensors, key=lambda t: (t.offset, t.nbytes)):
         if tensor.offset != position:
-            raise damaged(path, f"tensor {tensor.name} begins at {tensor.offset:,}, not at {position:,}")
+            raise damaged(source, f"tensor {tensor.name} begins at {tensor.offset:,}, not at {position:,}")
         if position + tensor.nbytes > size:
-            raise CheckpointError(path, f"truncated: tensor {tensor.name} reaches beyond its end", "download it again")
+            raise CheckpointError(source, f"truncated: tensor {tensor.name} reaches beyond its end", "download it again")
         position = _aligned(position + tensor.nbytes, alignment)
     if position < size:
-        raise damaged(path, f"{size - position:,} bytes after the last tensor")
+        raise damaged(source, f"{size - position:,} bytes after the last tensor")
 
 
 # --- codes
@@ -185,13 +185,13 @@ def _decode(codes: NDArray[np.uint8], kind: int) -> NDArray[np.float32]:
 # --- what the file says besides
 
 
-def inside(files: Sequence[Path]) -> Inside:
+def inside(files: Sequence[ByteSource]) -> Inside:
     """Configuration, vocabulary and types of a model in one or more GGUF files (the first of them has the metadata).
 
     Raises:
         CheckpointError: as `open_file`.
     """
-    headers = [read_header(path) for path in files]
+    headers = [read_header(source) for source in files]
     metadata = next((h.metadata for h in headers if "general.architecture" in h.metadata), {})
     return Inside(_config(metadata), _vocabulary(metadata, files[0]), _types(headers))
 
@@ -219,14 +219,14 @@ def _number(value: Any) -> int | None:
     return value if type(value) is int and value > 0 else None
 
 
-def _vocabulary(metadata: Mapping[str, Any], path: Path) -> Mapping[str, int] | None:
+def _vocabulary(metadata: Mapping[str, Any], source: ByteSource) -> Mapping[str, int] | None:
     tokens = metadata.get("tokenizer.ggml.tokens")
     if tokens is None:
         return None
 
     def load() -> Mapping[str, int]:
         if not isinstance(tokens, list) or not all(isinstance(token, bytes) for token in tokens):
-            raise CheckpointError(path, "its tokens are not an array of strings")
+            raise CheckpointError(source, "its tokens are not an array of strings")
         return {token.decode("utf-8", "backslashreplace"): index for index, token in enumerate(tokens)}
 
     return Deferred(load)

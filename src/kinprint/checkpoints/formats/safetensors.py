@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 import os
 import struct
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.files import open_regular
 from kinprint.checkpoints.formats._format import Format
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.mapped import MAX_RANK, MAX_TENSORS, MappedTensor, check_name
+from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError
 
 MAX_HEADER = 100_000_000  # of the specification
@@ -44,58 +43,58 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 
 
-def open_file(path: Path) -> dict[str, Tensor]:
+def open_file(source: ByteSource) -> dict[str, Tensor]:
     """The tensors of one safetensors file, by name; CheckpointError for anything the specification forbids."""
-    header, start, size = _read_header(path)
+    header, start, size = _read_header(source)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise _damaged(path, "__metadata__ is not a table of strings")
+        raise _damaged(source, "__metadata__ is not a table of strings")
     if len(header) > MAX_TENSORS:
-        raise _damaged(path, f"{len(header):,} tensors in one file, more than the {MAX_TENSORS:,} allowed")
-    spans = {name: _check_entry(path, name, entry) for name, entry in header.items()}
-    _check_cover(path, spans, size - start)
+        raise _damaged(source, f"{len(header):,} tensors in one file, more than the {MAX_TENSORS:,} allowed")
+    spans = {name: _check_entry(source, name, entry) for name, entry in header.items()}
+    _check_cover(source, spans, size - start)
     return {
-        name: MappedTensor(name, DTYPES[entry["dtype"]], tuple(entry["shape"]), path, size, start + spans[name][0])
+        name: MappedTensor(name, DTYPES[entry["dtype"]], tuple(entry["shape"]), source, size, start + spans[name][0])
         for name, entry in header.items()
     }
 
 
-def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
+def _read_header(source: ByteSource) -> tuple[dict[str, Any], int, int]:
     """The parsed header, where the data starts, and the size of the file."""
-    with open_regular(path) as file:
+    with source.open() as file:
         size = os.fstat(file.fileno()).st_size
         prefix = file.read(8)
         if len(prefix) < 8:
-            raise _damaged(path, f"only {size} bytes long")
+            raise _damaged(source, f"only {size} bytes long")
         (length,) = struct.unpack("<Q", prefix)
         if length > MAX_HEADER:
-            raise _damaged(path, f"a header of {length:,} bytes, more than the {MAX_HEADER:,} allowed")
+            raise _damaged(source, f"a header of {length:,} bytes, more than the {MAX_HEADER:,} allowed")
         if length > size - 8:
-            raise _damaged(path, f"a header of {length:,} bytes in a file of {size:,}")
+            raise _damaged(source, f"a header of {length:,} bytes in a file of {size:,}")
         text = file.read(length)
     if not text.startswith(b"{") or len(text) < length:
-        raise _damaged(path, "no JSON object at its start")
-    return parse_object(text, path, strict=True), 8 + length, size
+        raise _damaged(source, "no JSON object at its start")
+    return parse_object(text, source, strict=True), 8 + length, size
 
 
-def _check_entry(path: Path, name: str, entry: Any) -> tuple[int, int]:
+def _check_entry(source: ByteSource, name: str, entry: Any) -> tuple[int, int]:
     """Where the tensor begins and ends in the data, once everything about its entry is in order."""
-    check_name(name, path)
+    check_name(name, source)
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise _damaged(path, f"the entry of tensor {name} does not have exactly dtype, shape and data_offsets")
+        raise _damaged(source, f"the entry of tensor {name} does not have exactly dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise CheckpointError(path, f"tensor {name} has the unknown dtype {dtype}", f"known are {', '.join(DTYPES)}")
+        raise CheckpointError(source, f"tensor {name} has the unknown dtype {dtype}", f"known are {', '.join(DTYPES)}")
     if not _is_counts(shape) or len(shape) > MAX_RANK:
-        raise _damaged(path, f"the shape of tensor {name} is not a list of at most {MAX_RANK} sizes")
+        raise _damaged(source, f"the shape of tensor {name} is not a list of at most {MAX_RANK} sizes")
     if not _is_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise _damaged(path, f"the data_offsets of tensor {name} are not a begin and an end")
+        raise _damaged(source, f"the data_offsets of tensor {name} are not a begin and an end")
     itemsize = DTYPES[dtype].itemsize
     # numpy multiplies the non-zero sizes even of an empty array
     if math.prod(max(n, 1) for n in shape) * itemsize > np.iinfo(np.int64).max:
-        raise _damaged(path, f"the shape of tensor {name} is beyond any memory")
+        raise _damaged(source, f"the shape of tensor {name} is beyond any memory")
     if math.prod(shape) * itemsize != offsets[1] - offsets[0]:
-        raise _damaged(path, f"tensor {name} takes {offsets[1] - offsets[0]:,} bytes, not what its shape and dtype say")
+        raise _damaged(source, f"tensor {name} takes {offsets[1] - offsets[0]:,} bytes, not what its shape and dtype say")
     return offsets[0], offsets[1]
 
 
@@ -103,21 +102,21 @@ def _is_counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
 
 
-def _check_cover(path: Path, spans: dict[str, tuple[int, int]], length: int) -> None:
+def _check_cover(source: ByteSource, spans: dict[str, tuple[int, int]], length: int) -> None:
     """The tensors must tile the data exactly: neither holes, where something could hide, nor overlaps."""
     position = 0
     for name, (begin, end) in sorted(spans.items(), key=lambda item: item[1]):
         if begin != position:
-            raise _damaged(path, f"tensor {name} begins at {begin:,}, where the one before ends at {position:,}")
+            raise _damaged(source, f"tensor {name} begins at {begin:,}, where the one before ends at {position:,}")
         position = end
     if position > length:
-        raise CheckpointError(path, f"truncated: {length:,} of {position:,} bytes of data", "download it again")
+        raise CheckpointError(source, f"truncated: {length:,} of {position:,} bytes of data", "download it again")
     if position < length:
-        raise _damaged(path, f"{length - position:,} bytes after the last tensor")
+        raise _damaged(source, f"{length - position:,} bytes after the last tensor")
 
 
-def _damaged(path: Path, problem: str) -> CheckpointError:
-    return CheckpointError(path, f"not a valid safetensors file: {problem}", "download or write the file again")
+def _damaged(source: ByteSource, problem: str) -> CheckpointError:
+    return CheckpointError(source, f"not a valid safetensors file: {problem}", "download or write the file again")
 
 
 FORMAT = Format("safetensors", (".safetensors",), open_file, stem="model", rank=0)

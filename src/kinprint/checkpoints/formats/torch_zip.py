@@ -13,17 +13,16 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.files import open_regular, present
 from kinprint.checkpoints.formats._format import Format
 from kinprint.checkpoints.formats._pickle import Stub, read_pickle
 from kinprint.checkpoints.mapped import MAX_NAME, MAX_RANK, MAX_TENSORS, MappedTensor, check_name
+from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError, PickleError
 
 MAX_DIRECTORY = 32_000_000  # bytes of the zip's directory: some 300,000 entries
@@ -84,18 +83,18 @@ class _View:
     strides: tuple[int, ...]
 
 
-def open_file(path: Path) -> dict[str, Tensor]:
+def open_file(source: ByteSource) -> dict[str, Tensor]:
     """The tensors of one PyTorch file, by name.
 
     Raises:
         CheckpointError: if the file is damaged, of the form before PyTorch 1.6, compressed, encrypted or big-endian,
             or if its pickle names anything but tensors and plain values.
     """
-    with open_regular(path) as file:
-        archive = _Archive(path, file)
+    with source.open() as file:
+        archive = _Archive(source, file)
         order = archive.read("byteorder", limit=16) if archive.has("byteorder") else b"little"
         if order.strip() != b"little":
-            raise CheckpointError(path, "written on a big-endian machine", REMEDY)
+            raise CheckpointError(source, "written on a big-endian machine", REMEDY)
         try:
             content = read_pickle(archive.read("data.pkl", limit=MAX_PICKLE), _KNOWN, _storage)
             views: dict[str, _View] = {}
@@ -104,10 +103,10 @@ def open_file(path: Path) -> dict[str, Tensor]:
                     raise PickleError(f"two tensors named {name}")
                 views[name] = view
         except PickleError as error:
-            raise CheckpointError(path, str(error), REMEDY) from error
+            raise CheckpointError(source, str(error), REMEDY) from error
         tensors = {name: archive.tensor(name, view) for name, view in views.items()}
     if sum(t.nbytes for t in tensors.values()) > MAX_OVERLAP * archive.size + 2**26:
-        raise CheckpointError(path, "its tensors claim far more bytes than the file holds", REMEDY)
+        raise CheckpointError(source, "its tensors claim far more bytes than the file holds", REMEDY)
     return dict(tensors)
 
 
@@ -117,13 +116,13 @@ def open_file(path: Path) -> dict[str, Tensor]:
 class _Archive:
     """Where the entries of the zip lie in the file; every read is bounded before it is made."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.path, self.file, self.size = path, file, os.fstat(file.fileno()).st_size
+    def __init__(self, source: ByteSource, file: BinaryIO) -> None:
+        self.source, self.file, self.size = source, file, os.fstat(file.fileno()).st_size
         magic = file.read(4)
         if magic[:1] == b"\x80":
-            raise CheckpointError(path, "a bare pickle, as PyTorch before 1.6 wrote", REMEDY)
+            raise CheckpointError(source, "a bare pickle, as PyTorch before 1.6 wrote", REMEDY)
         if magic != b"PK\x03\x04":
-            raise CheckpointError(path, "not a PyTorch zip checkpoint", "check that it is complete and a PyTorch file")
+            raise CheckpointError(source, "not a PyTorch zip checkpoint", "check that it is complete and a PyTorch file")
         try:
             infos = zipfile.ZipFile(_BoundedReader(file)).infolist()
         except _ZIP_ERRORS as error:
@@ -133,11 +132,11 @@ class _Archive:
             raise self._damaged("two entries of one name")
         roots = [name.removesuffix("data.pkl") for name in self.entries if name.endswith("/data.pkl")]
         if len(roots) != 1:
-            raise CheckpointError(path, f"a zip with {len(roots)} PyTorch pickles (data.pkl) instead of one", REMEDY)
+            raise CheckpointError(source, f"a zip with {len(roots)} PyTorch pickles (data.pkl) instead of one", REMEDY)
         self.root = roots[0]
         self.offsets: dict[str, int] = {}
         starts = (info.header_offset for info in infos if 0 <= info.header_offset <= self.size - 30)
-        present(file, *((start, start + 30) for start in starts))  # in one go where they have to be fetched
+        source.prefetch(*((start, start + 30) for start in starts))
 
     def has(self, name: str) -> bool:
         return self.root + name in self.entries
@@ -159,7 +158,7 @@ class _Archive:
         if info is None:
             raise self._damaged(f"{name} is missing")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:
-            raise CheckpointError(self.path, f"{name} is compressed or encrypted", REMEDY)
+            raise CheckpointError(self.source, f"{name} is compressed or encrypted", REMEDY)
         if name not in self.offsets:
             self.offsets[name] = self._data_offset(info)
         return self.offsets[name], info.file_size
@@ -180,7 +179,7 @@ class _Archive:
 
     def tensor(self, name: str, view: _View) -> MappedTensor:
         """The mapped tensor that a pickled view describes, inside the bounds of its storage."""
-        check_name(name, self.path)
+        check_name(name, self.source)
         start, length = self.locate(f"data/{view.storage.key}")
         if length != view.storage.numel * view.storage.dtype.itemsize:
             raise self._damaged(f"the storage of tensor {name} has {length:,} bytes, not what the pickle says")
@@ -193,10 +192,10 @@ class _Archive:
         strides = tuple(s * itemsize for s in view.strides)
         contiguous = 0 in view.shape or strides == _contiguous(view.shape, itemsize)
         offset = start + view.offset * itemsize
-        return MappedTensor(name, view.dtype, view.shape, self.path, self.size, offset, None if contiguous else strides)
+        return MappedTensor(name, view.dtype, view.shape, self.source, self.size, offset, None if contiguous else strides)
 
     def _damaged(self, problem: str) -> CheckpointError:
-        return CheckpointError(self.path, f"a damaged zip: {problem}", "download or write the file again")
+        return CheckpointError(self.source, f"a damaged zip: {problem}", "download or write the file again")
 
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ValueError, OverflowError, struct.error)

@@ -11,19 +11,24 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
+from kinprint.checkpoints.folders import Location, local
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.remote.bucket import open_bucket
-from kinprint.checkpoints.remote.folder import AT_ONCE, RemoteFolder, Snapshot, bring, explained
+from kinprint.checkpoints.remote.folder import RemoteFolder, cache_root, explained
 from kinprint.checkpoints.remote.http import WebFile
-from kinprint.checkpoints.remote.sparse import Remote
-from kinprint.checkpoints.weight_files import INDEX
+from kinprint.checkpoints.remote.sparse import RemoteFile
+from kinprint.checkpoints.weight_choice import is_index
 from kinprint.errors import CheckpointError, WebError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
+AT_ONCE = 8
+"""Names that are looked up at the same time."""
+
 _NOT_THERE = (401, 403, 404, 410)
 """Answers to a name that may not be there: storage that must not be listed says "denied" for those that are not."""
 
@@ -33,28 +38,29 @@ def means_url(model: str) -> bool:
     return _URL.fullmatch(model) is not None
 
 
-def fetch(url: str) -> Snapshot:
-    """The model at `url`, as a folder or file whose bytes are fetched as they are read.
+def locate(url: str, *, offline: bool = False) -> Location:
+    """The model at `url`, a folder or a file whose bytes are fetched as they are read.
 
     Raises:
-        CheckpointError: not there, not allowed, without weights, or of a kind that needs a package.
+        CheckpointError: not there, not allowed, of a kind that needs a package, or `offline`, unless it is on this disk.
     """
     parts = urlsplit(url)
     shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     path = unquote(parts.path).rstrip("/")
     name = path.rpartition("/")[2] or parts.netloc.rpartition("@")[2] or url
     if parts.scheme.lower() == "file":
-        return Snapshot(name, shown, "", Path(url2pathname(parts.path)))
-    is_file = format_of(Path(name)) is not None or name.endswith(INDEX)
-    only = name if is_file else ""
+        return replace(local(Path(url2pathname(parts.path)), shown), name=name)
+    if offline:
+        raise CheckpointError(shown, "offline, and a URL needs the network", "give a folder or a file")
+    only = name if format_of(name) is not None or is_index(name) else ""
     if parts.scheme.lower() in ("http", "https"):
-        folder = _WebFolder(url, shown, only).elsewhere()
+        folder = _WebPlace(url, shown, only).folder(name)
     else:
-        folder = open_bucket(url, shown, only)
-    return Snapshot(name, shown, "", bring(folder, name, only))
+        folder = open_bucket(url, shown, name, only)
+    return Location(name, shown, folder, only)
 
 
-class _WebFolder:
+class _WebPlace:
     """What a web server holds next to each other."""
 
     def __init__(self, url: str, shown: str, only: str) -> None:
@@ -68,11 +74,13 @@ class _WebFolder:
         self.versions: dict[str, str] = {}
         self.denied = 0
 
-    def elsewhere(self) -> RemoteFolder:
+    def folder(self, name: str) -> RemoteFolder:
+        """It, called `name`; CheckpointError if the one file that is meant is not there."""
         if self.only and not self.there([self.only]):
             problem = f"the server denies access (HTTP {self.denied})" if self.denied else "no such file on the server"
             raise CheckpointError(self.shown, problem, "check the address and your right to read it")
-        return RemoteFolder(self.shown, f"web {self.root} {self.only}", frozenset(), self.there, self.file)
+        place = cache_root(name, f"web {self.root} {self.only}")
+        return RemoteFolder(self.shown, place, self.there, self.file, only=self.only)
 
     def there(self, names: Iterable[str]) -> set[str]:
         """Ask for all that are not known yet, a few at a time."""
@@ -81,10 +89,12 @@ class _WebFolder:
             list(pool.map(self._look, sorted(names - self.files.keys())))
         return {name for name in names if self.files[name] is not None}
 
-    def file(self, name: str) -> Remote:
-        found = self.files[name]
-        assert found is not None
-        remote = Remote(self._shown(name), found.size or 0, self.versions[name], found.read)
+    def file(self, name: str) -> RemoteFile:
+        self.there([name])
+        file = self.files[name]
+        if file is None:
+            raise CheckpointError(self._shown(name), "no such file on the server", "check the address")
+        remote = RemoteFile(self._shown(name), file.size or 0, self.versions[name], file.read)
         return explained(remote, lambda error: self._explain(name, error))
 
     def _look(self, name: str) -> None:

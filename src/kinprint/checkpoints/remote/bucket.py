@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from kinprint.checkpoints.remote.folder import RemoteFolder, explained
+from kinprint.checkpoints.remote.folder import RemoteFolder, cache_root, explained
 from kinprint.checkpoints.remote.http import TRIES, pause
-from kinprint.checkpoints.remote.sparse import PIECE, Remote
+from kinprint.checkpoints.remote.pieces import PIECE
+from kinprint.checkpoints.remote.sparse import RemoteFile
 from kinprint.errors import ChangedError, CheckpointError
 
 _STATES = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "mtime", "updated", "created")
@@ -16,12 +17,13 @@ _STATES = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modifi
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError)
 
 
-def open_bucket(url: str, shown: str, only: str) -> RemoteFolder:
+def open_bucket(url: str, shown: str, name: str, only: str) -> RemoteFolder:
     """The folder `url`, or the one that holds the file `only`.
 
     Args:
         url: what fsspec opens.
         shown: what to call it in messages.
+        name: short, for people.
         only: the name of the file that `url` ends with, or "".
 
     Raises:
@@ -41,13 +43,14 @@ def open_bucket(url: str, shown: str, only: str) -> RemoteFolder:
     def there(names: Iterable[str]) -> set[str]:
         return {name for name in names if name in listing or ((only or "/" in name) and system.isfile(f"{root}/{name}"))}
 
-    def file(name: str) -> Remote:
+    def file(name: str) -> RemoteFile:
         return _remote(system, f"{root}/{name}", shown if only == name else f"{shown.rstrip('/')}/{name}")
 
-    return RemoteFolder(shown, f"fsspec {url}", listing, there, file)
+    place = cache_root(name, f"fsspec {url}")
+    return RemoteFolder(shown, place, there, file, None if only else listing, only)
 
 
-def _remote(system: Any, path: str, shown: str) -> Remote:
+def _remote(system: Any, path: str, shown: str) -> RemoteFile:
     try:
         size, state = _look(system, path)
     except Exception as error:
@@ -61,7 +64,7 @@ def _remote(system: Any, path: str, shown: str) -> Remote:
                 raise ChangedError("changed while it was being read")
             yield first, data
 
-    return explained(Remote(shown, size, state and f"{state} {size}", read), lambda error: _explain(shown, error))
+    return explained(RemoteFile(shown, size, state and f"{state} {size}", read), lambda error: _explain(shown, error))
 
 
 def _look(system: Any, path: str) -> tuple[int, str]:

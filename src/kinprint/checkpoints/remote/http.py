@@ -11,13 +11,15 @@ import random
 import re
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from kinprint.checkpoints.remote.session import Pace, Session, origin, shared_session
 from kinprint.errors import ChangedError, WebError
 
 TRIES = 6
@@ -29,9 +31,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
 PATIENCE = 330.0
 """Seconds: a server that wants a longer pause (limits of the hub count five minutes) is an error."""
-
-APART = 0.02
-"""Seconds between the beginnings of two requests to one host, at least."""
 
 REDIRECTS = 5
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -69,17 +68,21 @@ class Stat:
 class WebFile:
     """One file at one address; may be read by several threads."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], *, size: int | None = None, commit: str = "") -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], *, size: int | None = None, commit: str = "", session: Session | None = None
+    ) -> None:
         """
         Args:
             url: http or https.
             headers: that go to the server of `url` and, as they may hold a token, to no other.
             size: if it is known.
             commit: that a hub has to answer from.
+            session: that requests count in; that of the process by default.
         """
         self.url, self.size = url, size
+        self._pace = (session or shared_session()).pace
         self._headers = dict(headers)
-        self._states: dict[tuple[str, str], str] = {(_origin(url), "X-Repo-Commit"): commit} if commit else {}
+        self._states: dict[tuple[str, str], str] = {(origin(url), "X-Repo-Commit"): commit} if commit else {}
         self._direct = ""  # where the redirects ended, so that not every range goes through them
         self._lock = threading.Lock()
 
@@ -97,7 +100,7 @@ class WebFile:
                     return Stat(self.size or 0, _state(response))
             except Exception as error:
                 failures += 1
-                _recover(error, failures)
+                _recover(error, failures, self._pace)
 
     def read(self, start: int, stop: int) -> Generator[tuple[int, bytes], None, None]:
         """Offset and bytes of each chunk from `start` to `stop`, or of the whole file where the server knows no ranges.
@@ -119,7 +122,7 @@ class WebFile:
                     raise _TryAgainError(WebError("the connection was closed early"))
             except Exception as error:
                 failures = 1 if position - before >= ENOUGH else failures + 1
-                _recover(error, failures)
+                _recover(error, failures, self._pace)
                 position = max(position, before)
 
     @contextmanager
@@ -130,9 +133,9 @@ class WebFile:
         direct, url = self._direct, self._direct or self.url
         for _ in range(REDIRECTS + 1):
             headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-            if _origin(url) == _origin(self.url):
+            if origin(url) == origin(self.url):
                 headers |= self._headers
-            _pace.wait(url)
+            self._pace.wait(url)
             with get_session().stream(
                 "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, follow_redirects=False
             ) as response:
@@ -183,7 +186,7 @@ class WebFile:
             found["Last-Modified"] = response.headers["Last-Modified"]
         with self._lock:
             for name, value in found.items():
-                if self._states.setdefault((_origin(url), name), value) != value:
+                if self._states.setdefault((origin(url), name), value) != value:
                     raise ChangedError("changed while it was being read")
         linked = response.headers.get("X-Linked-Size", "")
         if linked.isdecimal():
@@ -198,12 +201,6 @@ class WebFile:
 
 def _state(response: Any) -> str:
     return str(response.headers.get("ETag") or response.headers.get("Last-Modified") or "")
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme)}"
 
 
 def _refused(url: str, response: Any) -> Exception:
@@ -225,7 +222,7 @@ def _refused(url: str, response: Any) -> Exception:
 # --- patience
 
 
-def _recover(error: Exception, failures: int) -> None:
+def _recover(error: Exception, failures: int, pace: Pace) -> None:
     """Return when it is time for the next try; raise what `error` comes to if there is none, or after the last."""
     again = _temporary(error)
     if again is None:
@@ -235,7 +232,7 @@ def _recover(error: Exception, failures: int) -> None:
     if again.wait is None:
         pause(failures)
     elif again.wait:
-        _pace.hold(again.url, again.wait)  # all who ask this host
+        pace.hold(again.url, again.wait)  # all who ask this host
 
 
 def pause(failures: int) -> None:
@@ -247,7 +244,7 @@ def _temporary(error: Exception) -> _TryAgainError | None:
     """`error` as one that may pass, or None: failed answers, and whatever the HTTP client says about the connection."""
     if isinstance(error, _TryAgainError):
         return error
-    if any(kind.__name__ == "TransportError" for kind in type(error).__mro__):  # of httpx, or of httpx2
+    if isinstance(error, _transport_error()):
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         final = WebError(reason)
         final.__cause__ = error
@@ -255,24 +252,11 @@ def _temporary(error: Exception) -> _TryAgainError | None:
     return None
 
 
-class _Pace:
-    """When the next request to a host may begin."""
+@cache
+def _transport_error() -> type[Exception]:
+    """What the HTTP client of the hub's library raises about a connection. Which client that is, its errors derive from."""
+    from huggingface_hub.errors import HfHubHTTPError
 
-    def __init__(self) -> None:
-        self._next: defaultdict[str, float] = defaultdict(float)
-        self._lock = threading.Lock()
-
-    def wait(self, url: str) -> None:
-        host = _origin(url)
-        with self._lock:
-            begin = max(self._next[host], time.monotonic())
-            self._next[host] = begin + APART
-        time.sleep(max(begin - time.monotonic(), 0))
-
-    def hold(self, url: str, seconds: float) -> None:
-        host = _origin(url)
-        with self._lock:
-            self._next[host] = max(self._next[host], time.monotonic() + seconds)
-
-
-_pace = _Pace()
+    client = next(kind.__module__.partition(".")[0] for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")
+    error: type[Exception] = import_module(client).TransportError
+    return error

@@ -1,38 +1,39 @@
 """Models on a hub: `org/name` or `org/name@revision`, of which no more is fetched than is read.
 
-What the hub's own cache holds is used from there; the rest comes by byte ranges into kinprint's cache (`elsewhere`). Nothing of
+What the hub's own cache holds is used from there; the rest comes by byte ranges into kinprint's cache (`sparse`). Nothing of
 a repository is executed. The hub's usual environment variables hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE,
 HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kinprint.checkpoints.files import announce
+from kinprint.checkpoints.files import replacing
+from kinprint.checkpoints.folders import LocalFolder, Location
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.remote.folder import RemoteFolder, Snapshot, bring, cache_root, explained, weights
+from kinprint.checkpoints.remote.folder import RemoteFolder, cache_root, explained
 from kinprint.checkpoints.remote.http import WebFile
-from kinprint.checkpoints.remote.sparse import Remote
-from kinprint.checkpoints.weight_files import INDEX
+from kinprint.checkpoints.remote.sparse import RemoteFile
+from kinprint.checkpoints.weight_choice import choose_weights, is_index
+from kinprint.checkpoints.weight_files import shards_of
 from kinprint.errors import CheckpointError, KinprintError, WebError, printable
 
 _LIKE_AN_ID = re.compile(r"(?![.~])[^/\\@]+/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
 _ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w][\w./+-]*))?", re.ASCII)
 _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_ID = 96
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _NETWORK = "check the path, the network and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache"
@@ -47,18 +48,22 @@ def means_repository(model: str) -> bool:
     found = _LIKE_AN_ID.fullmatch(model)
     if not found or os.path.lexists(model):
         return False
-    return format_of(Path(found["name"])) is None and not found["name"].endswith((INDEX, ".kinprint"))
+    return format_of(found["name"]) is None and not is_index(found["name"]) and not found["name"].endswith(".kinprint")
 
 
-def fetch(model: str) -> Snapshot:
-    """The model `org/name` or `org/name@revision`, as a folder whose files are fetched as they are read.
+def locate(model: str, *, offline: bool = False) -> Location:
+    """The model `org/name` or `org/name@revision`, a folder whose files are fetched as they are read.
+
+    Args:
+        offline: ask nobody, and use what the caches hold; HF_HUB_OFFLINE says the same.
 
     Raises:
-        CheckpointError: malformed, not found, gated, without weights, or the hub cannot be reached.
+        CheckpointError: malformed, not found, gated, or the hub cannot be reached.
     """
     name, revision = _parse(model)
-    with _clear_errors(model, revision):
-        return _cached(model, name, revision) if _offline() else _looked_up(model, name, revision)
+    offline = offline or _says_offline()
+    with _clear_errors(model, revision, offline):
+        return _cached(model, name, revision) if offline else _looked_up(model, name, revision)
 
 
 @dataclass(frozen=True)
@@ -80,20 +85,17 @@ def listed(model: str) -> Listed:
     """The commit and the sizes of `org/name` or `org/name@revision`: one question, and nothing of any file is read.
 
     Raises:
-        CheckpointError: as `fetch`.
+        CheckpointError: as `locate`.
     """
     name, revision = _parse(model)
-    with _clear_errors(model, revision):
+    with _clear_errors(model, revision, _says_offline()):
         commit, files = _ask(model, name, revision)
     return Listed(name, commit, {file.rfilename: file.size for file in files if isinstance(file.size, int)})
 
 
 def forget(name: str, commit: str) -> None:
-    """Remove what `fetch` has brought of a commit into kinprint's cache; what nobody brought is no error."""
-    root = cache_root(name, _place(name, commit))
-    for path in root.rglob("*"):
-        announce(path, None)
-    shutil.rmtree(root, ignore_errors=True)
+    """Remove what was fetched of a commit into kinprint's cache; where nothing was, that is no error."""
+    shutil.rmtree(_root(name, commit), ignore_errors=True)
 
 
 def _parse(model: str) -> tuple[str, str | None]:
@@ -107,7 +109,8 @@ def _parse(model: str) -> tuple[str, str | None]:
     return found["id"], found["revision"]
 
 
-def _offline() -> bool:
+def _says_offline() -> bool:
+    """Whether the environment says so."""
     from huggingface_hub import constants
 
     asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
@@ -118,19 +121,17 @@ def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None  # given at each call: the library reads it at import only
 
 
-def _looked_up(model: str, name: str, revision: str | None) -> Snapshot:
+def _looked_up(model: str, name: str, revision: str | None) -> Location:
     """Ask the hub for the commit and its files."""
     commit, files = _ask(model, name, revision)
     listing = {file.rfilename: file for file in files}
 
-    @cache
-    def file(path: str) -> Remote:
-        return _remote(model, name, revision, commit, listing[path])
+    def opened(files: Mapping[str, RemoteFile]) -> None:
+        _remember(name, revision, commit, {path: [file.size, file.version] for path, file in files.items()})
 
-    folder = bring(_elsewhere(model, name, commit, listing.keys(), file), name)
-    chosen = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
-    _remember(name, revision, commit, {path: [file(path).size, file(path).version] for path in chosen})
-    return Snapshot(name, model, commit, folder)
+    folder = _folder(model, name, commit, listing.keys(), lambda path: _remote(model, name, revision, commit, listing[path]))
+    folder.opened = opened
+    return Location(name, model, folder, revision=commit)
 
 
 def _ask(model: str, name: str, revision: str | None) -> tuple[str, list[Any]]:
@@ -145,23 +146,23 @@ def _ask(model: str, name: str, revision: str | None) -> tuple[str, list[Any]]:
     return commit, list(info.siblings or ())
 
 
-def _place(name: str, commit: str) -> str:
-    """What tells a commit of a hub from any other place, for the cache."""
-    return json.dumps(["hub", _endpoint(), name, commit])
+def _root(name: str, commit: str) -> Path:
+    """Where the copies of a commit's files lie."""
+    return cache_root(name, json.dumps(["hub", _endpoint(), name, commit]))
 
 
-def _elsewhere(model: str, name: str, commit: str, listing: AbstractSet[str], file: Callable[[str], Remote]) -> RemoteFolder:
+def _folder(model: str, name: str, commit: str, listing: AbstractSet[str], file: Callable[[str], RemoteFile]) -> RemoteFolder:
     """A commit; files that the hub's cache holds whole are taken from there."""
     from huggingface_hub import try_to_load_from_cache
 
     def whole(path: str) -> Path | None:
-        found = try_to_load_from_cache(name, path, revision=commit)
-        return Path(found) if isinstance(found, str) else None
+        cached = try_to_load_from_cache(name, path, revision=commit)
+        return Path(cached) if isinstance(cached, str) else None
 
-    return RemoteFolder(model, _place(name, commit), listing, lambda asked: set(asked) & listing, file, whole)
+    return RemoteFolder(model, _root(name, commit), lambda names: set(names) & listing, file, listing, whole=whole)
 
 
-def _remote(model: str, name: str, revision: str | None, commit: str, sibling: Any) -> Remote:
+def _remote(model: str, name: str, revision: str | None, commit: str, sibling: Any) -> RemoteFile:
     """A file of a commit; its size is that of the listing, else asked for."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # exported by a list of names
@@ -171,8 +172,9 @@ def _remote(model: str, name: str, revision: str | None, commit: str, sibling: A
     headers = build_hf_headers(library_name="kinprint")
     web = WebFile(url, headers, size=size, commit=commit)
     size = web.stat().size if size is None else size
-    content = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
-    remote = Remote(f"{model}/{file}", size, f"{commit} {content or ''}", web.read)
+    sha256 = str(sibling.lfs.sha256 or "") if sibling.lfs else ""
+    version = f"{commit} {sha256 or sibling.blob_id or ''}"
+    remote = RemoteFile(f"{model}/{file}", size, version, web.read, sha256 if _SHA256.fullmatch(sha256) else "")
 
     def explain(error: Exception) -> CheckpointError:
         return CheckpointError(remote.subject, *_explain(error, revision))
@@ -187,76 +189,91 @@ _ONLINE = "unset HF_HUB_OFFLINE to download it"
 
 
 def _memory(name: str, revision: str | None) -> Path:
-    """Where it is remembered which commit a revision stood for, and which files of it were chosen."""
+    """Where it is remembered which commit a revision stood for, and which files of it were opened."""
     return cache_root(name, json.dumps(["revision", _endpoint(), name, revision])) / "seen.json"
 
 
 def _remember(name: str, revision: str | None, commit: str, files: dict[str, list[Any]]) -> None:
     """For later uses without the hub, under the revision asked for and under the commit itself."""
-    text = json.dumps({"commit": commit, "files": files})
     for asked in {revision, commit}:
         target = _memory(name, asked)
+        earlier, known = _remembered(target) or ("", {})
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False) as file:
-            file.write(text)
-        os.replace(file.name, target)
+        with replacing(target) as file:
+            file.write(json.dumps({"commit": commit, "files": known | files if earlier == commit else files}).encode())
 
 
-def _cached(model: str, name: str, revision: str | None) -> Snapshot:
-    """What was opened earlier, with what both caches hold of it, else what the hub's cache holds if it holds all weights."""
-    return _from_memory(model, name, revision) or _from_hub_cache(model, name, revision)
-
-
-def _from_hub_cache(model: str, name: str, revision: str | None) -> Snapshot:
-    from huggingface_hub import snapshot_download
-
-    # no patterns: files that were never wanted shall not count as missing
-    folder = Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=[]))
-    listing = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    held = RemoteFolder(model, "", listing, lambda asked: set(asked) & listing, partial(_refuse, model))
-    try:
-        weights(held, listing, lambda file: folder / file)
-    except CheckpointError as error:
-        raise CheckpointError(model, f"offline, and not all of it is in the cache ({error.problem})", _ONLINE) from error
-    return Snapshot(name, model, folder.name, folder)
-
-
-def _from_memory(model: str, name: str, revision: str | None) -> Snapshot | None:
-    """A model of which some bytes were fetched earlier: they are enough, or the first one that is missing is an error."""
-    memory = _memory(name, revision)
+def _remembered(memory: Path) -> tuple[str, dict[str, list[Any]]] | None:
+    """Commit, and relative path -> size and version; None if nothing is remembered there."""
     try:
         seen = parse_object(memory.read_bytes(), memory)
     except OSError:
         return None
-    commit, files = seen["commit"], seen["files"]
+    return seen["commit"], seen["files"]
 
-    def file(path: str) -> Remote:
+
+def _cached(model: str, name: str, revision: str | None) -> Location:
+    """What was opened earlier, with what both caches hold of it; a model of the hub's cache, which must hold all weights,
+    where no weights were opened earlier."""
+    seen = _from_memory(model, name, revision)
+    if seen is None:
+        return _from_hub_cache(model, name, revision)
+    try:
+        choose_weights(seen.folder.names(), model)
+    except CheckpointError:  # only what lies beside the weights was opened
+        with contextlib.suppress(Exception):
+            return _from_hub_cache(model, name, revision)
+    return seen
+
+
+def _from_hub_cache(model: str, name: str, revision: str | None) -> Location:
+    from huggingface_hub import snapshot_download
+
+    # no patterns: files that were never wanted shall not count as missing
+    path = Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=[]))
+    folder = LocalFolder(path)
+    try:
+        if index := choose_weights(folder.names(), folder).index:
+            shards_of(folder, index)
+    except CheckpointError as error:
+        raise CheckpointError(model, f"offline, and not all of it is in the cache ({error.problem})", _ONLINE) from error
+    return Location(name, model, folder, revision=path.name)
+
+
+def _from_memory(model: str, name: str, revision: str | None) -> Location | None:
+    """A model of which some bytes were fetched earlier: they are enough, or the first one that is missing is an error."""
+    seen = _remembered(_memory(name, revision))
+    if seen is None:
+        return None
+    commit, files = seen
+
+    def file(path: str) -> RemoteFile:
         size, version = files[path]
-        return Remote(model, size, version, lambda start, stop: _refuse(model))
+        return RemoteFile(model, size, version, lambda start, stop: _refuse(model))
 
-    return Snapshot(name, model, commit, bring(_elsewhere(model, name, commit, files.keys(), file), name))
+    return Location(name, model, _folder(model, name, commit, files.keys(), file), revision=commit)
 
 
-def _refuse(model: str, *_: object) -> NoReturn:
+def _refuse(model: str) -> NoReturn:
     raise CheckpointError(model, "offline, and not all of it is in the cache", _ONLINE)
 
 
 # --- errors
 
 
-@contextmanager
-def _clear_errors(model: str, revision: str | None) -> Iterator[None]:
+@contextlib.contextmanager
+def _clear_errors(model: str, revision: str | None, offline: bool) -> Iterator[None]:
     """Turn whatever the hub's library raises into one CheckpointError about `model`."""
     try:
         yield
     except KinprintError:
         raise
     except Exception as error:  # its HTTP client, and so the classes of its errors, differ between its versions
-        problem, remedy = _explain(error, revision)
+        problem, remedy = _explain(error, revision, offline)
         raise CheckpointError(model, problem, remedy) from error
 
 
-def _explain(error: Exception, revision: str | None) -> tuple[str, str]:
+def _explain(error: Exception, revision: str | None, offline: bool = False) -> tuple[str, str]:
     """Problem and remedy."""
     from huggingface_hub import errors
 
@@ -276,14 +293,14 @@ def _explain(error: Exception, revision: str | None) -> tuple[str, str]:
         return "too many requests to the hub (HTTP 429)", "wait some minutes, or set HF_TOKEN for a higher limit"
     if status is not None:
         return f"the hub failed (HTTP {status})", "try again later"
-    return _explain_local(error)
+    return _explain_local(error, offline)
 
 
-def _explain_local(error: Exception) -> tuple[str, str]:
+def _explain_local(error: Exception, offline: bool) -> tuple[str, str]:
     """The same where no hub has answered."""
     from huggingface_hub import errors
 
-    if _offline() and isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)):
+    if offline and isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)):
         return "offline, and not in the cache", f"check the path, or {_ONLINE}"
     if isinstance(error, OSError) and error.errno in _DISK:
         return f"cannot be stored ({error.strerror})", "make room, or set HF_HOME to a folder that can be written"

@@ -1,47 +1,40 @@
-"""Local copies of files that lie elsewhere, of which only the bytes that are asked for are fetched.
+"""A sparse copy of a file that lies elsewhere: only the bytes that are asked for are fetched.
 
-A copy is a sparse file of the full size, so that everything that reads or maps ordinary files works on it, and beside it a
-record of the spans that are there. A span is written into the record after its bytes are on disk: whatever ends a process,
-what the record says is there, and the next process fetches the rest. Nothing here knows of networks.
+The copy is a sparse file of the full size, so that what reads or maps an ordinary file works on it. It joins four parts:
+what of it is there, on disk (`record`); which thread fetches what (`claims`); which pieces to ask for (`pieces`); and
+fetching them side by side (`download`). Nothing here knows of networks.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
-import shutil
-import tempfile
 import threading
-import zlib
-from bisect import bisect_left, bisect_right
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
-from filelock import FileLock
+from kinprint.checkpoints.files import open_regular
+from kinprint.checkpoints.remote import pieces
+from kinprint.checkpoints.remote.claims import AbandonedError, Claims
+from kinprint.checkpoints.remote.download import download
+from kinprint.checkpoints.remote.record import Record
+from kinprint.checkpoints.remote.session import Session, shared_session
+from kinprint.checkpoints.source import ByteSource, Span
+from kinprint.errors import CheckpointError
 
-from kinprint.checkpoints.files import Span, announce, clear_errors, partial_of
-from kinprint.errors import CheckpointError, KinprintError
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
-PIECE = 1 << 24
-"""Bytes of one request, at most."""
-
-BRIDGE = 1 << 16
-"""A hole of so many bytes between two spans that will be needed is fetched with them: less than another request costs."""
-
-CONNECTIONS = 8
-"""Pieces of one call on their way at the same time, and of all calls together."""
-
-_FORMAT = 1
-_connections = threading.BoundedSemaphore(CONNECTIONS)
+AHEAD, MOST_AHEAD = 1 << 16, 1 << 23
+"""Bytes asked for at a time where a copy is read in small steps: more and more while the steps follow each other."""
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file that lies elsewhere.
 
     Attributes:
@@ -49,294 +42,131 @@ class Remote:
         size: in bytes.
         version: what tells this content from any other under the same name; "" if nothing does, and what was fetched
             earlier is not used.
-        read: start, stop -> offset and bytes of each chunk, in order, from start to stop. A source that can only give the
+        read: start, stop -> offset and bytes of each chunk, in order, from start to stop. A place that can only give the
             whole file begins at 0 and goes on to its end. Raises CheckpointError.
+        sha256: as its place states it; "" where it states none.
     """
 
     subject: str
     size: int
     version: str
     read: Callable[[int, int], Generator[tuple[int, bytes], None, None]]
+    sha256: str = ""
 
 
-class Spans:
-    """A set of bytes, as disjoint spans in order."""
+class SparseCopy(ByteSource):
+    """The local copy of one file; may be used by several threads, and several processes may share it.
 
-    def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.stops: list[int] = []
-
-    def add(self, start: int, stop: int) -> None:
-        first = bisect_left(self.stops, start)  # spans that touch become one
-        last = bisect_right(self.starts, stop)
-        if first < last:
-            start, stop = min(start, self.starts[first]), max(stop, self.stops[last - 1])
-        self.starts[first:last], self.stops[first:last] = [start], [stop]
-
-    def within(self, start: int, stop: int) -> list[Span]:
-        """What of the span from `start` to `stop` is in the set."""
-        first, last = bisect_right(self.stops, start), bisect_left(self.starts, stop)
-        pairs = zip(self.starts[first:last], self.stops[first:last], strict=True)
-        return [(max(a, start), min(b, stop)) for a, b in pairs]
-
-    def gaps(self, start: int, stop: int) -> list[Span]:
-        """What of it is not."""
-        found, position = [], start
-        for a, b in self.within(start, stop):
-            if a > position:
-                found.append((position, a))
-            position = b
-        return [*found, (position, stop)] if position < stop else found
-
-
-def provide(path: Path, record: Path, remote: Remote) -> None:
-    """Make `path` the local copy of `remote`, with what earlier processes have fetched, and announce it.
-
-    Args:
-        path: of the copy; its name is that of the file elsewhere.
-        record: what of it is there.
-
-    Raises:
-        CheckpointError: it cannot be written.
+    Attributes:
+        remote: the file elsewhere.
+        path: of the copy, which has holes.
+        listeners: called with the number of bytes whenever some have come.
     """
-    known = partial_of(path)
-    if isinstance(known, SparseCopy) and known.continues(remote):
-        known.remote = remote  # with the connection and the rights of today
-    else:
-        announce(path, SparseCopy(path, record, remote))
 
+    def __init__(self, path: Path, record: Path, remote: RemoteFile, session: Session | None = None) -> None:
+        """Go on with what earlier processes have fetched.
 
-class SparseCopy:
-    """The local copy of one file; `ensure` may be called by several threads, and several processes may share the copy."""
+        Args:
+            path: of the copy; its name is that of the file elsewhere.
+            record: what of it is there.
+            remote: the file.
+            session: that transfers count in; that of the process by default.
 
-    def __init__(self, path: Path, record: Path, remote: Remote) -> None:
-        self.path, self.record, self.remote = path, record, remote
+        Raises:
+            CheckpointError: the copy cannot be written.
+        """
+        self.remote, self.path = remote, path
         self.listeners: list[Callable[[int], None]] = []
-        self._lock, self._alone = threading.Lock(), threading.Lock()
-        self._present, self._expected = Spans(), Spans()
-        self._flying: list[tuple[int, int, Future[None]]] = []
-        self._read_to = 0
-        self._whole = False
-        with _storing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            record.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{record}.lock"):
-                self._head = self._usable() or self._create()
-                status = os.stat(path)
-        self._inode = status.st_dev, status.st_ino
-        self._refresh()
+        self._session = session or shared_session()
+        self._record = Record(path, record, subject=remote.subject, size=remote.size, version=remote.version)
+        self._claims = Claims(self._record.news)
+        self._ignores_ranges = False
+        self._alone = threading.Lock()
+
+    def __str__(self) -> str:
+        return self.remote.subject
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        return self.remote.size
 
     @property
     def version(self) -> str:
         return self.remote.version
 
-    def continues(self, remote: Remote) -> bool:
-        """Whether this copy is one of `remote` too, and still there."""
-        same = (remote.version, remote.size) == (self.remote.version, self.remote.size)
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return False
-        return same and bool(remote.version) and (status.st_dev, status.st_ino) == self._inode
+    @property
+    def sha256(self) -> str:
+        return self.remote.sha256
 
-    # --- what is there
+    @property
+    def partial(self) -> bool:
+        return True
 
-    def _usable(self) -> bytes:
-        """The first line of the record, if it and the copy are of this version; else nothing."""
-        try:
-            with open(self.record, "rb") as file:
-                head = file.readline(10_000)
-            told = json.loads(head)
-            size = os.lstat(self.path).st_size if not self.path.is_symlink() else -1
-        except (OSError, ValueError, RecursionError):
-            return b""
-        expected = {"kinprint": _FORMAT, "version": self.remote.version, "size": self.remote.size}
-        same = isinstance(told, dict) and expected.items() <= told.items() and bool(self.remote.version)
-        return head if same and size == self.remote.size and head.endswith(b"\n") else b""
+    def identity(self) -> bytes:
+        """Name, size and version elsewhere."""
+        version = self.version or os.urandom(16).hex()  # without one it is like no other
+        return json.dumps([self.name, self.size, "version", version]).encode()
 
-    def _create(self) -> bytes:
-        """An empty copy and an empty record, each moved into place; the record last, so that it never speaks of another."""
-        told = {"kinprint": _FORMAT, "version": self.remote.version, "size": self.remote.size, "id": os.urandom(8).hex()}
-        head = json.dumps(told).encode() + b"\n"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.record)
-        for target, content, size in ((self.path, b"", self.remote.size), (self.record, head, len(head))):
-            descriptor, name = tempfile.mkstemp(dir=self.record.parent, prefix=".new-")
-            try:
-                with open(descriptor, "wb") as file:
-                    file.write(content)
-                    file.truncate(size)
-                os.replace(name, target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
-        return head
-
-    def _refresh(self) -> None:
-        """Take in what this and other processes have recorded since the last look."""
-        with clear_errors(self.remote.subject), open(self.record, "rb") as file:
-            if file.read(len(self._head)) != self._head:
-                raise self._changed()
-            file.seek(max(self._read_to, len(self._head)))
-            text = file.read()
-        complete = text.rfind(b"\n") + 1
-        self._read_to = max(self._read_to, len(self._head)) + complete
-        for line in text[:complete].split(b"\n"):
-            span = _parse(line)
-            if span and span[0] < span[1] <= self.remote.size:
-                self._present.add(*span)
-
-    def _note(self, file: FileIO, start: int, stop: int) -> None:
-        """Record a span whose bytes were written to `file`, once they are on disk."""
-        if start >= stop:
-            return
-        os.fsync(file.fileno())
-        with open(self.record, "a+b", buffering=0) as record:
-            record.seek(0)
-            if record.read(len(self._head)) != self._head:
-                raise self._changed()
-            record.write(_line(start, stop))  # behind all others, whoever writes: in one piece, as it is so short
-        with self._lock:
-            self._present.add(start, stop)
-
-    def _changed(self) -> CheckpointError:
-        return CheckpointError(self.remote.subject, "its local copy was replaced while it was being read", "try again")
-
-    # --- what is needed
+    @contextlib.contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        with open_regular(self.path, buffered=False) as file:  # a buffer would hold bytes from before they came
+            yield cast(BinaryIO, io.BufferedReader(_Reader(file, self)))
 
     def ensure(self, descriptor: int, *spans: Span) -> None:
-        """Return when `spans` of the copy, opened as `descriptor`, are on disk.
-
-        Raises:
-            CheckpointError: they cannot be fetched or stored, or the copy was replaced by one of another version.
-        """
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != self._inode:
-            raise self._changed()
+        self._record.check(descriptor)
         while True:
-            mine, others = self._claim(spans)
-            if not mine and not others:
+            own, others = self._claims.claim(spans)
+            if not own and not others:
                 return
-            if mine:
-                self._bring(mine)
-            for future in others:
-                with contextlib.suppress(_AbandonedError):
-                    future.result()
+            if own:
+                download(own, self._fetch, self._claims.land, self._session.connections)
+            for piece in others:
+                with contextlib.suppress(AbandonedError):
+                    piece.arrived.result()
 
     def expect(self, start: int, stop: int) -> int:
         """Say that a span will be needed, so that it may come with what is asked for in front of it; how much is missing."""
-        with self._lock:
-            self._expected.add(start, stop)
-            return sum(b - a for a, b in self._present.gaps(start, stop))
-
-    def _claim(self, spans: Iterable[Span]) -> tuple[list[tuple[int, int, Future[None]]], list[Future[None]]]:
-        """The pieces that this call has to fetch, and those that others are fetching for it already."""
-        with self._lock:
-            missing = [gap for span in spans for gap in self._present.gaps(*span)]
-            if missing:
-                self._refresh()  # another process may have fetched it
-                missing = [gap for span in spans for gap in self._present.gaps(*span)]
-            others = [future for a, b, future in self._flying if any(a < stop and start < b for start, stop in missing)]
-            mine = []
-            for start, stop in _bridged(missing):
-                while holes := self._unclaimed(start, stop):
-                    first, last = holes[0][0], min(holes[0][0] + PIECE, holes[0][1])
-                    mine.append((first, self._stretch(first, last), Future[None]()))
-                    self._flying.append(mine[-1])
-            return mine, others
-
-    def _unclaimed(self, start: int, stop: int) -> list[Span]:
-        claimed = Spans()
-        for a, b, _ in self._flying:
-            claimed.add(a, b)
-        return [gap for hole in self._present.gaps(start, stop) for gap in claimed.gaps(*hole)]
-
-    def _stretch(self, start: int, stop: int) -> int:
-        """Where a piece may end that takes with it what will be needed behind it."""
-        limit = start + PIECE
-        for a, b in self._expected.within(stop, limit):
-            for first, last in self._unclaimed(a, b):
-                if first - stop > BRIDGE:
-                    return stop
-                stop = last
-        return stop
-
-    # --- fetching
-
-    def _bring(self, pieces: list[tuple[int, int, Future[None]]]) -> None:
-        """Fetch pieces, a few at a time; when one fails or this thread is interrupted the rest is given up."""
-        queue = deque(pieces)
-
-        def work() -> None:
-            while queue:
-                try:
-                    start, stop, future = queue.popleft()
-                except IndexError:
-                    return
-                try:
-                    with _connections:
-                        self._fetch(start, stop)
-                    self._landed(future, None)
-                except BaseException as error:
-                    queue_left = list(queue)
-                    queue.clear()
-                    self._landed(future, error)
-                    for _, _, other in queue_left:
-                        self._landed(other, _AbandonedError())
-
-        helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(len(pieces), CONNECTIONS) - 1)]
-        try:
-            for helper in helpers:
-                helper.start()
-            work()
-            for helper in helpers:
-                helper.join()
-        finally:  # after an interruption too
-            left = list(queue)
-            queue.clear()
-            for _, _, future in left:
-                self._landed(future, _AbandonedError())
-        errors = [error for _, _, future in pieces if future.done() and (error := future.exception())]
-        if errors:
-            raise next((error for error in errors if not isinstance(error, _AbandonedError)), errors[0])
-
-    def _landed(self, future: Future[None], error: BaseException | None) -> None:
-        with self._lock:
-            self._flying = [flight for flight in self._flying if flight[2] is not future]
-        if not future.done():
-            future.set_exception(error) if error is not None else future.set_result(None)
+        return self._claims.expect(start, stop)
 
     def _fetch(self, start: int, stop: int) -> None:
         """Fetch a span and record it; what came of it is recorded even where the rest does not come."""
-        if not self._whole:
-            with self._writing() as file, contextlib.closing(self.remote.read(start, stop)) as chunks:
-                position = start
-                try:
-                    for offset, chunk in chunks:
-                        if offset != position:  # it gives the whole file whatever is asked for
-                            self._whole = True
-                            break
-                        self._write(file, offset, chunk)
-                        position += len(chunk)
-                finally:
-                    self._note(file, start, position)
-                if position < stop and not self._whole:
-                    raise self._short()
-        if self._whole:
+        if not self._ignores_ranges:
+            position = self._store(start, stop)
+            if position < stop and not self._ignores_ranges:
+                raise self._short()
+        if self._ignores_ranges:
             with self._alone:
-                if self._present.gaps(start, stop):
+                if self._claims.missing([(start, stop)]):
                     self._fetch_all()
-                if self._present.gaps(start, stop):
+                if self._claims.missing([(start, stop)]):
                     raise self._short()
+
+    def _store(self, start: int, stop: int) -> int:
+        """Store what is sent of a span, and return where that ends; nothing where the whole file is sent instead."""
+        position = start
+        with self._record.writing() as file, contextlib.closing(self.remote.read(start, stop)) as chunks:
+            try:
+                for offset, chunk in chunks:
+                    if offset != position:
+                        self._ignores_ranges = True
+                        break
+                    self._write(file, offset, chunk)
+                    position += len(chunk)
+            finally:
+                self._note(file, start, position)
+        return position
 
     def _fetch_all(self) -> None:
         """Fetch the whole file in one stream, recording it as it comes."""
-        with self._writing() as file, contextlib.closing(self.remote.read(0, self.remote.size)) as chunks:
+        with self._record.writing() as file, contextlib.closing(self.remote.read(0, self.remote.size)) as chunks:
             start = position = 0
             try:
                 for offset, chunk in chunks:
-                    if offset != position or position - start >= PIECE:
+                    if offset != position or position - start >= pieces.PIECE:
                         self._note(file, start, position)
                         start = offset
                     self._write(file, offset, chunk)
@@ -344,134 +174,63 @@ class SparseCopy:
             finally:
                 self._note(file, start, position)
 
-    def _short(self) -> CheckpointError:
-        return CheckpointError(self.remote.subject, "fewer bytes came than were asked for", "try again")
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[FileIO]:
-        with _storing(self.remote.subject), open(self.path, "r+b", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            if (status.st_dev, status.st_ino) != self._inode:
-                raise self._changed()
-            yield file
-
-    def _write(self, file: FileIO, offset: int, chunk: bytes) -> None:
-        if offset + len(chunk) > self.remote.size:
-            raise CheckpointError(self.remote.subject, "is larger than was said, and so has changed", "try again")
-        file.seek(offset)
-        view = memoryview(chunk)
-        while view:
-            view = view[file.write(view) :]
+    def _write(self, file: io.FileIO, offset: int, chunk: bytes) -> None:
+        self._record.write(file, offset, chunk)
         for listener in self.listeners:
             listener(len(chunk))
 
+    def _note(self, file: io.FileIO, start: int, stop: int) -> None:
+        if start < stop:
+            self._record.note(file, start, stop)
+            self._claims.arrived(start, stop)
 
-def _bridged(spans: list[Span]) -> list[Span]:
-    """Spans in order, those with no more than a small hole between them as one."""
-    found: list[Span] = []
-    for start, stop in sorted(spans):
-        if found and start - found[-1][1] <= BRIDGE:
-            found[-1] = found[-1][0], max(stop, found[-1][1])
-        else:
-            found.append((start, stop))
-    return found
+    def _short(self) -> CheckpointError:
+        return CheckpointError(self, "fewer bytes came than were asked for", "try again")
 
 
-class _AbandonedError(Exception):
-    """A piece that was not fetched because another one could not be."""
+def open_sparse(root: Path, name: str, remote: RemoteFile, session: Session | None = None) -> SparseCopy:
+    """The copy of the file `name` of a place whose copies and records lie below `root`.
 
-
-def _line(start: int, stop: int) -> bytes:
-    """A line of the record. It begins with a line break too, so that one cut off by a power failure spoils no other."""
-    text = f"{start} {stop}".encode()
-    return b"\n%b %08x\n" % (text, zlib.crc32(text))
-
-
-def _parse(line: bytes) -> Span | None:
-    text, _, check = line.rpartition(b" ")
-    if b"%08x" % zlib.crc32(text) != check:
-        return None
-    start, stop = text.split(b" ")
-    return int(start), int(stop)
-
-
-@contextlib.contextmanager
-def _storing(subject: object) -> Iterator[None]:
-    """What the operating system says about writing the copy as a CheckpointError."""
-    try:
-        yield
-    except KinprintError:
-        raise
-    except OSError as error:
-        remedy = "make room, or set KINPRINT_CACHE to a folder that can be written"
-        raise CheckpointError(subject, f"cannot be stored ({error.strerror or error})", remedy) from error
-
-
-# --- what will be needed of many files
-
-
-def expect(tensors: Iterable[object]) -> Expectation:
-    """Say that tensors will be read whole; those that do not know their `spans` come when they are read."""
-    return Expectation(span for tensor in tensors for span in getattr(tensor, "spans", ()))
-
-
-class Expectation:
-    """Spans of local copies that will be needed; counts what of them is on disk.
-
-    Attributes:
-        total: bytes in all.
-        missing: those that were to be fetched when it was made.
+    Raises:
+        CheckpointError: it cannot be written, or its name leads out of the folder.
     """
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
+        raise CheckpointError(remote.subject, f"a file of the name {name}, which leads out of its folder", "do not trust it")
+    return SparseCopy(root / "files" / name, root / "ranges" / name, remote, session)
 
-    def __init__(self, spans: Iterable[tuple[Path, Span]]) -> None:
-        """Say so to the files, which then fetch neighbours together.
 
-        Args:
-            spans: of any files; ordinary ones need no fetching, and do not count.
+class _Reader(io.RawIOBase):
+    """Reads a copy after fetching its bytes."""
 
-        Raises:
-            CheckpointError: the disk has no room for what is missing.
-        """
-        self.total = self.missing = 0
-        self.files: set[SparseCopy] = set()
-        for path, (start, stop) in spans:
-            if isinstance(file := partial_of(path), SparseCopy):
-                self.total += stop - start
-                self.missing += file.expect(start, stop)
-                self.files.add(file)
-        for file in list(self.files)[:1]:
-            free = shutil.disk_usage(file.path.parent).free
-            if free < self.missing:
-                raise CheckpointError(
-                    file.remote.subject,
-                    f"{self.missing / 1e9:,.1f} GB are needed of it and its like, and {free / 1e9:,.1f} GB are free here",
-                    "make room, or set KINPRINT_CACHE to a folder on another disk",
-                )
+    def __init__(self, file: IO[bytes], source: ByteSource) -> None:
+        self.file, self.source = file, source
+        self.size = os.fstat(file.fileno()).st_size
+        self.ahead, self.end = AHEAD, -1
 
-    @contextlib.contextmanager
-    def watched(self, progress: Callable[[int, int], None] | None) -> Iterator[Callable[[int, int], None] | None]:
-        """Call `progress` with bytes on disk and bytes in all as they come.
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        start = self.file.tell()
+        stop = min(start + len(view), self.size)
+        if stop > start:
+            self.ahead = min(2 * self.ahead, MOST_AHEAD) if start == self.end else AHEAD
+            self.source.ensure(self.file.fileno(), (start, min(max(stop, start + self.ahead), self.size)))
+        data = self.file.read(max(stop - start, 0))
+        view[: len(data)] = data
+        self.end = start + len(data)
+        return len(data)
 
-        Yields:
-            `progress` itself, for others to call, where nothing has to come.
-        """
-        if progress is None or not self.missing:
-            yield progress
-            return
-        watching = progress
-        done, lock = self.total - self.missing, threading.Lock()
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.file.seek(offset, whence)
 
-        def tell(count: int) -> None:
-            nonlocal done
-            with lock:
-                done = min(done + count, self.total)  # what fills holes, or comes twice after a failure, is no progress
-                watching(done, self.total)
+    def tell(self) -> int:
+        return self.file.tell()
 
-        for file in self.files:
-            file.listeners.append(tell)
-        tell(0)
-        try:
-            yield None
-        finally:
-            for file in self.files:
-                file.listeners.remove(tell)
+    def fileno(self) -> int:
+        return self.file.fileno()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True

@@ -6,7 +6,6 @@ all, is shown and never opened.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,11 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from kinprint.checkpoints.adapters import CONFIG, adapter_weights, parts_of, refuse_alone
+from kinprint.checkpoints.adapters import is_alone, parts_of
 from kinprint.checkpoints.card import read_card
-from kinprint.checkpoints.files import clear_errors, mode_of, read_bounded
+from kinprint.checkpoints.folders import CARD as CARD_FILE
+from kinprint.checkpoints.folders import CONFIG, Location, ModelFolder
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.opening import MAX_CONFIG, located
+from kinprint.checkpoints.opening import located, read_config
+from kinprint.checkpoints.source import ByteSource
+from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG
 from kinprint.errors import CheckpointError, printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.from_model import SUFFIX
@@ -78,30 +80,29 @@ class Declared:
     notes: tuple[str, ...] = field(default=())
 
 
-def read_declared(model: str) -> Declared:
+def read_declared(model: str, *, offline: bool = False) -> Declared:
     """What the model that the user calls `model` declares. Damaged cards and pedigrees become notes.
 
     Raises:
-        CheckpointError: the model cannot be found.
+        CheckpointError: the model cannot be found, or is not on this disk and `offline` is set.
         FingerprintError: it is a `.kinprint` file that cannot be read.
     """
     if Path(model).suffix == SUFFIX:
         return _together([(CARD, _of_card({"base_model": Fingerprint.load(model).provenance.get("base_model")}))], [])
     both = parts_of(model)
-    asked = model if both is None else both[1]
-    path = located(asked, asked).path
-    mode_of(path)
-    folder = path if path.is_dir() else path.parent
-    notes: list[str] = []
-    adapter = adapter_weights(folder) is not None
+    location = located(model if both is None else both[1], offline=offline)
+    folder, notes = location.folder, list[str]()
+
+    def in_file(name: str, read: Callable[[ByteSource], dict[str, Any]]) -> dict[str, Any]:
+        return read(folder.source(name)) if folder.there({name}) else {}
+
     found = [
-        (CARD, _read(notes, lambda: _of_card(_present(folder / "README.md", read_card)))),
-        (ADAPTER, _read(notes, lambda: _of_field(_present(folder / CONFIG, _object), "base_model_name_or_path", "adapter"))),
+        (CARD, _read(notes, lambda: _of_card(in_file(CARD_FILE, read_card)))),
+        (ADAPTER, _read(notes, lambda: _of_field(in_file(ADAPTER_CONFIG, read_config), "base_model_name_or_path", "adapter"))),
         (PEDIGREE, _read(notes, lambda: list(_of_pedigrees(folder)))),
-        (CONFIGURATION, _read(notes, lambda: _of_configuration(_present(folder / "config.json", _object)))),
+        (CONFIGURATION, _read(notes, lambda: _of_configuration(in_file(CONFIG, read_config)))),
     ]
-    alone = adapter and both is None and _refused(path)
-    return replace(_together(found, notes), is_adapter=alone)
+    return replace(_together(found, notes), is_adapter=both is None and _is_adapter(location))
 
 
 def parsed(said: object, relation: str = "") -> Declaration:
@@ -145,21 +146,12 @@ def _read(notes: list[str], read: Callable[[], list[Declaration]]) -> list[Decla
         return []
 
 
-def _present(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    return read(path) if os.path.lexists(path) else {}
-
-
-def _object(path: Path) -> dict[str, Any]:
-    return parse_object(read_bounded(path, MAX_CONFIG), path)
-
-
-def _refused(path: Path) -> bool:
-    """Whether there are no weights beside the adapter's."""
+def _is_adapter(location: Location) -> bool:
+    """Whether there are no weights beside an adapter's."""
     try:
-        refuse_alone(path)
+        return is_alone(location)
     except CheckpointError:
-        return True
-    return False
+        return False
 
 
 def _of_card(card: Mapping[str, Any]) -> list[Declaration]:
@@ -181,13 +173,11 @@ def _of_configuration(config: Mapping[str, Any]) -> list[Declaration]:
     return [one for one in _of_field(config, "_name_or_path", "") if "/" in one.name]
 
 
-def _of_pedigrees(folder: Path) -> Iterator[Declaration]:
+def _of_pedigrees(folder: ModelFolder) -> Iterator[Declaration]:
     """The ancestors of the model that CycloneDX files beside it describe (CycloneDX 1.5 and later, component.pedigree)."""
-    with clear_errors(folder):
-        names = sorted(name for name in os.listdir(folder) if name == "bom.json" or name.endswith(".cdx.json"))
-    for name in names[:MAX_BOMS]:
-        path = folder / name
-        bom = parse_object(read_bounded(path, MAX_BOM), path)
+    names = sorted(n for n in folder.names() if n == "bom.json" or (n.endswith(".cdx.json") and "/" not in n))
+    for source in folder.sources(names[:MAX_BOMS]):
+        bom = parse_object(source.read(MAX_BOM), source)
         component = _described(bom)
         pedigree = component.get("pedigree")
         ancestors = pedigree.get("ancestors") if isinstance(pedigree, dict) else None

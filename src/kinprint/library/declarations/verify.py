@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from kinprint import methods
 from kinprint.architectures import open_model
-from kinprint.checkpoints.adapters import CONFIG
 from kinprint.checkpoints.files import clear_errors
+from kinprint.checkpoints.folders import CONFIG
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.remote import hub
+from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG
 from kinprint.comparison import ALPHA, Comparison, examine
 from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -422,7 +423,7 @@ def models_below(folder: Path, depth: int = DEPTH) -> Iterator[str]:
 def _is_model(folder: Path) -> bool:
     """Whether a folder holds weights or says how they would be laid out."""
     try:
-        return any(name in ("config.json", CONFIG) or format_of(Path(name)) is not None for name in os.listdir(folder))
+        return any(name in (CONFIG, ADAPTER_CONFIG) or format_of(name) is not None for name in os.listdir(folder))
     except OSError:
         return False
 

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
 
 from kinprint import engines
-from kinprint.checkpoints.formats import formats
 from kinprint.checkpoints.remote import hub
+from kinprint.checkpoints.weight_choice import choose_weights
 from kinprint.engines import Outcome
-from kinprint.errors import CheckpointError, KinprintError
+from kinprint.errors import KinprintError
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.quick import LINES
 from kinprint.fingerprints.readings import MOST, TOKENS
@@ -165,11 +164,6 @@ def _listed(one: Reference) -> Planned:
     return Planned(one, found.revision, _weights(one, found))
 
 
-def _weights(one: Reference, found: hub.Listed) -> int:
-    """Bytes of the weights that will be chosen, by the names that each format has by custom."""
-    for form in formats():
-        files = [name for name in found.sizes if len(PurePosixPath(name).parts) == 1 and name.endswith(form.suffixes)]
-        usual = [name for name in files if name.startswith(form.stem)]
-        if files:
-            return sum(found.sizes[name] for name in usual or files)
-    raise CheckpointError(one.place, "lists no weights", "remove it from the list")
+def _weights(reference: Reference, listed: hub.Listed) -> int:
+    """Bytes of the weights that will be chosen; of an index those of the shards that it names by custom."""
+    return sum(listed.sizes[name] for name in choose_weights(listed.sizes.keys(), reference.place).files)
