@@ -236,7 +236,7 @@ def corpus() -> dict[str, bytes]:
     found = {
         "safetensors/small": small,
         "safetensors-header/small": small[8 : 8 + int.from_bytes(small[:8], "little")],
-        "pytorch-zip/small": torch_zip(torch_pickle()),
+        "bin/small": torch_zip(torch_pickle()),
         "pytorch-pickle/small": torch_pickle(),
         "gguf/llama": gguf_seed(),
         "index/small": json.dumps(index).encode(),

@@ -11,6 +11,8 @@ from kinprint import Fingerprint
 from kinprint.architectures import recognise
 from kinprint.benchmark import from_list
 from kinprint.checkpoints import open_checkpoint
+from kinprint.checkpoints.formats import formats
+from kinprint.checkpoints.formats._format import Format
 from kinprint.checkpoints.remote.sparse import RemoteFile, SparseCopy
 from kinprint.library.declarations.statements import AtHand, check_statement, read_statement
 from kinprint.observation import read_texts
@@ -35,8 +37,13 @@ class Target:
     write: Callable[[Path, bytes, str], None]
     read: Callable[[Path], None]
 
+    @property
+    def folder(self) -> Path:
+        """Where its seeds lie."""
+        return CORPUS / self.name
+
     def seeds(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in sorted((CORPUS / self.name).iterdir())}
+        return {path.name: path.read_bytes() for path in sorted(self.folder.iterdir())}
 
 
 def as_file(name: str, **companions: str) -> Callable[[Path, bytes, str], None]:
@@ -126,12 +133,16 @@ def statement(folder: Path) -> None:
     assert json.dumps(found.to_json(), allow_nan=False)
 
 
+def of_format(form: Format) -> Target:
+    """Whole files of a checkpoint format. Its seeds lie under its first suffix, without the dot."""
+    suffix = form.suffixes[0]
+    return Target(suffix.removeprefix("."), as_file(f"model{suffix}"), tensors_alone)
+
+
 TARGETS = (
-    Target("safetensors", as_file("model.safetensors"), tensors_alone),
+    *(of_format(form) for form in formats()),
     Target("safetensors-header", as_header, tensors_alone),
-    Target("pytorch-zip", as_file("model.pt"), tensors_alone),
     Target("pytorch-pickle", as_pickle, tensors_alone),
-    Target("gguf", as_file("model.gguf"), tensors_alone),
     Target("index", as_file("model.safetensors.index.json", shard__safetensors="../safetensors/small"), tensors_alone),
     Target("config", as_file("config.json", model__safetensors="llama.safetensors"), whole_checkpoint),
     Target("tokenizer", as_file("tokenizer.json", model__safetensors="llama.safetensors"), whole_checkpoint),

@@ -72,39 +72,12 @@ def test_standard_names_come_before_others_and_safetensors_before_pytorch(tmp_pa
     assert values(tmp_path) == {"a": 2}
 
 
-def test_the_only_weights_file_may_have_any_name(tmp_path: Path, write_tensors: Write) -> None:
-    write_tensors("adapter_model.safetensors", a=1)
-    assert values(tmp_path) == {"a": 1}
-
-
 def test_a_complete_set_of_shards_needs_no_index(tmp_path: Path, write_tensors: Write) -> None:
     write_tensors("m-00001-of-00002.safetensors", a=1)
     with pytest.raises(CheckpointError, match=r"1 of 2 shards missing: m-00002-of-00002\.safetensors"):
         open_checkpoint(tmp_path)
     write_tensors("m-00002-of-00002.safetensors", b=2)
     assert values(tmp_path) == {"a": 1, "b": 2}
-
-
-def test_shards_of_the_standard_name_win_over_a_file_beside_them(tmp_path: Path, write_tensors: Write) -> None:
-    write_tensors("consolidated.safetensors", x=0)
-    write_tensors("model-00001-of-00001.safetensors", a=1)
-    assert values(tmp_path) == {"a": 1}
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("a.safetensors", "b.safetensors"),
-        ("a-00001-of-00001.safetensors", "b.safetensors"),
-        ("a-00001-of-00001.safetensors", "a-00001-of-00002.safetensors"),
-        ("a-1-of-2.safetensors", "a-2-of-2.safetensors"),
-    ],
-)
-def test_several_files_without_an_index_are_refused(tmp_path: Path, write_tensors: Write, names: Any) -> None:
-    for name in names:
-        write_tensors(name, a=1)
-    with pytest.raises(CheckpointError, match=r"several weights files and no index .*; give the file that you mean"):
-        open_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("names", [(), ("config.json",), ("README.md", "tokenizer.json", "model.onnx")])

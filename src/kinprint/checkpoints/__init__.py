@@ -1,9 +1,9 @@
 """Checkpoints as named tensors, read without executing anything of them.
 
 `open_checkpoint` takes the folder that the user names, here (`folders`) or elsewhere (`remote`), chooses its weights by their
-names (`weight_choice`), asks a format for their tensors (`weight_files`, `formats`) and adds what lies beside them: configuration,
-tokenizer, model card. All of it is read through sources of bytes (`source`); tensors are mapped when they are read (`mapped`).
-Every file is untrusted: whatever is wrong with one is a `CheckpointError`.
+names (`weight_choice`), asks a format for their tensors (`weight_files`, `formats`) and adds what lies beside them:
+configuration, tokenizer, model card. All of it is read through sources of bytes (`source`); tensors are mapped when they are
+read (`mapped`). Every file is untrusted: whatever is wrong with one is a `CheckpointError`.
 """
 
 from kinprint.checkpoints.checkpoint import Checkpoint, Tensor
