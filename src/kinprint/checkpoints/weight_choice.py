@@ -81,6 +81,11 @@ def standard_names() -> set[str]:
     return {form.stem + suffix + end for form in formats() for suffix in form.suffixes for end in ("", INDEX)}
 
 
+def is_standard(name: str) -> bool:
+    """Whether a file of this name is a model's weights, their index or a shard of them by custom."""
+    return name in standard_names() or _is_standard_shard(name)
+
+
 def is_index(name: str) -> bool:
     """Whether the file of this name is the index of a sharded model."""
     return name.endswith(INDEX)

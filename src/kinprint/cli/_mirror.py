@@ -12,7 +12,7 @@ from kinprint.cli._progress import tracked
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.declared import Declared, read_declared
-from kinprint.library.declarations.verify import Options, Verification, circles, models_below, verify
+from kinprint.library.declarations.verify import Options, Verification, circles, models_in_mirror, verify
 
 FORMAT = "kinprint-verifications/1"
 
@@ -51,7 +51,7 @@ def verify_mirror(folder: Path, options: Options, *, engine: str, jobs: int | No
         CheckpointError: the folder cannot be listed.
         EngineError: there is no such engine.
     """
-    names = list(models_below(folder))
+    names = list(models_in_mirror(folder))
     outcomes = engines.named(engine).run(partial(_verified, folder, options, cache), names, jobs)
     verified: dict[str, Verification] = {}
     unreadable: dict[str, str] = {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kinprint.errors import LibraryError
+from kinprint.library.model_folders import is_model_file, kind_of
 
 INTERVAL = 2.0
 """Seconds between two looks."""
@@ -18,7 +19,6 @@ INTERVAL = 2.0
 SETTLED = 5.0
 """Seconds in which nothing of a model may have changed: copying is over, or has stopped."""
 
-MODELS = (".kinprint", ".safetensors", ".gguf", ".bin", ".pt", ".pth")
 UNFINISHED = (".tmp", ".part", ".partial", ".incomplete", ".crdownload", ".download")
 """Ends of the names under which programs copy and download."""
 
@@ -74,7 +74,7 @@ def _entries(folder: Path) -> list[Path]:
         found = [Path(entry.path) for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError:
         return []
-    return sorted(path for path in found if path.is_dir() or path.suffix.lower() in MODELS)
+    return sorted(path for path in found if path.is_dir() or is_model_file(path.name))
 
 
 def _state(path: Path) -> State | None:
@@ -83,7 +83,8 @@ def _state(path: Path) -> State | None:
         if not path.is_dir():
             return ((path.name, path.stat().st_size, path.stat().st_mtime_ns),)
         files = sorted(entry for entry in _walk(path))
-        if any(file.endswith(UNFINISHED) for file in files) or not any(file.endswith(MODELS) for file in files):
+        beside = {file for file in files if os.sep not in file}
+        if any(file.endswith(UNFINISHED) for file in files) or kind_of(beside) == "nothing":
             return None
         return tuple((file, (path / file).stat().st_size, (path / file).stat().st_mtime_ns) for file in files)
     except OSError:  # it is being moved or removed

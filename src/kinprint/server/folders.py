@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
+from kinprint.errors import CheckpointError
+from kinprint.library.model_folders import models_below
+
 DEEPEST = 4
 """Folders within a configured folder."""
 
 MOST = 10_000
 """Models that are listed."""
-
-WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth", ".kinprint")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Folders:
         """The models that are there now."""
         found = []
         for root in self._roots:
-            for path in _models(root, DEEPEST):
+            for path in _models(root):
                 name = f"{root.name}/{path.relative_to(root)}" if path != root else root.name
                 found.append(Found(blake3(os.fsencode(path)).hexdigest()[:32], name, path))
                 if len(found) == MOST:
@@ -56,25 +57,7 @@ class Folders:
         return next((model.path for model in self.list() if model.id == key), None)
 
 
-def _models(folder: Path, deeper: int) -> Iterator[Path]:
-    """Folders with a configuration and weights, and weights files elsewhere; links are not followed."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return
-    files = [entry for entry in entries if _kind(entry) == stat.S_IFREG and entry.name.endswith(WEIGHTS)]
-    if any(entry.name == "config.json" for entry in entries) and files:
-        yield folder
-        return
-    yield from (folder / entry.name for entry in files)
-    if deeper:
-        for entry in entries:
-            if _kind(entry) == stat.S_IFDIR and not entry.name.startswith("."):
-                yield from _models(folder / entry.name, deeper - 1)
-
-
-def _kind(entry: os.DirEntry[str]) -> int:
-    try:
-        return stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)
-    except OSError:
-        return 0
+def _models(root: Path) -> Iterator[Path]:
+    """Those in a configured folder, which may be gone by now; links are not followed."""
+    with contextlib.suppress(CheckpointError):
+        yield from models_below(root, deepest=DEEPEST, follow=False, patient=True)

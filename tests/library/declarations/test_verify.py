@@ -18,7 +18,7 @@ from kinprint.cli import app
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import Few, Stored
 from kinprint.library.declarations.declared import Declared, parsed
-from kinprint.library.declarations.verify import Finding, Options, Verification, circles, models_below, verify
+from kinprint.library.declarations.verify import Finding, Options, Verification, circles, models_in_mirror, verify
 from kinprint.library.store import Library
 from kinprint.zoo.recipes import DISGUISE
 
@@ -203,14 +203,14 @@ def test_a_base_on_the_hub(hub: Callable[[Mapping[str, Path]], HubServer], mirro
         assert found.findings[0].status == status
 
 
-def test_models_below(mirror: Callable[..., Path]) -> None:
+def test_models_in_a_mirror(mirror: Callable[..., Path]) -> None:
     """Folders with weights or a configuration, not what lies inside them; hidden folders are passed over; loops end."""
     folder = mirror(a=("base", {}), b=("twin", {}))
     shutil.copytree(folder / "acme" / "b", folder / "acme" / "a" / "inside")
     shutil.copytree(folder / "acme" / "b", folder / ".cache" / "x")
     (folder / "empty").mkdir()
     (folder / "empty" / "up").symlink_to(folder / "empty")
-    assert list(models_below(folder)) == ["acme/a", "acme/b"]
+    assert list(models_in_mirror(folder)) == ["acme/a", "acme/b"]
 
 
 def test_circles() -> None:

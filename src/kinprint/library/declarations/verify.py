@@ -7,7 +7,6 @@ the base's weights are in the model and the tests were able to see them (`_untes
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,11 +16,7 @@ from typing import Any, Literal
 
 from kinprint import methods
 from kinprint.architectures import open_model
-from kinprint.checkpoints.files import clear_errors
-from kinprint.checkpoints.folders import CONFIG
-from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.remote import hub
-from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG
 from kinprint.comparison import ALPHA, Comparison, examine
 from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -36,6 +31,7 @@ from kinprint.library.declarations.declared import (
     read_declared,
     same_name,
 )
+from kinprint.library.model_folders import kind_of, models_below
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni, smallest
 from kinprint.words import p_value
@@ -404,26 +400,21 @@ def _declares(known: Fingerprint, own: str) -> bool:
 # --- a mirror
 
 
-def models_below(folder: Path, depth: int = DEPTH) -> Iterator[str]:
-    """Relative paths of the models in a mirror, in order; links to folders are followed, down to a depth.
+def models_in_mirror(folder: Path) -> Iterator[str]:
+    """Relative paths of the models in a mirror, in order; folders with a configuration alone are among them, as incomplete.
 
     Raises:
         CheckpointError: the folder cannot be listed. Folders below that cannot be are passed over.
     """
-    with clear_errors(folder):
-        below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-    for name in below:
-        if _is_model(folder / name):
-            yield name
-        elif depth > 1:
-            with contextlib.suppress(CheckpointError):
-                yield from (f"{name}/{inside}" for inside in models_below(folder / name, depth - 1))
+    for model in models_below(folder, itself=False, deepest=DEPTH, announced=True, patient=True):
+        if model.suffix != SUFFIX:  # a fingerprint beside a model is no other model
+            yield model.relative_to(folder).as_posix()
 
 
 def _is_model(folder: Path) -> bool:
     """Whether a folder holds weights or says how they would be laid out."""
     try:
-        return any(name in (CONFIG, ADAPTER_CONFIG) or format_of(name) is not None for name in os.listdir(folder))
+        return kind_of(set(os.listdir(folder)), announced=True) != "nothing"
     except OSError:
         return False
 
