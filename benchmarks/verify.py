@@ -55,7 +55,7 @@ def status(mirror: Path, pair: Relation, deep: bool) -> tuple[str, str]:
     card = {"base_model": f"zoo/{pair.reference}", "base_model_relation": "finetune"}
     (model / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n")
     try:
-        found = verify(str(model), Options(models=mirror, hub=False, deep=deep), open_model=measured)
+        found = verify(str(model), Options(models=mirror, offline=True, deep=deep), open_model=measured)
     finally:
         (model / "README.md").unlink()
     return found.findings[0].status, found.findings[0].reason

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from kinprint.checkpoints.files import mode_of, open_regular, read_bounded
+from kinprint.checkpoints.files import mode_of, open_regular, read_bounded, replacing, replacing_folder
 from kinprint.errors import CheckpointError
 
 
@@ -70,3 +71,66 @@ def test_permission_denied_is_a_clear_error(tmp_path: Path) -> None:
     file.chmod(0)
     with pytest.raises(CheckpointError, match="permission denied"):
         read_bounded(file, 1)
+
+
+# --- writing
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def stop(done: object, error: type[BaseException]) -> None:
+    raise error("stop")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, there: bool) -> None:
+    """On an error, an interruption too, the old file stays as it was; the temporary one is never left."""
+    target = tmp_path / "file"
+    if there:
+        target.write_bytes(b"old")
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error, match="stop"), replacing(target) as file:
+            stop(file.write(b"half"), error)
+        assert names(tmp_path) == ["file"] * there
+    with replacing(target, durable=True) as file:
+        file.write(b"new")
+    assert (target.read_bytes(), names(tmp_path)) == (b"new", ["file"])
+
+
+def test_who_may_read_what_is_written(tmp_path: Path) -> None:
+    """As the user's mask says, or the owner alone."""
+    for private, mode in ((False, 0o644), (True, 0o600)):
+        before = os.umask(0o022)
+        with replacing(tmp_path / "file", private=private):
+            pass
+        os.umask(before)
+        assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_what_cannot_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError), replacing(tmp_path / "folder"):
+        pass
+    assert names(tmp_path) == ["folder"]
+
+
+def test_what_a_killed_writer_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    for name, age in (("0" * 16, 4000), ("1" * 16, 10)):
+        left = tmp_path / f".file.{name}.tmp"
+        left.touch()
+        os.utime(left, (time.time() - age,) * 2)
+    with replacing(tmp_path / "file"):
+        pass
+    assert names(tmp_path) == [f".file.{'1' * 16}.tmp", "file"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "folder"
+    with pytest.raises(ValueError, match="stop"), replacing_folder(target) as folder:
+        stop((folder / "x").touch(), ValueError)
+    assert names(tmp_path / "deep") == []
+    with replacing_folder(target) as folder:
+        (folder / "x").touch()
+    assert (names(tmp_path / "deep"), names(target)) == (["folder"], ["x"])

@@ -66,7 +66,7 @@ def verify_mirror(folder: Path, options: Options, *, engine: str, jobs: int | No
 
 def _verified(folder: Path, options: Options, cache: bool, name: str) -> Verification:
     def open_model(place: str, quick: bool) -> Fingerprint:
-        return fingerprint(place, quick=quick, cache=cache)
+        return fingerprint(place, quick=quick, cache=cache, offline=options.offline)
 
     return verify(str(folder / name), options, name=name, open_model=open_model)
 

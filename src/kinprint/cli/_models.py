@@ -20,11 +20,16 @@ from kinprint.fingerprints.from_model import SUFFIX
 
 
 def read(
-    model: str | os.PathLike[str] | Fingerprint | OpenModel, *, cache: bool, quick: bool = False, threads: int | None = None
+    model: str | os.PathLike[str] | Fingerprint | OpenModel,
+    *,
+    cache: bool,
+    quick: bool = False,
+    offline: bool = False,
+    threads: int | None = None,
 ) -> Fingerprint:
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     with byte_bar(_shown_name(model)) as progress:
-        return fingerprint(model, quick=quick, cache=cache, threads=threads, progress=progress)
+        return fingerprint(model, quick=quick, cache=cache, offline=offline, threads=threads, progress=progress)
 
 
 def _shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:
@@ -34,12 +39,12 @@ def _shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:
     return model.name if isinstance(model, Fingerprint) else os.fspath(model)
 
 
-def hashed(model: str) -> tuple[FileHash, ...]:
+def hashed(model: str, *, offline: bool = False) -> tuple[FileHash, ...]:
     """The files of MODEL with their SHA-256, with a bar on stderr; none of a `.kinprint` file, which has no weights."""
     if Path(model).suffix == SUFFIX:
         return ()
     with byte_bar(f"SHA-256 {model}") as progress:
-        return hashes(open_checkpoint(model), progress)
+        return hashes(open_checkpoint(model, offline=offline), progress)
 
 
 def epoch() -> datetime | None:

@@ -19,33 +19,34 @@ from kinprint.library.declarations.statements import AtHand, Statement, Statemen
 Measure = Callable[[], Fingerprint]
 
 
-def checked(path: Path, model: str, reference: str | None, *, cache: bool) -> StatementCheck:
+def checked(path: Path, model: str, reference: str | None, *, cache: bool, offline: bool) -> StatementCheck:
     """What is found about a statement, with bars on stderr; models are read only as far as a check needs it.
 
     Raises:
         KinprintError: the statement or a model cannot be read.
     """
     statement = read_statement(path)
-    suspect = _at_hand(model, "suspect", statement, cache)
+    suspect = _at_hand(model, "suspect", statement, cache, offline)
     if reference is None:
         return check_statement(statement, suspect)
-    other = _at_hand(reference, "reference", statement, cache)
+    other = _at_hand(reference, "reference", statement, cache, offline)
     both = (reference, model), (other.fingerprint, suspect.fingerprint)
     versions = {"kinprint": __version__, "traits": TRAIT_VERSION}
-    return check_statement(statement, suspect, other, lambda: _compared(statement, *both), versions)
+    return check_statement(statement, suspect, other, lambda: _compared(statement, *both, offline), versions)
 
 
-def _at_hand(model: str, side: str, statement: Statement, cache: bool) -> AtHand:
+def _at_hand(model: str, side: str, statement: Statement, cache: bool, offline: bool) -> AtHand:
     @once
     def measured() -> Fingerprint:
-        return read(model, quick=side in statement.quick, cache=cache)
+        return read(model, quick=side in statement.quick, cache=cache, offline=offline)
 
-    return AtHand(hashed(model), measured)
+    return AtHand(hashed(model, offline=offline), measured)
 
 
-def _compared(statement: Statement, places: tuple[str, str], measured: tuple[Measure, Measure]) -> Comparison:
+def _compared(statement: Statement, places: tuple[str, str], measured: tuple[Measure, Measure], offline: bool) -> Comparison:
     """Compared again, as the statement says it was done."""
     deep = {method.name for method in methods.known() if method.deep} & set(statement.methods)
-    weights = (open_model(places[0]).weights, open_model(places[1]).weights) if deep else None
+    models = [open_model(place, offline=offline) for place in places] if deep else []
+    weights = (models[0].weights, models[1].weights) if models else None
     with step_bar() as progress:
         return examine((measured[0](), measured[1]()), weights, alpha=statement.alpha, progress=progress)

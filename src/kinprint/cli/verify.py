@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
@@ -78,22 +77,23 @@ def command(
     Example: kinprint verify examples/models/finetune --models examples/models --offline
     """
     _require_use(model, every, statement, reference)
-    if offline:
-        _go_offline([place for place in (model, *(against or ())) if place is not None])
+    places = [place for place in (model, *(against or ())) if place is not None]
+    if offline and any(map(address.means_url, places)):
+        raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
     if statement is not None and model is not None:
-        check = checked(statement, model, reference, cache=cache)
+        check = checked(statement, model, reference, cache=cache, offline=offline)
         emit(as_json, check.to_json, lambda: statement_text(check))
         _stop({check.conclusion}, strict, damaged=False)
         return
-    known = at_hand([read(place, cache=cache) for place in against or ()], library)
-    options = Options(models or every, known, hub=not offline, quick=quick, deep=deep, alpha=alpha)
+    known = at_hand([read(place, cache=cache, offline=offline) for place in against or ()], library)
+    options = Options(models or every, known, offline=offline, quick=quick, deep=deep, alpha=alpha)
     if every is not None:
         mirror = verify_mirror(every, options, engine=engine, jobs=jobs, cache=cache)
         emit(as_json, mirror.to_json, lambda: verifications_text(mirror.verifications, mirror.unreadable, mirror.circles))
         damaged = bool(mirror.unreadable) or any(each.notes for each in mirror.verifications)
         _stop({each.conclusion for each in mirror.verifications}, strict, damaged)
     elif model is not None:
-        found = verify(model, options, open_model=lambda place, quick: read(place, quick=quick, cache=cache))
+        found = verify(model, options, open_model=lambda place, quick: read(place, quick=quick, cache=cache, offline=offline))
         emit(as_json, found.to_json, lambda: verification_text(found))
         _stop({found.conclusion}, strict, bool(found.notes))
 
@@ -106,13 +106,6 @@ def _require_use(model: str | None, every: Path | None, statement: Path | None, 
         raise typer.BadParameter("is the reference of a --statement", param_hint="--reference")
     if statement is not None and model is None:
         raise typer.BadParameter("is about one MODEL", param_hint="--statement")
-
-
-def _go_offline(places: Collection[str]) -> None:
-    """Keep the hub's library from asking, for models that the user names: what its caches hold of them is used."""
-    if any(map(address.means_url, places)):
-        raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
-    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _stop(conclusions: Collection[str], strict: bool, damaged: bool) -> None:

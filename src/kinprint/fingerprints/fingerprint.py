@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import json
 import os
 import re
-import secrets
 import struct
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,15 +17,13 @@ import safetensors
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from kinprint.checkpoints.files import replacing
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, FingerprintError
 from kinprint.fingerprints import trait_table as table
 from kinprint.fingerprints.facts import Facts
 
 FORMAT = "kinprint-fingerprint/1"
-
-LEFT_BEHIND = 3600
-"""Seconds after which a temporary file is taken to be of a process that was killed; writing takes one or two."""
 
 MAX_FILE_BYTES = 4 << 30
 MAX_HEADER_BYTES = 16 << 20
@@ -122,19 +116,11 @@ class Fingerprint:
             FingerprintError: the file cannot be written.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name[:50]}.{secrets.token_hex(8)}.tmp")
-        _remove_leftovers(target)
         try:
-            with open(temporary, "xb") as file:
+            with replacing(target, durable=True) as file:
                 self.write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
         except OSError as error:
             raise FingerprintError(target, f"cannot be written: {error.strerror or error}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Fingerprint:
@@ -227,15 +213,6 @@ class Fingerprint:
 
     def __repr__(self) -> str:
         return f"<Fingerprint {self.name!r}: {len(self.traits)} traits, {self.layers or 'no'} layers>"
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove what writing this file left behind when it was killed; a file that another process may be writing stays."""
-    with contextlib.suppress(OSError):
-        for file in target.parent.glob(f".{glob.escape(target.name[:50])}.{'[0-9a-f]' * 16}.tmp"):
-            with contextlib.suppress(OSError):
-                if time.time() - file.stat().st_mtime > LEFT_BEHIND:
-                    file.unlink()
 
 
 def _trait(owner: str, key: Any, value: Any) -> NDArray[Any]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 
+from kinprint.checkpoints.files import replacing
 from kinprint.errors import ReportError
 
 
@@ -16,12 +14,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ReportError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise ReportError(path, f"cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()

@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
+from kinprint.checkpoints.files import replacing
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, ZooError, printable
 
@@ -133,9 +134,8 @@ class Lineage:
         """Write `lineage.json` into the zoo's folder, atomically."""
         target = Path(folder) / FILE
         models = [described(member) for member in self.members.values()]
-        temporary = target.with_name(f".{FILE}.{os.getpid()}")
-        temporary.write_text(json.dumps({"format": FORMAT, "size": self.size, "models": models}, indent=1) + "\n")
-        temporary.replace(target)
+        with replacing(target) as file:
+            file.write((json.dumps({"format": FORMAT, "size": self.size, "models": models}, indent=1) + "\n").encode())
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> Lineage:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kinprint import transforms
+from kinprint.checkpoints.files import replacing_folder
 from kinprint.zoo import habits
 from kinprint.zoo.families import SHAPES, configuration, settings
 from kinprint.zoo.recipes import Fresh, Habit, Recipe, Train, Transform
@@ -60,10 +61,8 @@ def prepare(zoo: Path, size: str) -> None:
         target = zoo / "tokenizers" / name
         if target.exists():
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent))
-        make_tokenizer(kind, size, SHAPES[size].vocabulary, temporary)
-        temporary.replace(target)
+        with replacing_folder(target) as folder:
+            make_tokenizer(kind, size, SHAPES[size].vocabulary, folder)
 
 
 def make(recipe: Recipe, zoo: Path, size: str, device: str, digest: str, tell: Tell | None = None) -> None:

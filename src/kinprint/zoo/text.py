@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sysconfig
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kinprint.checkpoints.files import replacing
 
 CHARACTERS = {"tiny": 1_000_000, "small": 4_000_000, "medium": 40_000_000}
 """At most so much of the library's source."""
@@ -68,7 +69,6 @@ def tokens(kind: str, size: str, tokenizer_file: Path, cache: Path) -> NDArray[n
         lines = text(kind, size).splitlines(keepends=True)
         tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
         ids = np.concatenate([np.asarray(line.ids, np.int64) for line in tokenizer.encode_batch(lines)])
-        temporary = path.with_name(f".{os.getpid()}-{path.name}")
-        np.save(temporary, ids)
-        temporary.replace(path)
+        with replacing(path) as file:
+            np.save(file, ids)
     return np.asarray(np.load(path))

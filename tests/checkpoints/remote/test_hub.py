@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,11 +16,14 @@ import pytest
 from hub_server import HubServer
 
 from kinprint import fingerprint, open_checkpoint
+from kinprint.checkpoints.hashes import hashes
 from kinprint.checkpoints.remote.hub import means_repository
 from kinprint.errors import CheckpointError
+from kinprint.library.declarations.declared import read_declared
 
 Serve = Callable[[dict[str, Path]], HubServer]
 WEIGHTS = "model.safetensors"
+NORM = "model.norm.weight"
 
 
 def kinprint(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -127,6 +131,40 @@ def test_offline_from_the_cache(hub: Serve, crowded: Path) -> None:
     assert json.loads(done.stdout)["verdict"] == "identical"
     check_line(kinprint("compare", "org/other", "org/other", HF_HUB_OFFLINE="1"), "org/other: offline, and not in the cache")
     assert server.requests == []
+
+
+def test_offline_by_an_argument(hub: Serve, crowded: Path) -> None:
+    """The same for one call, whatever the environment says; a web server is not asked either."""
+    server = hub({"org/crowded": crowded, "org/other": crowded})
+    expected = fingerprint("org/crowded", cache=False).digest
+    server.requests.clear()
+    assert fingerprint("org/crowded", cache=False, offline=True).digest == expected
+    for model in ("org/other", f"org/crowded+{server.endpoint}/web/org/other", f"{server.endpoint}/web/org/crowded"):
+        with pytest.raises(CheckpointError, match="offline"):
+            open_checkpoint(model, offline=True)
+    assert server.requests == []
+    assert open_checkpoint("org/other").revision
+
+
+def test_reading_a_card_forgets_no_weights(hub: Serve, crowded: Path) -> None:
+    """What was opened for another purpose is added to what can be opened offline, and does not take its place."""
+    server = hub({"org/crowded": crowded})
+    read_declared("org/crowded")
+    assert server.fetched == {"config.json", "README.md"}
+    with pytest.raises(CheckpointError, match="offline"):
+        open_checkpoint("org/crowded", offline=True).tensors[NORM].read()
+    expected = open_checkpoint("org/crowded").tensors[NORM].read()
+    read_declared("org/crowded")
+    assert (open_checkpoint("org/crowded", offline=True).tensors[NORM].read() == expected).all()
+
+
+def test_a_hub_states_the_digests_of_large_files(hub: Serve, models: Path) -> None:
+    """What the listing says counts for weights, which are never fetched whole; of small files it says nothing."""
+    hub({"org/base": models / "base"})
+    stated = {file.name: file for file in hashes(open_checkpoint("org/base"))}
+    assert stated[WEIGHTS].sha256 == hashlib.sha256((models / "base" / WEIGHTS).read_bytes()).hexdigest()
+    assert stated[WEIGHTS].note == "as its hub states it; only a part was fetched"
+    assert stated["config.json"].sha256 == ""
 
 
 def test_offline_with_half_a_model(hub: Serve, crowded: Path, monkeypatch: pytest.MonkeyPatch) -> None:

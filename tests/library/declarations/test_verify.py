@@ -38,7 +38,7 @@ def mirror(models: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 def one(mirror: Path, name: str, **options: Any) -> Finding:
-    found = verify(str(mirror / "acme" / name), Options(models=mirror, hub=False, **options), name=f"acme/{name}")
+    found = verify(str(mirror / "acme" / name), Options(models=mirror, offline=True, **options), name=f"acme/{name}")
     assert len(found.findings) == 1
     return found.findings[0]
 
@@ -47,7 +47,7 @@ def saved(model: Fingerprint, folder: Path, *shelf: Fingerprint) -> Verification
     """What is found about a fingerprint in a file, beside others."""
     path = folder / f"{model.name}.kinprint"
     model.save(path)
-    return verify(str(path), Options(shelf=Few(shelf), hub=False))
+    return verify(str(path), Options(shelf=Few(shelf), offline=True))
 
 
 def test_a_true_declaration_is_confirmed_from_one_percent(mirror: Callable[..., Path]) -> None:
@@ -129,7 +129,7 @@ def test_of_a_merge_one_parent_suffices(mirror: Callable[..., Path]) -> None:
     """A merge may hold next to nothing of one of its parents."""
     bases = {"base_model": ["acme/base", "acme/twin"], "base_model_relation": "merge"}
     folder = mirror(base=("base", {}), twin=("twin", {}), child=("finetune", bases))
-    found = verify(str(folder / "acme" / "child"), Options(models=folder, hub=False, deep=False))
+    found = verify(str(folder / "acme" / "child"), Options(models=folder, offline=True, deep=False))
     assert [finding.status for finding in found.findings] == ["confirmed", "not-testable"]
 
 
@@ -155,7 +155,7 @@ def test_a_namesake_is_not_the_model_itself(mirror: Callable[..., Path]) -> None
     """other/child declares acme/child, as copies under another organisation do; acme/child declaring itself says nothing."""
     folder = mirror(child=("base", {"base_model": "acme/child"}))
     shutil.copytree(folder / "acme" / "child", folder / "other" / "child")
-    options = Options(models=folder, hub=False)
+    options = Options(models=folder, offline=True)
     found = verify(str(folder / "other" / "child"), options, name="other/child")
     assert [finding.status for finding in found.findings] == ["confirmed"]
     itself = verify(str(folder / "acme" / "child"), options, name="acme/child")
@@ -168,7 +168,7 @@ def test_an_adapter_is_not_testable(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "adapter_model.safetensors").write_bytes(b"")
     (folder / ADAPTER_CONFIG).write_text(json.dumps({"base_model_name_or_path": "acme/base", "peft_type": "LORA"}))
-    assert verify(str(folder), Options(hub=False)).findings[0].status == "not-testable"
+    assert verify(str(folder), Options(offline=True)).findings[0].status == "not-testable"
 
 
 def test_a_relative_that_nobody_declares(models: Path, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_library(models: Path, mirror: Callable[..., Path], tmp_path: Path) ->
     library = Library.open(tmp_path / "library", create=True)
     library.add([Fingerprint("acme/base", base.traits, base.facts), twin])
     folder = mirror(child=("finetune", {"base_model": "acme/base"}), silent=("finetune", {}))
-    options = Options(shelf=Stored(str(tmp_path / "library")), hub=False)
+    options = Options(shelf=Stored(str(tmp_path / "library")), offline=True)
     assert verify(str(folder / "acme" / "child"), options).conclusion == "confirmed"
     found = verify(str(folder / "acme" / "silent"), options)
     assert [relative.name for relative in found.relatives] == ["acme/base"]

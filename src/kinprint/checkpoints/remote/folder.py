@@ -35,7 +35,7 @@ class RemoteFolder(ModelFolder):
         listing: relative paths of its files; None where a place cannot list them, and names are tried.
         only: the one file that is meant, or "": then no other names of weights are tried.
         whole: where such a file lies on this disk already, if it does.
-        opened: told about all files that have been opened, whenever there are more.
+        opened: told about all files that are read through sparse copies, whenever files have been opened.
     """
 
     subject: str
@@ -66,16 +66,16 @@ class RemoteFolder(ModelFolder):
         names = list(names)
         with self._lock:
             if new := [name for name in dict.fromkeys(names) if name not in self._sources]:
-                for name in new:
-                    self._files[name] = self.file(name)
-                    self._sources[name] = self._source(name)
+                self._sources |= {name: self._source(name) for name in new}
                 self.opened(self._files)
             return tuple(self._sources[name] for name in names)
 
     def _source(self, name: str) -> ByteSource:
         """The whole file where it lies on this disk, else its sparse copy."""
-        whole = self.whole(name)
-        return open_sparse(self.root, name, self._files[name]) if whole is None else LocalFile(whole)
+        if (whole := self.whole(name)) is not None:
+            return LocalFile(whole)
+        self._files[name] = self.file(name)
+        return open_sparse(self.root, name, self._files[name])
 
 
 def cache_root(name: str, place: str) -> Path:

@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -127,7 +127,8 @@ def _looked_up(model: str, name: str, revision: str | None) -> Location:
     listing = {file.rfilename: file for file in files}
 
     def opened(files: Mapping[str, RemoteFile]) -> None:
-        _remember(name, revision, commit, {path: [file.size, file.version] for path, file in files.items()})
+        sizes = {path: [file.size, file.version] for path, file in files.items()}
+        _remember(name, revision, _Seen(commit, sorted(listing), sizes))
 
     folder = _folder(model, name, commit, listing.keys(), lambda path: _remote(model, name, revision, commit, listing[path]))
     folder.opened = opened
@@ -188,42 +189,48 @@ def _remote(model: str, name: str, revision: str | None, commit: str, sibling: A
 _ONLINE = "unset HF_HUB_OFFLINE to download it"
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What is remembered of a revision.
+
+    Attributes:
+        commit: what it stood for.
+        listing: relative paths of its files.
+        files: relative path -> size and version of those that were opened.
+    """
+
+    commit: str
+    listing: list[str]
+    files: dict[str, list[Any]]
+
+
 def _memory(name: str, revision: str | None) -> Path:
-    """Where it is remembered which commit a revision stood for, and which files of it were opened."""
+    """Where it is remembered what a revision was when the hub was asked last."""
     return cache_root(name, json.dumps(["revision", _endpoint(), name, revision])) / "seen.json"
 
 
-def _remember(name: str, revision: str | None, commit: str, files: dict[str, list[Any]]) -> None:
+def _remember(name: str, revision: str | None, seen: _Seen) -> None:
     """For later uses without the hub, under the revision asked for and under the commit itself."""
-    for asked in {revision, commit}:
+    for asked in {revision, seen.commit}:
         target = _memory(name, asked)
-        earlier, known = _remembered(target) or ("", {})
+        earlier = _remembered(target)
+        files = earlier.files | seen.files if earlier is not None and earlier.commit == seen.commit else seen.files
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as file:
-            file.write(json.dumps({"commit": commit, "files": known | files if earlier == commit else files}).encode())
+            file.write(json.dumps(asdict(replace(seen, files=files))).encode())
 
 
-def _remembered(memory: Path) -> tuple[str, dict[str, list[Any]]] | None:
-    """Commit, and relative path -> size and version; None if nothing is remembered there."""
+def _remembered(memory: Path) -> _Seen | None:
+    """What was written there; None if nothing was, or by another version."""
     try:
-        seen = parse_object(memory.read_bytes(), memory)
-    except OSError:
+        return _Seen(**parse_object(memory.read_bytes(), memory))
+    except (OSError, TypeError):
         return None
-    return seen["commit"], seen["files"]
 
 
 def _cached(model: str, name: str, revision: str | None) -> Location:
-    """What was opened earlier, with what both caches hold of it; a model of the hub's cache, which must hold all weights,
-    where no weights were opened earlier."""
-    seen = _from_memory(model, name, revision)
-    if seen is None:
-        return _from_hub_cache(model, name, revision)
-    try:
-        choose_weights(seen.folder.names(), model)
-    except CheckpointError:  # only what lies beside the weights was opened
-        with contextlib.suppress(Exception):
-            return _from_hub_cache(model, name, revision)
-    return seen
+    """What was opened earlier, with what both caches hold of it, else what the hub's cache holds if it holds all weights."""
+    return _from_memory(model, name, revision) or _from_hub_cache(model, name, revision)
 
 
 def _from_hub_cache(model: str, name: str, revision: str | None) -> Location:
@@ -245,13 +252,12 @@ def _from_memory(model: str, name: str, revision: str | None) -> Location | None
     seen = _remembered(_memory(name, revision))
     if seen is None:
         return None
-    commit, files = seen
 
     def file(path: str) -> RemoteFile:
-        size, version = files[path]
+        size, version = seen.files[path] if path in seen.files else _refuse(model)
         return RemoteFile(model, size, version, lambda start, stop: _refuse(model))
 
-    return Location(name, model, _folder(model, name, commit, files.keys(), file), revision=commit)
+    return Location(name, model, _folder(model, name, seen.commit, frozenset(seen.listing), file), revision=seen.commit)
 
 
 def _refuse(model: str) -> NoReturn:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from kinprint import methods
 from kinprint.architectures import open_model
+from kinprint.architectures.weights import Weights
 from kinprint.checkpoints.remote import hub
 from kinprint.comparison import ALPHA, Comparison, examine
 from kinprint.errors import CheckpointError, KinprintError, printable
@@ -65,7 +66,7 @@ class Options:
     Attributes:
         models: a mirror: folders `org/name` or `name`.
         shelf: fingerprints at hand: a base may be one of them, and undeclared relatives are looked for among them.
-        hub: whether what is not there is read from the hub.
+        offline: no hub and no server is asked: what is not on this disk is not found.
         quick: look at 1 % of the weights and no more. That can confirm and never contradict.
         deep: before contradicting, compare both checkpoints where both are at hand, since descendants that were rotated or
             relabelled are seen by these methods alone.
@@ -74,7 +75,7 @@ class Options:
 
     models: Path | None = None
     shelf: BaseModels = field(default_factory=Few)
-    hub: bool = True
+    offline: bool = False
     quick: bool = False
     deep: bool = True
     alpha: float = ALPHA
@@ -188,8 +189,8 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
         KinprintError: the model itself cannot be read. What is wrong with a base is a finding.
     """
     wanted = options or Options()
-    pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick)))
-    declared = read_declared(model)
+    pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick, offline=wanted.offline)))
+    declared = read_declared(model, offline=wanted.offline)
     own = name or (model.partition("@")[0] if hub.means_repository(model) else "")
     others = [declaration for declaration in declared.declarations if not own or declaration.name != own]
     if declared.is_adapter:
@@ -220,7 +221,7 @@ def find_base(declaration: Declaration, model: str, options: Options) -> str | F
             return str(folder)
     if name and (known := options.shelf.named(name)) is not None:
         return known
-    if options.hub and "/" in name and not os.path.lexists(name):  # a name that is a path here would be opened as one
+    if not options.offline and "/" in name and not os.path.lexists(name):  # a name that is a path here would be opened as one
         return f"{name}@{declaration.revision}" if declaration.revision else name
     return None
 
@@ -245,11 +246,14 @@ class _Pair:
             return ("quick",)
         return ("full", *deep) if all(at_hand) else ("quick", "full", *deep)
 
+    def _weights(self, place: str) -> Weights:
+        return open_model(place, offline=self.options.offline).weights
+
     def look(self, base: str | Fingerprint, stage: Stage, alpha: float) -> Comparison:
         """One comparison by tests alone; scores decide nothing and cost time."""
         quick = stage == "quick"
         reference = base if isinstance(base, Fingerprint) else self.open_model(base, quick)
-        weights = (open_model(str(base)).weights, open_model(self.model).weights) if stage == "deep" else None
+        weights = (self._weights(str(base)), self._weights(self.model)) if stage == "deep" else None
         tests = methods.tests(deep=stage == "deep")
         return examine((reference, self.measured(quick)), weights, alpha=alpha, methods=tests)
 
@@ -260,7 +264,7 @@ def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Finding
         return Finding(declaration, "not-found", "this is no name of a model, and nothing is opened by it")
     base = find_base(declaration, pair.model, options)
     if base is None:
-        where = "among the models given" if options.hub else "among the models given, and the hub is not asked"
+        where = "among the models given" if not options.offline else "among the models given, and the hub is not asked"
         return Finding(declaration, "not-found", f"not {where}")
     source = str(base.provenance.get("source") or base.name) if isinstance(base, Fingerprint) else base
     stages = pair.stages(base)
