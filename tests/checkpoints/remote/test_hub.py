@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer
+from hub_server import HubServer, Trouble
 
 from kinprint import fingerprint, open_checkpoint
+from kinprint.checkpoints.files import cache_folder
 from kinprint.checkpoints.hashes import hashes
 from kinprint.checkpoints.remote.hub import means_repository
 from kinprint.errors import CheckpointError
@@ -165,6 +166,19 @@ def test_a_hub_states_the_digests_of_large_files(hub: Serve, models: Path) -> No
     assert stated[WEIGHTS].sha256 == hashlib.sha256((models / "base" / WEIGHTS).read_bytes()).hexdigest()
     assert stated[WEIGHTS].note == "as its hub states it; only a part was fetched"
     assert stated["config.json"].sha256 == ""
+
+
+def test_a_size_that_is_not_listed_and_not_told(hub: Serve, models: Path) -> None:
+    """A file that is refused when its size is asked for is one clear error; a damaged memory of the hub is none."""
+    server = hub({"org/base": models / "base"})
+    server.sizes, server.always = False, Trouble(status=403)
+    assert "the hub denies access (HTTP 403)" in refuse("org/base").problem
+    server.always = Trouble()
+    open_checkpoint("org/base")
+    for memory in cache_folder().rglob("seen.json"):
+        memory.write_text("{")
+    assert open_checkpoint("org/base").revision
+    assert open_checkpoint("org/base", offline=True).revision
 
 
 def test_offline_with_half_a_model(hub: Serve, crowded: Path, monkeypatch: pytest.MonkeyPatch) -> None:

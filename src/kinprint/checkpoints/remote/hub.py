@@ -128,9 +128,14 @@ def _looked_up(model: str, name: str, revision: str | None) -> Location:
 
     def opened(files: Mapping[str, RemoteFile]) -> None:
         sizes = {path: [file.size, file.version] for path, file in files.items()}
-        _remember(name, revision, _Seen(commit, sorted(listing), sizes))
+        with _clear_errors(model, revision):
+            _remember(name, revision, _Seen(commit, sorted(listing), sizes))
 
-    folder = _folder(model, name, commit, listing.keys(), lambda path: _remote(model, name, revision, commit, listing[path]))
+    def file(path: str) -> RemoteFile:
+        with _clear_errors(model, revision):
+            return _remote(model, name, revision, commit, listing[path])
+
+    folder = _folder(model, name, commit, listing.keys(), file)
     folder.opened = opened
     return Location(name, model, folder, revision=commit)
 
@@ -221,10 +226,10 @@ def _remember(name: str, revision: str | None, seen: _Seen) -> None:
 
 
 def _remembered(memory: Path) -> _Seen | None:
-    """What was written there; None if nothing was, or by another version."""
+    """What was written there; None if nothing was, or by another version, or not whole."""
     try:
         return _Seen(**parse_object(memory.read_bytes(), memory))
-    except (OSError, TypeError):
+    except (OSError, TypeError, CheckpointError):
         return None
 
 
@@ -268,7 +273,7 @@ def _refuse(model: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _clear_errors(model: str, revision: str | None, offline: bool) -> Iterator[None]:
+def _clear_errors(model: str, revision: str | None, offline: bool = False) -> Iterator[None]:
     """Turn whatever the hub's library raises into one CheckpointError about `model`."""
     try:
         yield
