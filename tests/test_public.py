@@ -87,8 +87,8 @@ def test_places_and_fingerprints_are_the_same(
     measured = fingerprints["finetune"]
     assert identify(finetune, library.where).to_json() == identify(measured, library).to_json()
     assert gather(str(finetune), library=Path(library.where)).to_json() == gather(measured, library=library).to_json()
-    by_place = verify(models / "base", library=library.where, against=[finetune], hub=False)
-    assert by_place == verify(str(models / "base"), library=library, against=[measured], hub=False)
+    by_place = verify(models / "base", library=library.where, against=[finetune], offline=True)
+    assert by_place == verify(str(models / "base"), library=library, against=[measured], offline=True)
     assert by_place.searched == 3
 
 

@@ -156,7 +156,7 @@ def verify(
     models: str | os.PathLike[str] | None = None,
     library: AnyLibrary | None = None,
     against: Iterable[AnyModel] = (),
-    hub: bool = True,
+    offline: bool = False,
     quick: bool = False,
     deep: bool = True,
     alpha: float = ALPHA,
@@ -168,7 +168,7 @@ def verify(
         models: a folder in which declared bases are looked for first, as `org/name` or `name`.
         library: a library in which declared bases are looked for, and relatives that are not declared.
         against: models among which to look as in a library: places or fingerprints.
-        hub: whether a declared base that is nowhere else is read from the hub.
+        offline: ask no hub and no server: a declared base that is not on this disk is not found.
         quick: look at 1 % of the weights at most: enough to confirm, not to contradict.
         deep: compare both checkpoints before contradicting, where both are at hand.
         alpha: largest p-value, corrected for all that was tried, that is called related.
@@ -181,13 +181,13 @@ def verify(
 
     Example:
         >>> import kinprint
-        >>> found = kinprint.verify("examples/models/finetune", models="examples/models", hub=False)
+        >>> found = kinprint.verify("examples/models/finetune", models="examples/models", offline=True)
         >>> found.conclusion, [(finding.declaration.name, finding.status) for finding in found.findings]
         ('confirmed', [('base', 'confirmed')])
     """
     place = library.where if isinstance(library, Library) else library
-    known = at_hand([fingerprint(each) for each in against], None if place is None else os.fspath(place))
-    options = Options(None if models is None else Path(models), known, hub=hub, quick=quick, deep=deep, alpha=alpha)
+    known = at_hand([fingerprint(each, offline=offline) for each in against], None if place is None else os.fspath(place))
+    options = Options(None if models is None else Path(models), known, offline=offline, quick=quick, deep=deep, alpha=alpha)
     return verify_place(os.fspath(model), options)
 
 
