@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinprint.checkpoints.remote import pieces
-from kinprint.checkpoints.remote.claims import AbandonedError, Claims, Piece
+from kinprint.checkpoints.remote.claims import Claims, Piece
 from kinprint.checkpoints.remote.download import CONNECTIONS, download
 from kinprint.checkpoints.remote.pieces import Spans, plan
 from kinprint.checkpoints.remote.record import Record
-from kinprint.errors import CheckpointError
+from kinprint.errors import AbandonedError, CheckpointError
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)).map(lambda pair: (pair[0], sum(pair))), max_size=10)
 

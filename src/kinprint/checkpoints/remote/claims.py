@@ -25,10 +25,6 @@ class Piece:
     arrived: Future[None] = field(default_factory=Future)
 
 
-class AbandonedError(Exception):
-    """A piece was given up because another one could not be fetched."""
-
-
 class Claims:
     """What of a file is there, on its way, and expected; may be used by several threads."""
 

@@ -6,8 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from kinprint.checkpoints.remote.claims import AbandonedError, Piece
+from kinprint.checkpoints.remote.claims import Piece
 from kinprint.checkpoints.remote.session import CONNECTIONS
+from kinprint.errors import AbandonedError
 
 Fetch = Callable[[int, int], None]
 """Fetches a span, whole; raises what went wrong."""

@@ -19,12 +19,12 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from kinprint.checkpoints.files import open_regular
 from kinprint.checkpoints.remote import pieces
-from kinprint.checkpoints.remote.claims import AbandonedError, Claims
+from kinprint.checkpoints.remote.claims import Claims
 from kinprint.checkpoints.remote.download import download
 from kinprint.checkpoints.remote.record import Record
 from kinprint.checkpoints.remote.session import Session, shared_session
 from kinprint.checkpoints.source import ByteSource, Span
-from kinprint.errors import CheckpointError
+from kinprint.errors import AbandonedError, CheckpointError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
