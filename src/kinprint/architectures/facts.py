@@ -34,7 +34,7 @@ def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[st
     Raises:
         ArchitectureError: a value that is no positive whole number of sensible size.
     """
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for fact, names in {**DEFAULTS, **table.config}.items():
         value = lookup(names, config)
         if value is None:
@@ -43,10 +43,10 @@ def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[st
             raise ArchitectureError(
                 source, f"the configuration gives {fact} as {value!r}", "it must be a positive whole number"
             )
-        found[fact] = value
-    if "head_dim" not in found and {"hidden_size", "num_attention_heads"} <= found.keys():
-        found["head_dim"] = max(found["hidden_size"] // found["num_attention_heads"], 1)
-    return found
+        numbers[fact] = value
+    if "head_dim" not in numbers and {"hidden_size", "num_attention_heads"} <= numbers.keys():
+        numbers["head_dim"] = max(numbers["hidden_size"] // numbers["num_attention_heads"], 1)
+    return numbers
 
 
 def lookup(names: Any, config: Mapping[str, Any]) -> Any:

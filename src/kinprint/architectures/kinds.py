@@ -30,18 +30,18 @@ def kinds(parts: Iterable[Part], skipped: Iterable[Passed], layers: int) -> list
         skipped: what the table knows and does not measure.
         layers: how many there are.
     """
-    found: list[set[str]] = [set() for _ in range(layers)]
+    known: list[set[str]] = [set() for _ in range(layers)]
     for part in parts:
         if part.layer is not None and (piece := _piece(part)):
-            found[part.layer].add(piece)
+            known[part.layer].add(piece)
     passed: list[set[str]] = [set() for _ in range(layers)]
     for item in skipped:
         if item.layer is not None and not item.skip.layer:
             passed[item.layer].add(item.skip.what)
     order = ("attention", "dense", "experts")
     return [
-        " + ".join([*(p for p in order[:1] if p in mine), *sorted(other), *(p for p in order[1:] if p in mine)]) or NOTHING
-        for mine, other in zip(found, passed, strict=True)
+        " + ".join([*(p for p in order[:1] if p in pieces), *sorted(other), *(p for p in order[1:] if p in pieces)]) or NOTHING
+        for pieces, other in zip(known, passed, strict=True)
     ]
 
 

@@ -88,17 +88,17 @@ def _sizes(entry: Entry, numbers: Mapping[str, Any], name: str, source: str) -> 
     return [numbers[size] * (numbers["num_attention_heads"] if heads else 1) for size in entry.sizes]
 
 
-def count(mine: Rows) -> int:
+def count(rows: Rows) -> int:
     """How many rows these are."""
-    return len(mine) if isinstance(mine, np.ndarray) else len(range(mine.start, mine.stop, mine.step or 1))
+    return len(rows) if isinstance(rows, np.ndarray) else len(range(rows.start, rows.stop, rows.step or 1))
 
 
-def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
+def reader(tensor: Tensor, entry: Entry, expert: int | None, own: Rows, shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
     """What takes one part out of a tensor when it is called.
 
     Args:
         expert: which of stacked experts.
-        mine: the part's rows, of `rows`.
+        own: the part's rows, of `rows`.
         shape: of all rows together.
     """
 
@@ -109,17 +109,17 @@ def reader(tensor: Tensor, entry: Entry, expert: int | None, mine: Rows, shape: 
             array = array.reshape(shape)
         elif entry.transposed:
             array = array.T
-        part = array[mine]
+        part = array[own]
         return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
 
     return read
 
 
-def lines(tensor: Tensor, entry: Entry, mine: Rows) -> Lines | None:
+def lines(tensor: Tensor, entry: Entry, own: Rows) -> Lines | None:
     """How one part can be read line by line.
 
     Args:
-        mine: the part's rows, of `rows`.
+        own: the part's rows, of `rows`.
 
     Returns:
         None for vectors, and for stacked experts, whose first axis counts the experts.
@@ -127,24 +127,24 @@ def lines(tensor: Tensor, entry: Entry, mine: Rows) -> Lines | None:
     if not entry.matrix or entry.stacked_experts:
         return None
 
-    if isinstance(mine, slice) and mine.step not in (None, 1):
-        mine = np.arange(mine.start, mine.stop, mine.step)
+    if isinstance(own, slice) and own.step not in (None, 1):
+        own = np.arange(own.start, own.stop, own.step)
 
     def stored(start: int, stop: int) -> NDArray[Any]:
         part = read_rows(tensor, start, stop)
         return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
 
     def read(start: int, stop: int) -> NDArray[Any]:
-        if isinstance(mine, slice):
-            return stored(mine.start + start, mine.start + stop)
-        wanted = mine[start:stop]
+        if isinstance(own, slice):
+            return stored(own.start + start, own.start + stop)
+        wanted = own[start:stop]
         runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
         return np.concatenate([stored(int(run[0]), int(run[-1]) + 1) for run in runs])
 
     nbytes = partial(bytes_of_rows, tensor)
     if entry.transposed:  # a line holds one input of every fused part
-        return Lines(1, tensor.shape[0], lambda start, stop: stored(start, stop)[:, mine], nbytes)
-    return Lines(0, count(mine), read, nbytes)
+        return Lines(1, tensor.shape[0], lambda start, stop: stored(start, stop)[:, own], nbytes)
+    return Lines(0, count(own), read, nbytes)
 
 
 def join(

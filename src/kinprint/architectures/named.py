@@ -61,11 +61,11 @@ def why_named(facts: Mapping[str, Any], space: str) -> str | None:
     Args:
         space: one of `SPACES`.
     """
-    told = facts.get("named_spaces")
-    if isinstance(told, Mapping):
-        if space not in told:
+    names = facts.get("named_spaces")
+    if isinstance(names, Mapping):
+        if space not in names:
             return None
-        reason = told[space]
+        reason = names[space]
         return printable(reason) if isinstance(reason, str) and reason.strip() else UNSAID
     positions = facts.get("positions")
     return POSITIONS.get(positions, {}).get(space) if isinstance(positions, str) else None

@@ -67,9 +67,9 @@ def recognise(checkpoint: Checkpoint) -> Anatomy:
     model_type = config.get("model_type")
     named = [table for table in known() if model_type in table.model_types]
     for table in named if len(named) == 1 else _by_fit(checkpoint, named or known()):
-        found = _match(table, checkpoint.tensors)
-        if _complete(found.matches):
-            return _anatomy(table, config, checkpoint, found, guessed=not named)
+        explained = _match(table, checkpoint.tensors)
+        if _complete(explained.matches):
+            return _anatomy(table, config, checkpoint, explained, guessed=not named)
     seen = ", ".join(list(checkpoint.tensors)[:3]) or "no tensors"
     if named:
         raise ArchitectureError(
@@ -99,23 +99,23 @@ def _peculiarities(table: Table) -> int:
 
 def _match(table: Table, tensors: Mapping[str, Tensor]) -> Found:
     """What the table knows of the tensors under whichever of its prefixes explains most."""
-    found = max((_match_prefix(table, tensors, prefix) for prefix in table.prefixes), key=lambda found: len(found.matches))
-    whole = {passed.layer: passed for passed in found.skipped.values() if passed.skip.layer}
-    passed = {match.tensor.name: whole[match.layer] for match in found.matches if match.layer in whole}
-    kept = [match for match in found.matches if match.layer not in whole]
-    return _stacked(Found(kept, found.unknown, {**found.skipped, **passed}))
+    explained = max((_match_prefix(table, tensors, prefix) for prefix in table.prefixes), key=lambda known: len(known.matches))
+    whole = {passed.layer: passed for passed in explained.skipped.values() if passed.skip.layer}
+    passed = {match.tensor.name: whole[match.layer] for match in explained.matches if match.layer in whole}
+    kept = [match for match in explained.matches if match.layer not in whole]
+    return _stacked(Found(kept, explained.unknown, {**explained.skipped, **passed}))
 
 
-def _stacked(found: Found) -> Found:
+def _stacked(explained: Found) -> Found:
     """Layers of a second stack, a decoder's, counted on from those of the first."""
-    layers = (match.layer for match in found.matches if match.layer is not None and not match.second)
+    layers = (match.layer for match in explained.matches if match.layer is not None and not match.second)
     first = 1 + max(layers, default=-1)
 
     def moved(item: Located) -> Located:
         return replace(item, layer=item.layer + first) if item.second and item.layer is not None else item
 
-    skipped = {name: moved(passed) for name, passed in found.skipped.items()}
-    return Found([moved(match) for match in found.matches], found.unknown, skipped)
+    skipped = {name: moved(passed) for name, passed in explained.skipped.items()}
+    return Found([moved(match) for match in explained.matches], explained.unknown, skipped)
 
 
 def _match_prefix(table: Table, tensors: Mapping[str, Tensor], prefix: str) -> Found:
@@ -157,17 +157,17 @@ def _pattern_of(table: Table, name: str, short: str, likely: Pattern | None) -> 
     if not (table.names.fullmatch(short) or table.names.fullmatch(name)):
         return None
     for pattern in (likely, *table.patterns) if likely else table.patterns:
-        found = pattern[1].fullmatch(short) or pattern[1].fullmatch(name)
-        if found:
-            return Hit(pattern, found.string, {index: int(value) for index, value in found.groupdict().items()})
+        match = pattern[1].fullmatch(short) or pattern[1].fullmatch(name)
+        if match:
+            return Hit(pattern, match.string, {index: int(value) for index, value in match.groupdict().items()})
     return None
 
 
 def _passed(table: Table, name: str, short: str) -> Passed | None:
     """What a table says of a tensor that it knows and gives no role; None if it says nothing."""
     for pattern, skip in table.skipped:
-        if found := pattern.fullmatch(short):
-            index = {index: int(value) for index, value in found.groupdict().items()}
+        if match := pattern.fullmatch(short):
+            index = {index: int(value) for index, value in match.groupdict().items()}
             return Passed(skip, index.get("layer", index.get("second")), "second" in index)
     untracked = any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked)
     return Passed(UNTRACKED, None) if untracked else None
@@ -177,9 +177,9 @@ def _complete(matches: Iterable[Match]) -> bool:
     return roles.complete({role for match in matches if match.layer is not None for role in match.entry.roles})
 
 
-def _anatomy(table: Table, config: Mapping[str, Any], checkpoint: Checkpoint, found: Found, *, guessed: bool) -> Anatomy:
-    source, matches = checkpoint.source, found.matches
-    layers = _complete_layers(found, source)
+def _anatomy(table: Table, config: Mapping[str, Any], checkpoint: Checkpoint, explained: Found, *, guessed: bool) -> Anatomy:
+    source, matches = checkpoint.source, explained.matches
+    layers = _complete_layers(explained, source)
     numbers = configuration.declared(table, config, source)
     parts = _limited(
         list(islice((part for match in matches for part in _parts(match, numbers, source)), MAX_PARTS + 1)), source
@@ -188,28 +188,28 @@ def _anatomy(table: Table, config: Mapping[str, Any], checkpoint: Checkpoint, fo
     _check(facts, "num_hidden_layers", layers, source)
     _measure(facts, parts, source)
     where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=guessed)
-    facts |= _said(table, config, parts, where) | {"layer_kinds": kinds(parts, found.skipped.values(), layers)}
+    facts |= _said(table, config, parts, where) | {"layer_kinds": kinds(parts, explained.skipped.values(), layers)}
     facts |= _rotary(table, config, facts, source)
     names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in matches}
     return Anatomy(
         family=table.family,
         facts=facts,
         parts=_ordered(parts, source),
-        unknown=tuple(found.unknown),
-        notes=(*_notes(table, config, guessed=guessed), *passed_over(found.skipped.values())),
+        unknown=tuple(explained.unknown),
+        notes=(*_notes(table, config, guessed=guessed), *passed_over(explained.skipped.values())),
         names=tuple(names.values()),
-        skipped=tuple(found.skipped),
+        skipped=tuple(explained.skipped),
         nbytes=nbytes,
     )
 
 
-def _complete_layers(found: Found, source: str) -> int:
+def _complete_layers(explained: Found, source: str) -> int:
     """How many layers there are, of which none may be missing."""
-    layers = {match.layer for match in found.matches if match.layer is not None}
-    layers |= {item.layer for item in found.skipped.values() if item.layer is not None and not item.skip.layer}
+    layers = {match.layer for match in explained.matches if match.layer is not None}
+    layers |= {item.layer for item in explained.skipped.values() if item.layer is not None and not item.skip.layer}
     if layers != set(range(len(layers))):
         raise ArchitectureError(
-            source, f"layers are missing: {len(layers)} found, the last is {max(layers)}", "use the complete checkpoint"
+            source, f"layers are missing: {len(layers)} explained, the last is {max(layers)}", "use the complete checkpoint"
         )
     return len(layers)
 
@@ -278,8 +278,8 @@ def _named(table: Table, config: Mapping[str, Any], where: str) -> dict[str, str
         where: its positions.
     """
     remedy = "write a table for its architecture" if config else "give the folder with its config.json"
-    found = {space: configuration.lookup(rule, config) for space, rule in table.named.items()}
-    return spaces(where, remedy) | {space: why for space, why in found.items() if isinstance(why, str)}
+    reasons = {space: configuration.lookup(rule, config) for space, rule in table.named.items()}
+    return spaces(where, remedy) | {space: why for space, why in reasons.items() if isinstance(why, str)}
 
 
 def _place(part: Part) -> Place:

@@ -81,9 +81,9 @@ READERS = {
 """Which matrices read the output of which norm; without a norm of its own the FFN reads that of attention."""
 
 
-def complete(found: Container[str]) -> bool:
+def complete(present: Container[str]) -> bool:
     """Whether these roles are those of a transformer: every essential one, as it is or through a latent."""
-    return all(role in found or (role in LATENT and LATENT[role].up in found) for role in ESSENTIAL)
+    return all(role in present or (role in LATENT and LATENT[role].up in present) for role in ESSENTIAL)
 
 
 def axes(role: str) -> tuple[str, ...]:

@@ -40,14 +40,14 @@ def facts(checkpoint: Checkpoint, anatomy: Anatomy) -> dict[str, Any]:
 def shapes(anatomy: Anatomy) -> dict[str, list[list[int] | None]]:
     """Of each role of matrices inside the layers, for every layer how many there are and their shape; None where a layer has
     none."""
-    found: dict[str, list[list[int] | None]] = {}
+    by_role: dict[str, list[list[int] | None]] = {}
     for part in anatomy.parts:
         if part.layer is None or len(part.shape) != 2:
             continue
-        row = found.setdefault(part.role, [None] * int(anatomy.facts["num_hidden_layers"]))
+        row = by_role.setdefault(part.role, [None] * int(anatomy.facts["num_hidden_layers"]))
         here = row[part.layer]
         row[part.layer] = [1 if here is None else here[0] + 1, *part.shape]
-    return found
+    return by_role
 
 
 def provenance(checkpoint: Checkpoint, anatomy: Anatomy, notes: Iterable[str] = ()) -> dict[str, Any]:
@@ -68,24 +68,24 @@ def vocabulary(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
 
 def work(parts: Iterable[Part]) -> list[tuple[int | None, list[Part]]]:
     """What one thread does at a time: a layer, or one part outside the layers, the head with the gain in front of it."""
-    found: list[tuple[int | None, list[Part]]] = []
+    pieces: list[tuple[int | None, list[Part]]] = []
     for index, group in groupby(parts, key=lambda part: part.layer):
         if index is not None:
-            found.append((index, list(group)))
+            pieces.append((index, list(group)))
             continue
         for part in group:
-            if part.role == "head" and found and found[-1][1][-1].role == "gains.final":
-                found[-1][1].append(part)
+            if part.role == "head" and pieces and pieces[-1][1][-1].role == "gains.final":
+                pieces[-1][1].append(part)
             else:
-                found.append((None, [part]))
-    return found
+                pieces.append((None, [part]))
+    return pieces
 
 
-def assemble(found: Iterable[tuple[int | None, Mapping[str, Array]]], layers: int) -> dict[str, NDArray[Any]]:
+def assemble(rows_by_layer: Iterable[tuple[int | None, Mapping[str, Array]]], layers: int) -> dict[str, NDArray[Any]]:
     """Whole traits from their rows; those of parts outside the layers are whole already."""
     traits: dict[str, NDArray[Any]] = {}
     by_layer: dict[int, Mapping[str, Array]] = {}
-    for layer, rows in found:
+    for layer, rows in rows_by_layer:
         if layer is None:
             traits.update(rows)
         else:
@@ -96,9 +96,9 @@ def assemble(found: Iterable[tuple[int | None, Mapping[str, Array]]], layers: in
         return {trait: finite(values.astype(np.float32)) for trait, values in traits.items()}
 
 
-def left_out(found: Iterable[tuple[int | None, Mapping[str, Array]]]) -> list[str]:
+def left_out(rows_by_layer: Iterable[tuple[int | None, Mapping[str, Array]]]) -> list[str]:
     """A note for every group of layers whose rows of some traits have another shape than in most layers, and so are NaN."""
-    layers = {layer: rows for layer, rows in found if layer is not None}
+    layers = {layer: rows for layer, rows in rows_by_layer if layer is not None}
     odd: dict[tuple[int, ...], list[str]] = {}
     for trait in sorted({trait for rows in layers.values() for trait in rows}):
         shape = _usual(rows.get(trait) for rows in layers.values())

@@ -42,11 +42,11 @@ def key(checkpoint: Checkpoint, kind: str) -> str:
 def find(checkpoint: Checkpoint, kind: str) -> Fingerprint | None:
     """The fingerprint measured earlier, under the name and source asked for now; None if there is none to be trusted."""
     try:
-        found = Fingerprint.load(folder() / f"{key(checkpoint, kind)}.kinprint")
+        kept = Fingerprint.load(folder() / f"{key(checkpoint, kind)}.kinprint")
     except (CheckpointError, FingerprintError, OSError):
         return None
-    provenance = {**found.provenance, "source": str(checkpoint.source)}
-    return Fingerprint(checkpoint.name, found.traits, found.facts, provenance)
+    provenance = {**kept.provenance, "source": str(checkpoint.source)}
+    return Fingerprint(checkpoint.name, kept.traits, kept.facts, provenance)
 
 
 def keep(checkpoint: Checkpoint, kind: str, fingerprint: Fingerprint) -> None:

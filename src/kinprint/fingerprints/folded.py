@@ -37,8 +37,8 @@ def channel_squares(layer: Layer, item: Scan, weights: Array | None = None) -> A
     writes = item.part.axes[0] == "residual"
     gain, centre = gain_before(layer, item.part.role), centred(layer.facts)
     if weights is None and not centre:
-        found = item.sums.row_squares if writes else item.sums.column_squares
-        return found if gain is None else found * gain.astype(np.float64) ** 2
+        squares = item.sums.row_squares if writes else item.sums.column_squares
+        return squares if gain is None else squares * gain.astype(np.float64) ** 2
     if weights is None:
         weights = np.ones(item.part.shape[1 if writes else 0])
     counted = np.nan_to_num(weights, posinf=0.0, neginf=0.0).astype(np.float32)
@@ -54,11 +54,11 @@ def _of_rows(item: Scan, centre: bool, weights: NDArray[np.float32]) -> Array:
 
 def _of_columns(item: Scan, gain: Array | None, centre: bool, weights: NDArray[np.float32]) -> Array:
     """Weighted sums of squares of the columns, each row times the gain and less its mean."""
-    found, start = np.zeros(item.part.shape[1]), 0
+    squares, start = np.zeros(item.part.shape[1]), 0
     for piece in _widened(item):
-        found += weights[start : start + len(piece)] @ np.square(folding.folded(piece, gain, centre=centre))
+        squares += weights[start : start + len(piece)] @ np.square(folding.folded(piece, gain, centre=centre))
         start += len(piece)
-    return found
+    return squares
 
 
 def _widened(item: Scan) -> Iterator[NDArray[np.float32]]:

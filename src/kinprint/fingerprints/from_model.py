@@ -58,15 +58,15 @@ def fingerprint(
     opened = model if isinstance(model, OpenModel) else open_model(model, offline=offline)
     checkpoint = opened.checkpoint
     kind = _kind(quick)
-    found = stored.find(checkpoint, kind) if cache else None
-    if found is None:
-        found = _measured(opened, quick, threads, progress)
+    measured = stored.find(checkpoint, kind) if cache else None
+    if measured is None:
+        measured = _measured(opened, quick, threads, progress)
         if cache:
-            stored.keep(checkpoint, kind, found)
+            stored.keep(checkpoint, kind, measured)
     if checkpoint.revision:  # after the cache, which knows models by their content alone
-        provenance = {**found.provenance, "revision": checkpoint.revision}
-        found = Fingerprint(found.name, found.traits, found.facts, provenance)
-    return found
+        provenance = {**measured.provenance, "revision": checkpoint.revision}
+        measured = Fingerprint(measured.name, measured.traits, measured.facts, provenance)
+    return measured
 
 
 def identity(checkpoint: Checkpoint, *, quick: bool = False) -> str:

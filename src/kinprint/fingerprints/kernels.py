@@ -46,9 +46,9 @@ class Sums(NamedTuple):
 
 def sums(piece: NDArray[Any]) -> Sums:
     """One pass over a piece of a matrix."""
-    found = Sums(np.zeros(8), np.zeros(piece.shape[0]), np.zeros(piece.shape[1]), np.zeros(piece.shape[1]))
-    _scan(_readable(piece), found.totals, found.row_squares, found.column_squares, found.column_sums)
-    return found
+    total = Sums(np.zeros(8), np.zeros(piece.shape[0]), np.zeros(piece.shape[1]), np.zeros(piece.shape[1]))
+    _scan(_readable(piece), total.totals, total.row_squares, total.column_squares, total.column_sums)
+    return total
 
 
 def products(
@@ -65,14 +65,14 @@ def products(
     Returns:
         (neurons, 6): gate.gate, up.up, down.down, gate.up, gate.down, up.down.
     """
-    found, same = np.zeros((len(up), 9)), gate.dtype == up.dtype == down.dtype
+    inner, same = np.zeros((len(up), 9)), gate.dtype == up.dtype == down.dtype
     g, u, d = (_readable(part) if same else widened(part) for part in (gate, up, down))
     ones = np.ones(up.shape[1], np.float32) if gain is None else np.ascontiguousarray(gain, np.float32)
-    _products(g, u, d, ones, found)
+    _products(g, u, d, ones, inner)
     if centre:
-        x, y, z = found[:, 6:].T
-        found[:, :6] -= np.stack([x * x, y * y, z * z, x * y, x * z, y * z], axis=1) / up.shape[1]
-    return found[:, :6]
+        x, y, z = inner[:, 6:].T
+        inner[:, :6] -= np.stack([x * x, y * y, z * z, x * y, x * z, y * z], axis=1) / up.shape[1]
+    return inner[:, :6]
 
 
 def widened(array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float32) -> NDArray[Any]:
@@ -80,9 +80,9 @@ def widened(array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float
     bits = _readable(array)
     if bits.dtype == np.float32:
         return bits.astype(dtype, copy=False)
-    found = np.empty(array.shape, dtype)
-    _widen(bits.reshape(-1), found.reshape(-1))
-    return found
+    wide = np.empty(array.shape, dtype)
+    _widen(bits.reshape(-1), wide.reshape(-1))
+    return wide
 
 
 def moments(totals: Array) -> Array:
@@ -111,9 +111,9 @@ def _readable(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @compiled()
-def _widen(bits: Any, found: Any) -> None:
+def _widen(bits: Any, wide: Any) -> None:
     for j in range(bits.size):
-        found[j] = value(bits[j])
+        wide[j] = value(bits[j])
 
 
 @compiled(reorder=True)
@@ -245,7 +245,7 @@ def _three_products(g: Any, u: Any, d: Any, gain: Any) -> Any:
 
 
 @compiled()
-def _products(gate: Any, up: Any, down: Any, gain: Any, found: Any) -> None:
+def _products(gate: Any, up: Any, down: Any, gain: Any, inner: Any) -> None:
     """`products` and sums, by tiles of 64 neurons and 128 channels: a tile of down is turned so that all three lie along
     channels."""
     neurons, hidden = gate.shape
@@ -260,4 +260,4 @@ def _products(gate: Any, up: Any, down: Any, gain: Any, found: Any) -> None:
             for n in range(n0, n1):
                 nine = _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, : h1 - h0], gain[h0:h1])
                 for i in range(9):
-                    found[n, i] += nine[i]
+                    inner[n, i] += nine[i]

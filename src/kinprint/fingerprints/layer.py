@@ -54,10 +54,10 @@ class Layer:
     @cached_property
     def roles(self) -> dict[str, list[Scan]]:
         """The scans of each role, in the order of the experts."""
-        found: dict[str, list[Scan]] = {}
+        by_role: dict[str, list[Scan]] = {}
         for scan in self.scans:
-            found.setdefault(scan.part.role, []).append(scan)
-        return found
+            by_role.setdefault(scan.part.role, []).append(scan)
+        return by_role
 
     def first(self, *roles: str) -> list[Part] | None:
         """The part of each role, of the first expert where there are several; None if a role is absent."""
@@ -71,20 +71,20 @@ def scan(part: Part, tell: Callable[[int], None]) -> Scan:
     array = part.read()
     digest = blake3(f"{array.dtype.name} {array.shape}\n".encode())
     matrix = array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(1, -1)
-    found = Sums(np.zeros(8), np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1]))
+    total = Sums(np.zeros(8), np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1]))
     start = 0
     for piece in pieces(matrix):
         digest.update(piece.view(np.uint8).data)
         more = sums(piece)
-        largest = max(found.totals[5], more.totals[5])
-        found.totals[:] += more.totals
-        found.totals[5] = largest
-        found.row_squares[start : start + len(piece)] = more.row_squares
-        found.column_squares[:] += more.column_squares
-        found.column_sums[:] += more.column_sums
+        largest = max(total.totals[5], more.totals[5])
+        total.totals[:] += more.totals
+        total.totals[5] = largest
+        total.row_squares[start : start + len(piece)] = more.row_squares
+        total.column_squares[:] += more.column_squares
+        total.column_sums[:] += more.column_sums
         start += len(piece)
         tell(piece.nbytes)
-    return Scan(part, digest.digest(), found)
+    return Scan(part, digest.digest(), total)
 
 
 def finite(values: Array) -> Array:

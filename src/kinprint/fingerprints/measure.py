@@ -64,19 +64,19 @@ def measure(
         return Found(index, rows, [(item.part, item.digest) for item in layer.scans], counts, layer.notes)
 
     with threadpool_limits(limits=1, user_api="blas"):
-        found = each(run, work(anatomy.parts), threads)
-    digests = [pair for item in found for pair in item.digests]
-    traits = assemble(((item.layer, item.rows) for item in found), int(anatomy.facts["num_hidden_layers"]))
+        layers = each(run, work(anatomy.parts), threads)
+    digests = [pair for item in layers for pair in item.digests]
+    traits = assemble(((item.layer, item.rows) for item in layers), int(anatomy.facts["num_hidden_layers"]))
     traits["digests"] = np.frombuffer(b"".join(digest for _, digest in digests), np.uint8).reshape(-1, 32)
     where = readings(anatomy, sparing=False)
     traits |= (where.read() if where else {}) | vocabulary(checkpoint)
-    told = {
+    facts_of_pass = {
         **facts(checkpoint, anatomy),
         "digest_parts": [name(part) for part, _ in digests],
-        "non_finite": {part: count for item in found for part, count in item.non_finite.items()},
+        "non_finite": {part: count for item in layers for part, count in item.non_finite.items()},
     }
-    notes = [note for item in found for note in item.notes] + left_out((item.layer, item.rows) for item in found)
-    return Fingerprint(checkpoint.name, traits, told, provenance(checkpoint, anatomy, notes))
+    notes = [note for item in layers for note in item.notes] + left_out((item.layer, item.rows) for item in layers)
+    return Fingerprint(checkpoint.name, traits, facts_of_pass, provenance(checkpoint, anatomy, notes))
 
 
 def name(part: Part) -> str:

@@ -22,12 +22,12 @@ def each(function: Callable[[T], R], items: Iterable[T], threads: int | None) ->
     """
     pool = ThreadPoolExecutor(threads or usual_threads())
     try:
-        found = list(pool.map(function, items))
+        results = list(pool.map(function, items))
     except BaseException:  # Ctrl-C among them
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
-    return found
+    return results
 
 
 def usual_threads() -> int:

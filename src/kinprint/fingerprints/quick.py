@@ -66,15 +66,15 @@ def measure_quick(
     def run(item: tuple[int | None, list[Part]]) -> tuple[int | None, dict[str, Array]]:
         nonlocal done
         layer, parts = item
-        found = _rows(parts, anatomy.facts)
+        rows = _rows(parts, anatomy.facts)
         with lock:
             done += sum(map(_nbytes, parts))
             if progress:
                 progress(done, total)
-        return layer, found
+        return layer, rows
 
-    found = each(run, work(wanted), threads)
-    traits = assemble(found, int(anatomy.facts["num_hidden_layers"])) | (where.read() if where else {})
+    rows_by_layer = each(run, work(wanted), threads)
+    traits = assemble(rows_by_layer, int(anatomy.facts["num_hidden_layers"])) | (where.read() if where else {})
     traits |= vocabulary(checkpoint)
     if progress:
         progress(total, total)
@@ -106,25 +106,25 @@ class Columns(NamedTuple):
 
 def columns(lines: Array) -> Columns:
     """(lines, channels) -> their sums; entries that are not finite count as zeros."""
-    found = Columns(*np.zeros((3, lines.shape[1])))
+    sums = Columns(*np.zeros((3, lines.shape[1])))
     for piece in pieces(lines):
         wide = widened(piece, np.float64)
         wide = np.where(np.isfinite(wide), wide, 0.0)
         squares = wide**2
-        found.sums[:] += wide.sum(axis=0)
-        found.squares[:] += squares.sum(axis=0)
-        found.fourths[:] += (squares**2).sum(axis=0)
-    return found
+        sums.sums[:] += wide.sum(axis=0)
+        sums.squares[:] += squares.sum(axis=0)
+        sums.fourths[:] += (squares**2).sum(axis=0)
+    return sums
 
 
-def estimated_norms(found: Columns, read: int, lines: int) -> tuple[Array, Array]:
+def estimated_norms(columns: Columns, read: int, lines: int) -> tuple[Array, Array]:
     """Norms of whole columns, and their standard errors, from a random sample of `read` of their `lines` entries (two or more).
 
     The mean square of the sample times the number of lines estimates the square; its error is that of a mean without
     replacement, carried through the root (delta method).
     """
-    mean = found.squares / read
-    spread = np.maximum(found.fourths / read - mean**2, 0.0) / (read - 1)
+    mean = columns.squares / read
+    spread = np.maximum(columns.fourths / read - mean**2, 0.0) / (read - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = np.sqrt(lines * spread * (1 - read / lines)) / (2 * np.sqrt(mean))
     return np.sqrt(lines * mean), errors
@@ -133,12 +133,12 @@ def estimated_norms(found: Columns, read: int, lines: int) -> tuple[Array, Array
 def _wanted(anatomy: Anatomy) -> list[Part]:
     """The parts that are read; of experts the first."""
     hidden = int(anatomy.facts["hidden_size"])
-    found: dict[tuple[int | None, str], Part] = {}
+    first: dict[tuple[int | None, str], Part] = {}
     for part in anatomy.parts:
         if _whole(part) or (part.role in FFN and holds_channels(part, hidden)):
-            found.setdefault((part.layer, part.role), part)
-    gated = {layer for layer, role in found if role == "gate"}
-    return [part for (layer, role), part in found.items() if role != "down" or layer not in gated]
+            first.setdefault((part.layer, part.role), part)
+    gated = {layer for layer, role in first if role == "gate"}
+    return [part for (layer, role), part in first.items() if role != "down" or layer not in gated]
 
 
 def _whole(part: Part) -> bool:
@@ -155,24 +155,24 @@ def _nbytes(part: Part) -> int:
 
 def _rows(parts: list[Part], facts: Mapping[str, Any]) -> dict[str, Array]:
     """What the parts of one layer, or one part outside the layers, add to the traits."""
-    found: dict[str, Array] = {}
+    rows: dict[str, Array] = {}
     read: dict[str, Array] = {}
     gains = {part.role: part.read() for part in parts if part.role.startswith("gains.")}
     for part in parts:
         gain = gains.get(gain_before(part.role, facts, gains) or "")
         if part.role == "router":
             norms = router_norms(part.read(), gain, centred(facts))
-            found["experts.norms"] = np.column_stack([norms, np.full(len(norms), np.nan)])
+            rows["experts.norms"] = np.column_stack([norms, np.full(len(norms), np.nan)])
         elif part.role in gains:
-            found[part.role] = finite(gains[part.role].astype(np.float32))
+            rows[part.role] = finite(gains[part.role].astype(np.float32))
         elif part.lines is not None:
             lines = widened(part.lines.read(0, lines_read(part)), np.float64)
             with np.errstate(all="ignore"):
                 read[part.role] = folded(lines, gain, centre=centred(facts))
     for part in parts:
         if part.role in read and (part.role == "gate" or "gate" not in read):
-            found |= _channels(part, read[part.role], degree(facts))
-    return found | _neurons(read.get("gate"), read.get("up"), degree(facts))
+            rows |= _channels(part, read[part.role], degree(facts))
+    return rows | _neurons(read.get("gate"), read.get("up"), degree(facts))
 
 
 def _channels(part: Part, lines: Array, homogeneous: int | None) -> dict[str, Array]:
@@ -184,10 +184,11 @@ def _channels(part: Part, lines: Array, homogeneous: int | None) -> dict[str, Ar
             lines = lines / np.sqrt((lines**2).sum(axis=1, keepdims=True))
     assert part.lines is not None
     totals = columns(lines)
-    found = {f"leading.{part.role}": totals.sums / len(lines)}
+    channels = {f"leading.{part.role}": totals.sums / len(lines)}
     if homogeneous is None and part.expert is None and len(lines) > 1:
-        found[f"channels.{part.role}"], found[f"errors.{part.role}"] = estimated_norms(totals, len(lines), part.lines.count)
-    return found
+        norms, errors = estimated_norms(totals, len(lines), part.lines.count)
+        channels |= {f"channels.{part.role}": norms, f"errors.{part.role}": errors}
+    return channels
 
 
 def _neurons(gate: Array | None, up: Array | None, homogeneous: int | None) -> dict[str, Array]:

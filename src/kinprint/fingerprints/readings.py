@@ -75,13 +75,13 @@ class Places:
         tokens = self._rows(self.embedding, self.tokens)
         with np.errstate(all="ignore"):
             gain = None if self.gain is None else widened(self.gain.read(), np.float64)
-            found = {
+            inner = {
                 role: np.concatenate(
                     [folded(self._rows(part, self.neurons), gain, centre=self.centred) @ tokens.T for part in parts]
                 )
                 for role, parts in (("gate", self.gates), ("up", self.ups))
             }
-            return {f"readings.{role}": finite(rows.astype(np.float32)) for role, rows in found.items()}
+            return {f"readings.{role}": finite(rows.astype(np.float32)) for role, rows in inner.items()}
 
     def _rows(self, part: Part, count: int) -> NDArray[np.float64]:
         lines = _rows_of(part)

@@ -14,7 +14,7 @@ from kinprint.fingerprints.layer import Array, Layer
 
 def rows(layer: Layer) -> dict[str, Array]:
     """What all families find in one layer."""
-    found: dict[str, Array] = {}
+    traits: dict[str, Array] = {}
     for family in modules(sys.modules[__name__]):
-        found.update(family.rows(layer))
-    return found
+        traits.update(family.rows(layer))
+    return traits

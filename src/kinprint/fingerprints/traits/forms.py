@@ -48,15 +48,15 @@ def rows(layer: Layer) -> dict[str, Array]:
             role: part / norms[role][:, None].astype(np.float32) for role, part in vectors.items()
         }
         nothing = np.full(len(chosen), np.nan)
-        found = {
+        columns = {
             Column("expert"): chosen[:, 0].astype(float),
             Column("norm", ("gate",)): np.log(norms.get("gate", nothing)),
             Column("norm", ("up", "down")): np.log(norms["up"] * norms["down"]),
         }
-        found |= {Column("cosine", pair): _product(units, *pair) for pair in PAIRS}
+        columns |= {Column("cosine", pair): _product(units, *pair) for pair in PAIRS}
         for form, rows in zip(HEADS, _heads(layer), strict=True):
-            found |= _values(units, form, rows)
-    return {"neurons.forms": finite(np.stack([found[column] for column in COLUMNS], axis=1))}
+            columns |= _values(units, form, rows)
+    return {"neurons.forms": finite(np.stack([columns[column] for column in COLUMNS], axis=1))}
 
 
 def _heaviest(layer: Layer, most: int) -> NDArray[np.int64]:
@@ -72,15 +72,15 @@ def _heaviest(layer: Layer, most: int) -> NDArray[np.int64]:
 
 def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     """(n, hidden) rows of gate or up, columns of down, in folded form."""
-    found = np.empty((len(chosen), layer.roles["up"][0].part.shape[1]), np.float32)
+    vectors = np.empty((len(chosen), layer.roles["up"][0].part.shape[1]), np.float32)
     for number, scan in enumerate(layer.roles[role]):
         here = chosen[:, 0] == number
         if here.any():
             matrix = scan.part.read()
             picked = matrix[:, chosen[here, 1]].T if role == "down" else matrix[chosen[here, 1]]
-            found[here] = widened(picked)
+            vectors[here] = widened(picked)
             release(matrix)
-    return folded(layer, role, found)
+    return folded(layer, role, vectors)
 
 
 def _values(units: Mapping[str, NDArray[np.float32]], form: str, rows: NDArray[np.float32] | None) -> dict[Column, Array]:
@@ -104,19 +104,19 @@ def _product(vectors: Mapping[str, NDArray[np.float32]], one: str, other: str) -
 
 def _heads(layer: Layer) -> list[NDArray[np.float32] | None]:
     """What heads read and write: rows R of each form R^T R, of mean square 1, or None."""
-    found: list[NDArray[np.float32] | None] = []
+    forms: list[NDArray[np.float32] | None] = []
     for left, right in PRODUCTS:
         sides = both_sides(layer, left, right)
         divided = heads_and_groups(layer, "neurons.forms", sides) if sides else None
         if not sides or not divided:
-            found += [None, None]
+            forms += [None, None]
             continue
         heads, groups = divided
         inner = head_grams(layer, sides[0], heads), head_grams(layer, sides[1], groups)
         shared = inner[0].reshape(groups, heads // groups, *inner[0].shape[1:]).sum(axis=1)
-        found.append(_leading(layer, sides[0], np.repeat(inner[1], heads // groups, axis=0)))
-        found.append(_leading(layer, sides[1], shared))
-    return found
+        forms.append(_leading(layer, sides[0], np.repeat(inner[1], heads // groups, axis=0)))
+        forms.append(_leading(layer, sides[1], shared))
+    return forms
 
 
 def _leading(layer: Layer, side: Side, inner: Array) -> NDArray[np.float32]:
@@ -135,5 +135,5 @@ def _leading(layer: Layer, side: Side, inner: Array) -> NDArray[np.float32]:
         _, basis = np.linalg.eigh(root.T @ gram @ root)
         ways = (root @ basis[:, ::-1][:, :each]).T
         kept.append((ways if turn is None else ways @ turn).astype(np.float32) @ own)
-    found = np.concatenate(kept)
-    return np.asarray(found * np.sqrt(found.shape[1] / max(float((found**2).sum()), 1e-300)), dtype=np.float32)
+    leading = np.concatenate(kept)
+    return np.asarray(leading * np.sqrt(leading.shape[1] / max(float((leading**2).sum()), 1e-300)), dtype=np.float32)

@@ -45,22 +45,22 @@ class Side:
 
 def rows(layer: Layer) -> dict[str, Array]:
     """heads.qk_spectrum, heads.vo_spectrum (heads, rank), a row for each query head; NaN if not all of it is finite."""
-    found = {}
+    spectra = {}
     for name, left, right in (("heads.qk_spectrum", "q", "k"), ("heads.vo_spectrum", "o", "v")):
         sides = both_sides(layer, left, right)
         divided = heads_and_groups(layer, name, sides) if sides else None
         if sides and divided:
-            found[name] = product_spectra(*(head_grams(layer, *pair) for pair in zip(sides, divided, strict=True)))
-    if "heads.vo_spectrum" in found and "gains.attention_output" in layer.roles:  # a norm behind the layer undoes its size
+            spectra[name] = product_spectra(*(head_grams(layer, *pair) for pair in zip(sides, divided, strict=True)))
+    if "heads.vo_spectrum" in spectra and "gains.attention_output" in layer.roles:  # a norm behind the layer undoes its size
         with np.errstate(invalid="ignore"):
-            found["heads.vo_spectrum"] /= np.sqrt(np.nansum(found["heads.vo_spectrum"] ** 2))
-    return found
+            spectra["heads.vo_spectrum"] /= np.sqrt(np.nansum(spectra["heads.vo_spectrum"] ** 2))
+    return spectra
 
 
 def both_sides(layer: Layer, left: str, right: str) -> tuple[Side, Side] | None:
     """The two factors of a product; None if the layer has not both."""
-    found = [side(layer, role) for role in (left, right)]
-    return (found[0], found[1]) if found[0] and found[1] else None
+    sides = [side(layer, role) for role in (left, right)]
+    return (sides[0], sides[1]) if sides[0] and sides[1] else None
 
 
 def side(layer: Layer, role: str) -> Side | None:
@@ -101,8 +101,8 @@ def head_grams(layer: Layer, side: Side, count: int) -> Array:
     kept = layer.kept.get(side.role)
     if kept is None:
         if side.down is None:
-            found = (folded(layer, side.reads, rows) for rows in blocks(side.rows, count, np.float64))
-            kept = np.stack([rows @ rows.T for rows in found])
+            folded_rows = (folded(layer, side.reads, rows) for rows in blocks(side.rows, count, np.float64))
+            kept = np.stack([rows @ rows.T for rows in folded_rows])
         else:
             inner = _gram_of_latent(layer, side)
             kept = np.stack([rows @ inner @ rows.T for rows in blocks(side.rows, count, np.float64)])
@@ -120,24 +120,24 @@ def head_map(layer: Layer, side: Side, head: int) -> Array | None:
     return None if maps is None else maps[head]
 
 
-def _norm_behind(layer: Layer, role: str, found: Array) -> Array | None:
+def _norm_behind(layer: Layer, role: str, grams: Array) -> Array | None:
     """(heads, d, d) gains of the norm behind queries or keys, after the mean over the head where it takes that out, divided by
     the size of what it norms; None where there is no norm.
 
     Args:
-        found: (heads, d, d) Gram matrices of the rows in front of it.
+        grams: (heads, d, d) Gram matrices of the rows in front of it.
     """
     parts = layer.first(f"gains.{role}")
     if role not in ("q", "k") or not (parts or layer.facts.get("qk_norm")):
         return None
-    heads, width = found.shape[:2]
+    heads, width = grams.shape[:2]
     gain = widened(parts[0].read(), np.float64) if parts else np.ones(width)
     if len(gain) not in (width, heads * width):
         return None
     inner = np.eye(width)
     if centred(layer.facts) or f"norm_biases.{role}" in layer.roles:
         inner -= 1 / width
-    squares = np.einsum("ij,hjk,ik->h", inner, found, inner)
+    squares = np.einsum("ij,hjk,ik->h", inner, grams, inner)
     if len(gain) > width:  # one norm for all heads
         squares = np.full(heads, squares.sum())
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -11,9 +11,9 @@ from kinprint.fingerprints.layer import Array, Layer, Scan
 
 def rows(layer: Layer) -> dict[str, Array]:
     """moments.<role> (6,), and moments.embedding, moments.head (1, 6)."""
-    found = {f"moments.{role}": _pooled(layer.roles[role]) for role in MATRIX_ROLES if role in layer.roles}
+    inside = {f"moments.{role}": _pooled(layer.roles[role]) for role in MATRIX_ROLES if role in layer.roles}
     outside = {f"moments.{role}": _pooled(layer.roles[role])[None] for role in ("embedding", "head") if role in layer.roles}
-    return found | outside
+    return inside | outside
 
 
 def _pooled(scans: list[Scan]) -> Array:

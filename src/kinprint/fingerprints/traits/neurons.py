@@ -39,7 +39,7 @@ def inner_products(layer: Layer, prefix: str = "") -> list[Array]:
     Args:
         prefix: "shared_" of the shared expert.
     """
-    found = []
+    products_by_expert = []
     scans = [layer.roles[prefix + role] for role in FFN if prefix + role in layer.roles]
     if len(scans) < 2 or len({len(items) for items in scans}) > 1:
         return []
@@ -61,8 +61,8 @@ def inner_products(layer: Layer, prefix: str = "") -> list[Array]:
                 for array in arrays:
                     release(array)
             layer.kept[name] = inner
-        found.append(layer.kept[name])
-    return found
+        products_by_expert.append(layer.kept[name])
+    return products_by_expert
 
 
 def invariants(inner: Array, *, gated: bool, degree: int | None) -> Array:
@@ -85,6 +85,6 @@ def invariants(inner: Array, *, gated: bool, degree: int | None) -> Array:
             first = np.full(len(inner), np.nan)
     if not gated:
         angles[:, :2] = np.nan
-    found = np.column_stack([first, product, angles])
+    columns = np.column_stack([first, product, angles])
     idle = ~np.isfinite(product) | ~(g > 0)
-    return finite(np.where(idle[:, None], np.nan, found))
+    return finite(np.where(idle[:, None], np.nan, columns))

@@ -30,21 +30,21 @@ small, the last ones 2 %, in steeper spectra less; in flat spectra, those of ran
 
 def rows(layer: Layer) -> dict[str, Array]:
     """products.qk_spectrum, products.vo_spectrum (k,), descending; NaN if not all of it is finite."""
-    found = {}
+    spectra = {}
     for name, query, key in (("products.qk_spectrum", "q", "k"), ("products.vo_spectrum", "o", "v")):
         sides = both_sides(layer, query, key)
         divided = heads_and_groups(layer, name, sides) if sides else None
         if sides and divided:
             left, right = (side.rows for side in sides)
             if not all(side.finite for side in sides):
-                found[name] = np.full(_count(left, right) if sides[1].down is None else _count_of_latent(sides), np.nan)
+                spectra[name] = np.full(_count(left, right) if sides[1].down is None else _count_of_latent(sides), np.nan)
             elif sides[1].down is not None:
-                found[name] = _through_latent(*sides, divided[0])[: _count_of_latent(sides)]
+                spectra[name] = _through_latent(*sides, divided[0])[: _count_of_latent(sides)]
             elif len(right) <= FULL_RANK:
-                found[name] = _all(left, right, *divided)
+                spectra[name] = _all(left, right, *divided)
             else:
-                found[name] = _leading(left, right, *divided)
-    return found
+                spectra[name] = _leading(left, right, *divided)
+    return spectra
 
 
 def _count(left: NDArray[Any], right: NDArray[Any]) -> int:

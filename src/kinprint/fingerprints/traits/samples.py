@@ -14,18 +14,18 @@ SAMPLED_OUTSIDE = 1024
 
 def rows(layer: Layer) -> dict[str, Array]:
     """sample.<role> (256,), and sample.embedding, sample.head (1, 1024)."""
-    found = {f"sample.{role}": _shared(layer.roles[role], SAMPLED) for role in MATRIX_ROLES if role in layer.roles}
+    samples = {f"sample.{role}": _shared(layer.roles[role], SAMPLED) for role in MATRIX_ROLES if role in layer.roles}
     for role in ("embedding", "head"):
         if role in layer.roles:
-            found[f"sample.{role}"] = _shared(layer.roles[role], SAMPLED_OUTSIDE)[None]
-    return found
+            samples[f"sample.{role}"] = _shared(layer.roles[role], SAMPLED_OUTSIDE)[None]
+    return samples
 
 
 def _shared(scans: list[Scan], count: int) -> Array:
     """Of experts, an equal share of the positions each: entry i is taken from expert i modulo their number."""
-    found = np.empty(count, np.float32)
+    entries = np.empty(count, np.float32)
     for number, item in enumerate(scans[:count]):
-        mine = slice(number, None, len(scans))
-        where = np.unravel_index(positions(item.part.role, tuple(item.part.shape), count)[mine], item.part.shape)
-        found[mine] = item.part.read()[where].astype(np.float32)
-    return finite(found)
+        own = slice(number, None, len(scans))
+        where = np.unravel_index(positions(item.part.role, tuple(item.part.shape), count)[own], item.part.shape)
+        entries[own] = item.part.read()[where].astype(np.float32)
+    return finite(entries)
