@@ -24,37 +24,37 @@ that of their products with the down norms."""
 SCALED_BEYOND = 2.0
 
 
-def disguise(found: Correspondence, agreements: list[NDArray[np.float64]]) -> tuple[str, ...]:
+def disguise(matching: Correspondence, agreements: list[NDArray[np.float64]]) -> tuple[str, ...]:
     """What differs between two related models that no training changes so, in a few words each; nothing where unsure.
 
     Args:
         agreements: of `sign_agreements`; empty for neurons without a gate.
     """
-    told = []
-    if _folded(found.suspect.weights) and not _folded(found.reference.weights):
-        told.append("norm gains folded")
-    told += _turned(found)
-    places = [(m.reference.index[m.ours], m.suspect.index[m.theirs]) for m in found.matches]
-    if np.mean(np.concatenate([ours == theirs for ours, theirs in places])) < CLEAR and _kept_width(found):
-        told.append("neurons permuted")
-    if np.mean(np.concatenate([~m.suspect.first for m in found.matches])) > SPLIT and not _experts(found.suspect.weights):
-        told.append("neurons split")
-    if found.suspect.gated and _scaled(found):
-        told.append("neurons scaled, up against down")
-    if agreements and _flipped(found, agreements):
-        told.append("signs of neurons flipped")
-    return tuple(told)
+    changes = []
+    if _folded(matching.suspect.weights) and not _folded(matching.reference.weights):
+        changes.append("norm gains folded")
+    changes += _turned(matching)
+    places = [(m.reference.index[m.ours], m.suspect.index[m.theirs]) for m in matching.matches]
+    if np.mean(np.concatenate([ours == theirs for ours, theirs in places])) < CLEAR and _kept_width(matching):
+        changes.append("neurons permuted")
+    if np.mean(np.concatenate([~m.suspect.first for m in matching.matches])) > SPLIT and not _experts(matching.suspect.weights):
+        changes.append("neurons split")
+    if matching.suspect.gated and _scaled(matching):
+        changes.append("neurons scaled, up against down")
+    if agreements and _flipped(matching, agreements):
+        changes.append("signs of neurons flipped")
+    return tuple(changes)
 
 
-def _turned(found: Correspondence) -> list[str]:
+def _turned(matching: Correspondence) -> list[str]:
     """What was done to channels, from the rotation in coordinates of channels.
 
     Of a relabelling that is known in k of d directions, a channel's own entry is about k / d and its row's norm sqrt(k / d).
     """
-    before, after = found.reference.basis, found.suspect.basis
+    before, after = matching.reference.basis, matching.suspect.basis
     if len(before) != len(after):
         return []
-    rotation = np.abs(after @ found.rotation @ before.T)
+    rotation = np.abs(after @ matching.rotation @ before.T)
     share = rotation.max(axis=1) / np.maximum(np.linalg.norm(rotation, axis=1), 1e-30)
     if np.mean(share) < CLEAR * np.sqrt(before.shape[1] / len(before)):
         return ["residual stream rotated"]
@@ -67,26 +67,26 @@ def _folded(weights: Weights) -> bool:
     return all(gain is None or np.ptp(gain) == 0 for gain in gains)
 
 
-def _flipped(found: Correspondence, agreements: list[NDArray[np.float64]]) -> bool:
+def _flipped(matching: Correspondence, agreements: list[NDArray[np.float64]]) -> bool:
     """Whether neurons that read like their partners do not have their signs: what long training has changed says nothing."""
-    sure = np.concatenate([values[m.closeness > CLEAR] for values, m in zip(agreements, found.matches, strict=True)])
+    sure = np.concatenate([values[m.closeness > CLEAR] for values, m in zip(agreements, matching.matches, strict=True)])
     return bool(len(sure) and np.mean(sure < 0) > FLIPPED)
 
 
-def _kept_width(found: Correspondence) -> bool:
+def _kept_width(matching: Correspondence) -> bool:
     """Whether neurons could have kept their places: none were pruned, and there are no experts."""
-    ours, theirs = (model.weights.facts.get("intermediate_size") for model in (found.reference, found.suspect))
-    return ours == theirs and not _experts(found.suspect.weights) and not _experts(found.reference.weights)
+    ours, theirs = (model.weights.facts.get("intermediate_size") for model in (matching.reference, matching.suspect))
+    return ours == theirs and not _experts(matching.suspect.weights) and not _experts(matching.reference.weights)
 
 
 def _experts(weights: Weights) -> bool:
     return bool(weights.facts.get("num_experts"))
 
 
-def _scaled(found: Correspondence) -> bool:
+def _scaled(matching: Correspondence) -> bool:
     """Whether up norms differ by more than the products of up and down norms do: training moves both alike."""
     ups, products = [], []
-    for match in found.matches:
+    for match in matching.matches:
         ours, theirs = (np.log(layer.sizes[chosen, 1:]) for layer, chosen in (
             (match.reference, match.ours), (match.suspect, match.theirs)))  # fmt: skip
         near = match.closeness > CLEAR

@@ -28,12 +28,12 @@ def one_expert(values: Array) -> Array:
     Experts may be copies of each other (upcycling), and copies share their signs: in one of the models every neuron must be
     there once.
     """
-    found = values.copy()
-    for layer in found:
+    kept = values.copy()
+    for layer in kept:
         experts, counts = np.unique(layer[np.isfinite(layer[:, EXPERT]), EXPERT], return_counts=True)
         if len(experts) > 1:
             layer[layer[:, EXPERT] != experts[np.argmax(counts)]] = np.nan
-    return found
+    return kept
 
 
 def described_by(values: Array, even: list[int], odd: list[int]) -> Array:
@@ -41,9 +41,9 @@ def described_by(values: Array, even: list[int], odd: list[int]) -> Array:
     signed = values[..., odd]
     features = np.concatenate([values[..., even], np.abs(signed), signed[..., 1:] * signed[..., :1]], axis=-1)
     absent = ~np.isfinite(features).any(axis=-1)
-    found = label_free_scores(features)
-    found[absent] = np.nan
-    return found
+    scores = label_free_scores(features)
+    scores[absent] = np.nan
+    return scores
 
 
 def signs_of(values: Array, odd: list[int]) -> Array:

@@ -11,8 +11,8 @@ Ids = NDArray[np.int64]
 
 def distances(x: Array, y: Array) -> Array:
     """(units of x, units of y) squared distances of their features; what is not finite is infinitely far from everything."""
-    found = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
-    return np.where(np.isfinite(found), found, np.inf)
+    squares = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
+    return np.where(np.isfinite(squares), squares, np.inf)
 
 
 def mutual(distance: NDArray[np.floating]) -> tuple[Ids, Ids]:
@@ -36,6 +36,6 @@ def nearest(ours: Array, theirs: Array) -> tuple[Ids, Ids, Array]:
 def partners(x: Array, y: Array) -> Ids:
     """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not."""
     left, right = mutual(distances(x, y))
-    found = np.full(len(y), -1)
-    found[right] = left
-    return found
+    partner = np.full(len(y), -1)
+    partner[right] = left
+    return partner

@@ -85,7 +85,7 @@ def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
 def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
     forms = Forms(weights.hidden)
     raw: list[list[Half]] = []
-    found: list[Layer] = []
+    kept: list[Layer] = []
     gated = any(role == "gate" for _, role, _ in weights.parts)
     for layer in layers:
         if not weights.experts(layer):
@@ -96,13 +96,13 @@ def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
         outer = (sizes[:, 1] * sizes[:, 2])[:, None]  # what scaling up against down leaves alone
         forms.add(weights, layer, {"up": up * outer, "down": down * outer} | ({"gate": read * sizes[:, :1]} if gated else {}))
         raw.append([part[:DESCRIBED].astype(np.float16) for part in (read, up, down)])
-        found.append(Layer(layer, index, read.astype(np.float16), sizes, np.empty((0, 0)), first))
-    basis, whitening = principal(sum((_gram(layer.reads) for layer in found), np.zeros((weights.hidden,) * 2)), DIRECTIONS)
+        kept.append(Layer(layer, index, read.astype(np.float16), sizes, np.empty((0, 0)), first))
+    basis, whitening = principal(sum((_gram(layer.reads) for layer in kept), np.zeros((weights.hidden,) * 2)), DIRECTIONS)
     matrices = [
         None if form is None else np.asarray(basis.T @ form @ basis, dtype=np.float32) for form in forms.matrices(gated)
     ]
     finished = []
-    for part, described in zip(found, raw, strict=True):
+    for part, described in zip(kept, raw, strict=True):
         read, up, down = (kind.astype(np.float32) @ basis for kind in described)
         descriptors = describe(read if gated else None, up, down, part.sizes[: len(up)], matrices)
         white = unit(part.reads.astype(np.float32) @ whitening)
@@ -116,16 +116,16 @@ def vectors(model: Neurons, layer: Layer, role: str, chosen: NDArray[np.int64]) 
     weights = model.weights
     experts = weights.experts(layer.layer)
     places = layer.index[chosen]
-    found = np.empty((len(chosen), weights.hidden), np.float32)
+    rows = np.empty((len(chosen), weights.hidden), np.float32)
     start = 0
     for expert in experts:
         part = weights.parts[layer.layer, role, expert]
         count = part.shape[part.axes.index("neurons")]
         here = (places >= start) & (places < start + count)
         if here.any():
-            found[here] = _rows(weights, layer.layer, role, expert)[places[here] - start]
+            rows[here] = _rows(weights, layer.layer, role, expert)[places[here] - start]
         start += count
-    return np.asarray(unit(found) @ model.basis)
+    return np.asarray(unit(rows) @ model.basis)
 
 
 def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_], list[Array]]:

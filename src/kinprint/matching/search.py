@@ -136,14 +136,14 @@ def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
     return tuple(kept)
 
 
-def matched_again(found: Correspondence, which: Sequence[int], rotation: Array) -> list[Match]:
+def matched_again(matching: Correspondence, which: Sequence[int], rotation: Array) -> list[Match]:
     """Some of the layers, matched by another rotation, copies left out."""
-    return [_by_direction(found.matches[i].reference, found.matches[i].suspect, rotation, originals=True) for i in which]
+    return [_by_direction(matching.matches[i].reference, matching.matches[i].suspect, rotation, originals=True) for i in which]
 
 
-def rotation_without(found: Correspondence, which: Sequence[int]) -> Array | None:
+def rotation_without(matching: Correspondence, which: Sequence[int]) -> Array | None:
     """The rotation as the other layers alone say it; None if there are none."""
-    others = [match for i, match in enumerate(found.matches) if i not in set(which)]
+    others = [match for i, match in enumerate(matching.matches) if i not in set(which)]
     return nearest_rotation(_cross(others)) if others and which else None
 
 

@@ -15,24 +15,24 @@ from kinprint.matching.neurons import vectors
 from kinprint.matching.search import Correspondence
 
 
-def sign_agreements(found: Correspondence) -> list[NDArray[np.float64]]:
+def sign_agreements(matching: Correspondence) -> list[NDArray[np.float64]]:
     """By layer, for each matched pair: cosine of the ups plus cosine of the downs after the rotation, times closeness squared.
 
     Raises:
         CheckpointError: a matrix cannot be read.
     """
     each = []
-    for match in found.matches:
+    for match in matching.matches:
         total = np.zeros(len(match.ours))
         for role in ("up", "down"):
-            x = vectors(found.reference, match.reference, role, match.ours)
-            y = vectors(found.suspect, match.suspect, role, match.theirs)
-            total += np.einsum("nd,nd->n", x @ found.rotation.T, y)
+            x = vectors(matching.reference, match.reference, role, match.ours)
+            y = vectors(matching.suspect, match.suspect, role, match.theirs)
+            total += np.einsum("nd,nd->n", x @ matching.rotation.T, y)
         each.append(total * match.closeness**2)
     return each
 
 
-def signed_products(found: Correspondence) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+def signed_products(matching: Correspondence) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Of the reference and of the suspect, by matched layer, (n, 2): cosines of gate and up and of gate and down, which change
     sign with their neuron.
 
@@ -40,10 +40,10 @@ def signed_products(found: Correspondence) -> tuple[list[NDArray[np.float64]], l
         CheckpointError: a matrix cannot be read.
     """
     sides: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
-    for match in found.matches:
+    for match in matching.matches:
         for side, model, layer, chosen in (
-            (sides[0], found.reference, match.reference, match.ours),
-            (sides[1], found.suspect, match.suspect, match.theirs),
+            (sides[0], matching.reference, match.reference, match.ours),
+            (sides[1], matching.suspect, match.suspect, match.theirs),
         ):
             gate = vectors(model, layer, "gate", chosen)
             side.append(

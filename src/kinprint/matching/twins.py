@@ -24,14 +24,14 @@ NEIGHBOURS = 64
 
 def joined(layers: Array) -> Array:
     """(layers, neurons, 5) invariants in which the largest of twins has the product of all, and the others are NaN."""
-    found = np.array(layers, dtype=np.float64)
-    for layer in found:
+    invariants = np.array(layers, dtype=np.float64)
+    for layer in invariants:
         for twins in groups(layer):
             kept = twins[np.argmax(layer[twins, PRODUCT])]
             product = np.logaddexp.reduce(layer[twins, PRODUCT])
             layer[twins] = np.where((twins == kept)[:, None], layer[twins], np.nan)
             layer[kept, PRODUCT] = product
-    return found
+    return invariants
 
 
 def groups(layer: Array) -> list[NDArray[np.int64]]:

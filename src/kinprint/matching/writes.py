@@ -23,7 +23,7 @@ from kinprint.matching.search import Correspondence, matched_again, rotation_wit
 Array = NDArray[np.float64]
 
 
-def write_agreements(found: Correspondence, tolerance: float) -> list[Array]:
+def write_agreements(matching: Correspondence, tolerance: float) -> list[Array]:
     """By layer, for each matched pair: agreement of what they write beyond what they read explains, times closeness squared.
 
     Of neurons without a gate the cosine of the downs; of gated ones the product of that and the cosine of the ups, which
@@ -35,22 +35,22 @@ def write_agreements(found: Correspondence, tolerance: float) -> list[Array]:
     Raises:
         CheckpointError: a matrix cannot be read.
     """
-    roles = ("up", "down") if found.suspect.gated else ("down",)
-    ours, theirs = found.reference, found.suspect
+    roles = ("up", "down") if matching.suspect.gated else ("down",)
+    ours, theirs = matching.reference, matching.suspect
     white = [
         (
-            _whitening(ours, [m.reference for m in found.matches], role),
-            _whitening(theirs, [m.suspect for m in found.matches], role),
+            _whitening(ours, [m.reference for m in matching.matches], role),
+            _whitening(theirs, [m.suspect for m in matching.matches], role),
         )
         for role in roles
     ]
     each: dict[int, Array] = {}
     for half in (0, 1):
-        which = list(range(half, len(found.matches), 2))
-        rotation = rotation_without(found, which)
+        which = list(range(half, len(matching.matches), 2))
+        rotation = rotation_without(matching, which)
         if rotation is None:
             continue
-        for i, match in zip(which, matched_again(found, which, rotation), strict=True):
+        for i, match in zip(which, matched_again(matching, which, rotation), strict=True):
             reads = [layer.reads[layer.first].astype(np.float32) for layer in (match.reference, match.suspect)]
             scores = np.ones((1, 1))
             for role, (left, right) in zip(roles, white, strict=True):

@@ -53,9 +53,9 @@ def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) 
 
 
 def _scores(features: NDArray[np.floating]) -> Array:
-    found = normal_scores(np.where(np.isfinite(features), features, np.nan))
-    found[~np.isfinite(features).any(axis=-1)] = np.nan
-    return found
+    scores = normal_scores(np.where(np.isfinite(features), features, np.nan))
+    scores[~np.isfinite(features).any(axis=-1)] = np.nan
+    return scores
 
 
 def positive(sizes: NDArray[np.floating]) -> Array:
@@ -136,13 +136,13 @@ def _sorted_by(y: Array, grid: NDArray[np.int64]) -> Array | None:
 
 def _without_copies(side: Array) -> Array:
     """Clones but the first of each, and copies of layers but the first, count for nothing: they would count one fact twice."""
-    found = side.copy()
+    kept = side.copy()
     groups = clones(side)
     if groups is not None:
-        found[:, np.setdiff1d(np.arange(side.shape[1]), groups[:, 0])] = np.nan
+        kept[:, np.setdiff1d(np.arange(side.shape[1]), groups[:, 0])] = np.nan
     links = linked_layers(np.nan_to_num(side))
-    found[np.setdiff1d(np.arange(len(side)), np.unique(links, return_index=True)[1])] = np.nan
-    return found
+    kept[np.setdiff1d(np.arange(len(side)), np.unique(links, return_index=True)[1])] = np.nan
+    return kept
 
 
 def inverted(layer_map: tuple[int, ...], layers: int) -> tuple[int, ...]:
@@ -174,21 +174,21 @@ class Labels:
 
     def sentences(self) -> list[str]:
         """What a reader should know: nothing where labels look random."""
-        found = []
+        orders_told = []
         for name, checks in zip(self.names, (self.reference, self.suspect), strict=True):
             orders = [check.order for check in checks if check.log10_p is None or check.log10_p <= TOLD]
             if orders:
-                found.append(f" The {self.space} of {name} are {', '.join(orders)}: compared only inside neighbourhoods.")
-        return found
+                orders_told.append(f" The {self.space} of {name} are {', '.join(orders)}: compared only inside neighbourhoods.")
+        return orders_told
 
 
 def as_finding(result: ExchangeabilityResult, note: str, labels: Labels) -> Finding:
     """A test's result as evidence, with what the labels of either model mean."""
-    told = labels.sentences()
+    sentences = labels.sentences()
     if result.order:
-        told.append(" An order that all layers of one model share was taken out.")
+        sentences.append(" An order that all layers of one model share was taken out.")
     if result.copies:
-        told.append(f" {result.copies} layers of one model are copies of other layers and are relabelled with them.")
+        sentences.append(f" {result.copies} layers of one model are copies of other layers and are relabelled with them.")
     return Finding(
         statistic=result.z,
         log10_p=result.log10_p,
@@ -197,5 +197,5 @@ def as_finding(result: ExchangeabilityResult, note: str, labels: Labels) -> Find
         layers=result.layers,
         resolution=result.resolution if math.isfinite(result.resolution) else None,
         labels={"reference": labels.reference, "suspect": labels.suspect},
-        note="".join([note, *told]),
+        note="".join([note, *sentences]),
     )

@@ -63,10 +63,10 @@ def structure(model: Fingerprint) -> RelabellingGroup:
 
 def spectra(model: Fingerprint) -> dict[str, Array]:
     """(layers, heads, rank) singular values by trait; heads that were split in two are one, NaN in the place of the other."""
-    found = {name: np.asarray(model.traits[name], dtype=np.float64) for name in SPECTRA if name in model.traits}
-    if len(found) < len(SPECTRA) or len({values.shape[:2] for values in found.values()}) > 1:
-        return found
-    return dict(zip(SPECTRA, joined(found[SPECTRA[0]], found[SPECTRA[1]], structure(model)), strict=True))
+    by_trait = {name: np.asarray(model.traits[name], dtype=np.float64) for name in SPECTRA if name in model.traits}
+    if len(by_trait) < len(SPECTRA) or len({values.shape[:2] for values in by_trait.values()}) > 1:
+        return by_trait
+    return dict(zip(SPECTRA, joined(by_trait[SPECTRA[0]], by_trait[SPECTRA[1]], structure(model)), strict=True))
 
 
 @dataclass(frozen=True)

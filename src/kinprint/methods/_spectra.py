@@ -95,14 +95,14 @@ def correspond(reference: Spectra, suspect: Spectra) -> Layers:
     joint = np.mean(list(each.values()), axis=0)
     if equal:
         return Layers(tuple(pairs), each, float(joint.mean()))
-    found = posa.align(joint.reshape(len(rows), len(columns)))
-    chosen = [i * len(columns) + j for i, j in found.pairs]
-    return Layers(tuple(pairs[n] for n in chosen), {name: values[chosen] for name, values in each.items()}, found.cost)
+    alignment = posa.align(joint.reshape(len(rows), len(columns)))
+    chosen = [i * len(columns) + j for i, j in alignment.pairs]
+    return Layers(tuple(pairs[n] for n in chosen), {name: values[chosen] for name, values in each.items()}, alignment.cost)
 
 
-def by_suspect_layer(found: Layers, depth: int) -> tuple[float, ...]:
+def by_suspect_layer(layers: Layers, depth: int) -> tuple[float, ...]:
     """Similarity of each suspect layer to its counterpart; NaN where it has none."""
     values = np.full(depth, np.nan)
-    for number, (_, j) in enumerate(found.pairs):
-        values[j] = similarity(float(np.mean([distances[number] for distances in found.distances.values()])))
+    for number, (_, j) in enumerate(layers.pairs):
+        values[j] = similarity(float(np.mean([distances[number] for distances in layers.distances.values()])))
     return tuple(values.tolist())

@@ -58,25 +58,25 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         pairs = [(rows[i], columns[j]) for i, j in paired_layers(_table(a, b, channels, some))]
     if not pairs:
         raise NotApplicable("no layer of both models has attention")
-    found: dict[int, tuple[float, ...]] = {}
+    by_layer: dict[int, tuple[float, ...]] = {}
     for i, j in pairs:
         cka = tuple(_cka(_gram(channels.aligned(_matrix(a, i, role))), _gram(_matrix(b, j, role))) for role in ROLES)
-        found[j if b is suspect else i] = cka
-    parts = dict(zip(ROLES, np.mean(list(found.values()), axis=0).tolist(), strict=True))
+        by_layer[j if b is suspect else i] = cka
+    parts = dict(zip(ROLES, np.mean(list(by_layer.values()), axis=0).tolist(), strict=True))
     return Finding(
         statistic=float(np.mean(list(parts.values()))),
         parts=parts,
-        layers=tuple(float(np.mean(found[layer])) if layer in found else math.nan for layer in range(suspect.layers)),
+        layers=tuple(float(np.mean(by_layer[layer])) if layer in by_layer else math.nan for layer in range(suspect.layers)),
         note=note,
     )
 
 
 def _layers(model: Weights) -> list[int]:
     """Layers with queries and keys."""
-    found = [layer for layer in range(model.layers) if all((layer, role, None) in model.parts for role in ROLES)]
-    if not found:
+    with_attention = [layer for layer in range(model.layers) if all((layer, role, None) in model.parts for role in ROLES)]
+    if not with_attention:
         raise NotApplicable(f"no layer of {model.name} has queries and keys that read the residual stream directly")
-    return found
+    return with_attention
 
 
 def _channels(a: Weights, b: Weights) -> tuple[Channels, str]:
@@ -100,10 +100,10 @@ def _channels(a: Weights, b: Weights) -> tuple[Channels, str]:
 
 
 def _matrix(model: Weights, layer: int, role: str) -> Array:
-    found = model.stored(layer, role)
-    if found is None:
+    matrix = model.stored(layer, role)
+    if matrix is None:
         raise NotApplicable(f"layer {layer} of {model.name} has no {role}")
-    return found
+    return matrix
 
 
 def _gram(matrix: Array) -> Array:

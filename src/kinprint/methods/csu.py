@@ -29,18 +29,18 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         raise NotApplicable(f"the hidden sizes differ ({reference.hidden} and {suspect.hidden})")
     if reference.layers != suspect.layers:
         raise NotApplicable(f"the depths differ ({reference.layers} and {suspect.layers}), and CSU compares layers by number")
-    found = {}
+    by_layer = {}
     for layer in range(reference.layers):
         ours, theirs = (_rows(model, layer) for model in (reference, suspect))
         if ours is not None and theirs is not None:
             match = assignment(ours @ theirs.T)
-            found[layer] = spearman(np.arange(len(match)), match)
-    if not found:
+            by_layer[layer] = spearman(np.arange(len(match)), match)
+    if not by_layer:
         raise NotApplicable("no layer of both models has an up-projection")
-    correlations, log10_p = zip(*found.values(), strict=True)
+    correlations, log10_p = zip(*by_layer.values(), strict=True)
     return Finding(
         statistic=0.0 - fisher(log10_p),
-        layers=tuple(-found[layer][1] if layer in found else math.nan for layer in range(suspect.layers)),
+        layers=tuple(-by_layer[layer][1] if layer in by_layer else math.nan for layer in range(suspect.layers)),
         parts={"spearman": float(np.mean(correlations))},
         note="The statistic is -log10 of a p-value. The test `neurons` asks the same with more power, so this score decides "
         "nothing. Permuted neurons or channels hide descent from it.",

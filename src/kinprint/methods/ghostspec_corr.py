@@ -19,12 +19,12 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     for in one sequence their difference in size would make any two models alike.
     """
     ours, theirs = spectra(reference), spectra(suspect)
-    found = correspond(ours, theirs)
-    if len(found.pairs) < 3:
+    layers = correspond(ours, theirs)
+    if len(layers.pairs) < 3:
         raise NotApplicable("a curve over depth needs at least three layers")
-    rows, columns = (list(side) for side in zip(*found.pairs, strict=True))
+    rows, columns = (list(side) for side in zip(*layers.pairs, strict=True))
     parts = {}
-    for kind in found.distances:
+    for kind in layers.distances:
         length = min(ours[kind].shape[1], theirs[kind].shape[1])
         value = correlation(ours[kind][rows, :length].mean(axis=1), theirs[kind][columns, :length].mean(axis=1))
         if value is not None:

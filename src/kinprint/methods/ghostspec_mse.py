@@ -23,11 +23,11 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     Layers wider than the fingerprint measures whole are compared by their leading values.
     """
     theirs = spectra(suspect)
-    found = correspond(spectra(reference), theirs)
+    layers = correspond(spectra(reference), theirs)
     return Finding(
-        statistic=similarity(found.distance),
-        parts={kind: float(distances.mean()) for kind, distances in found.distances.items()} | {"distance": found.distance},
-        layers=by_suspect_layer(found, len(next(iter(theirs.values())))),
+        statistic=similarity(layers.distance),
+        parts={kind: float(distances.mean()) for kind, distances in layers.distances.items()} | {"distance": layers.distance},
+        layers=by_suspect_layer(layers, len(next(iter(theirs.values())))),
         note="Copies have 0.976, the largest value there is; unrelated released models reach 0.93, by their QK spectra. Parts "
         "are distances, layers similarities.",
     )

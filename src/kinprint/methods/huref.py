@@ -35,12 +35,12 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     ids = [side[-TOKENS:] for side in shared_tokens(reference, suspect)]
     x, y = (embeddings(model, some) for model, some in zip((reference, suspect), ids, strict=True))
     tokens = Tokens(x.T @ x, y.T @ y, x.T @ y, x.mean(axis=0), y.mean(axis=0), len(x))
-    found: dict[str, list[float]] = {}
+    correlations: dict[str, list[float]] = {}
     for pair in zip(*(_last(model) for model in (reference, suspect)), strict=False):
         ours, theirs = (_products(model, layer) for model, layer in zip((reference, suspect), pair, strict=True))
         for name in ours:
-            found.setdefault(name, []).append(tokens.correlation(ours[name], theirs[name]))
-    parts = {name: float(np.mean(values)) for name, values in found.items()}
+            correlations.setdefault(name, []).append(tokens.correlation(ours[name], theirs[name]))
+    parts = {name: float(np.mean(values)) for name, values in correlations.items()}
     return Finding(
         statistic=float(np.mean(list(parts.values()))),
         parts=parts,

@@ -47,11 +47,11 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     ids = shared_tokens(reference, suspect)
     chosen = np.linspace(0, len(ids[0]) - 1, min(TOKENS, len(ids[0]))).round().astype(int)
     ours, theirs = (Neurons(model, _inputs(model, some[chosen])) for model, some in zip((reference, suspect), ids, strict=True))
-    found = {j: _agreement(ours, theirs, i, j) for i, j in _pairs(ours, theirs)}
-    correlations, log10_p = zip(*found.values(), strict=True)
+    agreements = {j: _agreement(ours, theirs, i, j) for i, j in _pairs(ours, theirs)}
+    correlations, log10_p = zip(*agreements.values(), strict=True)
     return Finding(
         statistic=0.0 - fisher(log10_p),
-        layers=tuple(-found[j][1] if j in found else math.nan for j in range(suspect.layers)),
+        layers=tuple(-agreements[j][1] if j in agreements else math.nan for j in range(suspect.layers)),
         parts={"spearman": float(np.mean(correlations))},
         note="The statistic is -log10 of a p-value that is not guaranteed: gates and ups of unrelated models are not "
         "independent of each other. The models were not run; shared tokens' embeddings stand for hidden states.",
@@ -86,10 +86,10 @@ class Neurons:
 
     def layers(self) -> list[int]:
         """Layers with an FFN."""
-        found = [layer for layer in range(self.model.layers) if self.experts(layer)]
-        if not found:
+        with_ffn = [layer for layer in range(self.model.layers) if self.experts(layer)]
+        if not with_ffn:
             raise NotApplicable(f"no layer of {self.model.name} has an FFN")
-        return found
+        return with_ffn
 
 
 def _inputs(model: Weights, ids: Ids) -> Array:
@@ -103,13 +103,13 @@ def _pairs(ours: Neurons, theirs: Neurons) -> list[tuple[int, int]]:
     """(reference layer, suspect layer) of each pair to compare."""
     rows, columns = ours.layers(), theirs.layers()
     if ours.model.layers == theirs.model.layers:
-        found = [(layer, layer) for layer in rows if layer in columns]
+        pairs = [(layer, layer) for layer in rows if layer in columns]
     else:
         table = [[max(_sampled(ours, theirs, i, j).values()) for j in columns] for i in rows]
-        found = [(rows[i], columns[j]) for i, j in paired_layers(np.array(table))]
-    if not found:
+        pairs = [(rows[i], columns[j]) for i, j in paired_layers(np.array(table))]
+    if not pairs:
         raise NotApplicable("no layer of both models has a gated FFN")
-    return found
+    return pairs
 
 
 def _agreement(ours: Neurons, theirs: Neurons, i: int, j: int) -> tuple[float, float]:

@@ -48,8 +48,8 @@ class Look:
     phrase: str
     by_tokens: bool = False
 
-    def agreements(self, found: Correspondence) -> list[NDArray[np.float64]]:
-        return sign_agreements(found) if self.of == "signs" else write_agreements(found, TOLERANCE)
+    def agreements(self, matching: Correspondence) -> list[NDArray[np.float64]]:
+        return sign_agreements(matching) if self.of == "signs" else write_agreements(matching, TOLERANCE)
 
 
 LOOKS = (
@@ -71,11 +71,11 @@ def looks_at(*, signs: bool) -> tuple[Look, ...]:
     return tuple(look for look in LOOKS if signs or look.of != "signs")
 
 
-def _free_signs(found: Correspondence, *models: Weights) -> bool:
+def _free_signs(matching: Correspondence, *models: Weights) -> bool:
     """Whether signs mean nothing in either model, and nobody has chosen them."""
     try:
         require_free_signs(*models)
-        for model, products in zip(models, signed_products(found), strict=True):
+        for model, products in zip(models, signed_products(matching), strict=True):
             require_balanced_signs(products, model.name)
     except NotApplicable:
         return False
@@ -84,36 +84,36 @@ def _free_signs(found: Correspondence, *models: Weights) -> bool:
 
 def run(reference: Weights, suspect: Weights) -> Finding:
     """H0: given what neurons read, the suspect's signs are random, and what it writes does not depend on the reference."""
-    found = correspondence(reference, suspect)
-    if not found.reference.layers or not found.suspect.layers:
+    matching = correspondence(reference, suspect)
+    if not matching.reference.layers or not matching.suspect.layers:
         raise NotApplicable("one of the models has no FFN")
-    gated = found.suspect.gated
-    if found.reference.gated != gated:
+    gated = matching.suspect.gated
+    if matching.reference.gated != gated:
         raise NotApplicable("only one of the models has gated FFNs")
-    require_signs(sum(len(match.ours) for match in found.matches))
-    looks = looks_at(signs=gated and _free_signs(found, reference, suspect))
+    require_signs(sum(len(match.ours) for match in matching.matches))
+    looks = looks_at(signs=gated and _free_signs(matching, reference, suspect))
     tried: list[Tried] = []
     for look in looks:
         if look.by_tokens and min(one.result.log10_p for one in tried) <= DECIDED:
             break
-        matched = correspondence(reference, suspect, by_tokens=True) if look.by_tokens else found
+        matched = correspondence(reference, suspect, by_tokens=True) if look.by_tokens else matching
         tried.append(Tried(look, matched, look.agreements(matched)))
     if not any(one.agreements for one in tried):
         raise NotApplicable("the rotation for a layer is found from the other layers, and there is only one")
     best = min(tried, key=lambda one: (one.forgeable or one.result.log10_p > DECIDED, one.result.log10_p))
-    signs = next((one.agreements for one in tried if one.found is best.found and one.look.of == "signs"), [])
-    count = sum(len(match.ours) for match in best.found.matches)
+    signs = next((one.agreements for one in tried if one.matching is best.matching and one.look.of == "signs"), [])
+    count = sum(len(match.ours) for match in best.matching.matches)
     log10_p = bonferroni(best.result.log10_p, len(looks))
     return Finding(
         statistic=best.result.z,
         log10_p=log10_p,
         bound=best.result.bound,
         forgeable=best.forgeable,
-        layer_map=_layer_map(best.found),
+        layer_map=_layer_map(best.matching),
         layers=tuple(sign_test(values).z for values in best.agreements),
-        parts=_parts(best.found, tried),
-        disguise=disguise(best.found, signs) if log10_p <= DECIDED else (),
-        note=f"{count} neurons of {len(best.found.matches)} layers matched by what they read and tested by {best.look.phrase}.",
+        parts=_parts(best.matching, tried),
+        disguise=disguise(best.matching, signs) if log10_p <= DECIDED else (),
+        note=f"{count} neurons of {len(best.matching.matches)} layers matched by what they read, tested by {best.look.phrase}.",
     )
 
 
@@ -122,7 +122,7 @@ class Tried:
     """A look that was taken: what it compares of the neurons of some matches, by layer."""
 
     look: Look
-    found: Correspondence
+    matching: Correspondence
     agreements: list[NDArray[np.float64]]
 
     @property
@@ -135,14 +135,14 @@ class Tried:
         return sign_test(np.concatenate([*self.agreements, np.zeros(1)]))
 
 
-def _parts(found: Correspondence, tried: list[Tried]) -> dict[str, float]:
-    closeness = np.concatenate([match.closeness for match in found.matches])
+def _parts(matching: Correspondence, tried: list[Tried]) -> dict[str, float]:
+    closeness = np.concatenate([match.closeness for match in matching.matches])
     return {"closeness": float(closeness.mean()), **{f"z of {one.look.name}": one.result.z for one in tried}}
 
 
-def _layer_map(found: Correspondence) -> tuple[int, ...] | None:
+def _layer_map(matching: Correspondence) -> tuple[int, ...] | None:
     """Where every layer of the suspect was looked at."""
-    return found.layer_map if len(found.layer_map) == found.suspect.weights.layers else None
+    return matching.layer_map if len(matching.layer_map) == matching.suspect.weights.layers else None
 
 
 METHOD = Test(

@@ -24,11 +24,11 @@ LEADING, BASIS = 64, 192
 def run(reference: Weights, suspect: Weights) -> Finding:
     """Similarity of the mean spectral distance over layers and matrices, as in ghostspec-mse; of experts the first."""
     ours, theirs = spectra(reference), spectra(suspect)
-    found = correspond(ours, theirs)
+    layers = correspond(ours, theirs)
     return Finding(
-        statistic=similarity(found.distance),
-        parts={role: float(distances.mean()) for role, distances in found.distances.items()} | {"distance": found.distance},
-        layers=by_suspect_layer(found, suspect.layers),
+        statistic=similarity(layers.distance),
+        parts={role: float(distances.mean()) for role, distances in layers.distances.items()} | {"distance": layers.distance},
+        layers=by_suspect_layer(layers, suspect.layers),
         note="Copies have 0.976, the largest value there is; strangers of one shape and recipe reach 0.97. Parts are "
         "distances, layers similarities.",
     )
@@ -36,8 +36,8 @@ def run(reference: Weights, suspect: Weights) -> Finding:
 
 def spectra(model: Weights) -> Spectra:
     """role -> (layers, k) singular values, descending, of the matrices as stored; NaN where a layer has none."""
-    found = {role: [_values(model, layer, role) for layer in range(model.layers)] for role in ROLES}
-    return {role: table for role in ROLES if (table := _table(found[role])) is not None}
+    by_role = {role: [_values(model, layer, role) for layer in range(model.layers)] for role in ROLES}
+    return {role: table for role in ROLES if (table := _table(by_role[role])) is not None}
 
 
 def _values(model: Weights, layer: int, role: str) -> Array | None:

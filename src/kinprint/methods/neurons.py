@@ -94,8 +94,8 @@ def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Exchangeabilit
 
 def _unexplained(scores: Array, sizes: int) -> Array:
     """What a cubic regression on the first scores (layers, neurons, features) leaves of the others, layer by layer."""
-    found = scores[..., sizes:].copy()
-    for layer, rest in zip(scores, found, strict=True):
+    residuals = scores[..., sizes:].copy()
+    for layer, rest in zip(scores, residuals, strict=True):
         there = np.isfinite(layer).all(axis=1)
         if not there.any():
             continue
@@ -103,7 +103,7 @@ def _unexplained(scores: Array, sizes: int) -> Array:
         terms = np.concatenate([known, known**2, known**3, known[:, :1] * known[:, -1:]], axis=1)
         terms = terms - terms.mean(axis=0)
         rest[there] -= terms @ np.linalg.lstsq(terms, rest[there], rcond=1e-9)[0]
-    return found
+    return residuals
 
 
 METHOD = Test(

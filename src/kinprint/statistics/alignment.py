@@ -48,13 +48,13 @@ def _log_sums(log_pairs: Array) -> list[Array]:
 def drawn_maps(log_pairs: Array, draws: int, seed: int) -> NDArray[np.int64]:
     """(suspect_layers, draws) ascending maps, drawn with probability proportional to the product of exp(log_pairs)."""
     rng = np.random.default_rng(seed)
-    found = np.empty((log_pairs.shape[1], draws), dtype=np.int64)
+    maps = np.empty((log_pairs.shape[1], draws), dtype=np.int64)
     allowed = np.ones((draws, len(log_pairs)), dtype=bool)
     for layer, totals in reversed(list(enumerate(_log_sums(log_pairs)))):
         logs = np.where(allowed, totals + rng.gumbel(size=allowed.shape), -np.inf)
-        found[layer] = logs.argmax(axis=1)
-        allowed = np.arange(len(log_pairs)) < found[layer][:, None]
-    return found
+        maps[layer] = logs.argmax(axis=1)
+        allowed = np.arange(len(log_pairs)) < maps[layer][:, None]
+    return maps
 
 
 def best_map(pairs: Array, repeats: bool) -> tuple[int, ...]:

@@ -210,16 +210,16 @@ def _by_group(scores: Array, structure: RelabellingGroup) -> Array:
 def _neighbours(layer: Array, most: int) -> tuple[Ids, Neighbours]:
     """Of the groups of a layer that are there, every member of them, those that are looked at; and these in blocks."""
     there = np.flatnonzero(np.isfinite(layer).all(axis=(1, 2)))
-    found = Neighbours.of(len(there), most)
-    return there[found.labels], found
+    neighbours = Neighbours.of(len(there), most)
+    return there[neighbours.labels], neighbours
 
 
 def _stacked(grids: list[Ids]) -> Ids:
     """(layers, blocks, size), padded with -1."""
-    found = np.full((len(grids), max(map(len, grids)), max(grid.shape[1] for grid in grids)), -1, dtype=np.int64)
-    for row, grid in zip(found, grids, strict=True):
+    stack = np.full((len(grids), max(map(len, grids)), max(grid.shape[1] for grid in grids)), -1, dtype=np.int64)
+    for row, grid in zip(stack, grids, strict=True):
         row[: len(grid), : grid.shape[1]] = grid
-    return found
+    return stack
 
 
 def _gathered(layer: Array, grid: Ids, inner: Ids) -> Array:
@@ -276,8 +276,8 @@ class Problem:
         """(pairs, DRAWS) totals of random relabellings, less their mean."""
         streams = np.unique(self.linked, return_index=True)[1][np.unique(self.linked, return_inverse=True)[1]]
         counts = self.group_counts, self.member_counts
-        found: Array = relabelled(self.scores, self.pairs[:, 1], streams, *counts, tails.DRAWS, SEED)
-        return found - self.mean[:, None]
+        totals: Array = relabelled(self.scores, self.pairs[:, 1], streams, *counts, tails.DRAWS, SEED)
+        return totals - self.mean[:, None]
 
     def table(self, values: Array) -> Array:
         """(pairs, ...) -> (..., reference layers, suspect layers)."""
@@ -386,8 +386,8 @@ class Problem:
         number[self.pairs[:, 0], self.pairs[:, 1]] = np.arange(len(self.pairs))
         chosen = number[maps, np.arange(self.layers[1])[:, None]]
         counts = self.group_counts, self.member_counts
-        found: Array = tilted(self.scores, theta, self.pairs[:, 1], chosen, *counts, SEED + 1 + seed)
-        return found - self.mean[:, None]
+        totals: Array = tilted(self.scores, theta, self.pairs[:, 1], chosen, *counts, SEED + 1 + seed)
+        return totals - self.mean[:, None]
 
     @cached_property
     def _thetas(self) -> tuple[float, ...]:

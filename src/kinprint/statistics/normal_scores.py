@@ -43,8 +43,8 @@ def whiten(scores: Array) -> Array:
 def decorrelation(covariance: Array, ridge: float) -> Array:
     """(features, features) symmetric (C + ridge)^(-1/2): what decorrelates features and keeps feature f feature f."""
     values, vectors = np.linalg.eigh(covariance + ridge * np.eye(len(covariance)))
-    found: Array = (vectors / np.sqrt(values)) @ vectors.T
-    return found
+    whitening: Array = (vectors / np.sqrt(values)) @ vectors.T
+    return whitening
 
 
 def label_free_scores(features: NDArray[np.floating]) -> Array:

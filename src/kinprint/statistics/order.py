@@ -41,11 +41,11 @@ def without_order(scores: Array, neighbours: Neighbours, plain: Array) -> tuple[
         return np.zeros_like(scores), False
     means = scores.mean(axis=2, keepdims=True)
     by_group = without(means[:, :, 0], neighbours, plain=plain.mean(axis=2))
-    found = _without_order_of_members(scores - means, plain) + by_group[:, :, None]
+    freed = _without_order_of_members(scores - means, plain) + by_group[:, :, None]
     freedom = scores.shape[1] * scores.shape[2] - len(neighbours.grid)
-    common, deviations = shared_order(found.reshape(len(scores), -1, scores.shape[3]), freedom)
+    common, deviations = shared_order(freed.reshape(len(scores), -1, scores.shape[3]), freedom)
     ordered = deviations > (ORDERED if len(scores) > 2 else ORDERED_PAIR)
-    return found - ordered * common.reshape(found.shape[1:]), ordered
+    return freed - ordered * common.reshape(freed.shape[1:]), ordered
 
 
 def _without_order_of_members(rest: Array, plain: Array) -> Array:

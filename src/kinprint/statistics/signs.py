@@ -66,8 +66,8 @@ def sign_test(values: NDArray[np.floating]) -> SignTestResult:
         weights = -(np.logaddexp.reduce(np.array(ratios), axis=0) - math.log(len(ratios)))
         return float(weights[0]), np.where(every >= least, weights, -np.inf)[1:]
 
-    found = tails.p_value(exceeding, lambda: _log_bound(sizes, total) / math.log(10), log_weights)
-    return SignTestResult(total / spread, found.log10_p, found.bound)
+    tail = tails.p_value(exceeding, lambda: _log_bound(sizes, total) / math.log(10), log_weights)
+    return SignTestResult(total / spread, tail.log10_p, tail.bound)
 
 
 def _drawn(sizes: Array, positive: Array, draws: int, rng: np.random.Generator) -> Array:
@@ -102,9 +102,9 @@ def _log_bound(sizes: Array, total: float) -> float:
     if total <= 0:
         return 0.0
     guess = math.log(total / float(sizes @ sizes))
-    found = minimize_scalar(
+    lowest = minimize_scalar(
         lambda log_t: _log_moment(math.exp(log_t), sizes) - math.exp(log_t) * total,
         bounds=(guess - 3, guess + 8),
         method="bounded",
     )
-    return min(float(found.fun), 0.0)
+    return min(float(lowest.fun), 0.0)
