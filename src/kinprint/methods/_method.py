@@ -33,7 +33,7 @@ class Finding:
         log10_p: one-sided p-value of a test; None for scores and for tests that do not apply.
         bound: True if log10_p is a rigorous upper bound rather than an exact Monte Carlo p-value.
         layer_map: reference layer of each suspect layer, where the method aligned layers.
-        layers: strength by suspect layer (tests: z), or by what the note says.
+        layers: strength of every suspect layer (tests: z), NaN where a layer was not compared.
         parts: named parts of the statistic.
         resolution: of a test of units with equal labels: the correlation between them that moves the statistic by one
             standard deviation under the null.

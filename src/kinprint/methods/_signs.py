@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from kinprint.architectures.weights import Weights
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import ATTAINABLE
+from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding
 from kinprint.statistics import sign_test, smallest
 
@@ -22,21 +23,28 @@ UNBALANCED = -6.0
 """log10 p at which the signs of one model count as chosen."""
 
 
-def as_finding(agreements: Sequence[Array], layer_map: tuple[int, ...] | None, how: str, *, forgeable: bool) -> Finding:
-    """The sign test of the agreements of matched neurons, by layer.
+def as_finding(
+    agreements: Mapping[int, Array], depth: int, layer_map: tuple[int, ...] | None, how: str, *, forgeable: bool
+) -> Finding:
+    """The sign test of the agreements of matched neurons.
+
+    Args:
+        agreements: suspect layer -> of each of its matched neurons.
+        depth: of the suspect.
+        how: neurons were matched and tested.
 
     Raises:
         NotApplicable: so few were matched that no p-value could be small.
     """
-    count = sum(map(len, agreements))
+    count = sum(map(len, agreements.values()))
     require_signs(count)
-    result = sign_test(np.concatenate(agreements))
+    result = sign_test(np.concatenate(list(agreements.values())))
     return Finding(
         statistic=result.z,
         log10_p=result.log10_p,
         bound=result.bound,
         layer_map=layer_map,
-        layers=tuple(sign_test(values).z for values in agreements),
+        layers=by_layer({layer: sign_test(values).z for layer, values in agreements.items()}, depth),
         forgeable=forgeable,
         note=f"{count} neurons in {len(agreements)} layers matched {how}.",
     )

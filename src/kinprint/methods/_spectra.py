@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.errors import NotApplicable
+from kinprint.methods._by_layer import by_layer
 from kinprint.statistics import posa
 
 Array = NDArray[np.float64]
@@ -101,8 +102,6 @@ def correspond(reference: Spectra, suspect: Spectra) -> Layers:
 
 
 def by_suspect_layer(layers: Layers, depth: int) -> tuple[float, ...]:
-    """Similarity of each suspect layer to its counterpart; NaN where it has none."""
-    values = np.full(depth, np.nan)
-    for number, (_, j) in enumerate(layers.pairs):
-        values[j] = similarity(float(np.mean([distances[number] for distances in layers.distances.values()])))
-    return tuple(values.tolist())
+    """Similarity of every suspect layer to its partner; NaN where it has none."""
+    each = zip(*layers.distances.values(), strict=True)
+    return by_layer({j: similarity(float(np.mean(values))) for (_, j), values in zip(layers.pairs, each, strict=True)}, depth)

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from kinprint.architectures.weights import Array, Weights
 from kinprint.errors import NotApplicable
 from kinprint.matching.assignment import paired_layers
+from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import in_pieces, shared_tokens
 
@@ -58,15 +59,15 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         pairs = [(rows[i], columns[j]) for i, j in paired_layers(_table(a, b, channels, some))]
     if not pairs:
         raise NotApplicable("no layer of both models has attention")
-    by_layer: dict[int, tuple[float, ...]] = {}
+    alike: dict[int, tuple[float, ...]] = {}
     for i, j in pairs:
         cka = tuple(_cka(_gram(channels.aligned(_matrix(a, i, role))), _gram(_matrix(b, j, role))) for role in ROLES)
-        by_layer[j if b is suspect else i] = cka
-    parts = dict(zip(ROLES, np.mean(list(by_layer.values()), axis=0).tolist(), strict=True))
+        alike[j if b is suspect else i] = cka
+    parts = dict(zip(ROLES, np.mean(list(alike.values()), axis=0).tolist(), strict=True))
     return Finding(
         statistic=float(np.mean(list(parts.values()))),
         parts=parts,
-        layers=tuple(float(np.mean(by_layer[layer])) if layer in by_layer else math.nan for layer in range(suspect.layers)),
+        layers=by_layer({layer: float(np.mean(cka)) for layer, cka in alike.items()}, suspect.layers),
         note=note,
     )
 

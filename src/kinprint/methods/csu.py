@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from kinprint.architectures.weights import Array, Weights
 from kinprint.errors import NotApplicable
 from kinprint.matching.assignment import assignment, heaviest
 from kinprint.matching.rotation import unit
+from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Score
 from kinprint.statistics.rank_correlation import fisher, spearman
 
@@ -29,18 +28,18 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         raise NotApplicable(f"the hidden sizes differ ({reference.hidden} and {suspect.hidden})")
     if reference.layers != suspect.layers:
         raise NotApplicable(f"the depths differ ({reference.layers} and {suspect.layers}), and CSU compares layers by number")
-    by_layer = {}
+    by_number = {}
     for layer in range(reference.layers):
         ours, theirs = (_rows(model, layer) for model in (reference, suspect))
         if ours is not None and theirs is not None:
             match = assignment(ours @ theirs.T)
-            by_layer[layer] = spearman(np.arange(len(match)), match)
-    if not by_layer:
+            by_number[layer] = spearman(np.arange(len(match)), match)
+    if not by_number:
         raise NotApplicable("no layer of both models has an up-projection")
-    correlations, log10_p = zip(*by_layer.values(), strict=True)
+    correlations, log10_p = zip(*by_number.values(), strict=True)
     return Finding(
         statistic=0.0 - fisher(log10_p),
-        layers=tuple(-by_layer[layer][1] if layer in by_layer else math.nan for layer in range(suspect.layers)),
+        layers=by_layer({layer: -log10_p for layer, (_, log10_p) in by_number.items()}, suspect.layers),
         parts={"spearman": float(np.mean(correlations))},
         note="The statistic is -log10 of a p-value. The test `neurons` asks the same with more power, so this score decides "
         "nothing. Permuted neurons or channels hide descent from it.",

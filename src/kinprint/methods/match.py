@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from kinprint.architectures.folding import centred, folded
@@ -11,6 +9,7 @@ from kinprint.architectures.weights import Array, Weights
 from kinprint.errors import NotApplicable
 from kinprint.matching.assignment import MOST, assignment, heaviest, paired_layers
 from kinprint.matching.rotation import unit
+from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import Ids, embeddings, shared_tokens
 from kinprint.statistics import bonferroni
@@ -51,7 +50,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     correlations, log10_p = zip(*agreements.values(), strict=True)
     return Finding(
         statistic=0.0 - fisher(log10_p),
-        layers=tuple(-agreements[j][1] if j in agreements else math.nan for j in range(suspect.layers)),
+        layers=by_layer({j: -log10 for j, (_, log10) in agreements.items()}, suspect.layers),
         parts={"spearman": float(np.mean(correlations))},
         note="The statistic is -log10 of a p-value that is not guaranteed: gates and ups of unrelated models are not "
         "independent of each other. The models were not run; shared tokens' embeddings stand for hidden states.",

@@ -19,6 +19,7 @@ from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.matching.layers import once
 from kinprint.methods._by_index import ATTAINABLE
+from kinprint.methods._by_layer import by_layer
 from kinprint.methods._heads import SPECTRA, Side, structure
 from kinprint.methods._method import Finding, Test
 from kinprint.statistics import RelabellingGroup, partners_test
@@ -60,7 +61,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         log10_p=result.log10_p,
         bound=result.bound,
         layer_map=tuple(partners) if len(shown) == len(y.rest) else None,
-        layers=result.layers if list(kept) == shown else None,
+        layers=by_layer(dict(zip(kept, result.layers, strict=True)), len(y.rest)),
         forgeable=False,
         parts={"agreement": float(np.mean([correlation(*pair) for pair in each]))},
         note=f"{units.units} {'heads' if members else 'groups of heads'} in {len(each)} layers matched by their queries and "

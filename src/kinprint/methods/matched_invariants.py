@@ -49,7 +49,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     tested = once(dict(enumerate(layers)), weight, lambda i, k: sign_test(_agreements(few, few, i, k)[0]).z > COPIED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     return as_finding(
-        [each[j][0] for j in tested],
+        {int(shown[j]): each[j][0] for j in tested},
+        len(y),
         layer_map,
         "by what no disguise changes and tested by their signs",
         forgeable=True,

@@ -19,6 +19,7 @@ from kinprint.matching.disguise import disguise
 from kinprint.matching.search import Correspondence, correspondence
 from kinprint.matching.signs import sign_agreements, signed_products
 from kinprint.matching.writes import write_agreements
+from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._signs import require_balanced_signs, require_free_signs, require_signs
 from kinprint.statistics import SignTestResult, bonferroni, sign_test
@@ -110,7 +111,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         bound=best.result.bound,
         forgeable=best.forgeable,
         layer_map=_layer_map(best.matching),
-        layers=tuple(sign_test(values).z for values in best.agreements),
+        layers=by_layer(best.layers, suspect.layers),
         parts=_parts(best.matching, tried),
         disguise=disguise(best.matching, signs) if log10_p <= DECIDED else (),
         note=f"{count} neurons of {len(best.matching.matches)} layers matched by what they read, tested by {best.look.phrase}.",
@@ -129,6 +130,12 @@ class Tried:
     def forgeable(self) -> bool:
         """Signs can be fitted; what neurons write is part of what the model computes."""
         return self.look.of == "signs"
+
+    @property
+    def layers(self) -> dict[int, float]:
+        """Suspect layer -> z of its agreements."""
+        pairs = zip(self.matching.matches, self.agreements, strict=True)
+        return {match.suspect.layer: sign_test(values).z for match, values in pairs}
 
     @cached_property
     def result(self) -> SignTestResult:

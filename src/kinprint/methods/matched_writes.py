@@ -67,7 +67,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     tested = once(dict(enumerate(layers)), fit, lambda i, k: _mean_agreement(few, i, k) > REPEATED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
-    return as_finding([each[j] for j in tested], layer_map, how, forgeable=False)
+    return as_finding({int(shown[j]): each[j] for j in tested}, len(y), layer_map, how, forgeable=False)
 
 
 @dataclass(frozen=True)
