@@ -118,13 +118,13 @@ def large(server: HubServer, name: str) -> dict[str, float]:
     server.ranges.clear()
     checkpoint = open_checkpoint(name)
     wanted = {part.tensor for part in recognise(checkpoint).parts}
-    spans = sorted(span for tensor in wanted for span in checkpoint.tensors[tensor].spans)
+    spans = sorted((str(source), span) for tensor in wanted for source, span in checkpoint.tensors[tensor].spans)
     runs = []  # spans that touch are one run
-    for path, (start, stop) in spans:
-        if runs and runs[-1][0] == path and runs[-1][2] == start:
+    for file, (start, stop) in spans:
+        if runs and runs[-1][0] == file and runs[-1][2] == start:
             runs[-1][2] = stop
         else:
-            runs.append([path, start, stop])
+            runs.append([file, start, stop])
     repository = sum(path.stat().st_size for path in server.models[f"{name}@main"].rglob("*") if path.is_file())
     return {
         "tensors": len(wanted),
