@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -35,7 +36,7 @@ def _running() -> Any:
     """One browser for the whole process."""
     sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     driver = sync.sync_playwright().start()
-    running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=1000 * PATIENCE)
     atexit.register(lambda: (running.close(), driver.stop()))
     return running
 
@@ -49,8 +50,9 @@ def _broken(request: Any) -> bool:
 def browser(**context: Any) -> Iterator[Watched]:
     """A fresh page; console errors, failed requests and exceptions are collected."""
     if CHROMIUM is None:
-        pytest.skip("no chromium here (apt install chromium)")
+        pytest.skip("no chromium here: apt-get install chromium")
     fresh = _running().new_context(**context)
+    fresh.set_default_timeout(1000 * PATIENCE)
     page = fresh.new_page()
     watched = Watched(page)
     page.on("console", lambda said: watched.complaints.append(said.text) if said.type in ("error", "warning") else None)

@@ -1,15 +1,53 @@
-"""What all tests share: a cache of their own, the shipped models, and where real data may lie."""
+"""What all tests share: a cache of their own, the shipped models, where real data may lie, and what a run says it left out."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_server import HubServer
 
 ROOT = Path(__file__).parents[1]
+ELSEWHERE = "the published measurements are not here (../shared/data)"
+"""Why a test is left out that no package could make run. It counts neither as passed nor as skipped."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail if a test was skipped for want of a program or a package")
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    return ("without its data", "-", "NO DATA") if report.skipped and _reason(report) == ELSEWHERE else None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    passed = session.exitstatus == pytest.ExitCode.OK
+    if passed and session.config.getoption("--no-skips") and _left_out(session.config, "skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line of the run what was not tested, and how to get it."""
+    left_out = _left_out(config, "skipped", "without its data")
+    if left_out:
+        listed = "; ".join(f"{count} tests: {reason}" for reason, count in left_out.most_common())
+        config.pluginmanager.get_plugin("terminalreporter").write_line(f"NOT TESTED: {listed}", red=True)
+
+
+def _left_out(config: pytest.Config, *categories: str) -> Counter[str]:
+    """How many tests, or modules of tests, were left out for each reason."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")  # not there in a worker
+    reports = [report for category in categories for report in reporter.stats.get(category, [])] if reporter else []
+    return Counter(_reason(report) for report in {report.nodeid: report for report in reports}.values())
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why a test was skipped."""
+    return str(report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +67,7 @@ def data() -> Path:
     """Published measurements of released models, which lie beside the repository where they are available."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("the published measurements are not here (../shared/data)")
+        pytest.skip(ELSEWHERE)
     return folder
 
 

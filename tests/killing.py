@@ -12,7 +12,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+
+from waiting import PATIENCE, until
 
 
 def kill_and_finish(model: str, cache: Path, moments: int) -> tuple[int, str]:
@@ -24,7 +27,7 @@ def kill_and_finish(model: str, cache: Path, moments: int) -> tuple[int, str]:
         how many processes were killed before they were done, and the digest at the end.
     """
     command = [sys.executable, __file__, model, str(cache), str(moments)]  # a process without threads, which can fork
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30 + 5 * moments)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     killed, digest = done.stdout.split()
     return int(killed), digest
@@ -45,9 +48,7 @@ def _main(model: str, cache: str, moments: int) -> None:
         if child == 0:
             fingerprint(model, cache=False, threads=2)
             os._exit(0)
-        end = time.monotonic() + 10
-        while time.monotonic() < end and _written(Path(cache)) == before and not _ended(child):
-            time.sleep(0.002)
+        until(partial(_moved, Path(cache), before, child), every=0.002)
         time.sleep(chance.uniform(0, 0.15))
         os.kill(child, signal.SIGKILL)
         if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
@@ -59,6 +60,11 @@ def _main(model: str, cache: str, moments: int) -> None:
 
 def _written(cache: Path) -> int:
     return sum(path.stat().st_size for path in cache.glob("remote/*/ranges/*") if path.exists())
+
+
+def _moved(cache: Path, before: int, child: int) -> bool:
+    """Whether the child has written something, or has ended."""
+    return _written(cache) != before or _ended(child)
 
 
 def _ended(child: int) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2 as httpx
+from waiting import PATIENCE, until
 
 from kinprint.server.app import create_app
 from kinprint.server.settings import Settings
@@ -43,12 +43,11 @@ def serve(settings: Settings) -> Iterator[Running]:
         server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="error", server_header=False))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started
         url = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with httpx.Client(base_url=url, timeout=PATIENCE) as client:
             listed = [] if settings.token else client.get("/api/models").json()["models"]
             yield Running(url, {model["name"]: model["digest"] for model in listed}, client)
         server.should_exit = True
-        thread.join(30)
+        thread.join(PATIENCE)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from waiting import PATIENCE
 
 from kinprint import Fingerprint
 
@@ -39,7 +40,7 @@ def write_together(library: Path, scratch: Path, rounds: int, victims: int) -> d
     command = [sys.executable, __file__, str(library), str(scratch), str(rounds), str(victims)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        told, _ = process.communicate(timeout=300 + 10 * victims + 2 * rounds)
+        told, _ = process.communicate(timeout=PATIENCE)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # all of them

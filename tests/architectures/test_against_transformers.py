@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,25 @@ from kinprint.checkpoints import open_checkpoint
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+ENCODERS = ("bert", "roberta")
+MIXTURES = [name for name, sizes in FAMILIES.items() if "num_experts_per_tok" in sizes]
+
+
+def attentions(model: Any) -> np.ndarray:
+    """(heads, tokens, tokens) attention of the first layer."""
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([[5, 9, 33]]), output_attentions=True).attentions[0][0].numpy()
+
 
 class Watch:
-    """Inputs and outputs of every module of one forward pass, and the zeroing of rows of a tensor."""
+    """Inputs and outputs of every module of one forward pass."""
 
     def __init__(self, model: Any) -> None:
-        self.model = model
         self.seen: dict[str, tuple[Any, Any]] = {}
-        for name, module in model.named_modules():
-            module.register_forward_hook(self._note(name))
+        hooks = [module.register_forward_hook(self._note(name)) for name, module in model.named_modules()]
+        self.attentions = attentions(model)
+        for hook in hooks:
+            hook.remove()
 
     def _note(self, name: str) -> Any:
         def hook(module: Any, inputs: Any, output: Any) -> None:
@@ -33,10 +44,6 @@ class Watch:
 
         return hook
 
-    def run(self) -> Any:
-        with torch.no_grad():
-            return self.model(input_ids=torch.tensor([[5, 9, 33]]), output_attentions=True)
-
     def of(self, tensor: str) -> tuple[np.ndarray, np.ndarray]:
         """Input and output, (tokens, width), of the module that owns a tensor of the checkpoint."""
         name = tensor.rpartition(".")[0]
@@ -44,13 +51,21 @@ class Watch:
         return tuple(array.reshape(-1, array.shape[-1]) for array in self.seen[found])  # type: ignore[return-value]
 
 
-@pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Anatomy, Any]:
-    """A random small model with noise on every parameter, its anatomy, and its checkpoint."""
-    model = random_model(request.param)
-    model.save_pretrained(tmp_path)
-    checkpoint = open_checkpoint(tmp_path)
-    return model, recognise(checkpoint), checkpoint
+@dataclass(frozen=True)
+class Family:
+    """A random small model with noise on every parameter, its anatomy as read from disk, and what its modules compute."""
+
+    model: Any
+    anatomy: Anatomy
+    watch: Watch
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    """Made once for all tests of the family: none of them may change it."""
+    model, folder = random_model(request.param), tmp_path_factory.mktemp(request.param)
+    model.save_pretrained(folder)
+    return Family(model, recognise(open_checkpoint(folder)), Watch(model))
 
 
 def parts(anatomy: Anatomy, layer: int) -> dict[str, Any]:
@@ -69,9 +84,9 @@ def activation(model: Any) -> Any:
     return lambda array: function(torch.from_numpy(array)).numpy()
 
 
-def test_every_tensor_has_a_role(family: tuple[Any, Anatomy, Any]) -> None:
+def test_every_tensor_has_a_role(family: Family) -> None:
     """Nothing that carries weights is overlooked, and the sizes are those of the configuration."""
-    model, anatomy, _ = family
+    model, anatomy = family.model, family.anatomy
     assert anatomy.unknown == ()
     assert anatomy.facts["num_hidden_layers"] == 2
     assert anatomy.facts["hidden_size"] == 48
@@ -83,11 +98,9 @@ def test_every_tensor_has_a_role(family: tuple[Any, Anatomy, Any]) -> None:
     assert named == stored - ignored
 
 
-def test_output_and_ffn_matrices(family: tuple[Any, Anatomy, Any]) -> None:
+def test_output_and_ffn_matrices(family: Family) -> None:
     """o and down reproduce their module's output from its input; gate and up reproduce what down reads."""
-    model, anatomy, _ = family
-    watch = Watch(model)
-    watch.run()
+    model, anatomy, watch = family.model, family.anatomy, family.watch
     for layer in range(2):
         found = parts(anatomy, layer)
         x, y = watch.of(found["o"].tensor)
@@ -103,13 +116,10 @@ def test_output_and_ffn_matrices(family: tuple[Any, Anatomy, Any]) -> None:
         np.testing.assert_allclose(gated, hidden, atol=1e-3)
 
 
-def test_values(family: tuple[Any, Anatomy, Any]) -> None:
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ENCODERS], indirect=True)
+def test_values(family: Family) -> None:
     """The first token attends to itself alone, so what o reads there is its value, once a query head."""
-    model, anatomy, _ = family
-    if model.config.model_type in ("bert", "roberta"):
-        pytest.skip("an encoder's first token attends to all")
-    watch = Watch(model)
-    watch.run()
+    anatomy, watch = family.anatomy, family.watch
     found = parts(anatomy, 1)
     x = watch.of(found["v"].tensor)[0][:1]
     groups, heads = anatomy.facts["num_key_value_heads"], anatomy.facts["num_attention_heads"]
@@ -118,11 +128,10 @@ def test_values(family: tuple[Any, Anatomy, Any]) -> None:
 
 
 @pytest.mark.parametrize("role", ["q", "k"])
-def test_queries_and_keys(family: tuple[Any, Anatomy, Any], role: str) -> None:
+def test_queries_and_keys(family: Family, role: str) -> None:
     """Without the rows of one head its attention looks at no content, and no other head changes."""
-    model, anatomy, _ = family
+    model, anatomy, before = copy.deepcopy(family.model), family.anatomy, family.watch.attentions
     found = parts(anatomy, 0)
-    attentions = model(input_ids=torch.tensor([[5, 9, 33]]), output_attentions=True).attentions[0][0].detach().numpy()
     groups, heads = anatomy.facts["num_key_value_heads"], anatomy.facts["num_attention_heads"]
     head = 1 if role == "q" else groups - 1
     affected = [1] if role == "q" else list(range(head * heads // groups, heads))
@@ -142,26 +151,23 @@ def test_queries_and_keys(family: tuple[Any, Anatomy, Any], role: str) -> None:
                     lines[row] = 0
                     zeroed += 1
             assert zeroed == width
-    changed = model(input_ids=torch.tensor([[5, 9, 33]]), output_attentions=True).attentions[0][0].detach().numpy()
+    changed = attentions(model)
     joint = "gains.q" in found and found["gains.q"].shape == found["q"].shape[:1]  # one norm over all heads
     others = [] if joint else [h for h in range(heads) if h not in affected]
-    np.testing.assert_allclose(changed[others], attentions[others], atol=1e-5)
+    np.testing.assert_allclose(changed[others], before[others], atol=1e-5)
     if anatomy.facts["positions"] != "alibi":
-        causal = model.config.model_type not in ("bert", "roberta")
+        causal = model.config.model_type not in ENCODERS
         flat = np.tril(np.ones((3, 3))) if causal else np.ones((3, 3))
         for h in affected:
             np.testing.assert_allclose(changed[h], flat / flat.sum(1, keepdims=True), atol=1e-3)
-    assert not np.allclose(changed[affected], attentions[affected], atol=1e-4)
+    assert not np.allclose(changed[affected], before[affected], atol=1e-4)
 
 
-def test_experts(family: tuple[Any, Anatomy, Any]) -> None:
+@pytest.mark.parametrize("family", MIXTURES, indirect=True)
+def test_experts(family: Family) -> None:
     """Router, experts and shared expert reproduce the output of the whole block, every expert being chosen."""
-    model, anatomy, _ = family
+    model, anatomy, watch = family.model, family.anatomy, family.watch
     found = parts(anatomy, 1)
-    if "router" not in found:
-        pytest.skip("dense")
-    watch = Watch(model)
-    watch.run()
     block = next(name for name in watch.seen if name.endswith("layers.1.mlp"))
     x, y = (array.reshape(-1, 48) for array in watch.seen[block])
     scores = np.exp(x @ found["router"].read().T)
@@ -177,11 +183,9 @@ def test_experts(family: tuple[Any, Anatomy, Any]) -> None:
     np.testing.assert_allclose(total, y, atol=1e-3)
 
 
-def test_norm_gains(family: tuple[Any, Anatomy, Any]) -> None:
+def test_norm_gains(family: Family) -> None:
     """A gain reproduces its module's output from its normalised input, biases included."""
-    model, anatomy, _ = family
-    watch = Watch(model)
-    watch.run()
+    model, anatomy, watch = family.model, family.anatomy, family.watch
     names = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon")
     eps = next((getattr(model.config, name) for name in names if hasattr(model.config, name)), 1e-5)
     tested = 0

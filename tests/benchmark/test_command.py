@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 COMMAND = [sys.executable, "-c", "from kinprint.cli import main; main()", "benchmark"]
 
 
 def benchmark(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=folder)
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE, cwd=folder)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_an_enormous_front_matter_is_not_parsed(tmp_path: Path) -> None:
         read(tmp_path, "---\na: " + "b" * card.MAX_FRONT_MATTER + "\n---\n")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(st.text(alphabet="ab:-\n []{}&*!|>'\"#%@,?<=~0123456789.", max_size=200))
 def test_any_front_matter_is_a_table_or_a_clear_error(tmp_path: Path, matter: str) -> None:
     with contextlib.suppress(CheckpointError):

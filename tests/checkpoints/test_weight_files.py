@@ -172,7 +172,7 @@ names = st.sampled_from(["one.safetensors", "two.safetensors", "../one.safetenso
 maps = st.dictionaries(st.sampled_from("abc") | st.text(max_size=4), names | st.none() | st.integers(), max_size=4)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 @given(st.builds(lambda m: json.dumps({"weight_map": m}).encode(), maps) | st.binary(max_size=40))
 def test_any_index_is_tensors_or_a_clear_error(sharded: Path, content: bytes) -> None:
     """An index that names one shard only is a model of that shard's tensors; none gives a wrong value."""

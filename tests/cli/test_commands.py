@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from kinprint.cli import main
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def kinprint(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from kinprint.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
 
 
 def test_compare_says_the_verdict_first(models: Path) -> None:

@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from waiting import PATIENCE, until
 
 pytest.importorskip("lancedb")
 
@@ -21,7 +21,12 @@ from kinprint.cli import main
 from kinprint.library import Library
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from kinprint.cli import main; main()", "identify"]
+SCRIPT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where these tests run in the background
+from kinprint.cli import main
+main()
+"""
 
 
 class Done(NamedTuple):
@@ -105,13 +110,16 @@ def test_exit_codes(identify: Callable[..., Done], library: Path, suspect: Path,
 
 def line_of(file: Path, number: int, process: subprocess.Popen[bytes]) -> str:
     """A whole line of what a process prints, as soon as it is there; fails if the process ends first."""
-    while True:
+
+    def line() -> str:
         ended = process.poll() is not None
         lines = file.read_text().splitlines(keepends=True)
         if len(lines) > number and lines[number].endswith("\n"):
             return lines[number]
         assert not ended, "the watch ended"
-        time.sleep(0.1)
+        return ""
+
+    return until(line)
 
 
 def test_watch_identifies_what_arrives_and_survives_what_cannot_be_read(library: Path, suspect: Path, tmp_path: Path) -> None:
@@ -119,7 +127,8 @@ def test_watch_identifies_what_arrives_and_survives_what_cannot_be_read(library:
     incoming = tmp_path / "incoming"
     incoming.mkdir()
     (incoming / "broken.kinprint").write_bytes(b"not a fingerprint")
-    command = [*COMMAND, "--library", str(library), "--watch", str(incoming), "--settled", "0.3", "--json"]
+    options = ["--library", str(library), "--watch", str(incoming), "--settled", "0.3", "--json"]
+    command = [sys.executable, "-c", SCRIPT, "identify", *options]
     printed, errors = tmp_path / "printed", tmp_path / "errors"  # a pipe ends only when all that inherited it have ended
     with printed.open("w") as out, errors.open("w") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT)
@@ -127,9 +136,8 @@ def test_watch_identifies_what_arrives_and_survives_what_cannot_be_read(library:
         broken = json.loads(line_of(printed, 0, process))
         shutil.copy(suspect, incoming / "arrived.kinprint")
         arrived = json.loads(line_of(printed, 1, process))
-        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=300)
+        process.wait(timeout=PATIENCE)
     finally:
         process.kill()
     assert broken["suspect"]["name"] == "broken.kinprint"

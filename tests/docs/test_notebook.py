@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "disputes.ipynb"
@@ -27,7 +28,7 @@ def test_the_notebook_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     stored, fresh = (nbformat.read(NOTEBOOK, as_version=4) for _ in range(2))
     client = nbclient.NotebookClient(
-        fresh, timeout=120, kernel_name="python3", resources={"metadata": {"path": NOTEBOOK.parent}}
+        fresh, timeout=PATIENCE, kernel_name="python3", resources={"metadata": {"path": NOTEBOOK.parent}}
     )
     client.execute()
     assert said(fresh) == said(stored)

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from unittest import mock
 
 import pytest
+from waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
-    """Two nodes of one processor each on this machine, and this process connected to them."""
+    """Two nodes of one processor each on this machine, and this process connected to them. Ray would give up nodes, agents and
+    workers that a busy machine starts slowly; here they have PATIENCE."""
     ray = pytest.importorskip("ray", reason="needs Ray: pip install 'kinprint[cluster]'")
     from ray._common.network_utils import find_free_port
+    from ray._private import services
     from ray.cluster_utils import Cluster
 
     def node() -> dict[str, object]:  # ports that are given are not waited for, which on a busy machine may take too long
         ports = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
-        return {"num_cpus": 1, "object_store_memory": 80 << 20} | {port: find_free_port() for port in ports}
+        return {"num_cpus": 1, "object_store_memory": 80 << 20, "wait": False} | {port: find_free_port() for port in ports}
 
     before = dict(os.environ)
     os.environ |= {
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_agent_register_timeout_ms": "120000",
+        "RAY_agent_register_timeout_ms": f"{PATIENCE * 1000:.0f}",
+        "RAY_worker_register_timeout_seconds": f"{PATIENCE:.0f}",
+        "RAY_health_check_timeout_ms": f"{PATIENCE * 1000:.0f}",
         "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
     }
     os.environ.pop("OMP_NUM_THREADS", None)  # Ray sets it
-    two = Cluster(initialize_head=True, head_node_args=node() | {"include_dashboard": False})
-    two.add_node(**node())
+    with mock.patch.object(services, "get_node", partial(_retried, services.get_node)):
+        two = Cluster(initialize_head=True, head_node_args=node() | {"include_dashboard": False})
+        two.add_node(**node())
+    two.wait_for_nodes(PATIENCE)
     ray.init(two.address, log_to_driver=False)
     try:
         yield
@@ -37,3 +46,15 @@ def cluster() -> Iterator[None]:
         two.shutdown()
         os.environ.clear()
         os.environ.update(before)
+
+
+def _retried(get_node: Callable[..., object], *arguments: object) -> object:
+    """What Ray knows of a node, as soon as it knows of it; Ray itself asks for 30 seconds."""
+
+    def answer() -> object:
+        try:
+            return get_node(*arguments)
+        except RuntimeError:
+            return None
+
+    return until(answer)

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE, until
 
 from kinprint.engines import named
 from kinprint.engines._engine import RETRIES
@@ -48,9 +48,8 @@ def cannot_be_sent(item: int) -> object:
 
 def slow_first(folder: Path, item: int) -> int:
     """The first item waits until all others are done."""
-    end = time.monotonic() + 30
-    while item == 0 and len(list(folder.iterdir())) < 5 and time.monotonic() < end:
-        time.sleep(0.01)
+    if item == 0:
+        until(lambda: len(list(folder.iterdir())) == 5)
     (folder / str(item)).touch()
     return item
 
@@ -96,7 +95,7 @@ from kinprint.engines import named
 
 def work(item):
     print(f"working {item}", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 
 GUARD
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where these tests run in the background
@@ -108,7 +107,7 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
     """Workers that cannot start end the run at once, instead of being started for every item anew."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("GUARD", "if True:"))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=_environment())
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=PATIENCE, env=_environment())
     assert "EngineError: processes: a worker could not be started" in done.stderr
 
 
@@ -127,12 +126,9 @@ def test_no_worker_outlives_the_run(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert [process.stdout.readline()[:7] for _ in range(2)] == ["working"] * 2
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert said.count("Traceback") == 1
-    end = time.monotonic() + 10  # Python's own tracker of resources takes a moment
-    while _is_there(process.pid) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not _is_there(process.pid)
+    until(lambda: not _is_there(process.pid))  # Python's own tracker of resources takes a moment
 
 
 def _is_there(group: int) -> bool:

@@ -7,6 +7,7 @@ only at what such a transform leaves alone.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,15 +39,18 @@ def test_strangers_are_not_accused_for_their_tool(name: str, models: Path, tmp_p
             assert not item.decides or item.log10_p is None or item.log10_p > -3, (name, seed, item.method, item.log10_p)
 
 
-@pytest.mark.parametrize("family", ["qwen2", "gpt_neox", "gpt2", "mixtral"])
-@pytest.mark.parametrize("name", ["scale", "split", "flip", "permute", "rotate", "disguise"])
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        *itertools.product(("scale", "split", "permute", "rotate", "disguise"), ("qwen2", "gpt_neox", "gpt2", "mixtral")),
+        *itertools.product(("flip",), ("qwen2", "mixtral")),  # the neurons of the others have no gate
+    ],
+)
 def test_strangers_of_other_families_are_not_accused(family: str, name: str) -> None:
     """H0 on random models: the same for gated and ungated neurons, LayerNorms and experts."""
     pair = []
     for seed in (1, 2):
         model = habits.stranger(family, seed, SHAPE)
-        if name == "flip" and not any(place[1] == "gate" for place in model.parts):
-            pytest.skip("its neurons have no gate")
         pair.append(habits.measured(transforms.known()[name](model, seed=0), f"stranger-{seed}"))
     for item in examine((pair[0], pair[1]), methods=BY_LABEL).tests:
         assert item.log10_p is None or item.log10_p > -3, (item.method, item.log10_p)

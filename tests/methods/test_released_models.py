@@ -17,12 +17,9 @@ RELATED = {
 
 
 @pytest.fixture(scope="module")
-def fingerprints() -> dict[str, Fingerprint]:
-    folder = Path(__file__).parents[2].parent / "shared" / "data" / "qk_spectra"
-    if not folder.is_dir():
-        pytest.skip("the published spectra are not here (../shared/data/qk_spectra)")
+def fingerprints(data: Path) -> dict[str, Fingerprint]:
     found = {}
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted((data / "qk_spectra").glob("*.npz")):
         with np.load(path) as stored:
             facts = {"num_key_value_heads": int(stored["num_kv_heads"])}
             found[path.stem] = Fingerprint(path.stem, {"heads.qk_spectrum": stored["qk_singular_values"]}, facts)

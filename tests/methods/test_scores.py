@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinprint.architectures.weights import Weights
 from kinprint.fingerprints import Fingerprint
-from kinprint.methods import known, norm_gains, std_profile
+from kinprint.methods import norm_gains, std_profile
 from kinprint.statistics.over_depth import correlation
 
 
@@ -65,17 +64,3 @@ def test_raw_gains_of_strangers_are_alike_and_centred_ones_are_not() -> None:
 def test_gains_of_unequal_width_do_not_apply() -> None:
     models = [Fingerprint(str(n), {"gains.input": np.ones((3, n))}) for n in (8, 9)]
     assert "equal width" in norm_gains.METHOD(*models).note
-
-
-@pytest.mark.parametrize("method", known(), ids=lambda method: method.name)
-def test_every_method_describes_itself_and_never_raises(method: object) -> None:
-    """Shared test of every method: it is described, and without its traits or its matrices it says what is missing."""
-    assert method.summary
-    assert method.source
-    assert method.caveat
-    facts = {"num_hidden_layers": 1, "hidden_size": 4}
-    empty = Weights("empty", "empty", facts, {}, {}) if method.deep else Fingerprint("empty", {"gains.final": np.ones(4)})
-    evidence = method(empty, empty)
-    assert not evidence.applies
-    assert any(word in evidence.note for word in ("empty", "common", "models"))
-    assert evidence.to_json()["statistic"] is None

@@ -8,12 +8,12 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE, until
 
 from kinprint.observation import Probe, observe_endpoint
 
@@ -36,22 +36,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     program = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "serve", str(folder), "--host", "127.0.0.1", "--port", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+    def answers() -> bool:
+        assert process.poll() is None, "the server has ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
     with subprocess.Popen(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, **quiet) as process:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, "the server has ended"
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1", str(folder)
-        process.terminate()
+        try:
+            until(answers)
+            yield f"http://127.0.0.1:{port}/v1", str(folder)
+        finally:
+            process.terminate()
 
 
 def test_a_real_server(served: tuple[str, str]) -> None:
     """Answers come back and probabilities are estimated from samples: shares of at most 16 answers, or nothing."""
     url, model = served
     probe = Probe((), ("Is ice cold?",), ("Are you sure?", "Would others agree?"))
-    found = observe_endpoint(url, model, probe, timeout=120)
+    found = observe_endpoint(url, model, probe, timeout=PATIENCE)
     assert found.provenance["observation"]["yes"] == "sampled answers"
     values = found.traits["answers.yes"]
     assert values.shape == (1, 2)

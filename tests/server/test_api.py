@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from http.client import HTTPConnection
 
 import pytest
 from served import MODELS, Running
+from waiting import PATIENCE, until
 
 import kinprint
 from kinprint.library.records import data_of
@@ -60,11 +60,8 @@ def test_a_run_is_watched(running: Running) -> None:
     listed = running.get("/api/checkpoints").json()
     chosen = next(found for found in listed if found["name"] == "models/twin")
     run = running.post("/api/runs", json={"checkpoint": chosen["id"]}).json()
-    for _ in range(600):
-        run = running.get(f"/api/runs/{run['id']}").json()
-        if run["state"] in ("done", "failed"):
-            break
-        time.sleep(0.05)
+    place = f"/api/runs/{run['id']}"
+    run = until(lambda: (found := running.get(place).json())["state"] in ("done", "failed") and found)
     assert run["state"] == "done", run
     assert run["digest"] == running.digests["twin"]
     assert running.client.delete(f"/api/runs/{run['id']}").json()["state"] == "done"
@@ -98,7 +95,7 @@ def test_no_path_or_url_of_the_caller(running: Running, wanted: dict[str, str]) 
 def test_sizes_are_bounded(running: Running) -> None:
     """By what the headers say, and by what comes when they say nothing."""
     assert running.post("/api/comparisons", content=b" " * 100_000).status_code == 413
-    said = HTTPConnection(running.url.removeprefix("http://"), timeout=30)
+    said = HTTPConnection(running.url.removeprefix("http://"), timeout=PATIENCE)
     said.putrequest("POST", "/api/fingerprints")
     said.putheader("content-length", "99999999999")
     said.endheaders()

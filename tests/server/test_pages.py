@@ -124,7 +124,7 @@ def test_a_run_is_watched(running: Running, watched: Watched) -> None:
     page = watched.page
     page.goto(running.url + "/runs")
     page.locator("li", has_text="models/twin").get_by_role("button", name="fingerprint").click()
-    page.get_by_role("link", name="open").first.click(timeout=60_000)
+    page.get_by_role("link", name="open").first.click()
     assert page.get_by_role("heading", name="twin").count() == 1
     require_fine(watched)
 

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from waiting import PATIENCE, until
 
 from kinprint import open_checkpoint
 from kinprint.cli import app
@@ -152,14 +152,14 @@ if __name__ == "__main__":
 """
     script = tmp_path / "script.py"
     script.write_text(program)
-    for wait in (4.0, 7.0):
+    for sign in (".*", "*-base"):  # a member has been begun, one is done
         process = subprocess.Popen([sys.executable, str(script)], start_new_session=True, stderr=subprocess.DEVNULL)
-        time.sleep(wait)
+        until(lambda sign=sign, process=process: [*(tmp_path / "zoo").glob(sign)] or process.poll() is not None, every=0.01)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for folder in (tmp_path / "zoo").glob("*-base"):
             assert all(tensor.read().size for tensor in open_checkpoint(folder).tensors.values())
-    subprocess.run([sys.executable, str(script)], check=True, timeout=200)
+    subprocess.run([sys.executable, str(script)], check=True, timeout=PATIENCE)
     assert set(Lineage.read(tmp_path / "zoo").members) == {"llama-base", "gpt2-base"}
     assert not [path for path in (tmp_path / "zoo").iterdir() if path.name.startswith(".")]
 

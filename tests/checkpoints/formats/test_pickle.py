@@ -164,7 +164,7 @@ SEEDS = [pickle.dumps(collections.OrderedDict(a=[1, (2, "x")], b={"c": None}), p
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # pickletools decodes what we then refuse
-@settings(deadline=2000, max_examples=400)
+@settings(deadline=None, max_examples=400)
 @given(
     st.binary(max_size=60)
     | st.lists(st.sampled_from([o.code.encode("latin1") for o in pickletools.opcodes]), max_size=40).map(b"".join)

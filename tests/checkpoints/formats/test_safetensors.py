@@ -183,7 +183,7 @@ def mutated(draw_from: bytes) -> st.SearchStrategy[bytes]:
     return st.builds(replace, st.integers(0, len(draw_from)), st.integers(0, 12), st.binary(max_size=8))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000, max_examples=400)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=400)
 @given(
     st.binary(max_size=64)
     | mutated(VALID)

@@ -349,7 +349,7 @@ def test_a_truncated_file_is_refused(pack: Pack, share: float) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # pickletools decodes what we then refuse
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=4000, max_examples=400)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=400)
 @given(st.integers(0, 2**20), st.integers(0, 12), st.binary(max_size=8), st.booleans())
 def test_any_bytes_are_tensors_or_a_clear_error(pack: Pack, at: int, length: int, by: bytes, whole: bool) -> None:
     content = collections.OrderedDict(w=view(), t=view(strides=(1, 2)), p=Call(PARAMETER, view(), True, None))

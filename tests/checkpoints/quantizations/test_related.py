@@ -10,7 +10,6 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from kinprint import Fingerprint, compare, fingerprint
-from kinprint.architectures.table import known
 from kinprint.cli import app
 from kinprint.reports.comparison_terminal import comparison_text
 
@@ -64,7 +63,6 @@ def test_command_says_it(models: Path, tmp_path: Path) -> None:
         assert ("quantised as AWQ, 4 bits, groups of 64" in result.output) is said
 
 
-@pytest.mark.skipif(not any("gpt_oss" in table.model_types for table in known()), reason="no table of gpt-oss yet")
 def test_experts_of_gpt_oss(tmp_path: Path) -> None:
     """A model of transformers with its experts stored as gpt-oss is published: related to the same in float32."""
     import torch

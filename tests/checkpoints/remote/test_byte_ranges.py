@@ -15,6 +15,7 @@ import pytest
 from hub_server import HubServer, Trouble
 from killing import kill_and_finish
 from safetensors.numpy import load_file, save_file
+from waiting import PATIENCE
 
 from kinprint import fingerprint, open_checkpoint
 from kinprint.checkpoints.checkpoint import read_rows
@@ -211,9 +212,9 @@ PASSING = {
     "too many": [Trouble(status=429, headers={"Retry-After": "1"})],
     "too many, as the hub says it": [Trouble(status=429, headers={"RateLimit": '"resolvers";r=0;t=1'})],
     "cut": [Trouble(cut=20_000), Trouble(cut=1), Trouble(cut=0), Trouble(cut=30_000)],
-    "silent": [Trouble(silent=0.5)],
+    "silent": [Trouble(silent=4)],
     "slow": [Trouble(delay=0.2)] * 3,
-    "everything": [Trouble(status=503), Trouble(cut=5), Trouble(silent=0.4), Trouble(status=429), Trouble(delay=0.1)],
+    "everything": [Trouble(status=503), Trouble(cut=5), Trouble(silent=4), Trouble(status=429), Trouble(delay=0.1)],
 }
 
 
@@ -223,11 +224,12 @@ def test_troubles_that_pass_change_nothing(
     hub: Serve, base: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch, trouble: str, elsewhere: bool
 ) -> None:
     """The same fingerprint, after as long a wait as the server asks for; what has come before a cut is not asked for again."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
     server = hub({"org/base": base})
     server.elsewhere = elsewhere
     checkpoint = open_checkpoint("org/base")
     server.troubles.extend(PASSING[trouble])
+    silent = max(item.silent for item in PASSING[trouble])
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", silent / 4 or PATIENCE)
     began = time.monotonic()
     assert measured("org/base") == whole
     assert not server.troubles
@@ -438,19 +440,32 @@ def test_killed_at_any_moment_a_rerun_completes(hub: Serve, base: Path, whole: b
 # --- politeness
 
 
+class Clock:
+    """Time that passes only by sleeping."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 def test_requests_are_spaced_and_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests to one host begin some time apart; when it asks for a pause all of them wait, and other hosts do not."""
+    clock = Clock()
+    monkeypatch.setattr(session, "time", clock)
     monkeypatch.setattr(session, "APART", 0.05)
     pace = session.Pace()
-    began = time.monotonic()
     for _ in range(4):
         pace.wait("http://one/")
-    assert 0.15 <= time.monotonic() - began < 0.4
+    assert clock.now == pytest.approx(0.15)
     pace.hold("http://one/x", 0.3)
     pace.wait("http://two/")
-    assert time.monotonic() - began < 0.4
+    assert clock.now == pytest.approx(0.15)
     pace.wait("http://one/y")
-    assert time.monotonic() - began >= 0.45
+    assert clock.now == pytest.approx(0.45)
 
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import HubServer, Trouble
+from waiting import PATIENCE
 
 from kinprint import fingerprint, open_checkpoint
 from kinprint.checkpoints.files import cache_folder
@@ -30,7 +31,7 @@ NORM = "model.norm.weight"
 def kinprint(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, which reads the environment as a user's does."""
     command = [sys.executable, "-c", "from kinprint.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, **environment})
 
 
 def refuse(model: str) -> CheckpointError:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE
 
 from kinprint.checkpoints.mapped import MappedTensor
 from kinprint.checkpoints.remote import download, pieces
@@ -29,14 +30,27 @@ class Elsewhere:
         self.whole = False
         self.broken: range = range(0)
         self.delay = 0.0
+        self.together: threading.Barrier | None = None
+        """Reads go on only when so many are on their way."""
+        self.reading = self.most = 0
+        """Reads that are on their way, and the most that ever were."""
+        self.lock = threading.Lock()
 
     def read(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        self.asked.append((start, stop))
+        with self.lock:
+            self.asked.append((start, stop))
+            self.reading += 1
+            self.most = max(self.most, self.reading)
         time.sleep(self.delay)
+        if self.together:
+            self.together.wait(PATIENCE)
         start, stop = (0, len(self.content)) if self.whole else (start, stop)
         for at in range(start, stop, self.chunk):
             if at in self.broken:
                 raise CheckpointError("elsewhere", "broken off")
+            if at + self.chunk >= stop:
+                with self.lock:
+                    self.reading -= 1
             yield at, self.content[at : min(at + self.chunk, stop)]
 
     @property
@@ -176,11 +190,10 @@ def test_large_spans_come_in_pieces_side_by_side(root: Path, monkeypatch: pytest
     monkeypatch.setattr(pieces, "PIECE", 50_000)
     monkeypatch.setattr(download, "CONNECTIONS", 4)
     elsewhere = Elsewhere()
-    elsewhere.delay = 0.1
+    elsewhere.together = threading.Barrier(4)  # of twenty pieces
     copy = opened(root, elsewhere)
-    began = time.monotonic()
     check(copy, 0, len(CONTENT))
-    assert 0.5 <= time.monotonic() - began < 1.5  # twenty pieces, four at a time
+    assert elsewhere.most == 4
     assert sorted(elsewhere.asked) == [(at, at + 50_000) for at in range(0, len(CONTENT), 50_000)]
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from hub_server import HubServer, Trouble
 from typer.testing import CliRunner, Result
+from waiting import until
 
 from kinprint.checkpoints.files import cache_folder
 from kinprint.cli import app
@@ -118,10 +118,7 @@ def test_killed_and_resumed(served: HubServer, tmp_path: Path) -> None:
     arguments = ["library", "build", "-l", str(library), "--list", str(names), "--yes", "--quick"]
     child = subprocess.Popen([sys.executable, "-c", "from kinprint.cli import main; main()", *arguments], env=os.environ)
     try:
-        for _ in range(600):
-            if library.exists() and _stored(library) >= 1:
-                break
-            time.sleep(0.1)
+        until(lambda: library.exists() and _stored(library) >= 1)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
