@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -10,6 +11,9 @@ from typing import Any
 
 import pytest
 from hub_server import HubServer
+
+for library in ("OMP", "NUMBA"):  # each worker of pytest-xdist has one processor: more threads only wait for each other
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = "the published measurements are not here (../shared/data)"

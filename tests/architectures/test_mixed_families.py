@@ -330,9 +330,23 @@ def test_norm_gains(name: str, runs: Callable[[str], Run]) -> None:
     assert tested >= 3
 
 
+SILENT = {"experts", "heads", "huref", "match", "matched-heads", "routers"}
+"""Methods that need more than four heads or experts in a few layers, or a tokenizer."""
+
+
+def silent(name: str) -> set[str]:
+    """Methods that need what the family lacks: queries and keys, attention in every layer, gates with free signs."""
+    lacking = {"awm"} if name in LATENT else set[str]()
+    if any("attention" not in kind.replace("linear attention", "") for kind in KINDS[name]):
+        lacking |= {"ghostspec-corr", "std-profile"}
+    if name in ("gpt_oss", "t5-ungated", "nemotron_h"):
+        lacking |= {"matched-invariants", "matched-readings"}
+    return lacking | ({"matched-writes"} if name == "nemotron_h" else set())  # which has an FFN in two layers
+
+
 @pytest.mark.parametrize("name", MIXED)
 def test_related_and_not(name: str, runs: Callable[[str], Run], tmp_path: Path) -> None:
-    """A copy with noise is related, a model from another seed is not; every test applies or says why not."""
+    """A copy with noise is related, a model from another seed is not, by all methods but those that must be silent."""
     run = runs(name)
     noised, other = random_model(name), random_model(name, seed=7)
     with torch.no_grad():
@@ -342,14 +356,8 @@ def test_related_and_not(name: str, runs: Callable[[str], Run], tmp_path: Path) 
         model.save_pretrained(tmp_path / label)
     found = compare(run.checkpoint.source, tmp_path / "noised", deep=True)
     assert found.verdict == "related"
-    for evidence in found.evidence:
-        assert evidence.applies or evidence.note.startswith("Does not apply:")
+    assert {item.method for item in found.evidence if not item.applies} == SILENT | silent(name)
     assert compare(run.checkpoint.source, tmp_path / "other", deep=True).verdict == "no-evidence"
-    silent = {item.method for item in found.tests if not item.applies}
-    assert "channels" not in silent
-    assert "neurons" not in silent
-    assert "heads" in silent  # four heads in few layers, or position biases shared by layers
-    assert ("matched-invariants" in silent) == (name in ("gpt_oss", "nemotron_h", "t5-ungated"))
 
 
 ACROSS = [
@@ -365,11 +373,11 @@ ACROSS = [
 
 @pytest.mark.parametrize("pair", ACROSS)
 def test_models_of_different_kinds(pair: tuple[str, str], runs: Callable[[str], Run]) -> None:
-    """Latents against heads, hybrids against mixtures, stacks against layers: evidence or a reason, nothing found."""
+    """Latents against heads, hybrids against mixtures, stacks against layers: some tests apply, and none finds anything."""
     for one, other in (pair, pair[::-1]):
         found = compare(runs(one).checkpoint.source, runs(other).checkpoint.source, deep=True)
         assert found.verdict == "no-evidence"
-        assert all(item.applies or item.note.startswith("Does not apply:") for item in found.evidence)
+        assert min(item.log10_p for item in found.tests if item.applies) > -4
 
 
 def test_kimi_is_read_as_deepseek(runs: Callable[[str], Run], tmp_path: Path) -> None:

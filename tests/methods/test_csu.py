@@ -87,6 +87,7 @@ def test_fishers_combination() -> None:
 
 
 def test_p_values_of_strangers_are_uniform() -> None:
+    """H0: independent random weights. 200 pairs: uniform."""
     p = [10 ** -csu.METHOD(tiny_weights.model(2 * n), tiny_weights.model(2 * n + 1)).statistic for n in range(200)]
     assert kstest(p, "uniform").pvalue > 0.001
 

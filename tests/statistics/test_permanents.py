@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from kinprint.statistics.permanents import log_permanents
+from kinprint.statistics.permanents import LANES, log_permanents, placements
 
 
 def by_definition(matrix: np.ndarray) -> float:
@@ -37,3 +37,13 @@ def test_never_below_the_truth() -> None:
     logs = np.zeros((1, 3, 3))
     logs[0, :, 1:] = -800.0  # every permutation needs two entries of exp(-800)
     assert log_permanents(logs)[0] >= math.log(6) - 1600.0
+
+
+@pytest.mark.parametrize("count", [1, LANES - 1, LANES, 2 * LANES + 3])
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_side_by_side_as_one_by_one(n: int, count: int) -> None:
+    """To the last bit what each matrix gives alone, some pairs being forbidden."""
+    rng = np.random.default_rng(count)
+    logs = np.where(rng.random((count, n, n)) < 0.1, -np.inf, rng.normal(0, 30, (count, n, n)))
+    alone = [placements(matrix, n, np.empty((n, n)), np.empty(1 << n)) for matrix in logs]
+    assert log_permanents(logs).tobytes() == np.array(alone).tobytes()

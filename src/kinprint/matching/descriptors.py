@@ -32,7 +32,7 @@ class Forms:
         self._hidden = hidden
 
     def add(self, weights: Weights, layer: int, neurons: Mapping[str, Array]) -> None:
-        """A layer's heads, and (n, hidden) vectors of its neurons by role."""
+        """A layer's heads, if all of their weights are finite, and (n, hidden) vectors of its neurons by role."""
         for name, rows in neurons.items():
             self._add(name, rows)
         heads, groups = (int(weights.facts.get(f"num_{kind}_heads") or 0) for kind in ("attention", "key_value"))
@@ -42,6 +42,8 @@ class Forms:
         for name, left, right in (("qk", q, k), ("ov", o, v)):
             ours, theirs = len(left[0]), len(right[0])
             if ours % heads or theirs % groups or ours // heads != theirs // groups:
+                continue
+            if not all(np.isfinite(part).all() for part in (*left, *right) if part is not None):
                 continue
             shared = _grams(*left, heads)
             shared = shared.reshape(groups, heads // groups, *shared.shape[1:]).sum(1)

@@ -134,7 +134,8 @@ def unexplained(reads: Array, writes: Array) -> Array:
     distances = squares[:, None] + squares - 2 * x @ x.T
     centre = np.eye(len(x)) - 1 / len(x)
     kernel = centre @ (x @ x.T / x.shape[1] + 2 * np.exp(-distances / max(float(np.median(distances)), 1e-30))) @ centre
-    ridge = 0.02 * float(np.trace(kernel)) / len(x) * np.eye(len(x))
+    size = max(float(np.trace(kernel)) / len(x), 1e-9)  # 0 of neurons that all read alike
+    ridge = 0.02 * size * np.eye(len(x))
     rest = centre @ y - kernel @ np.linalg.solve(kernel + ridge, centre @ y)
     found[known] = rest / np.maximum(rest.std(axis=0), 1e-30)
     return found

@@ -59,6 +59,8 @@ def label_checks(scores: Array) -> list[LabelCheck]:
     if count < FEWEST:
         return found
     values = _leading(np.nan_to_num(scores[:, there]))
+    if not values.shape[2]:  # units that are all alike stand in no order
+        return found
     sorted_ = ndtri((np.arange(count) + 1) / (count + 1))
     halves = np.where(np.arange(count) < count // 2, 1.0, -1.0)
     found.append(LabelCheck("sorted", _along(values, sorted_)))
