@@ -1,17 +1,21 @@
-# make demo: the main job on the shipped models.   make test: every test.   make check: ruff, mypy, import layers.
-# make docs: the site, in build/site.
+# make demo: the main job on the shipped models.   make test: every test, in a browser too (.ci/browser).
+# make check: ruff, mypy, import layers.   make docs: the site, in build/site.
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: demo test check docs models clean
+.PHONY: demo test check docs models clean browser
 
 demo: $(VENV)/.core
 	$(BIN)/kinprint compare examples/models/base examples/models/finetune
 	$(BIN)/kinprint compare examples/models/base examples/models/twin
 
-test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Workers take whole files, in the order of tests/conftest.py.
+test: browser $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+
+browser:
+	.ci/browser
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -24,6 +24,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail if a test was skipped for want of a program or a package")
 
 
+LONGEST = (
+    "benchmark/test_tiny_zoo.py",
+    "methods/test_exchangeability_methods.py",
+    "methods/test_matched.py",
+    "zoo/test_free_changes.py",
+    "engines/test_ray.py",
+    "engines/test_processes.py",
+    "docs/test_examples.py",
+    "checkpoints/remote/test_byte_ranges.py",
+    "architectures/test_mixed_families.py",
+    "transforms/test_disguises.py",
+)
+"""Files that take longest. They come first, so that all workers end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
+
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     return ("without its data", "-", "NO DATA") if report.skipped and _reason(report) == ELSEWHERE else None
 
@@ -38,7 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Say in the last line of the run what was not tested, and how to get it."""
     left_out = _left_out(config, "skipped", "without its data")
     if left_out:
-        listed = "; ".join(f"{count} tests: {reason}" for reason, count in left_out.most_common())
+        listed = "; ".join(f"{reason} ({count})" for reason, count in left_out.most_common())
         config.pluginmanager.get_plugin("terminalreporter").write_line(f"NOT TESTED: {listed}", red=True)
 
 
@@ -77,16 +97,17 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_zoo() -> Path:
-    """The smallest zoo, built once and kept between runs; members whose recipe changed are built again."""
+    """The smallest zoo, built once and kept between runs ($KINPRINT_TEST_ZOO may say where); members whose recipe changed are
+    built again. Where several workers test, one of them builds it and the others go on."""
     pytest.importorskip("torch")
     from filelock import FileLock
 
     from kinprint.zoo.build import build
 
-    folder = ROOT / ".pytest_cache" / "zoo-tiny"
+    folder = Path(os.environ.get("KINPRINT_TEST_ZOO") or ROOT / ".pytest_cache" / "zoo-tiny")
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        build(folder, "tiny")
+        build(folder, "tiny", jobs=1 if "PYTEST_XDIST_WORKER" in os.environ else None)
     return folder
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from waiting import PATIENCE
-
-COMMAND = [sys.executable, "-c", "from kinprint.cli import main; main()", "benchmark"]
+from command_line import Done, kinprint
 
 
-def benchmark(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE, cwd=folder)
+def benchmark(*arguments: object, folder: Path) -> Done:
+    return kinprint("benchmark", *arguments, folder=folder)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import kinprint
 from waiting import PATIENCE
 
 from kinprint.cli import main
@@ -15,7 +16,8 @@ from kinprint.cli import main
 ROOT = Path(__file__).parents[2]
 
 
-def kinprint(*arguments: object) -> subprocess.CompletedProcess[str]:
+def alone(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
     command = [sys.executable, "-c", "from kinprint.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
 
@@ -30,7 +32,7 @@ def test_compare_says_the_verdict_first(models: Path) -> None:
 
 
 def test_json_is_one_object_and_nothing_else(models: Path) -> None:
-    done = kinprint("compare", models / "base", models / "twin", "--json")
+    done = alone("compare", models / "base", models / "twin", "--json")
     assert json.loads(done.stdout)["verdict"] == "no-evidence"
 
 
@@ -81,7 +83,8 @@ def test_wrong_use_and_unreadable_input(arguments: tuple[str, ...], code: int) -
 
 
 def test_an_output_that_cannot_be_written(models: Path, tmp_path: Path) -> None:
-    done = kinprint("fingerprint", models / "base", "-o", tmp_path / "no" / "such" / "folder.kinprint")
+    """The shell learns it, too."""
+    done = alone("fingerprint", models / "base", "-o", tmp_path / "no" / "such" / "folder.kinprint")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Done, kinprint
 from hub_server import HubServer, Trouble
 from waiting import PATIENCE
 
@@ -28,7 +29,7 @@ WEIGHTS = "model.safetensors"
 NORM = "model.norm.weight"
 
 
-def kinprint(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def alone(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, which reads the environment as a user's does."""
     command = [sys.executable, "-c", "from kinprint.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, **environment})
@@ -129,9 +130,9 @@ def test_offline_from_the_cache(hub: Serve, crowded: Path) -> None:
     server = hub({"org/crowded": crowded, "org/other": crowded})
     fingerprint("org/crowded", cache=False)
     server.requests.clear()
-    done = kinprint("compare", "org/crowded", "org/crowded", "--json", "--no-cache", HF_HUB_OFFLINE="1")
+    done = alone("compare", "org/crowded", "org/crowded", "--json", "--no-cache", HF_HUB_OFFLINE="1")
     assert json.loads(done.stdout)["verdict"] == "identical"
-    check_line(kinprint("compare", "org/other", "org/other", HF_HUB_OFFLINE="1"), "org/other: offline, and not in the cache")
+    check_line(alone("compare", "org/other", "org/other", HF_HUB_OFFLINE="1"), "org/other: offline, and not in the cache")
     assert server.requests == []
 
 
@@ -199,7 +200,7 @@ def test_json_is_all_there_is_on_stdout(hub: Serve, models: Path) -> None:
     assert (found["reference"]["name"], found["suspect"]["source"]) == ("org/base", "org/twin")
 
 
-def check_line(done: subprocess.CompletedProcess[str], text: str) -> None:
+def check_line(done: Done | subprocess.CompletedProcess[str], text: str) -> None:
     """Exit code 1 and one line on stderr that holds `text`."""
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.strip().splitlines()
@@ -237,7 +238,7 @@ def test_no_connection_is_one_line(hub: Serve, models: Path) -> None:
     hub({})
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # taken, but nobody accepts
-        done = kinprint("fingerprint", "org/base", HF_ENDPOINT=f"http://127.0.0.1:{unused.getsockname()[1]}")
+        done = alone("fingerprint", "org/base", HF_ENDPOINT=f"http://127.0.0.1:{unused.getsockname()[1]}")
     check_line(done, "the hub cannot be reached (ConnectError")
     assert "HF_HUB_OFFLINE=1" in done.stderr
 
@@ -247,7 +248,7 @@ def test_silence_is_one_line(hub: Serve) -> None:
     hub({})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        done = kinprint("fingerprint", "org/base", HF_ENDPOINT=endpoint, HF_HUB_DOWNLOAD_TIMEOUT="1")
+        done = alone("fingerprint", "org/base", HF_ENDPOINT=endpoint, HF_HUB_DOWNLOAD_TIMEOUT="1")
     check_line(done, "the hub cannot be reached (ReadTimeout")
 
 
