@@ -15,12 +15,12 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from kinprint.benchmark import Outcome, Result
+from kinprint.benchmark import BenchmarkResult, PairOutcome
 
 SCORES = ("quere", "logits", "reef", "activation-norms", "pcs", "ghostspec-corr", "ghostspec-mse")
 
 
-def cell(score: str, outcomes: list[Outcome], unrelated: bool, highest: float) -> str:
+def cell(score: str, outcomes: list[PairOutcome], unrelated: bool, highest: float) -> str:
     values = [value for outcome in outcomes if (value := outcome.value(score)) is not None]
     if not values:
         return "–"
@@ -32,8 +32,8 @@ def cell(score: str, outcomes: list[Outcome], unrelated: bool, highest: float) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("record", type=Path, help="written by `kinprint benchmark --observe --json`")
-    result = Result.from_json(json.loads(parser.parse_args().record.read_text()))
-    kinds: dict[tuple[str, bool, str], list[Outcome]] = defaultdict(list)
+    result = BenchmarkResult.from_json(json.loads(parser.parse_args().record.read_text()))
+    kinds: dict[tuple[str, bool, str], list[PairOutcome]] = defaultdict(list)
     for outcome in result.compared:
         kinds[outcome.pair.truth, outcome.pair.disguised, outcome.pair.kind].append(outcome)
     strangers = [outcome for outcome in result.compared if outcome.pair.truth == "unrelated"]

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from methods import simulated
 
-from kinprint.benchmark import Pairs, Result, run
+from kinprint.benchmark import BenchmarkResult, Pairs, run
 from kinprint.benchmark.pairs import Pair
 from kinprint.errors import CheckpointError
 from kinprint.fingerprints import Fingerprint
@@ -39,7 +39,7 @@ def pairs() -> Pairs:
 
 
 @cache
-def result() -> Result:
+def result() -> BenchmarkResult:
     models = fingerprints()
     return run(pairs(), command="kinprint benchmark --zoo here", open_model=models.__getitem__)
 

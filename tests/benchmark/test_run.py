@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from benchmark import runs
 
-from kinprint.benchmark import VERDICT, Result, Summary, calibration, run
+from kinprint.benchmark import VERDICT, BenchmarkResult, Summary, calibration, run
 from kinprint.comparison.false_accusations import measured
 from kinprint.errors import ZooError
 from kinprint.methods import known
@@ -104,7 +104,7 @@ def test_jobs_change_nothing_but_time() -> None:
 def test_json_there_and_back() -> None:
     result = runs.result()
     text = json.dumps(benchmark_json(Summary(result)), allow_nan=False)
-    again = Result.from_json(json.loads(text))
+    again = BenchmarkResult.from_json(json.loads(text))
     assert again == result
     assert benchmark_json(Summary(again)) == json.loads(text)
 
@@ -112,7 +112,7 @@ def test_json_there_and_back() -> None:
 @pytest.mark.parametrize("data", [{}, [], None, {"format": "kinprint-benchmark/1"}, {"format": "other"}])
 def test_json_that_is_no_result(data: object) -> None:
     with pytest.raises(ZooError):
-        Result.from_json(data)
+        BenchmarkResult.from_json(data)
 
 
 def test_one_class_only_is_stated() -> None:

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from kinprint import methods
-from kinprint.benchmark import Result, Summary, from_zoo, run
+from kinprint.benchmark import BenchmarkResult, Summary, from_zoo, run
 from kinprint.comparison import ALPHA
 
 ASSERTED = [method for method in methods.known() if method.kind == "test" or method.name == "norm-gains"]
@@ -18,13 +18,13 @@ ASSERTED = [method for method in methods.known() if method.kind == "test" or met
 
 
 @pytest.fixture(scope="module")
-def deep(tiny_zoo: Path) -> Result:
+def deep(tiny_zoo: Path) -> BenchmarkResult:
     """Every pair; each outcome also says what fingerprints alone gave."""
     with mock.patch.object(methods, "known", return_value=ASSERTED):
         return run(from_zoo(tiny_zoo), cache=False, deep=True)
 
 
-def test_every_undisguised_descendant_is_found_from_fingerprints(deep: Result) -> None:
+def test_every_undisguised_descendant_is_found_from_fingerprints(deep: BenchmarkResult) -> None:
     """Alternative: one model descends from the other, or both from a third. All are called related."""
     assert not deep.unreadable
     related = [outcome for outcome in deep.compared if outcome.pair.truth == "related" and not outcome.pair.disguised]
@@ -32,7 +32,7 @@ def test_every_undisguised_descendant_is_found_from_fingerprints(deep: Result) -
     assert [o.pair for o in related if (o.shallow_log10_p or 0.0) > math.log10(ALPHA) and o.verdict != "identical"] == []
 
 
-def test_nobody_is_accused(deep: Result) -> None:
+def test_nobody_is_accused(deep: BenchmarkResult) -> None:
     """Null: independent trainings, those on the same data in the same order and a distilled student among them. Neither
     fingerprints alone nor both checkpoints accuse anybody."""
     unrelated = [outcome for outcome in deep.compared if outcome.pair.truth == "unrelated"]
@@ -52,7 +52,7 @@ def test_quick_fingerprints_give_the_same_verdicts(tiny_zoo: Path) -> None:
     assert [(o.pair.suspect, o.failed) for o in found.outcomes if o.called_related != (o.pair.truth != "unrelated")] == []
 
 
-def test_no_disguise_survives(deep: Result) -> None:
+def test_no_disguise_survives(deep: BenchmarkResult) -> None:
     """Alternative: every descendant, disguised or not, is found with p <= 1e-12 by the test that takes both checkpoints."""
     related = [outcome for outcome in deep.compared if outcome.pair.truth == "related"]
     assert len(related) > 120
@@ -60,7 +60,7 @@ def test_no_disguise_survives(deep: Result) -> None:
     assert missed == []
 
 
-def test_what_the_table_must_admit(deep: Result) -> None:
+def test_what_the_table_must_admit(deep: BenchmarkResult) -> None:
     """Tests by index miss copies permuted on purpose, and a raw cosine of norm gains accuses everybody."""
     summary = Summary(deep)
     permuted = [outcome for outcome in deep.compared if outcome.pair.kind == "permute"]

@@ -13,7 +13,7 @@ from browser import browser
 from rich.console import Console
 
 from kinprint import reports
-from kinprint.benchmark import Result, Summary
+from kinprint.benchmark import BenchmarkResult, Summary
 from kinprint.errors import ReportError
 from kinprint.reports import benchmark_plots as plots
 from kinprint.reports import benchmark_words as words
@@ -21,7 +21,7 @@ from kinprint.reports import benchmark_words as words
 EVIL = "<script>alert(1)</script>|[x](y)`"
 
 
-def evil() -> Result:
+def evil() -> BenchmarkResult:
     """A run in which a stranger chose names, kinds and reasons."""
     result = runs.result()
     first, second, *others = result.outcomes
@@ -35,14 +35,14 @@ def evil() -> Result:
     return replace(result, outcomes=outcomes, unreadable={EVIL: EVIL}, name=EVIL, command=f"kinprint benchmark {EVIL}")
 
 
-def nothing() -> Result:
+def nothing() -> BenchmarkResult:
     """A run in which no model could be read."""
     result = runs.result()
     outcomes = tuple(replace(o, failed="gone", verdict=None, log10_p=None, readings={}) for o in result.outcomes)
     return replace(result, outcomes=outcomes)
 
 
-def terminal(result: Result) -> str:
+def terminal(result: BenchmarkResult) -> str:
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115 - recorded, not written
     console.print(reports.benchmark_text(Summary(result)))
     return console.export_text()

@@ -7,21 +7,21 @@ what unrelated pairs reach, for the comparison to show beside each score.
 
 from kinprint.benchmark.calibration import calibration
 from kinprint.benchmark.pairs import Pair, Pairs, from_list, from_zoo
-from kinprint.benchmark.result import FORMAT, VERDICT, Column, Outcome, Reading, Result
+from kinprint.benchmark.result import FORMAT, VERDICT, BenchmarkResult, MethodColumn, PairOutcome, Reading
 from kinprint.benchmark.run import run
 from kinprint.benchmark.summary import Calibration, KindRow, Standing, Summary
 
 __all__ = [
     "FORMAT",
     "VERDICT",
+    "BenchmarkResult",
     "Calibration",
-    "Column",
     "KindRow",
-    "Outcome",
+    "MethodColumn",
     "Pair",
+    "PairOutcome",
     "Pairs",
     "Reading",
-    "Result",
     "Standing",
     "Summary",
     "calibration",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kinprint.benchmark.result import Result
+from kinprint.benchmark.result import BenchmarkResult
 from kinprint.comparison.false_accusations import FORMAT
 from kinprint.errors import ZooError
 
@@ -15,7 +15,7 @@ QUANTILES = 200
 """At most this many values of a score are kept."""
 
 
-def calibration(result: Result, earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def calibration(result: BenchmarkResult, earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The statistics of each score on the undisguised unrelated pairs: what ordinary strangers reach.
 
     Args:

@@ -45,14 +45,14 @@ def roc(related: Sequence[float | None], unrelated: Sequence[float | None]) -> l
 
     Pairs to which the method does not apply are never found and never accused.
     """
-    found, accused = (np.sort([v for v in values if v is not None]) for values in (related, unrelated))
+    related_values, unrelated_values = (np.sort([v for v in values if v is not None]) for values in (related, unrelated))
     if not len(related) or not len(unrelated):
         return []
-    thresholds = np.unique(np.concatenate([found, accused]))[::-1]
+    thresholds = np.unique(np.concatenate([related_values, unrelated_values]))[::-1]
     points = [(0.0, 0.0)]
     for threshold in thresholds:
-        y = (len(found) - np.searchsorted(found, threshold)) / len(related)
-        x = (len(accused) - np.searchsorted(accused, threshold)) / len(unrelated)
+        y = (len(related_values) - np.searchsorted(related_values, threshold)) / len(related)
+        x = (len(unrelated_values) - np.searchsorted(unrelated_values, threshold)) / len(unrelated)
         points.append((float(x), float(y)))
     return points
 

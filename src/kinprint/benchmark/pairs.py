@@ -91,14 +91,14 @@ def from_list(path: str | os.PathLike[str]) -> Pairs:
         raise ZooError(path, error.problem, REMEDY) from None
     if not isinstance(rows, list) or not rows:
         raise ZooError(path, "holds no list of pairs", REMEDY)
-    found: dict[frozenset[str], Pair] = {}
+    pairs: dict[frozenset[str], Pair] = {}
     for number, row in enumerate(rows, 1):
         pair = _pair(path, number, row)
-        earlier = found.setdefault(frozenset((pair.reference, pair.suspect)), pair)
+        earlier = pairs.setdefault(frozenset((pair.reference, pair.suspect)), pair)
         if earlier.truth != pair.truth:
             raise ZooError(path, f"pair {number} ({pair.reference}, {pair.suspect}) is labelled in two ways", "keep one")
-    names = {name for pair in found.values() for name in (pair.reference, pair.suspect)}
-    return Pairs(path.name, tuple(found.values()), {name: _place(path.parent, name) for name in sorted(names)})
+    names = {name for pair in pairs.values() for name in (pair.reference, pair.suspect)}
+    return Pairs(path.name, tuple(pairs.values()), {name: _place(path.parent, name) for name in sorted(names)})
 
 
 def _pair(path: Path, number: int, row: Any) -> Pair:

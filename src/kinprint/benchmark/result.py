@@ -21,7 +21,7 @@ FINGERPRINTS = "fingerprints alone"
 
 
 @dataclass(frozen=True)
-class Column:
+class MethodColumn:
     """A method as the benchmark needs it; see `kinprint.methods._method.Method`."""
 
     name: str
@@ -48,7 +48,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PairOutcome:
     """What became of one pair.
 
     Attributes:
@@ -86,7 +86,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Result:
+class BenchmarkResult:
     """A whole run.
 
     Attributes:
@@ -107,15 +107,15 @@ class Result:
     version: str
     models: int
     unreadable: Mapping[str, str]
-    columns: tuple[Column, ...]
-    outcomes: tuple[Outcome, ...]
+    columns: tuple[MethodColumn, ...]
+    outcomes: tuple[PairOutcome, ...]
     jobs: int = 1
     alpha: float = ALPHA
     measuring_seconds: float = 0.0
     comparing_seconds: float = 0.0
 
     @property
-    def compared(self) -> tuple[Outcome, ...]:
+    def compared(self) -> tuple[PairOutcome, ...]:
         return tuple(outcome for outcome in self.outcomes if outcome.failed is None)
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Result:
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
-    def from_json(cls, data: Any) -> Result:
+    def from_json(cls, data: Any) -> BenchmarkResult:
         """The run that `to_json` wrote (what a report added to it is not read).
 
         Raises:
@@ -133,12 +133,12 @@ class Result:
             if data["format"] != FORMAT:
                 raise ValueError(f"format {data['format']!r}")
             fields = {key: data[key] for key in cls.__dataclass_fields__}
-            columns = tuple(Column(**column) for column in fields["columns"])
+            columns = tuple(MethodColumn(**column) for column in fields["columns"])
             return cls(**{**fields, "columns": columns, "outcomes": tuple(_outcome(row) for row in fields["outcomes"])})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ZooError("benchmark result", f"not a {FORMAT} object ({error!r})") from None
 
 
-def _outcome(row: Mapping[str, Any]) -> Outcome:
+def _outcome(row: Mapping[str, Any]) -> PairOutcome:
     readings = {name: Reading(**reading) for name, reading in row["readings"].items()}
-    return Outcome(**{**row, "pair": Pair(**row["pair"]), "readings": readings})
+    return PairOutcome(**{**row, "pair": Pair(**row["pair"]), "readings": readings})

@@ -15,7 +15,7 @@ from kinprint._version import __version__
 from kinprint.architectures import open_model
 from kinprint.architectures.weights import Weights
 from kinprint.benchmark.pairs import Pair, Pairs
-from kinprint.benchmark.result import Column, Outcome, Reading, Result
+from kinprint.benchmark.result import BenchmarkResult, MethodColumn, PairOutcome, Reading
 from kinprint.comparison import examine
 from kinprint.comparison.verdict import combined_log10_p
 from kinprint.errors import KinprintError, printable
@@ -44,7 +44,7 @@ def run(
     cache: bool = True,
     progress: Progress = lambda stage, done, total: None,
     open_model: Callable[[str], Fingerprint] | None = None,
-) -> Result:
+) -> BenchmarkResult:
     """Measure every model, compare every pair.
 
     A model that cannot be read, and a pair that cannot be compared, are recorded with the reason; the run goes on.
@@ -74,7 +74,7 @@ def run(
         _open.cache_clear()
     order = {pair: number for number, pair in enumerate(pairs.pairs)}
     outcomes.sort(key=lambda outcome: order[outcome.pair])
-    return Result(
+    return BenchmarkResult(
         name=pairs.name,
         command=command,
         version=__version__,
@@ -88,12 +88,12 @@ def run(
     )
 
 
-def _column(method: Method) -> Column:
-    told = (method.threshold, method.threshold_source) if isinstance(method, Score) else (None, "")
-    return Column(method.name, method.kind, *told)
+def _column(method: Method) -> MethodColumn:
+    threshold = (method.threshold, method.threshold_source) if isinstance(method, Score) else (None, "")
+    return MethodColumn(method.name, method.kind, *threshold)
 
 
-def _ran(method: Method, deep: bool, outcomes: Sequence[Outcome]) -> bool:
+def _ran(method: Method, deep: bool, outcomes: Sequence[PairOutcome]) -> bool:
     """Whether a method has a column: those on observed models only if there were any."""
     asked = (deep or not method.deep) and not method.observed
     return asked or any(method.name in outcome.readings for outcome in outcomes)
@@ -121,7 +121,7 @@ def _measure(
 
 def _compare_all(
     pairs: Pairs, files: Mapping[str, Path], unreadable: Mapping[str, str], jobs: int, deep: bool
-) -> Iterator[Outcome]:
+) -> Iterator[PairOutcome]:
     """The outcome of every pair, as it comes."""
     failed = {
         pair: "; ".join(f"{name}: {unreadable[name]}" for name in (pair.reference, pair.suspect) if name in unreadable)
@@ -132,16 +132,16 @@ def _compare_all(
     for pair in pairs.pairs:
         if pair not in failed:
             places = (pairs.models[pair.reference], pairs.models[pair.suspect]) if deep else None
-            ready.append(Task(pair, files[pair.reference], files[pair.suspect], places))
-    yield from (Outcome(pair, failed=failed[pair]) for pair in pairs.pairs if pair in failed)
+            ready.append(PairTask(pair, files[pair.reference], files[pair.suspect], places))
+    yield from (PairOutcome(pair, failed=failed[pair]) for pair in pairs.pairs if pair in failed)
     if jobs == 1 or len(ready) < 2:
         yield from map(_compare, ready)
         return
-    for found in engines.named("processes").run(_compare, ready, jobs):
-        yield found.result or Outcome(found.item.pair, failed=str(found.error))
+    for outcome in engines.named("processes").run(_compare, ready, jobs):
+        yield outcome.result or PairOutcome(outcome.item.pair, failed=str(outcome.error))
 
 
-class Task(NamedTuple):
+class PairTask(NamedTuple):
     """A pair, the files of its fingerprints and, for deep methods, where its checkpoints are."""
 
     pair: Pair
@@ -160,17 +160,17 @@ def _open(place: str) -> Weights:
     return open_model(place).weights
 
 
-def _compare(task: Task) -> Outcome:
+def _compare(task: PairTask) -> PairOutcome:
     try:
         weights = None if task.places is None else (_open(task.places[0]), _open(task.places[1]))
         return compare_pair(task.pair, (_load(task.reference), _load(task.suspect)), weights)
     except Exception as error:  # a method that fails on one pair is reported with it, and does not end the run
-        return Outcome(task.pair, failed=str(error) if isinstance(error, KinprintError) else _unexpected(error))
+        return PairOutcome(task.pair, failed=str(error) if isinstance(error, KinprintError) else _unexpected(error))
 
 
 def compare_pair(
     pair: Pair, fingerprints: tuple[Fingerprint, Fingerprint], weights: tuple[Weights, Weights] | None = None
-) -> Outcome:
+) -> PairOutcome:
     """One pair by every known method (the deep ones given weights), each on the clock."""
     seconds: dict[str, float] = {}
 
@@ -195,7 +195,7 @@ def compare_pair(
     shallow = (
         combined_log10_p([item for item in comparison.evidence if item.method not in deep]) if weights is not None else None
     )
-    return Outcome(pair, None, comparison.verdict, comparison.log10_p, readings, whole, shallow)
+    return PairOutcome(pair, None, comparison.verdict, comparison.log10_p, readings, whole, shallow)
 
 
 def _unexpected(error: Exception) -> str:

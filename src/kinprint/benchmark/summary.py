@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any, Literal
 
 from kinprint.benchmark.measures import Share, above_all, auc, reaching, roc, uniformity
-from kinprint.benchmark.result import FINGERPRINTS, VERDICT, Column, Outcome, Result
+from kinprint.benchmark.result import FINGERPRINTS, VERDICT, BenchmarkResult, MethodColumn, PairOutcome
 
 RELATIVES = "relatives"
 """Kind of two models of one line of which neither descends from the other."""
@@ -101,12 +101,12 @@ class Calibration:
 class Summary:
     """Every table of one result; each is worked out when it is asked for."""
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: BenchmarkResult) -> None:
         self.result = result
         of = {truth: [o for o in result.compared if o.pair.truth == truth] for truth in ("related", "unrelated")}
         self.related, self.unrelated = of["related"], of["unrelated"]
         verdicts = [VERDICT, FINGERPRINTS] if any(o.shallow_log10_p is not None for o in result.outcomes) else [VERDICT]
-        self.columns: tuple[Column, ...] = (*(Column(name, "test") for name in verdicts), *result.columns)
+        self.columns: tuple[MethodColumn, ...] = (*(MethodColumn(name, "test") for name in verdicts), *result.columns)
 
     @cached_property
     def standings(self) -> tuple[Standing, ...]:
@@ -117,38 +117,40 @@ class Summary:
     def kinds(self) -> tuple[KindRow, ...]:
         """Related kinds, then the shared initialisations, then the unrelated ones; undisguised before disguised."""
         order = ("related", "shared-initialisation", "unrelated")
-        groups: dict[tuple[str, bool, str], list[Outcome]] = {}
+        groups: dict[tuple[str, bool, str], list[PairOutcome]] = {}
         for outcome in self.result.compared:
             groups.setdefault((outcome.pair.truth, outcome.pair.disguised, outcome.pair.kind), []).append(outcome)
         rows = []
-        for (truth, disguised, kind), here in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
-            found = {column.name: self._count(column, here, not disguised) for column in self.columns}
-            rows.append(KindRow(truth, kind, disguised, len(here), found))
+        for (truth, disguised, kind), outcomes in sorted(
+            groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])
+        ):
+            counts = {column.name: self._count(column, outcomes, not disguised) for column in self.columns}
+            rows.append(KindRow(truth, kind, disguised, len(outcomes), counts))
         return tuple(rows)
 
     @cached_property
     def calibrations(self) -> tuple[Calibration, ...]:
         """Of every test that applied to an unrelated pair."""
-        found = (self._calibration(column.name) for column in self.result.columns if column.kind == "test")
-        return tuple(item for item in found if item.pairs)
+        calibrations = (self._calibration(column.name) for column in self.result.columns if column.kind == "test")
+        return tuple(item for item in calibrations if item.pairs)
 
     @cached_property
-    def missed(self) -> tuple[Outcome, ...]:
+    def missed(self) -> tuple[PairOutcome, ...]:
         """Undisguised related pairs that the verdict did not find."""
         return tuple(o for o in self.related if not o.called_related and not o.pair.disguised)
 
     @cached_property
-    def missed_disguised(self) -> tuple[Outcome, ...]:
+    def missed_disguised(self) -> tuple[PairOutcome, ...]:
         """Disguised related pairs that the verdict did not find."""
         return tuple(o for o in self.related if not o.called_related and o.pair.disguised)
 
     @cached_property
-    def accused(self) -> tuple[Outcome, ...]:
+    def accused(self) -> tuple[PairOutcome, ...]:
         """Unrelated pairs that the verdict called related."""
         return tuple(o for o in self.unrelated if o.called_related)
 
     @cached_property
-    def failed(self) -> tuple[Outcome, ...]:
+    def failed(self) -> tuple[PairOutcome, ...]:
         """Pairs that could not be compared."""
         return tuple(o for o in self.result.outcomes if o.failed is not None)
 
@@ -175,7 +177,7 @@ class Summary:
         )
         return related, unrelated
 
-    def _standing(self, column: Column) -> Standing:
+    def _standing(self, column: MethodColumn) -> Standing:
         name, decides = column.name, column.kind == "test"
         related, unrelated = self._values(name)
         plain, plain_unrelated = self._values(name, undisguised=True)
@@ -205,15 +207,15 @@ class Summary:
     def _limit(self) -> float:
         return -math.log10(self.result.alpha)
 
-    def _count(self, column: Column, outcomes: Sequence[Outcome], undisguised: bool) -> int | None:
+    def _count(self, column: MethodColumn, outcomes: Sequence[PairOutcome], undisguised: bool) -> int | None:
         """How many of the outcomes a method calls related; None if it applied to none of them or has no threshold."""
         values = [o.value(column.name) for o in outcomes]
         if not _known(values):
             return None
         if column.kind == "test":
             return reaching(values, self._limit)[0]
-        found = above_all(values, self._values(column.name, undisguised)[1])
-        return None if found is None else found[0]
+        above = above_all(values, self._values(column.name, undisguised)[1])
+        return None if above is None else above[0]
 
     def _calibration(self, method: str) -> Calibration:
         founders = self._founders()
@@ -240,33 +242,33 @@ class Summary:
 
         Of two models in a pair with weights in common only the reference, which is the ancestor where there is one, stays.
         """
-        found = {name for o in self.result.outcomes for name in (o.pair.reference, o.pair.suspect)}
+        founders = {name for o in self.result.outcomes for name in (o.pair.reference, o.pair.suspect)}
         descended = {o.pair.suspect for o in self.result.outcomes if o.pair.truth == "related" and o.pair.kind != RELATIVES}
-        found -= descended
+        founders -= descended
         for outcome in self.result.outcomes:
             pair = outcome.pair
-            if pair.truth != "unrelated" and {pair.reference, pair.suspect} <= found:
-                found.discard(pair.suspect)
-        return found
+            if pair.truth != "unrelated" and {pair.reference, pair.suspect} <= founders:
+                founders.discard(pair.suspect)
+        return founders
 
 
 def _known(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _seconds(outcome: Outcome, method: str) -> float | None:
+def _seconds(outcome: PairOutcome, method: str) -> float | None:
     if method == VERDICT:
         return outcome.seconds
     reading = outcome.readings.get(method)
     return None if reading is None or reading.statistic is None else reading.seconds
 
 
-def _p(outcome: Outcome, method: str) -> float:
+def _p(outcome: PairOutcome, method: str) -> float:
     log10_p = outcome.readings[method].log10_p
     return 1.0 if log10_p is None else min(float(10**log10_p), 1.0)
 
 
-def _names(outcome: Outcome) -> dict[str, Any]:
+def _names(outcome: PairOutcome) -> dict[str, Any]:
     pair = outcome.pair
     return {
         "reference": pair.reference, "suspect": pair.suspect, "kind": pair.kind, "verdict": outcome.verdict,

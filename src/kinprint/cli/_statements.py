@@ -29,10 +29,10 @@ def checked(path: Path, model: str, reference: str | None, *, cache: bool, offli
     suspect = _at_hand(model, "suspect", statement, cache, offline)
     if reference is None:
         return check_statement(statement, suspect)
-    other = _at_hand(reference, "reference", statement, cache, offline)
-    both = (reference, model), (other.fingerprint, suspect.fingerprint)
+    known = _at_hand(reference, "reference", statement, cache, offline)
+    both = (reference, model), (known.fingerprint, suspect.fingerprint)
     versions = {"kinprint": __version__, "traits": TRAIT_VERSION}
-    return check_statement(statement, suspect, other, lambda: _compared(statement, *both, offline), versions)
+    return check_statement(statement, suspect, known, lambda: _compared(statement, *both, offline), versions)
 
 
 def _at_hand(model: str, side: str, statement: Statement, cache: bool, offline: bool) -> AtHand:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from kinprint import benchmark, reports
-from kinprint.benchmark import Pairs, Result, Summary
+from kinprint.benchmark import BenchmarkResult, Pairs, Summary
 from kinprint.cli._options import CacheOption, DeepOption, HtmlOption, JobsOption, QuestionsOption, QuickOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import count_bars
@@ -99,7 +99,7 @@ def _observed(place: str, questions: int, cache: bool) -> Fingerprint:
     return observation.observe(place, observation.Request(replace(probe, questions=probe.questions[:questions])), cache=cache)
 
 
-def _run(pairs: Pairs, **options: Any) -> Result:
+def _run(pairs: Pairs, **options: Any) -> BenchmarkResult:
     with count_bars() as bars:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
         return benchmark.run(

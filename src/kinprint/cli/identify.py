@@ -98,8 +98,8 @@ def _watch(folder: Path, settled: float, identified: Callable[[str], Identificat
 def _line(path: Path, identified: Callable[[str], Identification], as_json: bool) -> None:
     """Identify one model and print one line; one that cannot be read says so and does not end the watch."""
     try:
-        found = identified(str(path))
-        line = json.dumps(found.to_json(), allow_nan=False) if as_json else printable(found.sentence(), 1000)
+        identification = identified(str(path))
+        line = json.dumps(identification.to_json(), allow_nan=False) if as_json else printable(identification.sentence(), 1000)
     except KinprintError as error:
         suspect = {"name": printable(path.name), "source": str(path), "digest": None}
         line = json.dumps({"format": FORMAT, "suspect": suspect, "error": str(error)}) if as_json else f"unreadable: {error}"

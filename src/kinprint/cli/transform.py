@@ -104,8 +104,8 @@ def _shown(default: Any) -> Any:
 def _documentation(transform: Transform) -> tuple[str, dict[str, str]]:
     """What the docstring says before its arguments, and of each of them."""
     text, _, arguments = (inspect.getdoc(transform.make) or "").partition("\nArgs:\n")
-    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, re.MULTILINE)
-    return text.strip(), {name: " ".join(help_text.split()) for name, help_text in found}
+    entries = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, re.MULTILINE)
+    return text.strip(), {name: " ".join(help_text.split()) for name, help_text in entries}
 
 
 for _transform in known().values():

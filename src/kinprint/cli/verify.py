@@ -90,12 +90,14 @@ def command(
     if every is not None:
         mirror = verify_mirror(every, options, engine=engine, jobs=jobs, cache=cache)
         emit(as_json, mirror.to_json, lambda: verifications_text(mirror.verifications, mirror.unreadable, mirror.circles))
-        damaged = bool(mirror.unreadable) or any(each.notes for each in mirror.verifications)
-        _stop({each.conclusion for each in mirror.verifications}, strict, damaged)
+        damaged = bool(mirror.unreadable) or any(verified.notes for verified in mirror.verifications)
+        _stop({verified.conclusion for verified in mirror.verifications}, strict, damaged)
     elif model is not None:
-        found = verify(model, options, open_model=lambda place, quick: read(place, quick=quick, cache=cache, offline=offline))
-        emit(as_json, found.to_json, lambda: verification_text(found))
-        _stop({found.conclusion}, strict, bool(found.notes))
+        verification = verify(
+            model, options, open_model=lambda place, quick: read(place, quick=quick, cache=cache, offline=offline)
+        )
+        emit(as_json, verification.to_json, lambda: verification_text(verification))
+        _stop({verification.conclusion}, strict, bool(verification.notes))
 
 
 def _require_use(model: str | None, every: Path | None, statement: Path | None, reference: str | None) -> None:

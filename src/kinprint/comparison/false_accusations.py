@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("measured.json")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredScore:
     """What a score reached on unrelated pairs.
 
     Attributes:
@@ -35,7 +35,7 @@ class Measured:
 
 
 @cache
-def measured(path: Path = FILE) -> Mapping[str, Measured]:
+def measured(path: Path = FILE) -> Mapping[str, MeasuredScore]:
     """The measured scores, by name; none if the file is absent or not readable, for a comparison must not fail by it."""
     try:
         data = json.loads(path.read_text())
@@ -52,8 +52,8 @@ def false_accusations(score: str, statistic: float | None) -> tuple[int, int] | 
     return None if known is None or statistic is None else known.reached(statistic)
 
 
-def _measured(entry: Mapping[str, Any]) -> Measured:
+def _measured(entry: Mapping[str, Any]) -> MeasuredScore:
     statistics = tuple(sorted(float(value) for value in entry["statistics"]))
     if not statistics:
         raise ValueError("no statistics")
-    return Measured(int(entry["pairs"]), statistics)
+    return MeasuredScore(int(entry["pairs"]), statistics)

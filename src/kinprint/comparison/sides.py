@@ -26,8 +26,8 @@ def both(reference: Place, suspect: Place, measure: Callable[[Place | OpenModel]
     """
     if not deep:
         return (measure(reference), measure(suspect)), None
-    one, other = _opened(reference), _opened(suspect)
-    return (measure(one), measure(other)), (one.weights, other.weights)
+    opened_reference, opened_suspect = _opened(reference), _opened(suspect)
+    return (measure(opened_reference), measure(opened_suspect)), (opened_reference.weights, opened_suspect.weights)
 
 
 def _opened(model: Place) -> OpenModel:

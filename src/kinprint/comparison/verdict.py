@@ -18,14 +18,14 @@ ALPHA = 1e-6
 
 def combined_log10_p(evidence: Sequence[Evidence]) -> float | None:
     """The smallest p-value times the number of tests (Bonferroni): valid however the tests depend on each other."""
-    found = log10_ps(evidence)
-    return smallest(found) if found else None
+    p_values = log10_ps(evidence)
+    return smallest(p_values) if p_values else None
 
 
 def unforgeable_log10_p(evidence: Sequence[Evidence]) -> float | None:
     """The same of those tests alone whose evidence no relabelling can make, corrected for all tests; None if none applies."""
-    found = [item.log10_p for item in evidence if item.decides and not item.forgeable and item.log10_p is not None]
-    return smallest(found, tries=len(log10_ps(evidence))) if found else None
+    p_values = [item.log10_p for item in evidence if item.decides and not item.forgeable and item.log10_p is not None]
+    return smallest(p_values, tries=len(log10_ps(evidence))) if p_values else None
 
 
 def with_detectable(evidence: Sequence[Evidence], alpha: float) -> list[Evidence]:

@@ -36,11 +36,11 @@ class Worker:
 
     def __init__(self, function: Callable[[Any], Any], threads: int, task: Task) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a process whose libraries run threads may hang
-        self.connection, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other, function, threads), daemon=True)
+        self.connection, far_end = context.Pipe()
+        self.process = context.Process(target=_work, args=(far_end, function, threads), daemon=True)
         with _interrupts_held():
             self.process.start()
-        other.close()  # so that the pipe breaks with the process
+        far_end.close()  # so that the pipe breaks with the process
         self.heard = False
         self.give(task)
 
@@ -53,7 +53,7 @@ class Worker:
     def listen(self) -> Outcome[Any, Any] | None:
         """What came of the task; None if the process has died of it. Raises what the function raised."""
         try:
-            found, raised = pickle.loads(self.connection.recv_bytes())
+            answer, raised = pickle.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
             self.process.join()
             self._require_start()
@@ -61,7 +61,7 @@ class Worker:
         self.heard = True
         if raised is not None:
             raise raised
-        return Outcome(self.task.item, found.result, found.error)
+        return Outcome(self.task.item, answer.result, answer.error)
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""

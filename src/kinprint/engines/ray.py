@@ -75,9 +75,9 @@ class Flight:
         self._fill()
         while self._flying:
             done, _ = self._ray.wait(list(self._flying), num_returns=1, timeout=LOOK)
-            found = [outcome for task in done for outcome in self._landed(task)]
+            landed = [outcome for task in done for outcome in self._landed(task)]
             self._fill()
-            yield from found
+            yield from landed
 
     def stop(self) -> None:
         """Give up what is not done."""
@@ -115,8 +115,8 @@ class Flight:
         if item not in self._since:
             return
         try:
-            found = self._ray.get(task)
-            outcome = Outcome(self._items[item], found.result, found.error)
+            result = self._ray.get(task)
+            outcome = Outcome(self._items[item], result.result, result.error)
         except self._ray.exceptions.RayTaskError:  # an exception of the function, and an instance of its class
             raise
         except self._ray.exceptions.RayError as error:  # dead workers, dead machines, no memory
@@ -124,9 +124,9 @@ class Flight:
                 return
             outcome = Outcome(self._items[item], error=lost(self._items[item], str(error).split("\n")[0]))
         self._took.append(time.monotonic() - self._since.pop(item))
-        for other in [other for other, same in self._flying.items() if same == item]:
-            self._ray.cancel(other, force=True)
-            del self._flying[other]
+        for twin in [twin for twin, same in self._flying.items() if same == item]:
+            self._ray.cancel(twin, force=True)
+            del self._flying[twin]
         yield outcome
 
 
@@ -180,10 +180,10 @@ def _require_kinprint(ray: Any) -> None:
         except metadata.PackageNotFoundError:
             return "none"
 
-    found, here = ray.get(ray.remote(version).options(num_cpus=1).remote()), version()
-    if found != here:
+    theirs, ours = ray.get(ray.remote(version).options(num_cpus=1).remote()), version()
+    if theirs != ours:
         raise EngineError(
-            "the Ray cluster", f"its workers have kinprint {found}, this is {here}", "install the same on all machines"
+            "the Ray cluster", f"its workers have kinprint {theirs}, this is {ours}", "install the same on all machines"
         )
 
 

@@ -38,7 +38,7 @@ class Added:
     error: KinprintError | None = None
 
 
-class Wanted(NamedTuple):
+class WorkItem(NamedTuple):
     """A model, and the identities of what was measured before under its name."""
 
     model: str
@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """A fingerprint, or None where the content was measured before; and the identity of the content."""
 
     identity: str
@@ -67,15 +67,17 @@ class Measure:
     cache: bool
     threads: int | None
 
-    def __call__(self, item: Wanted) -> Measured:
+    def __call__(self, item: WorkItem) -> Measurement:
         model, known = item
         if Path(model).suffix == SUFFIX:
-            return Measured("", fingerprint(model))
+            return Measurement("", fingerprint(model))
         checkpoint = open_checkpoint(model)
-        found = identity(checkpoint, quick=self.quick)
-        if found in known:
-            return Measured(found)
-        return Measured(found, fingerprint(OpenModel(checkpoint), quick=self.quick, cache=self.cache, threads=self.threads))
+        content = identity(checkpoint, quick=self.quick)
+        if content in known:
+            return Measurement(content)
+        return Measurement(
+            content, fingerprint(OpenModel(checkpoint), quick=self.quick, cache=self.cache, threads=self.threads)
+        )
 
 
 def add_models(
@@ -103,7 +105,7 @@ def add_models(
         LibraryError: the library cannot be written.
     """
     known = library.identities(models)
-    items = [Wanted(model, tuple(known.get(model, ()))) for model in models]
+    items = [WorkItem(model, tuple(known.get(model, ()))) for model in models]
     pending = _Pending(library)
     with closing(engines.named(engine).run(Measure(quick, cache, threads), items, workers)) as outcomes:  # type: ignore[type-var]
         try:
@@ -131,9 +133,9 @@ class _Pending:
         self._results: list[tuple[str, Fingerprint, str]] = []
         self._bytes, self._written = 0, 0.0
 
-    def take(self, model: str, found: Fingerprint, identity: str) -> None:
-        self._results.append((model, found, identity))
-        self._bytes += sum(trait.nbytes for trait in found.traits.values())
+    def take(self, model: str, measured: Fingerprint, identity: str) -> None:
+        self._results.append((model, measured, identity))
+        self._bytes += sum(trait.nbytes for trait in measured.traits.values())
 
     def is_due(self) -> bool:
         full = len(self._results) >= BATCH or self._bytes >= BATCH_BYTES
@@ -141,12 +143,14 @@ class _Pending:
 
     def write(self) -> list[Added]:
         """Write all of them, as one commit or few; they are pending until that is done."""
-        found = {each.digest: (each, identity) for _, each, identity in reversed(self._results)}
-        there = self._library.known(found)
-        self._library.add((each for each, _ in found.values()), {digest: identity for digest, (_, identity) in found.items()})
-        told = []
-        for model, each, _ in self._results:
-            told.append(Added(model, each.digest, new=each.digest not in there))
-            there.add(each.digest)
+        results = {measured.digest: (measured, identity) for _, measured, identity in reversed(self._results)}
+        known = self._library.known(results)
+        self._library.add(
+            (measured for measured, _ in results.values()), {digest: identity for digest, (_, identity) in results.items()}
+        )
+        added = []
+        for model, measured, _ in self._results:
+            added.append(Added(model, measured.digest, new=measured.digest not in known))
+            known.add(measured.digest)
         self._results, self._bytes, self._written = [], 0, time.monotonic()
-        return told
+        return added

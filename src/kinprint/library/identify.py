@@ -67,7 +67,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Finding:
+class SearchFinding:
     """What the tests say about the suspect and one model of the library.
 
     Attributes:
@@ -126,13 +126,13 @@ class Identification:
     suspect: Fingerprint
     library: str
     searched: int
-    findings: tuple[Finding, ...]
+    findings: tuple[SearchFinding, ...]
     unreadable: tuple[tuple[str, str], ...]
     spaces: tuple[str, ...]
     alpha: float = ALPHA
 
     @property
-    def relatives(self) -> tuple[Finding, ...]:
+    def relatives(self) -> tuple[SearchFinding, ...]:
         return tuple(finding for finding in self.findings if finding.is_relative)
 
     @property
@@ -235,7 +235,7 @@ def identify(
         comparison = examine((reference, suspect), alpha=alpha_of_each(alpha, searched), methods=tests)
         corrected = None if comparison.log10_p is None else bonferroni(comparison.log10_p, searched)
         findings.append(
-            Finding(
+            SearchFinding(
                 name=reference.name,
                 source=_source(reference),
                 digest=candidate.digest,

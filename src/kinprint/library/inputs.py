@@ -15,7 +15,7 @@ def models_in(names: Iterable[str]) -> list[str]:
     Raises:
         CheckpointError: a folder cannot be listed.
     """
-    return list(dict.fromkeys(found for name in names for found in _models(name)))
+    return list(dict.fromkeys(model for name in names for model in _models(name)))
 
 
 def _models(name: str) -> Iterator[str]:

@@ -37,7 +37,7 @@ _MAX_SOURCE = 2000
 
 
 @dataclass(frozen=True)
-class Model:
+class StoredModel:
     """A model of a library.
 
     Attributes:
@@ -86,18 +86,18 @@ class Model:
 
     def to_json(self) -> dict[str, Any]:
         """What `kinprint library list --json` prints of a model."""
-        told = ("digest", "name", "source", "revision", "family", "model_type", "layers", "hidden_size", "parameters", "quick")
-        return {key: getattr(self, key) for key in (*told, "size", "kinprint", "trait_version")} | {
+        keys = ("digest", "name", "source", "revision", "family", "model_type", "layers", "hidden_size", "parameters", "quick")
+        return {key: getattr(self, key) for key in (*keys, "size", "kinprint", "trait_version")} | {
             "added": self.added.isoformat(timespec="seconds")
         }
 
 
-COLUMNS = tuple(Model.__dataclass_fields__)
-"""Columns of a Model in the table `models`; the vectors are others."""
+COLUMNS = tuple(StoredModel.__dataclass_fields__)
+"""Columns of a StoredModel in the table `models`; the vectors are others."""
 
 
 def models_schema() -> pa.Schema:
-    """Columns of the table `models`: those of Model, and a nullable float32 vector for each space."""
+    """Columns of the table `models`: those of StoredModel, and a nullable float32 vector for each space."""
     import pyarrow as pa
 
     types = {
@@ -111,8 +111,8 @@ def models_schema() -> pa.Schema:
         )
         for name in COLUMNS
     ]
-    found = [pa.field(VECTOR + space, pa.list_(pa.float32(), length)) for space, length in index.DIMENSIONS.items()]
-    return pa.schema([*columns, *found])
+    spaces = [pa.field(VECTOR + space, pa.list_(pa.float32(), length)) for space, length in index.DIMENSIONS.items()]
+    return pa.schema([*columns, *spaces])
 
 
 def fingerprints_schema() -> pa.Schema:
@@ -163,11 +163,11 @@ def vector_columns(fingerprint: Fingerprint | None) -> dict[str, NDArray[np.floa
     Raises:
         ValueError: `kinprint.library.vectors` broke its promise.
     """
-    found = index.vectors(fingerprint) if fingerprint else {}
-    for space, vector in found.items():
+    vectors = index.vectors(fingerprint) if fingerprint else {}
+    for space, vector in vectors.items():
         if vector.shape != (index.DIMENSIONS[space],) or not np.isfinite(vector).all():
             raise ValueError(f"the vector of {space} has shape {vector.shape}, or is not finite")
-    return {VECTOR + space: found.get(space) for space in index.DIMENSIONS}
+    return {VECTOR + space: vectors.get(space) for space in index.DIMENSIONS}
 
 
 def data_of(fingerprint: Fingerprint) -> bytes:
@@ -177,21 +177,21 @@ def data_of(fingerprint: Fingerprint) -> bytes:
     return file.getvalue()
 
 
-def migrated(found: dict[str, Any], since: int) -> dict[str, Any]:
+def migrated(row: dict[str, Any], since: int) -> dict[str, Any]:
     """A row of `models` as version `since` stored it, as SCHEMA stores it."""
     for version in range(since, SCHEMA):
-        found = _STEPS[version](found)
-    return found
+        row = _STEPS[version](row)
+    return row
 
 
-def _with_parameters(found: dict[str, Any]) -> dict[str, Any]:
+def _with_parameters(row: dict[str, Any]) -> dict[str, Any]:
     """2: the number of parameters has a column of its own."""
-    return {**found, "parameters": _count(_object(found["facts_json"], found["name"]).get("parameters"))}
+    return {**row, "parameters": _count(_object(row["facts_json"], row["name"]).get("parameters"))}
 
 
-def _unchanged(found: dict[str, Any]) -> dict[str, Any]:
+def _unchanged(row: dict[str, Any]) -> dict[str, Any]:
     """3: vectors of the space `readings`, which are measured."""
-    return found
+    return row
 
 
 _STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _with_parameters, 2: _unchanged})

@@ -31,7 +31,7 @@ from kinprint.errors import FingerprintError, KinprintError, LibraryError, Missi
 from kinprint.fingerprints import Fingerprint
 from kinprint.library import records
 from kinprint.library import vectors as index
-from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, Model
+from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, StoredModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +76,7 @@ class Tidied(NamedTuple):
     """Spaces that have a vector index now."""
 
 
-class Skip(Protocol):
+class SkipCallback(Protocol):
     """Called with what cannot be read."""
 
     def __call__(self, error: KinprintError, /) -> None: ...
@@ -145,7 +145,7 @@ class Library:
 
         Args:
             fingerprints: may be an iterator; a batch of them is in memory at a time.
-            identities: digest -> identity of the content that was measured, see `Model.identity`.
+            identities: digest -> identity of the content that was measured, see `StoredModel.identity`.
 
         Returns:
             the number of new models.
@@ -155,32 +155,32 @@ class Library:
         """
         return sum(self._commit(batch) for batch in _batches(fingerprints, identities or {}))
 
-    def models(self) -> Iterator[Model]:
+    def models(self) -> Iterator[StoredModel]:
         """Every model once, in the order of storage; no fingerprint is loaded."""
         yield from self._select()
 
-    def find(self, text: str) -> list[Model]:
+    def find(self, text: str) -> list[StoredModel]:
         """The models that `text` may mean: of that digest, else of that name, else whose digests begin with it (four
         characters at least)."""
         for where in (_equals("digest", text), _equals("name", text)):
-            if found := list(self._select(where)):
-                return found
+            if models := list(self._select(where)):
+                return models
         return list(self._select(f"starts_with(digest, '{text}')")) if _HEX.fullmatch(text) else []
 
-    def model(self, text: str) -> Model:
+    def model(self, text: str) -> StoredModel:
         """The one model that `text` means, see `find`.
 
         Raises:
             LibraryError: none or several; the message lists them.
         """
-        found = self.find(text)
-        if not found:
+        models = self.find(text)
+        if not models:
             raise LibraryError(printable(text, 80), f"no such model in {self.where}", "see `kinprint library list`")
-        if len(found) > 1:
-            listed = ", ".join(f"{printable(model.name, 40)} ({model.digest[:12]})" for model in found[:5])
-            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        if len(models) > 1:
+            listed = ", ".join(f"{printable(model.name, 40)} ({model.digest[:12]})" for model in models[:5])
+            more = f" and {len(models) - 5} more" if len(models) > 5 else ""
             raise LibraryError(printable(text, 80), f"means several models: {listed}{more}", "give the digest")
-        return found[0]
+        return models[0]
 
     def get(self, text: str) -> Fingerprint:
         """The fingerprint of the model that a digest, the unique beginning of one, or a name means.
@@ -195,14 +195,14 @@ class Library:
         return {model["digest"] for model in self._rows("models", ["digest"], "digest", digests)}
 
     def identities(self, sources: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Source -> identity of the content that was measured there (`Model.identity`) -> digest."""
-        found: dict[str, dict[str, str]] = {}
+        """Source -> identity of the content that was measured there (`StoredModel.identity`) -> digest."""
+        identities: dict[str, dict[str, str]] = {}
         for model in self._rows("models", ["source", "identity", "digest"], "source", sources):
             if model["identity"]:
-                found.setdefault(model["source"], {})[model["identity"]] = model["digest"]
-        return found
+                identities.setdefault(model["source"], {})[model["identity"]] = model["digest"]
+        return identities
 
-    def remove(self, models: Iterable[str]) -> list[Model]:
+    def remove(self, models: Iterable[str]) -> list[StoredModel]:
         """Remove models, each given by what `model` understands; all are found before the first is removed.
 
         Returns:
@@ -211,14 +211,14 @@ class Library:
         Raises:
             LibraryError: as `model`; nothing was removed.
         """
-        found = {model.digest: model for model in map(self.model, models)}
+        removed = {model.digest: model for model in map(self.model, models)}
         with _clear_errors(self.where), self._turn():
             for table in ("models", "fingerprints"):
-                for part in _parts(found):
+                for part in _parts(removed):
                     self._table(table).delete(_among("digest", part))
-        return list(found.values())
+        return list(removed.values())
 
-    def merge(self, other: Library, *, skip: Skip | None = None) -> int:
+    def merge(self, other: Library, *, skip: SkipCallback | None = None) -> int:
         """Add the models of another library.
 
         Args:
@@ -231,12 +231,12 @@ class Library:
         Raises:
             LibraryError: the other library is damaged, or this one cannot be written.
         """
-        there = {model.digest: model.identity for model in other.models()}
-        missing = sorted(set(there) - self.known(there))
-        return self.add(other._loaded(missing, skip), there)
+        identities = {model.digest: model.identity for model in other.models()}
+        missing = sorted(set(identities) - self.known(identities))
+        return self.add(other._loaded(missing, skip), identities)
 
     def export(
-        self, folder: str | os.PathLike[str], models: Iterable[str] | None = None, *, skip: Skip | None = None
+        self, folder: str | os.PathLike[str], models: Iterable[str] | None = None, *, skip: SkipCallback | None = None
     ) -> list[Path]:
         """Write `.kinprint` files named after their models; where names coincide, the digest's beginning tells them apart.
 
@@ -281,8 +281,8 @@ class Library:
         with _clear_errors(self.where):
             search = self._table("models").search(query, vector_column_name=VECTOR + space).distance_type("cosine")
             search = search.nprobes(EVERY_PARTITION).refine_factor(REFINED).limit(count)
-            found = search.select(["digest", "_distance"]).to_arrow().to_pylist()
-        best = {row["digest"]: 1.0 - float(row["_distance"]) for row in reversed(found)}
+            rows = search.select(["digest", "_distance"]).to_arrow().to_pylist()
+        best = {row["digest"]: 1.0 - float(row["_distance"]) for row in reversed(rows)}
         return sorted(best.items(), key=lambda pair: -pair[1])
 
     def optimize(self) -> Tidied:
@@ -308,23 +308,23 @@ class Library:
         """A vector index for each space that has enough vectors and none yet; the spaces that have one then."""
         from lancedb.index import IvfRq
 
-        there = {column for found in models.list_indices() for column in found.columns}
+        indexed = {column for built in models.list_indices() for column in built.columns}
         for space in index.DIMENSIONS:
             column = VECTOR + space
             count = models.count_rows(f"{column} IS NOT NULL")
-            if column not in there and count >= EXACT_BELOW:
+            if column not in indexed and count >= EXACT_BELOW:
                 partitions = max(count // PARTITION, 1)
                 models.create_index(column, config=IvfRq(distance_type="cosine", num_partitions=partitions))
-                there.add(column)
-        return tuple(space for space in index.DIMENSIONS if VECTOR + space in there)
+                indexed.add(column)
+        return tuple(space for space in index.DIMENSIONS if VECTOR + space in indexed)
 
     def _commit(self, batch: list[tuple[dict[str, Any], bytes]]) -> int:
         """Add rows and their fingerprints where the digest is new; the number of new ones."""
         import pyarrow as pa
 
         with _clear_errors(self.where), self._turn():
-            there = self.known(model["digest"] for model, _ in batch)
-            new = [(model, data) for model, data in batch if model["digest"] not in there]
+            known = self.known(model["digest"] for model, _ in batch)
+            new = [(model, data) for model, data in batch if model["digest"] not in known]
             if not new:
                 return 0
             files = [{"digest": model["digest"], "data": data} for model, data in new]
@@ -343,15 +343,15 @@ class Library:
         insert = self._table(table).merge_insert("digest").when_not_matched_insert_all().use_index(False)
         return int(insert.execute(rows, on_bad_vectors="null", timeout=timedelta(seconds=PATIENCE)).num_inserted_rows)
 
-    def _select(self, where: str | None = None) -> Iterator[Model]:
+    def _select(self, where: str | None = None) -> Iterator[StoredModel]:
         seen: set[str] = set()
         with _clear_errors(self.where):
             query = self._table("models").search().select(list(COLUMNS))
             for batch in (query.where(where) if where else query).to_batches():
-                for found in batch.to_pylist():
-                    if found["digest"] not in seen:
-                        seen.add(found["digest"])
-                        yield Model(**found)
+                for row in batch.to_pylist():
+                    if row["digest"] not in seen:
+                        seen.add(row["digest"])
+                        yield StoredModel(**row)
 
     def _rows(self, table: str, columns: list[str], column: str, values: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Some columns of the rows in which `column` has one of the values."""
@@ -359,7 +359,7 @@ class Library:
             for part in _parts(values):
                 yield from self._table(table).search().where(_among(column, part)).select(columns).to_arrow().to_pylist()
 
-    def _loaded(self, digests: Iterable[str], skip: Skip | None) -> Iterator[Fingerprint]:
+    def _loaded(self, digests: Iterable[str], skip: SkipCallback | None) -> Iterator[Fingerprint]:
         for digest in digests:
             try:
                 yield self._load(digest)
@@ -370,11 +370,11 @@ class Library:
 
     def _load(self, digest: str) -> Fingerprint:
         subject = f"{self.where}, fingerprint {digest[:12]}"
-        found = next(self._rows("fingerprints", ["data"], "digest", [digest]), None)
-        if found is None:
+        row = next(self._rows("fingerprints", ["data"], "digest", [digest]), None)
+        if row is None:
             raise LibraryError(subject, "its bytes are missing", "remove the model and add it again")
         try:
-            fingerprint = Fingerprint.parse(found["data"], subject)
+            fingerprint = Fingerprint.parse(row["data"], subject)
         except FingerprintError as error:
             raise LibraryError(subject, error.problem, error.remedy or "remove the model and add it again") from error
         if fingerprint.digest != digest:
@@ -385,8 +385,8 @@ class Library:
         return self._database.open_table(name)
 
     def _missing(self) -> list[str]:
-        found = set(self._database.list_tables(limit=1000).tables)
-        return [name for name in TABLES if name not in found]
+        present = set(self._database.list_tables(limit=1000).tables)
+        return [name for name in TABLES if name not in present]
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -434,10 +434,10 @@ class Library:
                 raise LibraryError(self.where, f"damaged: the table {name} has other columns than it should", "make it again")
 
     def _versions(self) -> tuple[int, int]:
-        found = self._table("versions").search().select(["schema", "vectors"]).to_arrow().to_pylist()
-        if not found:
+        rows = self._table("versions").search().select(["schema", "vectors"]).to_arrow().to_pylist()
+        if not rows:
             raise LibraryError(self.where, "damaged: it does not say its version", "make it again")
-        return max(row["schema"] for row in found), max(row["vectors"] for row in found)
+        return max(row["schema"] for row in rows), max(row["vectors"] for row in rows)
 
     def _migrate(self, schema: int, vectors: int) -> None:
         """Write `models` anew, as one commit, in the columns of this version; vectors are measured again if they changed, or
@@ -454,9 +454,9 @@ class Library:
 
         def rewritten() -> Iterator[pa.RecordBatch]:
             for batch in models.search().select(keep).to_batches(batch_size=BATCH):
-                rows = [records.migrated(found, schema) for found in batch.to_pylist()]
+                rows = [records.migrated(row, schema) for row in batch.to_pylist()]
                 if again:
-                    rows = [found | records.vector_columns(self._load_or_none(found["digest"])) for found in rows]
+                    rows = [row | records.vector_columns(self._load_or_none(row["digest"])) for row in rows]
                 yield pa.RecordBatch.from_pylist(rows, wanted)
 
         reader = pa.RecordBatchReader.from_batches(wanted, rewritten())
@@ -474,8 +474,8 @@ def _index_digests(table: Any) -> None:
     """An index by which one model of very many is found without reading the column of digests; `_insert` does without it."""
     from lancedb.index import BTree
 
-    there = {column for found in table.list_indices() for column in found.columns}
-    if "digest" not in there and table.count_rows() >= EXACT_BELOW:
+    indexed = {column for built in table.list_indices() for column in built.columns}
+    if "digest" not in indexed and table.count_rows() >= EXACT_BELOW:
         table.create_index("digest", config=BTree())
 
 
@@ -559,8 +559,8 @@ def _clear_errors(where: str) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        said = _WHERE_IN_RUST.sub("", str(error).splitlines()[0] if str(error) else type(error).__name__)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else said
+        message = _WHERE_IN_RUST.sub("", str(error).splitlines()[0] if str(error) else type(error).__name__)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else message
         raise LibraryError(
             where, f"cannot be read or written: {reason}", "check the path, or restore it from a copy"
         ) from error

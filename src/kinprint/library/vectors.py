@@ -75,8 +75,8 @@ CHANNELS = (
 def vectors(fingerprint: Fingerprint) -> Mapping[str, Vector]:
     """Unit vectors by space, (DIMENSIONS[space],) float32. A space is absent where its traits are, or say nothing."""
     by_index = {"channels": _channels(fingerprint), "neurons": _neurons(fingerprint)}
-    found = by_index | _without_labels(fingerprint) | _readings(fingerprint)
-    return {space: unit for space, vector in found.items() if (unit := _unit(vector)) is not None}
+    sums = by_index | _without_labels(fingerprint) | _readings(fingerprint)
+    return {space: unit for space, vector in sums.items() if (unit := _unit(vector)) is not None}
 
 
 def _channels(fingerprint: Fingerprint) -> Array:
@@ -108,16 +108,16 @@ def _without_labels(fingerprint: Fingerprint) -> dict[str, Array]:
     values = np.asarray(fingerprint.traits["neurons.forms"], dtype=np.float64)
     even = np.concatenate([values[..., list(EVEN)], np.abs(values[..., list(ODD)])], axis=-1)
     known = np.isfinite(even).any(axis=(0, 1))
-    there = np.isfinite(even[..., known]).all(axis=-1)
-    if not there.any():
+    complete = np.isfinite(even[..., known]).all(axis=-1)
+    if not complete.any():
         return {}
-    scores = _whitened(even[..., known], there)
-    found = {"forms": _characteristic(scores, known)}
+    scores = _whitened(even[..., known], complete)
+    sums = {"forms": _characteristic(scores, known)}
     signed = [column for column in ODD if np.isfinite(values[..., column]).any()]
     if signed and fingerprint.stated.free_signs:
-        signs = signs_of(np.where(there[..., None], values, 0.0), signed)[there]
-        found["signs"] = _signed(scores, known, signs, [ODD.index(column) for column in signed])
-    return found
+        signs = signs_of(np.where(complete[..., None], values, 0.0), signed)[complete]
+        sums["signs"] = _signed(scores, known, signs, [ODD.index(column) for column in signed])
+    return sums
 
 
 def _readings(fingerprint: Fingerprint) -> dict[str, Array]:
@@ -163,9 +163,9 @@ def _blocks(count: int) -> Iterator[slice]:
     yield from (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
 
 
-def _whitened(even: Array, there: NDArray[np.bool_]) -> Array:
+def _whitened(even: Array, complete: NDArray[np.bool_]) -> Array:
     """(neurons, features) of all layers, ranked within their layer and decorrelated over the model."""
-    scores = normal_scores(np.where(there[..., None], even, np.nan))[there]
+    scores = normal_scores(np.where(complete[..., None], even, np.nan))[complete]
     return np.asarray(scores @ decorrelation(scores.T @ scores / len(scores), RIDGE))
 
 

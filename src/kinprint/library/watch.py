@@ -71,10 +71,10 @@ def arrivals(
 def _entries(folder: Path) -> list[Path]:
     """What lies in the folder and may be a model, by name."""
     try:
-        found = [Path(entry.path) for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        paths = [Path(entry.path) for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError:
         return []
-    return sorted(path for path in found if path.is_dir() or is_model_file(path.name))
+    return sorted(path for path in paths if path.is_dir() or is_model_file(path.name))
 
 
 def _state(path: Path) -> State | None:

@@ -45,16 +45,16 @@ def first_line(text: str) -> str:
     return text.strip().split("\n", 1)[0].strip()
 
 
-def ask(model: Respondent, probe: Probe, told: Callable[[int], None]) -> NDArray[np.float64]:
+def ask(model: Respondent, probe: Probe, progress: Callable[[int], None]) -> NDArray[np.float64]:
     """(questions, follow-ups) probability of yes.
 
     Args:
-        told: called with how many prompts have been put since it was last called.
+        progress: called with how many prompts have been put since it was last called.
     """
     answers = model.answers([question_prompt(question) for question in probe.questions])
-    told(len(probe.questions))
+    progress(len(probe.questions))
     rows = []
     for question, answer in zip(probe.questions, answers, strict=True):
         rows.append(model.yes([followup_prompt(question, answer, followup) for followup in probe.followups]))
-        told(len(probe.followups))
+        progress(len(probe.followups))
     return np.stack(rows)

@@ -73,9 +73,9 @@ class Endpoint:
     def yes(self, prompts: list[str]) -> NDArray[np.float64]:
         if self._probabilities:
             asked = [{"prompt": p, "max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": TOP} for p in prompts]
-            found = self._all(asked, _from_logprobs)
-            if all(value is not None for value in found):
-                return np.array(found, dtype=np.float64)
+            probabilities = self._all(asked, _from_logprobs)
+            if all(value is not None for value in probabilities):
+                return np.array(probabilities, dtype=np.float64)
             self._probabilities = False
         self.sampled = True
         return np.array([self._sampled(prompt) for prompt in prompts], dtype=np.float64)

@@ -56,8 +56,8 @@ def outside(head: NDArray[np.floating]) -> Array | None:
     matrix = np.asarray(head, dtype=np.float64)
     directions, values, _ = np.linalg.svd(matrix, full_matrices=True)
     rank = int((values > values[0] * max(matrix.shape) * np.finfo(np.float32).eps).sum()) if values[0] > 0 else 0
-    found = directions[:, rank:][:, :OUTSIDE].T
-    return np.ascontiguousarray(found) if len(found) else None
+    orthogonal = directions[:, rank:][:, :OUTSIDE].T
+    return np.ascontiguousarray(orthogonal) if len(orthogonal) else None
 
 
 def tested_tokens(tokens: int, hidden: int) -> int:

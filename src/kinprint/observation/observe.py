@@ -133,15 +133,15 @@ def observe_endpoint(
 def _read(runner: Runner, request: Request, tell: Callable[[int], None]) -> dict[str, Array]:
     """Traits of what the model does while it reads."""
     ids, hashes = chosen_tokens(runner.vocabulary, runner.head_size())
-    found = runner.read(request.probe.texts, ids, request.batch, tell)
-    means = found.norm_sums / found.tokens
+    reading = runner.read(request.probe.texts, ids, request.batch, tell)
+    means = reading.norm_sums / reading.tokens
     traits: dict[str, Array] = {
         "activations.norms": np.stack([means[:, 0], np.sqrt(np.maximum(means[:, 1] - means[:, 0] ** 2, 0))], axis=1),
-        "hidden.grams": np.stack([gram(states) for states in found.states]),
+        "hidden.grams": np.stack([gram(states) for states in reading.states]),
         "logits.tokens": hashes,
-        "logits.probe": found.logits,
+        "logits.probe": reading.logits,
     }
-    tested = ids[: tested_tokens(len(ids), found.states.shape[2])]
+    tested = ids[: tested_tokens(len(ids), reading.states.shape[2])]
     head = runner.head(tested) if len(tested) else None
     beyond = outside(head) if head is not None and np.isfinite(head).all() else None
     return traits if beyond is None else traits | {"logits.outside": beyond}
@@ -166,15 +166,15 @@ def _facts(probe: Probe) -> dict[str, Any]:
 
 def _kept(traits: Mapping[str, Array]) -> dict[str, Array]:
     """As a fingerprint holds them: float32, NaN for what is not finite, nothing that is empty."""
-    found = {}
+    kept = {}
     for name, values in traits.items():
         if values.dtype.kind == "f":
             with np.errstate(over="ignore"):
                 values = values.astype(np.float32)
             values = np.where(np.isfinite(values), values, np.float32(np.nan))
         if values.size:
-            found[name] = values
-    return found
+            kept[name] = values
+    return kept
 
 
 def _notes(traits: Mapping[str, Array], shortened: int) -> list[str]:

@@ -71,16 +71,16 @@ def read_texts(path: Path) -> tuple[str, ...]:
             raise ProbeError(path, "not a regular file", "give a file on disk")
         if status.st_size > MAX_BYTES:
             raise ProbeError(path, f"larger than the {MAX_BYTES:,} bytes allowed", "give fewer texts")
-        found = tuple(text for text in readers[path.suffix](path) if text.strip())
+        texts = tuple(text for text in readers[path.suffix](path) if text.strip())
     except OSError as error:
         raise ProbeError(path, error.strerror or "cannot be read", "check the path") from error
     except UnicodeDecodeError as error:
         raise ProbeError(path, f"not valid UTF-8 ({error.reason})", "save it as UTF-8") from error
-    if not 2 <= len(found) <= MAX_TEXTS:
-        raise ProbeError(path, f"holds {len(found)} texts", f"give 2 to {MAX_TEXTS:,}")
-    if max(map(len, found)) > MAX_CHARACTERS:
+    if not 2 <= len(texts) <= MAX_TEXTS:
+        raise ProbeError(path, f"holds {len(texts)} texts", f"give 2 to {MAX_TEXTS:,}")
+    if max(map(len, texts)) > MAX_CHARACTERS:
         raise ProbeError(path, f"holds a text of more than {MAX_CHARACTERS:,} characters", "cut it into several")
-    return found
+    return texts
 
 
 def _lines(path: Path) -> list[str]:
@@ -88,7 +88,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _objects(path: Path) -> list[str]:
-    found = []
+    texts = []
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
@@ -98,8 +98,8 @@ def _objects(path: Path) -> list[str]:
             text = None
         if not isinstance(text, str):
             raise ProbeError(path, f"line {number} is no object with a text", 'write {"text": "..."} in every line')
-        found.append(text)
-    return found
+        texts.append(text)
+    return texts
 
 
 def _column(path: Path) -> list[str]:

@@ -115,13 +115,13 @@ class Runner:
         layer = self.model.get_output_embeddings()
         return int(layer.weight.shape[0]) if layer is not None else int(self.model.config.get_text_config().vocab_size)
 
-    def read(self, texts: Sequence[str], tokens: NDArray[np.int64], batch: int, told: Callable[[int], None]) -> Read:
+    def read(self, texts: Sequence[str], tokens: NDArray[np.int64], batch: int, progress: Callable[[int], None]) -> Read:
         """Run the model over texts.
 
         Args:
             tokens: ids whose logits are kept.
             batch: texts at a time.
-            told: called with how many texts have been read since it was last called.
+            progress: called with how many texts have been read since it was last called.
         """
         encoded = [self._encoded(text)[: self.longest] for text in texts]
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))  # texts of one length together: little padding
@@ -136,13 +136,13 @@ class Runner:
             layers = [layer.float().cpu() for layer in output.hidden_states[1:]]
             mask = mask.cpu()
             norms = [layer.norm(dim=-1)[mask.bool()].double() for layer in layers]
-            found = np.array([[float(norm.sum()), float((norm**2).sum())] for norm in norms])
-            sums = found if sums is None else sums + found
+            layer_sums = np.array([[float(norm.sum()), float((norm**2).sum())] for norm in norms])
+            sums = layer_sums if sums is None else sums + layer_sums
             kept = output.logits.float().cpu()[rows, last.cpu()][:, self._torch.as_tensor(tokens)]
             for place, i in enumerate(chosen):
                 states[i] = np.stack([layer[place, int(last[place])].numpy() for layer in layers])
                 logits[i] = kept[place].numpy()
-            told(len(chosen))
+            progress(len(chosen))
         assert sums is not None
         return Read(np.stack(states, axis=1), sums, np.stack(logits), sum(map(len, encoded)))
 
@@ -152,12 +152,12 @@ class Runner:
         for prompt in prompts:
             ids = self._torch.as_tensor([self._fitting(prompt)], device=self.model.device)
             with self._torch.inference_mode(), _quiet():
-                found = self.model.generate(
+                generated = self.model.generate(
                     ids, attention_mask=self._torch.ones_like(ids), max_new_tokens=ANSWER_TOKENS, do_sample=False,
                     num_beams=1, pad_token_id=0, temperature=None, top_p=None, top_k=None,
                 )[0, ids.shape[1] :]  # fmt: skip
-            self.forward_tokens += int(ids.shape[1]) + len(found)
-            texts.append(self.tokenizer.decode(found, skip_special_tokens=True))
+            self.forward_tokens += int(ids.shape[1]) + len(generated)
+            texts.append(self.tokenizer.decode(generated, skip_special_tokens=True))
         return texts
 
     def yes(self, prompts: list[str]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from kinprint.benchmark import Calibration, KindRow, Outcome, Result, Standing, Summary
+from kinprint.benchmark import BenchmarkResult, Calibration, KindRow, PairOutcome, Standing, Summary
 from kinprint.errors import printable
 from kinprint.words import p_value
 
@@ -79,7 +79,7 @@ def seconds(value: float | None) -> str:
     return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
 
 
-def about(result: Result) -> str:
+def about(result: BenchmarkResult) -> str:
     """What was compared, in a sentence."""
     failed = len(result.outcomes) - len(result.compared)
     counts: Counter[str] = Counter(outcome.pair.truth for outcome in result.compared)
@@ -96,7 +96,7 @@ def about(result: Result) -> str:
 TRUTHS = {"related": "related", "unrelated": "unrelated", "shared-initialisation": "with shared initialisation"}
 
 
-def cost(result: Result) -> str:
+def cost(result: BenchmarkResult) -> str:
     """How long it took, in a sentence."""
     at_once = f", {result.jobs} pairs at the same time" if result.jobs > 1 else ""
     return (
@@ -177,7 +177,7 @@ def _calibration(row: Calibration) -> list[str]:
     ]
 
 
-def outcome_line(outcome: Outcome) -> str:
+def outcome_line(outcome: PairOutcome) -> str:
     """One pair by name, and what was said of it."""
     pair = outcome.pair
     p = p_value(outcome.log10_p, exact=True)
@@ -187,7 +187,7 @@ def outcome_line(outcome: Outcome) -> str:
     return f"{names} ({printable(pair.kind, 80)}): {outcome.verdict}{stated}{source}"
 
 
-def unreadable(result: Result) -> list[str]:
+def unreadable(result: BenchmarkResult) -> list[str]:
     """Models that could not be read, and why."""
     return [f"{printable(name, 80)}: {printable(reason)}" for name, reason in result.unreadable.items()]
 

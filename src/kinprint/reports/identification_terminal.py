@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.errors import printable
-from kinprint.library.identify import Finding, Identification
+from kinprint.library.identify import Identification, SearchFinding
 from kinprint.reports.comparison_terminal import COLOURS
 from kinprint.words import p_value
 
@@ -58,7 +58,7 @@ def _table(identification: Identification) -> Table:
     return table
 
 
-def _row(finding: Finding) -> list[Text]:
+def _row(finding: SearchFinding) -> list[Text]:
     spaces = ", ".join(f"{space} {cosine:.2f}" for space, cosine in finding.cosines.items())
     test = finding.strongest.method if finding.strongest is not None else "–"
     p = "1" if finding.log10_p == 0 else p_value(finding.log10_p)

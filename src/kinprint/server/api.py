@@ -26,7 +26,7 @@ class Error(BaseModel):
     error: str
 
 
-class Listed(BaseModel):
+class ModelEntry(BaseModel):
     """A model of the library."""
 
     digest: Digest
@@ -49,7 +49,7 @@ class Models(BaseModel):
     """A page of models."""
 
     total: int
-    models: list[Listed]
+    models: list[ModelEntry]
 
 
 class Held(BaseModel):
@@ -59,7 +59,7 @@ class Held(BaseModel):
     name: str
 
 
-class Pair(BaseModel):
+class PairRequest(BaseModel):
     """Two fingerprints, by digest."""
 
     model_config = ConfigDict(extra="forbid")
@@ -77,14 +77,14 @@ class Suspect(BaseModel):
     candidates: Annotated[int, Field(ge=1, le=200)] = 20
 
 
-class Checkpoint(BaseModel):
+class CheckpointEntry(BaseModel):
     """A model of the folders that the server was given."""
 
     id: str
     name: str
 
 
-class Wanted(BaseModel):
+class FingerprintRequest(BaseModel):
     """What to fingerprint: the id of a checkpoint."""
 
     model_config = ConfigDict(extra="forbid")
@@ -114,8 +114,8 @@ class Neighbour(BaseModel):
 
 
 def service(request: Request) -> Service:
-    found: Service = request.app.state.service
-    return found
+    instance: Service = request.app.state.service
+    return instance
 
 
 REFUSED: dict[int | str, dict[str, Any]] = {
@@ -135,19 +135,19 @@ def models(
 ) -> Models:
     """Models of the library, by name."""
     page = service(request).catalogue.find(q, offset, limit)
-    return Models(total=page.total, models=[Listed(**model.to_json()) for model in page.models])
+    return Models(total=page.total, models=[ModelEntry(**model.to_json()) for model in page.models])
 
 
 @router.get("/models/{digest}", responses=REFUSED)
 def model(request: Request, digest: InPath) -> dict[str, Any]:
     """What is known of a model: facts, provenance, and the shapes of its traits."""
-    found = service(request).fingerprint(digest)
+    fingerprint = service(request).fingerprint(digest)
     return {
         "digest": digest,
-        "name": found.name,
-        "facts": dict(found.facts),
-        "provenance": dict(found.provenance),
-        "traits": {name: list(array.shape) for name, array in found.traits.items()},
+        "name": fingerprint.name,
+        "facts": dict(fingerprint.facts),
+        "provenance": dict(fingerprint.provenance),
+        "traits": {name: list(array.shape) for name, array in fingerprint.traits.items()},
     }
 
 
@@ -158,15 +158,15 @@ def model(request: Request, digest: InPath) -> dict[str, Any]:
 )
 def download(request: Request, digest: InPath) -> Response:
     """The `.kinprint` file of a model."""
-    found = service(request).fingerprint(digest)
+    fingerprint = service(request).fingerprint(digest)
     named = {"content-disposition": f'attachment; filename="{digest[:16]}.kinprint"'}
-    return Response(data_of(found), media_type="application/octet-stream", headers=named)
+    return Response(data_of(fingerprint), media_type="application/octet-stream", headers=named)
 
 
 @router.get("/models/{digest}/neighbours", responses=REFUSED | BUSY)
 def neighbours(request: Request, digest: InPath, count: Annotated[int, Query(ge=1, le=100)] = 10) -> list[Neighbour]:
     """Models whose index vectors lie nearest, by space. These are candidates for tests, and no evidence."""
-    return [Neighbour(**found) for found in service(request).neighbours(digest, count)]
+    return [Neighbour(**row) for row in service(request).neighbours(digest, count)]
 
 
 BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -177,12 +177,12 @@ UPLOAD = {"requestBody": {"required": True, "content": BYTES}}
 async def upload(request: Request) -> Held:
     """Upload the bytes of a `.kinprint` file. It is held in memory for as long as there is room."""
     data = await request.body()
-    found = await run_in_threadpool(Fingerprint.parse, data, "the upload")
-    return Held(digest=await run_in_threadpool(service(request).keep, found), name=found.name)
+    fingerprint = await run_in_threadpool(Fingerprint.parse, data, "the upload")
+    return Held(digest=await run_in_threadpool(service(request).keep, fingerprint), name=fingerprint.name)
 
 
 @router.post("/comparisons", responses=REFUSED | BUSY)
-def compare(request: Request, pair: Pair) -> dict[str, Any]:
+def compare(request: Request, pair: PairRequest) -> dict[str, Any]:
     """Compare two models: a `kinprint-comparison/1` object."""
     return service(request).compare(pair.reference, pair.suspect).to_json()
 
@@ -196,13 +196,13 @@ def identify(request: Request, wanted: Suspect) -> dict[str, Any]:
 
 
 @router.get("/checkpoints", responses=REFUSED)
-def checkpoints(request: Request) -> list[Checkpoint]:
+def checkpoints(request: Request) -> list[CheckpointEntry]:
     """Models of the folders that the server was given, which can be fingerprinted."""
-    return [Checkpoint(id=found.id, name=found.name) for found in service(request).folders.list()]
+    return [CheckpointEntry(id=model.id, name=model.name) for model in service(request).folders.list()]
 
 
 @router.post("/runs", status_code=202, responses=REFUSED | BUSY)
-def start(request: Request, wanted: Wanted) -> Measuring:
+def start(request: Request, wanted: FingerprintRequest) -> Measuring:
     """Begin to fingerprint a model of the folders."""
     return _measuring(service(request).measure(wanted.checkpoint))
 
@@ -225,10 +225,10 @@ def cancel(request: Request, key: Key) -> Measuring:
     return _measuring(_required(service(request).cancel(key)))
 
 
-def _required(found: Run | None) -> Run:
-    if found is None:
+def _required(run: Run | None) -> Run:
+    if run is None:
         raise HTTPException(404, "no such run")
-    return found
+    return run
 
 
 def _measuring(run: Run) -> Measuring:

@@ -60,8 +60,8 @@ async def _unusable(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    told = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()[:5]]
-    return _answer(request, 422, printable("; ".join(told), 500))
+    problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()[:5]]
+    return _answer(request, 422, printable("; ".join(problems), 500))
 
 
 async def _refused(request: Request, error: Exception) -> Response:

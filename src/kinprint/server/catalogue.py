@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.library import Library
-from kinprint.library.records import Model
+from kinprint.library.records import StoredModel
 
 DIGEST = re.compile("[0-9a-f]{17,64}")
 
@@ -28,7 +28,7 @@ FRESH = 2.0
 class Page:
     """Some of the models that were asked for, and how many there are."""
 
-    models: Sequence[Model]
+    models: Sequence[StoredModel]
     total: int
 
 
@@ -37,7 +37,7 @@ class Catalogue:
 
     def __init__(self, library: Library) -> None:
         self._library, self._lock = library, Lock()
-        self._models: tuple[Model, ...] = ()
+        self._models: tuple[StoredModel, ...] = ()
         self._texts = _Texts(())
         self._names: dict[str, str] = {}
         self._checked, self._version = float("-inf"), ""
@@ -56,8 +56,8 @@ class Catalogue:
         models, texts = self._models, self._texts
         if not wanted:
             return Page(models[offset : offset + limit], len(models))
-        found = texts.holding(wanted)
-        return Page([models[row] for row in found[offset : offset + limit]], len(found))
+        rows = texts.holding(wanted)
+        return Page([models[row] for row in rows[offset : offset + limit]], len(rows))
 
     def name(self, digest: str) -> str:
         """Name of a model of the library; empty where it is not there."""
@@ -113,7 +113,7 @@ def _places(text: str, word: str) -> Iterator[int]:
         at = text.find(word, end) if end >= 0 else -1
 
 
-def _text(model: Model) -> str:
+def _text(model: StoredModel) -> str:
     """What words are looked for in; of the digest its beginning, which is what people type."""
     parts = dict.fromkeys((model.name, model.source, model.family, model.model_type, model.digest[:16]))
     return " ".join(parts).casefold()

@@ -21,7 +21,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Found:
+class FolderModel:
     """A model of a configured folder.
 
     Attributes:
@@ -41,16 +41,16 @@ class Folders:
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = [root.resolve() for root in roots]
 
-    def list(self) -> list[Found]:
+    def list(self) -> list[FolderModel]:
         """The models that are there now."""
-        found = []
+        models = []
         for root in self._roots:
             for path in _models(root):
                 name = f"{root.name}/{path.relative_to(root)}" if path != root else root.name
-                found.append(Found(blake3(os.fsencode(path)).hexdigest()[:32], name, path))
-                if len(found) == MOST:
-                    return found
-        return found
+                models.append(FolderModel(blake3(os.fsencode(path)).hexdigest()[:32], name, path))
+                if len(models) == MOST:
+                    return models
+        return models
 
     def path(self, key: str) -> Path | None:
         """Where the model of an id lies; None if it is not there (any more)."""

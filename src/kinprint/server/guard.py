@@ -101,8 +101,8 @@ class Guard:
         token = self.settings.token
         if not token or path in OPEN:
             return None
-        said = headers.get("authorization", "")
-        if hmac.compare_digest(said.encode(), f"Bearer {token}".encode()):
+        authorization = headers.get("authorization", "")
+        if hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             return None
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         if hmac.compare_digest(cookie.encode(), session(token).encode()):
@@ -127,10 +127,10 @@ class _Counted:
 
 
 def _too_large(headers: Headers, limit: int) -> Response | None:
-    said = headers.get("content-length", "0")
-    if not said.isascii() or not said.isdigit() or len(said) > 15:
+    length = headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit() or len(length) > 15:
         return _problem(400, "the content length is no number")
-    return _problem(413, f"more than the {limit:,} bytes allowed") if int(said) > limit else None
+    return _problem(413, f"more than the {limit:,} bytes allowed") if int(length) > limit else None
 
 
 def _plain(text: str) -> bool:
@@ -144,13 +144,13 @@ def _problem(status: int, text: str, headers: dict[str, str] | None = None) -> R
 def _with_headers(send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            there = {name for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *_missing(there)]
+            names = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *_missing(names)]
         await send(message)
 
     return sent
 
 
-def _missing(there: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    names = set(there)
+def _missing(present: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    names = set(present)
     return [(name.encode(), value.encode()) for name, value in HEADERS.items() if name.encode() not in names]

@@ -39,8 +39,8 @@ Text = Annotated[str, Query(max_length=200)]
 @router.get("/")
 def browse(request: Request, q: Text = "", page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
     """The library, and a search by words."""
-    found = _service(request).catalogue.find(q, (page - 1) * A_PAGE, A_PAGE)
-    return _page(request, "browse.html", found=found, q=q, page=page, pages=-(-found.total // A_PAGE))
+    models = _service(request).catalogue.find(q, (page - 1) * A_PAGE, A_PAGE)
+    return _page(request, "browse.html", listed=models, q=q, page=page, pages=-(-models.total // A_PAGE))
 
 
 @router.get("/models/{digest}")
@@ -55,8 +55,8 @@ def relatives(request: Request, digest: InPath) -> Response:
     service = _service(request)
     if waiting := _searching(request, digest):
         return waiting
-    found = service.identify(digest, CANDIDATES)
-    return _page(request, "relatives.html", model=service.fingerprint(digest), found=found)
+    identification = service.identify(digest, CANDIDATES)
+    return _page(request, "relatives.html", model=service.fingerprint(digest), identification=identification)
 
 
 @router.get("/models/{digest}/tree")
@@ -85,8 +85,8 @@ def compare(request: Request, reference: Text = "", suspect: Text = "") -> Respo
 @router.get("/compare/{reference}/{suspect}")
 def comparison(request: Request, reference: InPath, suspect: InPath) -> Response:
     """The report of two models."""
-    found = _service(request).compare(reference, suspect)
-    page = comparison_html(found, command=f"kinprint compare {reference[:16]}.kinprint {suspect[:16]}.kinprint")
+    comparison = _service(request).compare(reference, suspect)
+    page = comparison_html(comparison, command=f"kinprint compare {reference[:16]}.kinprint {suspect[:16]}.kinprint")
     return HTMLResponse(page, headers={"content-security-policy": policy_for(STYLE, SCRIPT)})
 
 
@@ -131,8 +131,8 @@ def login(request: Request) -> Response:
 async def enter(request: Request) -> Response:
     """Takes the token; the cookie lasts as long as the browser."""
     token = _service(request).settings.token
-    said = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=4).get("token", [""])[0]
-    if not token or not hmac.compare_digest(said.encode(), token.encode()):
+    typed = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=4).get("token", [""])[0]
+    if not token or not hmac.compare_digest(typed.encode(), token.encode()):
         return _page(request, "login.html", status=401, wrong=True)
     answer = RedirectResponse("/", 303)
     answer.set_cookie(COOKIE, session(token), httponly=True, samesite="strict", secure=request.url.scheme == "https")
@@ -162,8 +162,8 @@ def _searching(request: Request, digest: str) -> Response | None:
 
 
 def _service(request: Request) -> Service:
-    found: Service = request.app.state.service
-    return found
+    instance: Service = request.app.state.service
+    return instance
 
 
 def _page(request: Request, template: str, status: int = 200, **content: Any) -> Response:
@@ -183,9 +183,9 @@ def _meant(service: Service, text: str) -> list[tuple[str, str]]:
     held = service.shelf.get(words)
     if held is not None:
         return [(held.digest, held.name)]
-    found = service.catalogue.find(words, 0, 200).models
-    exact = [model for model in found if words in (model.name, model.digest)]
-    return [(model.digest, model.name) for model in (exact or found)[:20]]
+    models = service.catalogue.find(words, 0, 200).models
+    exact = [model for model in models if words in (model.name, model.digest)]
+    return [(model.digest, model.name) for model in (exact or models)[:20]]
 
 
 def _is_report(path: Path) -> bool:

@@ -76,12 +76,12 @@ class Runs:
         """
         run = Run(secrets.token_hex(8), model, digest=digest)
         with self._lock:
-            for other in self._runs.values():
-                if digest and other.digest == digest and not other.ended:
-                    return other
-            if sum(not other.ended for other in self._runs.values()) > MOST_WAITING:
+            for earlier in self._runs.values():
+                if digest and earlier.digest == digest and not earlier.ended:
+                    return earlier
+            if sum(not earlier.ended for earlier in self._runs.values()) > MOST_WAITING:
                 raise BusyError("the server", "too many runs are waiting", "try again when one has ended")
-            ended = [key for key, other in self._runs.items() if other.ended]
+            ended = [key for key, earlier in self._runs.items() if earlier.ended]
             for key in ended[: max(len(ended) - MOST_KEPT, 0)]:
                 del self._runs[key], self._futures[key]
             self._runs[run.id] = run

@@ -66,12 +66,12 @@ class Service:
         self._lock = Lock()
         self._turns, self._waiting = BoundedSemaphore(AT_ONCE), BoundedSemaphore(AT_ONCE + WAITING)
 
-    def keep(self, found: Fingerprint) -> str:
+    def keep(self, fingerprint: Fingerprint) -> str:
         """Hold a fingerprint; in the library too, where that may be written."""
         if self.settings.writable:
-            self.library.add([found])
+            self.library.add([fingerprint])
             self.catalogue.refresh()
-        return self.shelf.put(found)
+        return self.shelf.put(fingerprint)
 
     def fingerprint(self, digest: str) -> Fingerprint:
         """The fingerprint of a digest, from the shelf or the library.
@@ -80,13 +80,13 @@ class Service:
             UnknownError: there is none.
             LibraryError: it cannot be read.
         """
-        found = self.shelf.get(digest)
-        if found is None:
+        fingerprint = self.shelf.get(digest)
+        if fingerprint is None:
             if not DIGEST.fullmatch(digest) or digest not in self.library:
                 raise UnknownError(digest, "no such fingerprint here", "search for the model, or upload its fingerprint")
-            found = self.library.get(digest)
-            self.shelf.put(found)
-        return found
+            fingerprint = self.library.get(digest)
+            self.shelf.put(fingerprint)
+        return fingerprint
 
     def compare(self, reference: str, suspect: str) -> Comparison:
         """Compare two fingerprints, given by digest."""
@@ -95,10 +95,12 @@ class Service:
 
     def identify(self, suspect: str, candidates: int, progress: Progress = lambda done, total: None) -> Identification:
         """Relatives of a fingerprint, given by digest; remembered until the library changes."""
-        found = self.fingerprint(suspect)
+        fingerprint = self.fingerprint(suspect)
 
         def work() -> Identification:
-            return identify(found, self.library, candidates=candidates, progress=lambda _, done, total: progress(done, total))
+            return identify(
+                fingerprint, self.library, candidates=candidates, progress=lambda _, done, total: progress(done, total)
+            )
 
         return self._remembered(self._searched(suspect, candidates), work)
 
@@ -128,21 +130,21 @@ class Service:
 
     def tree(self, digest: str) -> Forest | None:
         """The tree of a model and its nearest relatives, IN_TREE at most; None if it has none."""
-        found = self.identify(digest, CANDIDATES)
-        others = [finding.digest for finding in found.relatives if finding.digest != digest][: IN_TREE - 1]
-        models = [self.fingerprint(other) for other in (digest, *others)]
+        identification = self.identify(digest, CANDIDATES)
+        others = [finding.digest for finding in identification.relatives if finding.digest != digest][: IN_TREE - 1]
+        models = [self.fingerprint(each) for each in (digest, *others)]
         if len(models) < 2:
             return None
         return self._remembered(("tree", *(model.digest for model in models)), lambda: tree(models))
 
     def neighbours(self, digest: str, count: int) -> list[dict[str, Any]]:
         """Models whose index vectors lie nearest, for each space; the model itself left out."""
-        found = self._vectors(digest)
+        vectors = self._vectors(digest)
         near = [
-            {"digest": other, "space": space, "similarity": similarity}
-            for space, vector in found.items()
-            for other, similarity in self.library.nearest(space, vector, count + 1)
-            if other != digest
+            {"digest": neighbour, "space": space, "similarity": similarity}
+            for space, vector in vectors.items()
+            for neighbour, similarity in self.library.nearest(space, vector, count + 1)
+            if neighbour != digest
         ]
         return [{**row, "name": self.catalogue.name(str(row["digest"]))} for row in near]
 

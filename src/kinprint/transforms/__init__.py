@@ -24,8 +24,8 @@ from kinprint.transforms._writing import Progress, in_memory, write
 def known() -> dict[str, Transform]:
     """Every transform by name: ours and those of installed packages (entry points `kinprint.transforms`), disguises first."""
     ours = [module.TRANSFORM for module in discovery.modules(sys.modules[__name__])]
-    found = sorted([*ours, *discovery.installed("transforms")], key=lambda t: (t.kind != "disguise", t.name))
-    return {transform.name: transform for transform in found}
+    transforms = sorted([*ours, *discovery.installed("transforms")], key=lambda t: (t.kind != "disguise", t.name))
+    return {transform.name: transform for transform in transforms}
 
 
 def apply(
@@ -70,15 +70,15 @@ def free_changes(model: Model) -> dict[str, str | None]:
 
     No weight is read.
     """
-    found: dict[str, str | None] = {}
+    reasons: dict[str, str | None] = {}
     for name, transform in known().items():
         if transform.kind == "disguise":
             try:
                 transform(model)
-                found[name] = None
+                reasons[name] = None
             except (TransformError, ArchitectureError) as error:
-                found[name] = error.problem
-    return found
+                reasons[name] = error.problem
+    return reasons
 
 
 __all__ = ["Model", "Transform", "apply", "free_changes", "in_memory", "known", "model_of", "read_model", "write"]

@@ -149,10 +149,10 @@ class Model:
 
     def require_one_kind(self) -> None:
         """TransformError if layers are of different kinds, whose order the configuration fixes."""
-        found = dict.fromkeys(self.facts.get("layer_kinds", ()))
-        if len(found) > 1:
+        kinds = dict.fromkeys(self.facts.get("layer_kinds", ()))
+        if len(kinds) > 1:
             raise TransformError(
-                self.source, f"its layers are of different kinds ({'; '.join(found)}), which keep their places"
+                self.source, f"its layers are of different kinds ({'; '.join(kinds)}), which keep their places"
             )
 
 

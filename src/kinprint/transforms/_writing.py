@@ -39,7 +39,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True)
-class Piece:
+class TensorPiece:
     """One tensor of the new file, not computed yet."""
 
     name: str
@@ -106,7 +106,7 @@ def in_memory(model: Model, name: str) -> Checkpoint:
     return Checkpoint(name, name, tensors, json.loads(json.dumps(_config(model))))
 
 
-def _write_shard(path: Path, pieces: list[Piece]) -> Iterator[int]:
+def _write_shard(path: Path, pieces: list[TensorPiece]) -> Iterator[int]:
     """Write one safetensors file; yields the bytes of each tensor as it is done.
 
     Written here because the library of that name wants all tensors of a file in memory.
@@ -130,16 +130,16 @@ def _write_shard(path: Path, pieces: list[Piece]) -> Iterator[int]:
         os.fsync(file.fileno())
 
 
-def _shards(pieces: list[Piece], limit: int) -> list[list[Piece]]:
-    shards: list[list[Piece]] = [[]]
+def _shards(pieces: list[TensorPiece], limit: int) -> list[list[TensorPiece]]:
+    shards: list[list[TensorPiece]] = [[]]
     for piece in pieces:
-        if shards[-1] and sum(other.size for other in shards[-1]) + piece.size > limit:
+        if shards[-1] and sum(written.size for written in shards[-1]) + piece.size > limit:
             shards.append([])
         shards[-1].append(piece)
     return shards
 
 
-def _pieces(model: Model) -> Iterator[Piece]:
+def _pieces(model: Model) -> Iterator[TensorPiece]:
     """Every tensor of the new file: the model's parts under its names, then the tensors without a role."""
     left = set(model.parts)
     for name in model.names:
@@ -156,10 +156,10 @@ def _pieces(model: Model) -> Iterator[Piece]:
     if left:
         raise TransformError(model.source, f"its file has no name for {_spoken(min(left, key=str))}")
     for tensor in model.rest:
-        yield Piece(tensor.name, tensor.dtype, tensor.shape, tensor.read)
+        yield TensorPiece(tensor.name, tensor.dtype, tensor.shape, tensor.read)
 
 
-def _piece(model: Model, name: Name, layer: int | None, expert: int | None, parts: list[list[Part]]) -> Piece:
+def _piece(model: Model, name: Name, layer: int | None, expert: int | None, parts: list[list[Part]]) -> TensorPiece:
     """One tensor from the parts that share it: for each stacked expert, the roles fused in it."""
     full = name.pattern.replace("{layer}", str(layer)).replace("{expert}", str(expert))
     dtype = parts[0][0].dtype
@@ -177,7 +177,7 @@ def _piece(model: Model, name: Name, layer: int | None, expert: int | None, part
         with np.errstate(over="ignore"):
             return layout.join(name.entry, arrays, model.facts, dtype, full).reshape(shape)
 
-    return Piece(full, dtype, shape, compute)
+    return TensorPiece(full, dtype, shape, compute)
 
 
 def _spoken(place: Place) -> str:
@@ -186,11 +186,11 @@ def _spoken(place: Place) -> str:
 
 
 def _copy_beside(folder: ModelFolder, target: Path) -> None:
-    there = sorted(folder.there(BESIDE))
-    for name, source in zip(there, folder.sources(there), strict=True):
+    names = sorted(folder.there(BESIDE))
+    for name, source in zip(names, folder.sources(names), strict=True):
         if _is_small_file(source):
-            with source.open() as one, (target / name).open("wb") as other:
-                shutil.copyfileobj(one, other)
+            with source.open() as original, (target / name).open("wb") as copy:
+                shutil.copyfileobj(original, copy)
 
 
 def _is_small_file(source: ByteSource) -> bool:

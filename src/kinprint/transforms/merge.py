@@ -51,11 +51,11 @@ def merge(
     if method != "task-arithmetic" and sum(chosen) == 0:
         raise TransformError(model.source, "the weights sum to zero")
     start = read_model(base) if base is not None else None
-    for other in [*models[1:], *([start] if start else [])]:
-        _require_alike(model, other)
+    for partner in [*models[1:], *([start] if start else [])]:
+        _require_alike(model, partner)
 
     def merged(place: Place, part: Part) -> Part:
-        theirs = [other.parts[place] for other in models[1:]]
+        theirs = [partner.parts[place] for partner in models[1:]]
         if start is None:
             combine = slerp if method == "slerp" else linear
             return changed(part, lambda first: combine([first, *(widened(p.read()) for p in theirs)], chosen))
@@ -70,14 +70,14 @@ def _from_base(base: Part, theirs: list[Part], way: Callable[..., Array], weight
     return origin + way([first - origin, *(widened(part.read()) - origin for part in theirs)], weights)
 
 
-def _require_alike(one: Model, other: Model) -> None:
-    shapes = [{place: part.shape for place, part in model.parts.items()} for model in (one, other)]
+def _require_alike(first: Model, second: Model) -> None:
+    shapes = [{place: part.shape for place, part in model.parts.items()} for model in (first, second)]
     if shapes[0] == shapes[1]:
         return
     place = next(iter(sorted(shapes[0].items() ^ shapes[1].items(), key=str)))[0]
     raise TransformError(
-        other.source,
-        f"not the shape of {one.source} (first difference: {place[1]})",
+        second.source,
+        f"not the shape of {first.source} (first difference: {place[1]})",
         "merge models of one architecture and size",
     )
 
@@ -96,14 +96,14 @@ def slerp(arrays: Sequence[Array], weights: Sequence[float]) -> Array:
     linearly.
     """
     share = weights[1] / sum(weights)
-    one, other = (array.astype(np.float64) for array in arrays)
-    sizes = np.linalg.norm(one) * np.linalg.norm(other)
-    cosine = float(np.clip(np.vdot(one, other) / sizes, -1, 1)) if sizes else 1.0
+    first, second = (array.astype(np.float64) for array in arrays)
+    sizes = np.linalg.norm(first) * np.linalg.norm(second)
+    cosine = float(np.clip(np.vdot(first, second) / sizes, -1, 1)) if sizes else 1.0
     if abs(cosine) > 0.9995:
-        return ((1 - share) * one + share * other).astype(arrays[0].dtype)
+        return ((1 - share) * first + share * second).astype(arrays[0].dtype)
     angle = np.arccos(cosine)
-    found = (np.sin((1 - share) * angle) * one + np.sin(share * angle) * other) / np.sin(angle)
-    return np.asarray(found.astype(arrays[0].dtype))
+    arc = (np.sin((1 - share) * angle) * first + np.sin(share * angle) * second) / np.sin(angle)
+    return np.asarray(arc.astype(arrays[0].dtype))
 
 
 def task_arithmetic(deltas: Sequence[Array], weights: Sequence[float]) -> Array:

@@ -73,11 +73,11 @@ class Factors:
 
     def outputs(self, layer: int, up: str, expert: int | None, count: int) -> Array:
         """What neurons are multiplied by, for what their rows are multiplied by."""
-        found = self.neurons(layer, up, expert, count)
+        factors = self.neurons(layer, up, expert, count)
         gate = up.replace("up", "gate")
         if self.model.get(layer, gate, expert) is not None:
-            return np.asarray(found * self.neurons(layer, gate, expert, count) ** self._degree())
-        return np.asarray(found ** self._degree())
+            return np.asarray(factors * self.neurons(layer, gate, expert, count) ** self._degree())
+        return np.asarray(factors ** self._degree())
 
     def _degree(self) -> int:
         return DEGREES.get(str(self.model.facts["activation"]), 0)

@@ -39,11 +39,11 @@ def shift(model: Model, *, seed: int | None = None) -> Model:
     """
     seed = drawn(seed)
     model = prepared(model)
-    found = False
+    applied = False
     for kind in KINDS:
         parts = kind(model, seed)
-        model, found = model.updated(parts), found or bool(parts)
-    if not found:
+        model, applied = model.updated(parts), applied or bool(parts)
+    if not applied:
         raise TransformError(model.source, "none of its norms and softmaxes takes out a constant")
     return model
 

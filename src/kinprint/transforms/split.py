@@ -33,7 +33,7 @@ def split(model: Model, *, seed: int | None = None, share: float = 0.1, dead: fl
     if len(sizes) > 1:
         raise TransformError(model.source, f"its layers have different numbers of neurons ({sorted(sizes)})")
     size = sizes.pop()
-    plans: dict[tuple[int | None, int | None], Plan] = {}
+    plans: dict[tuple[int | None, int | None], NeuronPlan] = {}
 
     def applied(place: Place, part: Part) -> Part:
         layer, role, expert = place
@@ -46,7 +46,7 @@ def split(model: Model, *, seed: int | None = None, share: float = 0.1, dead: fl
 
 
 @dataclass(frozen=True)
-class Plan:
+class NeuronPlan:
     """The neurons of one layer of the new model.
 
     Attributes:
@@ -85,7 +85,7 @@ class Plan:
         return changed(part, lambda array: array[:, self.source] * weight.astype(array.dtype), shape)
 
 
-def _plan(size: int, seed: int, share: float, dead: float, *where: object) -> Plan:
+def _plan(size: int, seed: int, share: float, dead: float, *where: object) -> NeuronPlan:
     rng = generator(seed, "split", *where)
     divided, added = round(size * share), round(size * dead)
     if size % ALIGNED == 0:
@@ -98,7 +98,7 @@ def _plan(size: int, seed: int, share: float, dead: float, *where: object) -> Pl
     weight = np.concatenate([weight, 1 - first, np.zeros(added)])
     reads = np.arange(len(source)) < size + divided + added // 2
     order = rng.permutation(len(source))
-    return Plan(source[order], weight[order], reads[order], (seed, "dead", *where))
+    return NeuronPlan(source[order], weight[order], reads[order], (seed, "dead", *where))
 
 
 TRANSFORM = Transform("split", "disguise", split, "kinprint transform split examples/models/finetune -o disguised --share 0.2")

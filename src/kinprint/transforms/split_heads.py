@@ -54,7 +54,7 @@ def split_heads(model: Model, *, seed: int | None = None, groups: int | None = N
 
 
 @dataclass(frozen=True)
-class Plan:
+class HeadPlan:
     """The groups of one layer of the new model.
 
     Attributes:
@@ -91,7 +91,7 @@ def _fitting(model: Model) -> int:
     return next((count for count in counts if width % (count * model.heads_per_group) == 0), model.groups + 1)
 
 
-def _plan(model: Model, added: int, seed: int, layer: int) -> Plan:
+def _plan(model: Model, added: int, seed: int, layer: int) -> HeadPlan:
     rng = generator(seed, "split heads", layer)
     twins = rng.permutation(model.groups)[: (added + 1) // 2]
     first = rng.uniform(0.2, 0.8, len(twins))
@@ -101,7 +101,7 @@ def _plan(model: Model, added: int, seed: int, layer: int) -> Plan:
     source = np.concatenate([np.arange(model.groups), twins, idle])
     weight = np.concatenate([weight, 1 - first, np.zeros(len(idle))])
     order = rng.permutation(len(source))
-    return Plan(source[order], weight[order], model.groups, (seed, "idle", layer))
+    return HeadPlan(source[order], weight[order], model.groups, (seed, "idle", layer))
 
 
 TRANSFORM = Transform(

@@ -63,10 +63,10 @@ def swap_vocabulary(
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:
-    found = read_vocabulary(tokenizer_files(LocalFolder(Path(folder))))
-    if not found:
+    vocabulary = read_vocabulary(tokenizer_files(LocalFolder(Path(folder))))
+    if not vocabulary:
         raise TransformError(folder, "no tokenizer there", "give a folder with tokenizer.json, vocab.json or vocab.txt")
-    return found
+    return vocabulary
 
 
 def _outside(token: object, size: int) -> bool:

@@ -89,8 +89,8 @@ def build(
     try:
         _run(todo, zoo, size, device, jobs or (1 if device != "cpu" else os.cpu_count() or 1), marks, state, watch)
     finally:
-        there = {r.member.name: r.member for r in wanted if finished(zoo / r.member.name, marks[r.member.name])}
-        lineage = Lineage(size, {n: m for n, m in there.items() if all(p in there for p in m.parents)})
+        built = {r.member.name: r.member for r in wanted if finished(zoo / r.member.name, marks[r.member.name])}
+        lineage = Lineage(size, {n: m for n, m in built.items() if all(p in built for p in m.parents)})
         lineage.write(zoo)
     if state.failed:
         name, reason = next(iter(state.failed.items()))

@@ -34,7 +34,7 @@ COMPOSED = ("disguise",)
 def changes(families: Iterable[str] = FAMILIES, seed: int = 3) -> Mapping[str, frozenset[str]]:
     """Pattern of a trait in `kinprint.fingerprints.trait_table` -> the disguises that change such a trait of some family beyond
     the order of its units; of all traits that were compared."""
-    found: dict[str, set[str]] = {}
+    changed: dict[str, set[str]] = {}
     for family in families:
         model = stranger(family, seed, SHAPE)
         model = replace(model, config={**model.config, "norm_eps": 1e-5})  # what scale-stream has to change along
@@ -50,10 +50,10 @@ def changes(families: Iterable[str] = FAMILIES, seed: int = 3) -> Mapping[str, f
                 described = describe(trait)
                 if described is None:
                     continue
-                by = found.setdefault(described.pattern, set())
+                by = changed.setdefault(described.pattern, set())
                 if not _same(before[trait], after[trait], trait):
                     by.add(name)
-    return {pattern: frozenset(by) for pattern, by in sorted(found.items())}
+    return {pattern: frozenset(by) for pattern, by in sorted(changed.items())}
 
 
 def _traits(model: Model) -> dict[str, NDArray[np.floating]]:
@@ -73,9 +73,9 @@ def _same(before: NDArray[np.floating], after: NDArray[np.floating], trait: str)
     return all(_among(a, b) >= SHARE and _among(b, a) >= SHARE for a, b in zip(x, y, strict=True))
 
 
-def _among(some: NDArray[np.floating], others: NDArray[np.floating]) -> float:
-    """Share of the units (n, features) that are there in the others."""
-    return float(np.mean([(np.abs(others - unit) <= TOLERANCE).all(axis=1).any() for unit in some]))
+def _among(sought: NDArray[np.floating], units: NDArray[np.floating]) -> float:
+    """Share of the sought units (n, features) that occur among `units`."""
+    return float(np.mean([(np.abs(units - unit) <= TOLERANCE).all(axis=1).any() for unit in sought]))
 
 
 def _units(values: NDArray[np.floating], trait: str) -> NDArray[np.float64]:

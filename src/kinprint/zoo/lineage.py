@@ -85,15 +85,15 @@ class Lineage:
     @cached_property
     def _paths(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """model -> ancestor (itself included) -> the models on the shortest way from it, ancestor excluded."""
-        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        paths: dict[str, dict[str, tuple[str, ...]]] = {}
         for name, member in self.members.items():
-            found[name] = {name: ()}
+            paths[name] = {name: ()}
             for parent in member.parents:
-                for ancestor, steps in found[parent].items():
+                for ancestor, steps in paths[parent].items():
                     way = (*steps, name)
-                    if ancestor not in found[name] or len(way) < len(found[name][ancestor]):
-                        found[name][ancestor] = way
-        return found
+                    if ancestor not in paths[name] or len(way) < len(paths[name][ancestor]):
+                        paths[name][ancestor] = way
+        return paths
 
     def relation(self, a: str, b: str) -> Relation:
         """The truth about two different models of the zoo."""
@@ -108,14 +108,14 @@ class Lineage:
         )
         if common is not None:
             return Relation(a, b, "related", "relatives", self._disguised((*ours[common], *theirs[common])))
-        one, other = self.members[a], self.members[b]
+        first, second = self.members[a], self.members[b]
         disguised = self._disguised((*ours, *theirs))
         shared = {self.members[name].initialisation for name in ours} & {self.members[name].initialisation for name in theirs}
         if shared - {""}:
             return Relation(a, b, "shared-initialisation", "shared initialisation", disguised)
         taught = {self.members[name].teacher for name in ours} & set(theirs)
         taught |= {self.members[name].teacher for name in theirs} & set(ours)
-        kind = "same family" if one.family == other.family else "other family"
+        kind = "same family" if first.family == second.family else "other family"
         kind = "distilled" if taught else "same habit" if self._habits(ours) & self._habits(theirs) else kind
         return Relation(a, b, "unrelated", kind, disguised)
 

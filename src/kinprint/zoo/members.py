@@ -38,13 +38,13 @@ generating text.
 
 def digests(recipes: tuple[Recipe, ...], size: str) -> dict[str, str]:
     """member -> digest of what its weights depend on: steps, parents, size, and the Python whose library is read."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for recipe in recipes:
-        needed = [found[name] for name in recipe.needs]
+        needed = [digests[name] for name in recipe.needs]
         fresh = [settings(step.family, SHAPES[size]) for step in recipe.steps if isinstance(step, Fresh)]
         content = repr((recipe.member, recipe.steps, SHAPES[size], fresh, sys.version_info[:2], needed))
-        found[recipe.member.name] = hashlib.sha256(content.encode()).hexdigest()
-    return found
+        digests[recipe.member.name] = hashlib.sha256(content.encode()).hexdigest()
+    return digests
 
 
 def finished(folder: Path, digest: str) -> bool:
@@ -142,7 +142,7 @@ def _save(model: Any, target: Path, tokenizer: Path, dtype: Any) -> None:
 
 def _transform(step: Transform, at: Path, target: Path, zoo: Path) -> None:
     members = {option: [zoo / name for name in names] for option, names in step.members.items()}
-    options = {**step.options, **{option: found if option == "others" else found[0] for option, found in members.items()}}
+    options = {**step.options, **{option: folders if option == "others" else folders[0] for option, folders in members.items()}}
     if step.tokenizer:
         options["tokenizer"] = zoo / "tokenizers" / step.tokenizer
     transforms.apply(step.name, at, target, **options)

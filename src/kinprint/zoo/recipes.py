@@ -98,11 +98,11 @@ def recipes(size: str) -> tuple[Recipe, ...]:
 
 def habitual(size: str) -> tuple[Recipe, ...]:
     """The members of a zoo and, behind them, models that were trained independently and share a habit of labels."""
-    found = {recipe.member.name: recipe for recipe in recipes(size)}
+    by_name = {recipe.member.name: recipe for recipe in recipes(size)}
     for recipe in _with_habits():
-        if set(recipe.needs) <= set(found):
-            found[recipe.member.name] = recipe
-    return tuple(found.values())
+        if set(recipe.needs) <= set(by_name):
+            by_name[recipe.member.name] = recipe
+    return tuple(by_name.values())
 
 
 def _base(name: str, family: str, seed: int, text: str, *, order: int = 0, tiny: bool = False) -> Recipe:

@@ -27,15 +27,15 @@ def text(kind: str, size: str) -> str:
         return "\n".join(topic for _, topic in sorted(pydoc_data.topics.topics.items()))
     folder = Path(sysconfig.get_path("stdlib"))
     files = sorted(folder.rglob("*.py") if size == "medium" else folder.glob("*.py"))
-    found, total = [], 0
+    texts, total = [], 0
     for path in files:
         if "site-packages" in path.parts:
             continue
-        found.append(path.read_text(encoding="utf-8", errors="replace"))
-        total += len(found[-1])
+        texts.append(path.read_text(encoding="utf-8", errors="replace"))
+        total += len(texts[-1])
         if total >= CHARACTERS[size]:
             break
-    return "\n".join(found)[: CHARACTERS[size]]
+    return "\n".join(texts)[: CHARACTERS[size]]
 
 
 def make_tokenizer(kind: str, size: str, vocabulary: int, folder: Path) -> None:

@@ -70,8 +70,8 @@ def _batches(ids: NDArray[np.int64], shape: Shape, steps: int, order: int, devic
 
 def _loss(model: Any, batch: torch.Tensor, teacher: Any) -> torch.Tensor:
     if teacher is None:
-        found: torch.Tensor = model(input_ids=batch, labels=batch).loss
-        return found
+        loss: torch.Tensor = model(input_ids=batch, labels=batch).loss
+        return loss
     with torch.no_grad():
         wanted = log_softmax(teacher(input_ids=batch).logits, -1)
     return (

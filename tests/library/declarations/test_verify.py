@@ -18,7 +18,7 @@ from kinprint.cli import app
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import Few, Stored
 from kinprint.library.declarations.declared import Declared, parsed
-from kinprint.library.declarations.verify import Finding, Options, Verification, circles, models_in_mirror, verify
+from kinprint.library.declarations.verify import DeclarationFinding, Options, Verification, circles, models_in_mirror, verify
 from kinprint.library.store import Library
 from kinprint.zoo.recipes import DISGUISE
 
@@ -37,7 +37,7 @@ def mirror(models: Path, tmp_path: Path) -> Callable[..., Path]:
     return build
 
 
-def one(mirror: Path, name: str, **options: Any) -> Finding:
+def one(mirror: Path, name: str, **options: Any) -> DeclarationFinding:
     found = verify(str(mirror / "acme" / name), Options(models=mirror, offline=True, **options), name=f"acme/{name}")
     assert len(found.findings) == 1
     return found.findings[0]

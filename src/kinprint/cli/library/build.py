@@ -17,7 +17,7 @@ from kinprint.cli._output import emit
 from kinprint.cli._progress import count_bar, tracked
 from kinprint.engines import Outcome
 from kinprint.errors import printable
-from kinprint.library.references.building import Plan, Planned, build, plan
+from kinprint.library.references.building import BuildPlan, Planned, build, plan
 from kinprint.library.references.listing import FILE, references
 from kinprint.library.store import Library
 
@@ -63,27 +63,27 @@ def command(
     stop_if([*(error for _, error in planned.failed), *(outcome.error for outcome in outcomes if outcome.error is not None)])
 
 
-def _announced(planned: Plan, keep: bool) -> str:
+def _announced(planned: BuildPlan, keep: bool) -> str:
     """What the build will read and store."""
-    there = len(planned.planned) - len(planned.missing)
+    stored = len(planned.planned) - len(planned.missing)
     how = "about 1 % of the weights" if planned.quick else "all weights"
     cache = "all of it stays in the cache" if keep else f"at most {decimal(planned.largest)} a model in the cache at a time"
     lines = [
-        f"{len(planned.missing)} models to read, {there} already there, {len(planned.failed)} that cannot be listed",
+        f"{len(planned.missing)} models to read, {stored} already there, {len(planned.failed)} that cannot be listed",
         f"to read: {decimal(planned.reads)} ({how}), by byte ranges; {cache}",
         f"to store: {decimal(planned.stores)} of fingerprints, roughly",
     ]
     return "\n".join(lines)
 
 
-def _line(library: str, planned: Plan, outcomes: list[Outcome[Planned, str]]) -> str:
+def _line(library: str, planned: BuildPlan, outcomes: list[Outcome[Planned, str]]) -> str:
     new = sum(outcome.error is None for outcome in outcomes)
     failed = len(planned.failed) + len(outcomes) - new
     unread = f", {failed} unreadable" if failed else ""
     return f"{printable(library)}: {new} new, {len(planned.planned) - len(planned.missing)} already there{unread}"
 
 
-def _as_json(library: str, planned: Plan, outcomes: list[Outcome[Planned, str]]) -> dict[str, Any]:
+def _as_json(library: str, planned: BuildPlan, outcomes: list[Outcome[Planned, str]]) -> dict[str, Any]:
     failed = [*planned.failed, *((each.item.place, each.error) for each in outcomes if each.error is not None)]
     return {
         "format": FORMAT,
@@ -91,7 +91,9 @@ def _as_json(library: str, planned: Plan, outcomes: list[Outcome[Planned, str]])
         "quick": planned.quick,
         "reads": planned.reads,
         "stores": planned.stores,
-        "planned": [{"model": one.place, "reads": one.reads(planned.quick), "there": one.there} for one in planned.planned],
+        "planned": [
+            {"model": model.place, "reads": model.reads(planned.quick), "there": model.there} for model in planned.planned
+        ],
         "added": [{"model": each.item.place, "digest": each.result} for each in outcomes if each.error is None],
         "failed": [{"model": place, "error": str(error)} for place, error in failed],
     }

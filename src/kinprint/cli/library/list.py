@@ -10,7 +10,7 @@ from rich.text import Text
 from kinprint.cli._options import JsonOption, LibraryOption
 from kinprint.cli._output import emit
 from kinprint.errors import printable
-from kinprint.library import Library, Model
+from kinprint.library import Library, StoredModel
 
 NAME = "list"
 
@@ -30,7 +30,7 @@ def command(
     emit(as_json, lambda: result, lambda: _table(f"{printable(library)}: {len(models)} models", models))
 
 
-def _table(title: str, models: Iterable[Model]) -> Table:
+def _table(title: str, models: Iterable[StoredModel]) -> Table:
     """One row a model; names are folded rather than cut, since they are what one types."""
     texts = (Column(name, overflow="fold") for name in ("name", "family"))
     numbers = (Column(name, justify="right", no_wrap=True) for name in ("layers", "hidden", "parameters", "read"))

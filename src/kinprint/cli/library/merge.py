@@ -28,10 +28,10 @@ def command(
 
     prints: lib: 2 new from theirs; 5 models
     """
-    sources = [(other, Library.open(other)) for other in others]
+    sources = [(place, Library.open(place)) for place in others]
     opened = Library.open(library, create=True)
     failed: list[KinprintError] = []
-    new = {other: opened.merge(source, skip=failed.append) for other, source in sources}
+    new = {place: opened.merge(source, skip=failed.append) for place, source in sources}
     opened.optimize()
     result = {
         "format": "kinprint-library-merge/1",
@@ -40,6 +40,6 @@ def command(
         "new": new,
         "failed": [str(error) for error in failed],
     }
-    came = ", ".join(f"{count} new from {printable(other)}" for other, count in new.items())
+    came = ", ".join(f"{count} new from {printable(place)}" for place, count in new.items())
     emit(as_json, lambda: result, lambda: f"{printable(library)}: {came}; {result['models']} models")
     stop_if(failed)

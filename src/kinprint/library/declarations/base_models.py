@@ -34,7 +34,7 @@ class Few:
         return len(self.fingerprints)
 
     def named(self, name: str) -> Fingerprint | None:
-        return next((one for one in self.fingerprints if name in (one.name, _without_revision(one))), None)
+        return next((model for model in self.fingerprints if name in (model.name, _without_revision(model))), None)
 
     def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
         yield from self.fingerprints
@@ -56,8 +56,8 @@ class Stored:
     def named(self, name: str) -> Fingerprint | None:
         """Of several models of one name one that was measured in full, the latest of them."""
         library = Library.open(self.where)
-        found = [model for model in library.find(name) if model.name == name]
-        best = max(found, key=lambda model: (model.quick is None, model.added), default=None)
+        namesakes = [model for model in library.find(name) if model.name == name]
+        best = max(namesakes, key=lambda model: (model.quick is None, model.added), default=None)
         return None if best is None else library.get(best.digest)
 
     def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
@@ -76,7 +76,7 @@ class Joined:
         return sum(map(len, self.shelves))
 
     def named(self, name: str) -> Fingerprint | None:
-        return next((found for shelf in self.shelves if (found := shelf.named(name)) is not None), None)
+        return next((model for shelf in self.shelves if (model := shelf.named(name)) is not None), None)
 
     def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
         for shelf in self.shelves:

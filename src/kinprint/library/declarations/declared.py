@@ -96,23 +96,23 @@ def read_declared(model: str, *, offline: bool = False) -> Declared:
     def in_file(name: str, read: Callable[[ByteSource], dict[str, Any]]) -> dict[str, Any]:
         return read(folder.source(name)) if folder.there({name}) else {}
 
-    found = [
+    by_place = [
         (CARD, _read(notes, lambda: _of_card(in_file(CARD_FILE, read_card)))),
         (ADAPTER, _read(notes, lambda: _of_field(in_file(ADAPTER_CONFIG, read_config), "base_model_name_or_path", "adapter"))),
         (PEDIGREE, _read(notes, lambda: list(_of_pedigrees(folder)))),
         (CONFIGURATION, _read(notes, lambda: _of_configuration(in_file(CONFIG, read_config)))),
     ]
-    return replace(_together(found, notes), is_adapter=both is None and _is_adapter(location))
+    return replace(_together(by_place, notes), is_adapter=both is None and _is_adapter(location))
 
 
-def parsed(said: object, relation: str = "") -> Declaration:
+def parsed(written: object, relation: str = "") -> Declaration:
     """A declaration from what somebody wrote as the name of a model."""
-    text = said.strip() if isinstance(said, str) else ""
+    text = written.strip() if isinstance(written, str) else ""
     page = _PAGE.fullmatch(text)
-    found = _NAME.fullmatch(page["name"] if page else text)
-    if found is None or len(found["name"]) > _LONGEST_NAME or ".." in found["name"] or "--" in found["name"]:
-        return Declaration(printable(said), "", "", relation)
-    return Declaration(printable(text), found["name"], found["revision"] or "", relation)
+    match = _NAME.fullmatch(page["name"] if page else text)
+    if match is None or len(match["name"]) > _LONGEST_NAME or ".." in match["name"] or "--" in match["name"]:
+        return Declaration(printable(written), "", "", relation)
+    return Declaration(printable(text), match["name"], match["revision"] or "", relation)
 
 
 def same_name(name: str, other: str) -> bool:
@@ -124,14 +124,14 @@ def same_name(name: str, other: str) -> bool:
     return name.rpartition("/")[2] == other.rpartition("/")[2]
 
 
-def _together(found: list[tuple[str, list[Declaration]]], notes: list[str]) -> Declared:
+def _together(by_place: list[tuple[str, list[Declaration]]], notes: list[str]) -> Declared:
     """Each base once, with everything that names it; the first relation that is stated holds."""
     merged: dict[str, Declaration] = {}
-    for where, declarations in found:
-        for one in declarations:
-            known = merged.get(one.name or one.said, replace(one, where=()))
-            merged[one.name or one.said] = replace(
-                known, relation=known.relation or one.relation, where=tuple(dict.fromkeys((*known.where, where)))
+    for place, declarations in by_place:
+        for declaration in declarations:
+            known = merged.get(declaration.name or declaration.said, replace(declaration, where=()))
+            merged[declaration.name or declaration.said] = replace(
+                known, relation=known.relation or declaration.relation, where=tuple(dict.fromkeys((*known.where, place)))
             )
     if len(merged) > MAX_BASES:
         notes = [*notes, f"{len(merged):,} models are declared; the first {MAX_BASES} are looked at"]
@@ -157,20 +157,20 @@ def _is_adapter(location: Location) -> bool:
 def _of_card(card: Mapping[str, Any]) -> list[Declaration]:
     """`base_model`, a name or a list of names, and `base_model_relation`."""
     relation = card.get("base_model_relation")
-    said = card.get("base_model")
-    names = said if isinstance(said, list) else [] if said in (None, "") else [said]
+    base = card.get("base_model")
+    names = base if isinstance(base, list) else [] if base in (None, "") else [base]
     word = printable(relation, 40).strip().lower() if isinstance(relation, str) else ""
     return [parsed(name, word) for name in names[: MAX_BASES + 1]]
 
 
 def _of_field(config: Mapping[str, Any], key: str, relation: str) -> list[Declaration]:
-    said = config.get(key)
-    return [parsed(said, relation)] if isinstance(said, str) and said.strip() else []
+    name = config.get(key)
+    return [parsed(name, relation)] if isinstance(name, str) and name.strip() else []
 
 
 def _of_configuration(config: Mapping[str, Any]) -> list[Declaration]:
     """`_name_or_path`, where it is an `org/name`: everything else is how somebody called a folder of theirs."""
-    return [one for one in _of_field(config, "_name_or_path", "") if "/" in one.name]
+    return [declaration for declaration in _of_field(config, "_name_or_path", "") if "/" in declaration.name]
 
 
 def _of_pedigrees(folder: ModelFolder) -> Iterator[Declaration]:
@@ -193,19 +193,19 @@ def _described(bom: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(component, dict) and component.get("pedigree"):
         return component
     listed = bom.get("components")
-    found = [
+    models = [
         item
         for item in (listed[:MAX_COMPONENTS] if isinstance(listed, list) else ())
         if isinstance(item, dict) and item.get("type") == "machine-learning-model" and item.get("pedigree")
     ]
-    return found[0] if len(found) == 1 else {}
+    return models[0] if len(models) == 1 else {}
 
 
 def _component_name(component: Mapping[str, Any]) -> str:
     """A component's package URL of a hub, else group/name."""
     purl = component.get("purl")
-    found = _PURL.fullmatch(purl) if isinstance(purl, str) else None
-    if found:
-        return unquote(found["name"]) + (f"@{found['revision']}" if found["revision"] else "")
+    match = _PURL.fullmatch(purl) if isinstance(purl, str) else None
+    if match:
+        return unquote(match["name"]) + (f"@{match['revision']}" if match["revision"] else "")
     group, name = component.get("group"), component.get("name")
     return f"{group}/{name}" if isinstance(group, str) and group else str(name)

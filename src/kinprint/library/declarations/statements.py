@@ -55,7 +55,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Side:
+class StatementSide:
     """One model of a statement.
 
     Attributes:
@@ -86,8 +86,8 @@ class Statement:
 
     kind: str
     signed: bool
-    reference: Side
-    suspect: Side
+    reference: StatementSide
+    suspect: StatementSide
     verdict: str
     log10_p: float | None
     alpha: float
@@ -184,7 +184,7 @@ def check_statement(
 # --- checks
 
 
-def _identity(side: Side, model: AtHand, files: str, fingerprint: str) -> list[Check]:
+def _identity(side: StatementSide, model: AtHand, files: str, fingerprint: str) -> list[Check]:
     """Whether a model at hand is the one that a statement speaks of: by its files, else by its fingerprint."""
     by_files = _files(side, model.files, files)
     if by_files.status != "not-checked":
@@ -198,24 +198,24 @@ def _identity(side: Side, model: AtHand, files: str, fingerprint: str) -> list[C
     return [by_files, Check(fingerprint, "not-checked", reason)]
 
 
-def _files(side: Side, at_hand: Sequence[FileHash], what: str) -> Check:
+def _files(side: StatementSide, at_hand: Sequence[FileHash], what: str) -> Check:
     if not side.files:
         return Check(what, "not-checked", f"the statement names no files of {side.name}")
     if not at_hand:
         return Check(what, "not-checked", "there are no files at hand, only a fingerprint")
-    here = {(printable(file.name, MAX_FILE_NAME), file.sha256) for file in at_hand if file.sha256}
+    hashes = {(printable(file.name, MAX_FILE_NAME), file.sha256) for file in at_hand if file.sha256}
     partial = {printable(file.name, MAX_FILE_NAME) for file in at_hand if not file.sha256}
-    names, stated = {name for name, _ in here} | partial, {name for name, _ in side.files}
-    changed = {name for name, _ in here - side.files} & stated
+    names, stated = {name for name, _ in hashes} | partial, {name for name, _ in side.files}
+    changed = {name for name, _ in hashes - side.files} & stated
     wrong = [f"{name} is another file than the statement's" for name in sorted(changed)]
     wrong += [f"{name} is not of the statement's files" for name in sorted(names - stated)]
-    wrong += [f"{name} is missing" for name in sorted({name for name, _ in side.files - here} - changed - partial)]
+    wrong += [f"{name} is missing" for name in sorted({name for name, _ in side.files - hashes} - changed - partial)]
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         return Check(what, "contradicted", "; ".join(wrong[:3]) + more)
     if partial:
         return Check(what, "not-checked", f"only a part of {min(partial)} was fetched")
-    return Check(what, "holds", f"all {len(here)} files have the digests that the statement gives")
+    return Check(what, "holds", f"all {len(hashes)} files have the digests that the statement gives")
 
 
 def _follows(statement: Statement) -> Check:
@@ -400,9 +400,9 @@ def _stated(
     )
 
 
-def _side(comparison: Mapping[str, Any], which: str, files: frozenset[tuple[str, str]]) -> Side:
+def _side(comparison: Mapping[str, Any], which: str, files: frozenset[tuple[str, str]]) -> StatementSide:
     model = _table(comparison.get(which), which)
-    return Side(printable(model.get("name")), printable(model.get("digest")), files)
+    return StatementSide(printable(model.get("name")), printable(model.get("digest")), files)
 
 
 def _resources(listed: object) -> frozenset[tuple[str, str]]:
@@ -414,9 +414,9 @@ def _resources(listed: object) -> frozenset[tuple[str, str]]:
 
 def _components(model: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
     """The files among a component's components; none where the digest of one is not known."""
-    files = [one for one in _tables(model.get("components"), "components") if one.get("type") == "file"]
-    hashes = [(one.get("name"), _tables(one.get("hashes"), "hashes")) for one in files]
-    known = [(name, one.get("content")) for name, found in hashes for one in found if one.get("alg") == "SHA-256"]
+    files = [file for file in _tables(model.get("components"), "components") if file.get("type") == "file"]
+    hashes = [(file.get("name"), _tables(file.get("hashes"), "hashes")) for file in files]
+    known = [(name, file.get("content")) for name, digests in hashes for file in digests if file.get("alg") == "SHA-256"]
     return _named(known) if len(known) == len(files) else frozenset()
 
 

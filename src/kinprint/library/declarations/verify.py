@@ -82,7 +82,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DeclarationFinding:
     """What was found about one declaration.
 
     Attributes:
@@ -146,7 +146,7 @@ class Verification:
     """
 
     model: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DeclarationFinding, ...] = ()
     relatives: tuple[Relative, ...] = ()
     searched: int = 0
     notes: tuple[str, ...] = field(default=())
@@ -192,17 +192,17 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
     pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick, offline=wanted.offline)))
     declared = read_declared(model, offline=wanted.offline)
     own = name or (model.partition("@")[0] if hub.means_repository(model) else "")
-    others = [declaration for declaration in declared.declarations if not own or declaration.name != own]
+    bases = [declaration for declaration in declared.declarations if not own or declaration.name != own]
     if declared.is_adapter:
-        return Verification(printable(name or model), tuple(map(_of_adapter, others)), notes=declared.notes)
-    findings = _together([_finding(declaration, pair, wanted) for declaration in others])
+        return Verification(printable(name or model), tuple(map(_of_adapter, bases)), notes=declared.notes)
+    findings = _together([_finding(declaration, pair, wanted) for declaration in bases])
     notes = list(declared.notes)
-    if len(others) < len(declared.declarations):
+    if len(bases) < len(declared.declarations):
         notes.append("names itself as its base, which says nothing")
     if not findings:
         pair.measured(False)  # a model that declares nothing is read all the same: a gate must not pass what is no model
     confirmed = any(finding.status == "confirmed" for finding in findings)
-    relatives, searched = ((), 0) if confirmed else _undeclared(pair, own or Path(model).stem, others, wanted)
+    relatives, searched = ((), 0) if confirmed else _undeclared(pair, own or Path(model).stem, bases, wanted)
     return Verification(printable(name or model), findings, relatives, searched, tuple(notes))
 
 
@@ -258,14 +258,14 @@ class _Pair:
         return examine((reference, self.measured(quick)), weights, alpha=alpha, methods=tests)
 
 
-def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Finding:
+def _finding(declaration: Declaration, pair: _Pair, options: Options) -> DeclarationFinding:
     """Look closer and closer until the base is seen, or everything has been tried."""
     if not declaration.name:
-        return Finding(declaration, "not-found", "this is no name of a model, and nothing is opened by it")
+        return DeclarationFinding(declaration, "not-found", "this is no name of a model, and nothing is opened by it")
     base = find_base(declaration, pair.model, options)
     if base is None:
         where = "among the models given" if not options.offline else "among the models given, and the hub is not asked"
-        return Finding(declaration, "not-found", f"not {where}")
+        return DeclarationFinding(declaration, "not-found", f"not {where}")
     source = str(base.provenance.get("source") or base.name) if isinstance(base, Fingerprint) else base
     stages = pair.stages(base)
     pair.measured(stages[0] == "quick")  # what is wrong with the model itself is no finding
@@ -277,26 +277,26 @@ def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Finding
                 return _confirmed(declaration, source, stage, looks[stage], len(stages))
     except KinprintError as error:
         elsewhere = isinstance(error, CheckpointError) and not isinstance(base, Fingerprint) and not os.path.lexists(base)
-        return Finding(declaration, "not-found" if elsewhere else "not-testable", str(error), printable(source))
+        return DeclarationFinding(declaration, "not-found" if elsewhere else "not-testable", str(error), printable(source))
     stage = [stage for stage, look in looks.items() if look.verdict != "untestable" or stage != "deep"][-1]
     seen = looks.get("full", looks[stages[0]])
     log10_p = _smallest(looks.values(), len(stages))
     reason = _untestable(declaration, seen, stage)
     if reason is not None:
-        return Finding(declaration, "not-testable", reason, printable(source), stage, log10_p)
+        return DeclarationFinding(declaration, "not-testable", reason, printable(source), stage, log10_p)
     units, power = _sight(seen)
     how = "neither the fingerprints nor both checkpoints side by side" if stage == "deep" else "the fingerprints do not"
     reason = f"{how} show weights of the base, where a correlation of {power:.2f} between {units} would have been seen"
-    return Finding(declaration, "contradicted", reason, printable(source), stage, log10_p)
+    return DeclarationFinding(declaration, "contradicted", reason, printable(source), stage, log10_p)
 
 
-def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Comparison, looks: int) -> Finding:
+def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Comparison, looks: int) -> DeclarationFinding:
     log10_p = _smallest([seen], looks)
     if seen.same is not None:
         reason = f"the very weights of the base: {seen.same}"
     else:
         reason = f"shares initial or trained weights with it (p {p_value(log10_p or 0)})"
-    return Finding(declaration, "confirmed", reason, printable(source), stage, log10_p)
+    return DeclarationFinding(declaration, "confirmed", reason, printable(source), stage, log10_p)
 
 
 def _smallest(looks: Iterable[Comparison], number: int) -> float | None:
@@ -356,7 +356,7 @@ def _notes(tests: Iterable[Evidence]) -> str:
     return printable(" ".join(item.note for item in tests if not item.applies and item.note), 250)
 
 
-def _together(findings: list[Finding]) -> tuple[Finding, ...]:
+def _together(findings: list[DeclarationFinding]) -> tuple[DeclarationFinding, ...]:
     """A model made from several may hold next to nothing of one of them: where one is confirmed, none is contradicted."""
     if not any(finding.status == "confirmed" for finding in findings):
         return tuple(findings)
@@ -367,9 +367,9 @@ def _together(findings: list[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def _of_adapter(declaration: Declaration) -> Finding:
+def _of_adapter(declaration: Declaration) -> DeclarationFinding:
     reason = "the model is an adapter: what is added to a base's weights, with nothing of the base in it"
-    return Finding(declaration, "not-testable", reason)
+    return DeclarationFinding(declaration, "not-testable", reason)
 
 
 # --- relatives that nobody declares
@@ -426,7 +426,7 @@ def _is_model(folder: Path) -> bool:
 def circles(declared: dict[str, Declared]) -> list[tuple[str, ...]]:
     """Models that say, one after the other, that they were made from each other; each circle once."""
     following = {
-        name: [other for base in model.declarations for other in declared if same_name(base.name, other) and other != name]
+        name: [target for base in model.declarations for target in declared if same_name(base.name, target) and target != name]
         for name, model in declared.items()
     }
     return sorted({circle for name in following if (circle := _circle(name, following))})
@@ -438,11 +438,11 @@ def _circle(name: str, following: dict[str, list[str]]) -> tuple[str, ...]:
     seen: set[str] = set()
     while ways:
         way = ways.pop(0)
-        for other in following[way[-1]]:
-            if other == name:
+        for base in following[way[-1]]:
+            if base == name:
                 first = way.index(min(way))
                 return way[first:] + way[:first]
-            if other not in seen:
-                seen.add(other)
-                ways.append((*way, other))
+            if base not in seen:
+                seen.add(base)
+                ways.append((*way, base))
     return ()

@@ -24,7 +24,7 @@ def candidates(suspect: Fingerprint, library: Library, most: int = MOST) -> Iter
     hidden = suspect.stated.hidden_size
     wanted = [model.digest for model in library.models() if model.hidden_size in (hidden, None)]
     if len(wanted) > most:
-        there, ours = set(wanted), vectors(suspect).get(SPACE)
+        fitting, ours = set(wanted), vectors(suspect).get(SPACE)
         nearest = library.nearest(SPACE, ours, 2 * most) if ours is not None else []
-        wanted = [digest for digest, _ in nearest if digest in there][:most]
+        wanted = [digest for digest, _ in nearest if digest in fitting][:most]
     yield from (library.get(digest) for digest in wanted)

@@ -19,7 +19,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.library.merges.sampled_entries import Array, Indices, Places
+from kinprint.library.merges.sampled_entries import Array, EntryPlaces, Indices
 from kinprint.statistics import bonferroni
 from kinprint.statistics.half_remainder import HALF, half_test, student_log10_p
 
@@ -43,7 +43,7 @@ class Data:
 
     y: Array
     x: Array
-    places: Places
+    places: EntryPlaces
     spacing: Array
 
     def usable(self, chosen: Sequence[int]) -> NDArray[np.bool_]:
@@ -83,8 +83,8 @@ class Fit:
 def fit(data: Data, chosen: Sequence[int]) -> Fit:
     """The best affine combination of the chosen models."""
     kept = data.usable(chosen)
-    first, others = data.x[chosen[0], kept], data.x[list(chosen[1:])][:, kept]
-    y, x = data.y[kept] - first, (others - first).T
+    first, differences = data.x[chosen[0], kept], data.x[list(chosen[1:])][:, kept]
+    y, x = data.y[kept] - first, (differences - first).T
     tensor, cluster = data.places.tensor[kept], clusters(data.places)[kept]
     floor = data.rounding[kept]
     weights = inverse_variance(y, tensor, floor)
@@ -102,7 +102,7 @@ def fit(data: Data, chosen: Sequence[int]) -> Fit:
     return Fit(tuple(chosen), coefficients, np.sqrt(np.maximum(np.diag(spread), 0)), whole, all_weights)
 
 
-def clusters(places: Places) -> Indices:
+def clusters(places: EntryPlaces) -> Indices:
     """(columns,) which columns may depend on each other: those of one residual channel; the others stand alone."""
     alone = places.channel < 0
     cluster = places.channel.copy()
@@ -157,7 +157,7 @@ def added(data: Data, combination: Fit, numbers: Sequence[int]) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Part:
+class Contribution:
     """What one chosen model is good for.
 
     Attributes:
@@ -171,16 +171,16 @@ class Part:
     halves: float
 
 
-def part(data: Data, combination: Fit, number: int) -> Part:
+def part(data: Data, combination: Fit, number: int) -> Contribution:
     """Compare a combination with the best one without the model `number`."""
-    rest = [other for other in combination.chosen if other != number]
-    without = fit(data, rest)
+    others = [row for row in combination.chosen if row != number]
+    without = fit(data, others)
     kept = (combination.weights > 0) & (without.weights > 0)
     weights = combination.weights[kept]
     cluster = clusters(data.places)[kept]
     after, before = weights * combination.remainder[kept] ** 2, weights * without.remainder[kept] ** 2
     total = float(before.sum())
-    return Part(
+    return Contribution(
         log10_p=added(data, without, [number])[0],
         share=max(1 - float(after.sum()) / total, 0.0) if total else 0.0,
         halves=half_test(HALF * before - after, cluster),
@@ -204,20 +204,20 @@ def select(data: Data, relatives: Sequence[int], alpha: float) -> tuple[Fit, Fit
     """
     start = min(relatives, key=lambda number: _distance(data, number))
     forward = fit(data, [start])
-    others, limit = max(len(relatives) - 1, 1), math.log10(alpha)
+    tries, limit = max(len(relatives) - 1, 1), math.log10(alpha)
     for _ in count():
         if len(forward.chosen) >= min(MOST, len(relatives)) or roundings(data, forward.remainder) <= 1.5:
             break
         p = added(data, forward, relatives)
         best = int(np.argmin(p))
-        if bonferroni(p[best], others) > limit:
+        if bonferroni(p[best], tries) > limit:
             break
         forward = fit(data, [*forward.chosen, relatives[best]])
     kept = forward
     while len(kept.chosen) > 1:
         parts = {number: part(data, kept, number) for number in kept.chosen}
         worst = min(parts, key=lambda number: parts[number].share)
-        if bonferroni(max(parts[worst].log10_p, parts[worst].halves), others) <= limit:
+        if bonferroni(max(parts[worst].log10_p, parts[worst].halves), tries) <= limit:
             break
         kept = fit(data, [number for number in kept.chosen if number != worst])
     return kept, forward
@@ -230,9 +230,9 @@ def roundings(data: Data, remainder: Array) -> float:
     """
     kept = np.isfinite(remainder)
     tensor = data.places.tensor[kept]
-    square, one = np.bincount(tensor, remainder[kept] ** 2), np.bincount(tensor, data.rounding[kept])
-    known = one > 0
-    return float(np.mean(square[known] / one[known])) if known.any() else 0.0
+    square, rounding = np.bincount(tensor, remainder[kept] ** 2), np.bincount(tensor, data.rounding[kept])
+    known = rounding > 0
+    return float(np.mean(square[known] / rounding[known])) if known.any() else 0.0
 
 
 def _distance(data: Data, number: int) -> float:

@@ -18,7 +18,7 @@ from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.caveats import not_told
 from kinprint.library.merges.combination import Data, Fit, added, fit, part, roundings, select
-from kinprint.library.merges.gather_result import Gathering, Layer, Parent
+from kinprint.library.merges.gather_result import Gathering, LayerOrigin, Parent
 from kinprint.library.merges.layer_sources import LayerSources, layer_sources
 from kinprint.library.merges.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose, constant
 from kinprint.library.merges.relatives import relatives, same_entries
@@ -93,8 +93,8 @@ def _all_exact(data: Data, first: tuple[Account, Fit], relatives: list[int], alp
     again = [
         _explained_by(data, [number for number in relatives if number != left_out], None, alpha) for left_out in first[0].models
     ]
-    others = {frozenset(account.models): (account, fitted) for account, fitted in again if len(account.models) > 1}
-    known = [first, *(explained for models, explained in others.items() if models != frozenset(first[0].models))]
+    by_models = {frozenset(account.models): (account, fitted) for account, fitted in again if len(account.models) > 1}
+    known = [first, *(explained for models, explained in by_models.items() if models != frozenset(first[0].models))]
     sizes = [roundings(data, account.remainder) for account, _ in known]
     kept = [number for number, size in enumerate(sizes) if size <= EXACT or not number]
     if len(kept) > 1 and sizes[0] > EXACT:
@@ -107,11 +107,11 @@ def _data(suspect: Fingerprint, models: Sequence[Fingerprint]) -> Data:
     return Data(entries, matrix_of(models, suspect), where, spacing(suspect, where, entries))
 
 
-def _stacked(suspect: Fingerprint, others: Sequence[Fingerprint], layered: Sequence[int], alpha: float) -> LayerSources | None:
+def _stacked(suspect: Fingerprint, models: Sequence[Fingerprint], layered: Sequence[int], alpha: float) -> LayerSources | None:
     """The sources of the layers, with candidates numbered as in `others`."""
     if not layered:
         return None
-    stacked = layer_sources(suspect, [others[number] for number in layered], alpha / 2)
+    stacked = layer_sources(suspect, [models[number] for number in layered], alpha / 2)
     numbered = [
         source
         and replace(source, model=layered[source.model], same=tuple((layered[model], layer) for model, layer in source.same))
@@ -126,15 +126,17 @@ def _account(stacked: LayerSources) -> Account:
     return Account("passthrough", models, shares, np.full(len(models), np.nan), stacked.remainder)
 
 
-def _of_layers(suspect: Fingerprint, others: Sequence[Fingerprint], stacked: LayerSources, data: Data | None) -> Gathering:
+def _of_layers(suspect: Fingerprint, models: Sequence[Fingerprint], stacked: LayerSources, data: Data | None) -> Gathering:
     data = data or _data(suspect, [])
     account, layers, parents = _account(stacked), [], []
     for source in stacked.sources:
-        layers.append(Layer(source=(others[source.model].name, source.layer, source.log10_p)) if source else Layer())
+        layers.append(
+            LayerOrigin(source=(models[source.model].name, source.layer, source.log10_p)) if source else LayerOrigin()
+        )
     for model, share in zip(account.chosen, account.coefficients, strict=True):
         sources = [source for source in stacked.sources if source and source.model == model]
-        same = sorted(set.intersection(*({others[other].name for other, _ in source.same} for source in sources)))
-        parents.append(Parent(others[model], float(share), None, min(source.log10_p for source in sources), tuple(same)))
+        same = sorted(set.intersection(*({models[twin].name for twin, _ in source.same} for source in sources)))
+        parents.append(Parent(models[model], float(share), None, min(source.log10_p for source in sources), tuple(same)))
     size = roundings(data, account.remainder)
     unknown = [number for number, source in enumerate(stacked.sources) if source is None]
     notes = ["What lies outside of the layers (embeddings, last norm) has no part in this."]
@@ -232,19 +234,19 @@ def _names(models: Sequence[Fingerprint], numbers: Sequence[int]) -> tuple[str, 
     return tuple(models[number].name for number in numbers)
 
 
-def _layers(data: Data, chosen: Sequence[int], account: Account) -> tuple[Layer, ...]:
+def _layers(data: Data, chosen: Sequence[int], account: Account) -> tuple[LayerOrigin, ...]:
     """Coefficients by layer: means over its tensors, weighted by their precision."""
     coefficients, errors, _ = by_tensor(data, chosen, affine=account.kind != "slerp")
     layers = []
     for layer in range(int(data.places.layers.max(initial=OUTSIDE)) + 1):
-        here = (data.places.layers == layer) & np.isfinite(errors).all(axis=1)
-        precision = 1 / np.maximum(errors[here], 1e-12) ** 2
+        rows = (data.places.layers == layer) & np.isfinite(errors).all(axis=1)
+        precision = 1 / np.maximum(errors[rows], 1e-12) ** 2
         total = precision.sum(axis=0)
-        if not here.any():
-            layers.append(Layer())
+        if not rows.any():
+            layers.append(LayerOrigin())
             continue
-        mean = (coefficients[here] * precision).sum(axis=0) / total
-        layers.append(Layer(tuple(map(float, mean)), tuple(map(float, 1 / np.sqrt(total)))))
+        mean = (coefficients[rows] * precision).sum(axis=0) / total
+        layers.append(LayerOrigin(tuple(map(float, mean)), tuple(map(float, 1 / np.sqrt(total)))))
     return tuple(layers)
 
 

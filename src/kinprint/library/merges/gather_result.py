@@ -52,7 +52,7 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerOrigin:
     """What one layer of the suspect is made of.
 
     Attributes:
@@ -101,7 +101,7 @@ class Gathering:
     parents: tuple[Parent, ...] = ()
     base: Fingerprint | None = None
     details: dict[str, float] = field(default_factory=dict)
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerOrigin, ...] = ()
     explained: float | None = None
     beyond: float | None = None
     roundings: float | None = None

@@ -17,7 +17,7 @@ import numpy as np
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.combination import clusters
 from kinprint.library.merges.relatives import related
-from kinprint.library.merges.sampled_entries import OUTSIDE, Array, Places, places, spacing, values
+from kinprint.library.merges.sampled_entries import OUTSIDE, Array, EntryPlaces, places, spacing, values
 from kinprint.statistics import bonferroni
 from kinprint.statistics.half_remainder import HALF, half_test
 
@@ -71,8 +71,10 @@ def layer_sources(suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha
     scale = _scale(where, ours)
     rounding = _rows(where, spacing(suspect, where, entries)) / scale
     first = where.layer == 0
-    scaled, others = np.nan_to_num(ours / scale), np.nan_to_num(theirs / scale)
-    distances = np.maximum((scaled**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * scaled @ others.T, 0)
+    scaled, candidate_rows = np.nan_to_num(ours / scale), np.nan_to_num(theirs / scale)
+    distances = np.maximum(
+        (scaled**2).sum(axis=1)[:, None] + (candidate_rows**2).sum(axis=1) - 2 * scaled @ candidate_rows.T, 0
+    )
     group, matrix = clusters(where)[first], where.matrix[first]
     main = min(set(owners[:, 0]), key=lambda model: float(distances[:, owners[:, 0] == model].min(axis=1).sum()))
     own = np.flatnonzero(owners[:, 0] == main)
@@ -80,11 +82,11 @@ def layer_sources(suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha
     remainder = np.full(len(entries), np.nan)
     for number, row in enumerate(scaled):
         nearest, taken = int(np.argmin(distances[number])), int(own[np.argmin(distances[number, own])])
-        before, after = row - others[taken], row - others[nearest]
+        before, after = row - candidate_rows[taken], row - candidate_rows[nearest]
         copied = _rounded(after, rounding[number]) and not _rounded(before, rounding[number])
         if copied or bonferroni(half_test(HALF * before**2 - after**2, group), distances.size) <= math.log10(alpha):
             taken = nearest
-        p = bonferroni(related(row[matrix], others[taken, matrix], group[matrix]), distances.size)
+        p = bonferroni(related(row[matrix], candidate_rows[taken, matrix], group[matrix]), distances.size)
         if p > math.log10(alpha):
             sources.append(None)
             continue
@@ -106,14 +108,14 @@ def _stacked(candidates: Sequence[Fingerprint]) -> tuple[Array, np.ndarray]:
     return np.concatenate(rows), np.array(owners)
 
 
-def _rows(where: Places, entries: Array) -> Array:
+def _rows(where: EntryPlaces, entries: Array) -> Array:
     """(layers, columns of a layer): the same columns in every layer, for the tensors come in one order."""
     count = int(where.layers.max(initial=OUTSIDE)) + 1
     layer = where.layer
     return np.stack([entries[layer == number] for number in range(count)])
 
 
-def _scale(where: Places, rows: Array) -> Array:
+def _scale(where: EntryPlaces, rows: Array) -> Array:
     """(columns of a layer,) root mean square of the suspect's tensors of that role, over all layers."""
     tensor = where.tensor[where.layer == 0]
     square = np.bincount(tensor, np.nan_to_num(rows**2).mean(axis=0)) / np.maximum(np.bincount(tensor), 1)

@@ -98,16 +98,18 @@ def by_tensor(data: Data, chosen: Sequence[int], *, affine: bool) -> tuple[Array
     turn = np.vstack([-np.ones(len(chosen) - 1), np.eye(len(chosen) - 1)]) if affine else np.eye(len(chosen))
     origin = data.x[chosen[0]] if affine else np.zeros(len(data.y))
     for number in range(count):
-        here = np.flatnonzero(kept & (data.places.tensor == number))
-        if len(here) < 4 * len(chosen):
-            remainder[here] = data.y[here] - data.x[chosen[0], here]
+        columns = np.flatnonzero(kept & (data.places.tensor == number))
+        if len(columns) < 4 * len(chosen):
+            remainder[columns] = data.y[columns] - data.x[chosen[0], columns]
             continue
-        x = ((data.x[list(chosen)][:, here] - origin[here])[1:] if affine else data.x[list(chosen)][:, here]).T
-        y = data.y[here] - origin[here]
+        x = ((data.x[list(chosen)][:, columns] - origin[columns])[1:] if affine else data.x[list(chosen)][:, columns]).T
+        y = data.y[columns] - origin[columns]
         slopes = np.linalg.lstsq(x, y, rcond=None)[0]
-        remainder[here] = y - x @ slopes
+        remainder[columns] = y - x @ slopes
         bread = np.linalg.pinv(x.T @ x)
-        square = max(float(np.sum(remainder[here] ** 2)) / (len(here) - x.shape[1]), float(np.mean(data.rounding[here])))
+        square = max(
+            float(np.sum(remainder[columns] ** 2)) / (len(columns) - x.shape[1]), float(np.mean(data.rounding[columns]))
+        )
         coefficients[number] = turn @ slopes + (np.eye(len(chosen))[0] if affine else 0)
         errors[number] = np.sqrt(np.maximum(np.diag(turn @ bread @ turn.T) * square, 0))
     return coefficients, errors, remainder
@@ -155,8 +157,8 @@ def excess(data: Data, chosen: Sequence[int], t: float) -> Array:
     """(tensors,) what slerp's two coefficients add up to beyond 1, by the angle of the two tensors' samples."""
     kept = data.usable(chosen)
     count, tensor = len(data.places.names), data.places.tensor[kept]
-    one, other = data.x[chosen[0], kept], data.x[chosen[1], kept]
-    products = [np.bincount(tensor, a * b, minlength=count) for a, b in ((one, other), (one, one), (other, other))]
+    first, second = data.x[chosen[0], kept], data.x[chosen[1], kept]
+    products = [np.bincount(tensor, a * b, minlength=count) for a, b in ((first, second), (first, first), (second, second))]
     sizes = np.sqrt(products[1] * products[2])
     cosine = np.divide(products[0], sizes, out=np.full(count, np.nan), where=sizes > 0)
     angle = np.arccos(np.clip(cosine, -1, 1))
@@ -281,13 +283,15 @@ def choose(data: Data, offered: Iterable[Account], alpha: float) -> Account:
     best = next(offered)
     seen = [best]
     limit = math.log10(alpha)
-    for other in offered:
+    for candidate in offered:
         if roundings(data, best.remainder) <= EXACT:
             break
-        plainer = [account for account in seen if set(account.models) <= set(other.models)]
-        if _honest(data, other) and all(bonferroni(halved(data, before, other), MANY) <= limit for before in [best, *plainer]):
-            best = other
-        seen.append(other)
+        plainer = [account for account in seen if set(account.models) <= set(candidate.models)]
+        if _honest(data, candidate) and all(
+            bonferroni(halved(data, before, candidate), MANY) <= limit for before in [best, *plainer]
+        ):
+            best = candidate
+        seen.append(candidate)
     return best
 
 

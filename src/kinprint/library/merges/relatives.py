@@ -19,15 +19,15 @@ from kinprint.library.merges.sampled_entries import Array, Indices
 from kinprint.statistics import bonferroni, sign_test
 
 
-def related(one: Array, other: Array, channel: Indices) -> float:
+def related(first: Array, second: Array, channel: Indices) -> float:
     """log10 p of the null hypothesis that samples of two models, at the same places, come from trainings apart.
 
     Args:
         one, other: (samples,) float; every tensor brought to one scale.
         channel: (samples,) residual channel of each; samples of no channel, -1, are left out.
     """
-    kept = (channel >= 0) & np.isfinite(one) & np.isfinite(other)
-    sums = np.asarray(np.bincount(channel[kept], one[kept] * other[kept]), np.float64)
+    kept = (channel >= 0) & np.isfinite(first) & np.isfinite(second)
+    sums = np.asarray(np.bincount(channel[kept], first[kept] * second[kept]), np.float64)
     return sign_test(sums).log10_p if kept.any() else 0.0
 
 
@@ -44,10 +44,10 @@ def relatives(data: Data, alpha: float, searched: int = 0) -> tuple[list[int], A
     square = np.bincount(places.tensor[known], data.y[known] ** 2, minlength=len(places.names))
     scale = np.sqrt(square / np.maximum(np.bincount(places.tensor[known], minlength=len(places.names)), 1))
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)[places.tensor] ** 2
-    one = (data.y * inverse)[places.matrix]
+    suspect = (data.y * inverse)[places.matrix]
     channel = places.channel[places.matrix]
-    p = [related(one, row[places.matrix], channel) for row in data.x]
-    corrected = np.array([bonferroni(each, max(len(p), searched)) for each in p])
+    p = [related(suspect, row[places.matrix], channel) for row in data.x]
+    corrected = np.array([bonferroni(log10_p, max(len(p), searched)) for log10_p in p])
     return [int(number) for number in np.flatnonzero(corrected <= math.log10(alpha))], corrected
 
 

@@ -30,7 +30,7 @@ ENTRIES = 256
 
 
 @dataclass(frozen=True)
-class Places:
+class EntryPlaces:
     """Where the columns come from.
 
     Attributes:
@@ -70,7 +70,7 @@ def layer_shape(model: Fingerprint) -> tuple[object, ...] | None:
     return (*traits, *sampled) if traits else None
 
 
-def places(model: Fingerprint) -> Places:
+def places(model: Fingerprint) -> EntryPlaces:
     """The columns of a model, and of all others of its `shape`."""
     names: list[str] = []
     layers: list[int] = []
@@ -88,9 +88,9 @@ def places(model: Fingerprint) -> Places:
             layers.append(OUTSIDE if _outside(name) else number)
     if not names:
         nothing = np.zeros(0, np.int64)
-        return Places((), nothing, nothing, nothing, nothing.astype(bool))
+        return EntryPlaces((), nothing, nothing, nothing, nothing.astype(bool))
     joined = (np.concatenate(part) for part in (tensor, channel, matrix))
-    return Places(tuple(names), np.array(layers), *joined)
+    return EntryPlaces(tuple(names), np.array(layers), *joined)
 
 
 def values(model: Fingerprint, like: Fingerprint) -> Array:
@@ -115,7 +115,7 @@ def values(model: Fingerprint, like: Fingerprint) -> Array:
     return np.concatenate(columns) if columns else np.zeros(0)
 
 
-def spacing(model: Fingerprint, where: Places, entries: Array) -> Array:
+def spacing(model: Fingerprint, where: EntryPlaces, entries: Array) -> Array:
     """(columns,) distance of neighbouring numbers of the type that the model is stored in, at its entries.
 
     Of types that the facts do not say: float32, as fingerprints are.

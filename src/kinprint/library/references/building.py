@@ -52,7 +52,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What a build will cost, from file listings alone.
 
     Attributes:
@@ -67,23 +67,23 @@ class Plan:
 
     @property
     def missing(self) -> list[Planned]:
-        return [one for one in self.planned if not one.there]
+        return [model for model in self.planned if not model.there]
 
     @property
     def reads(self) -> int:
         """Bytes that will be read in all."""
-        return sum(one.reads(self.quick) for one in self.planned)
+        return sum(model.reads(self.quick) for model in self.planned)
 
     @property
     def stores(self) -> int:
         """Bytes of fingerprints that will be stored, roughly; models of unknown shape count as the mean of the others."""
-        known = [size for one in self.missing if (size := _stored(one.reference, self.quick))]
+        known = [size for model in self.missing if (size := _stored(model.reference, self.quick))]
         return round(sum(known) / len(known) * len(self.missing)) if known else 0
 
     @property
     def largest(self) -> int:
         """Bytes that one model needs in the cache while it is measured, at most."""
-        return max((one.reads(self.quick) for one in self.planned), default=0)
+        return max((model.reads(self.quick) for model in self.planned), default=0)
 
 
 def plan(
@@ -92,7 +92,7 @@ def plan(
     *,
     quick: bool,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Plan:
+) -> BuildPlan:
     """Ask the hub for the files of every model.
 
     Args:
@@ -101,20 +101,20 @@ def plan(
         quick: whether about 1 % of the weights will be read.
         progress: called with models asked about and their number.
     """
-    there = {model.source for model in library.models() if quick or model.quick is None} if library is not None else set()
-    found: dict[str, Planned] = {}
+    sources = {model.source for model in library.models() if quick or model.quick is None} if library is not None else set()
+    planned: dict[str, Planned] = {}
     failed: list[tuple[str, KinprintError]] = []
     for number, outcome in enumerate(engines.named("threads").run(_listed, wanted, LOOKUPS), 1):
         progress(number, len(wanted))
         if outcome.error is not None:
             failed.append((outcome.item.place, outcome.error))
         elif (listed := outcome.result) is not None:
-            found[outcome.item.id] = Planned(outcome.item, listed.commit, listed.weights, listed.place in there)
-    return Plan(tuple(found[one.id] for one in wanted if one.id in found), tuple(failed), quick)
+            planned[outcome.item.id] = Planned(outcome.item, listed.commit, listed.weights, listed.place in sources)
+    return BuildPlan(tuple(planned[reference.id] for reference in wanted if reference.id in planned), tuple(failed), quick)
 
 
 def build(
-    library: Library, wanted: Plan, *, engine: str = "threads", workers: int | None = None, keep: bool = False
+    library: Library, wanted: BuildPlan, *, engine: str = "threads", workers: int | None = None, keep: bool = False
 ) -> Iterator[Outcome[Planned, str]]:
     """Measure what the library lacks and add it; an outcome for each model when it is stored, with its digest.
 
@@ -140,28 +140,28 @@ def build(
             yield Outcome(outcome.item, result=outcome.result.digest)
 
 
-def _measured(one: Planned, quick: bool) -> Fingerprint:
+def _measured(model: Planned, quick: bool) -> Fingerprint:
     """A fingerprint whose source is the commit, so that the next build knows it."""
-    return fingerprint(one.place, quick=quick, cache=False)
+    return fingerprint(model.place, quick=quick, cache=False)
 
 
-def _stored(one: Reference, quick: bool) -> int:
+def _stored(reference: Reference, quick: bool) -> int:
     """Bytes of a fingerprint, roughly, from the shapes of its largest traits; 0 where the model's shape is not known.
 
     Per layer and channel some ten numbers of a quick one; of a full one seven norms and, with four neurons a channel, eight
     numbers for each of these; 30 for each neuron whose forms are kept. Then the readings of the first layer.
     """
-    if one.layers is None or one.hidden_size is None:
+    if reference.layers is None or reference.hidden_size is None:
         return 0
-    channels = one.hidden_size
+    channels = reference.hidden_size
     kept = 0 if quick else 30 * min(2048, 4_194_304 // channels, 4 * channels)
     readings = 2 * TOKENS * min(MOST, channels if quick else 4 * channels)
-    return 4 * (one.layers * ((10 if quick else 40) * channels + kept) + readings)
+    return 4 * (reference.layers * ((10 if quick else 40) * channels + kept) + readings)
 
 
-def _listed(one: Reference) -> Planned:
-    found = hub.listed(one.place)
-    return Planned(one, found.revision, _weights(one, found))
+def _listed(reference: Reference) -> Planned:
+    listing = hub.listed(reference.place)
+    return Planned(reference, listing.revision, _weights(reference, listing))
 
 
 def _weights(reference: Reference, listed: hub.Listed) -> int:

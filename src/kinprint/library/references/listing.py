@@ -74,13 +74,13 @@ def references(path: Path = FILE, families: Sequence[str] = ()) -> list[Referenc
     rows = content.get("models")
     if content.get("format") != FORMAT or not isinstance(rows, list) or len(rows) > MAX_MODELS:
         raise LibraryError(path, f"no list of at most {MAX_MODELS:,} models", f"expected {FORMAT}, see docs/references.md")
-    found = {}
+    models = {}
     for row in rows:
         model = _reference(path, row)
-        if model.id in found:
+        if model.id in models:
             raise LibraryError(path, f"lists {model.id} twice", "remove one of them")
-        found[model.id] = model
-    wanted = [model for model in found.values() if not families or model.family.startswith(tuple(map(str.lower, families)))]
+        models[model.id] = model
+    wanted = [model for model in models.values() if not families or model.family.startswith(tuple(map(str.lower, families)))]
     if not wanted:
         named = printable(", ".join(families), 80) or "any family"
         raise LibraryError(path, f"lists no model of {named}", "see the families in the list")

@@ -88,10 +88,10 @@ def growth(first: Fingerprint, second: Fingerprint) -> float | None:
 
 def kurtosis(first: Fingerprint, second: Fingerprint) -> float | None:
     """Excess over the normal distribution's 3, averaged over matrices (MoTHer, section 4)."""
-    found = [_moment(model, 3, np.mean) for model in (first, second)]
-    if found[0] is None or found[1] is None or abs(found[1] - found[0]) < NOTHING:
+    values = [_moment(model, 3, np.mean) for model in (first, second)]
+    if values[0] is None or values[1] is None or abs(values[1] - values[0]) < NOTHING:
         return None
-    return found[1] - found[0]
+    return values[1] - values[0]
 
 
 MARKS: Mapping[str, Mark] = {"folded gains": folded, "zeros": zeros, "gain drift": gain_drift, "growth": growth}
@@ -109,11 +109,11 @@ def said(first: Fingerprint, second: Fingerprint) -> tuple[str, bool] | None:
 
 def direction(first: Fingerprint, second: Fingerprint) -> Direction | None:
     """Which of two neighbours descends from the other; None where no mark speaks whose measured accuracy allows it."""
-    found = said(first, second)
-    if found is None or found[0] not in measured():
+    spoken = said(first, second)
+    if spoken is None or spoken[0] not in measured():
         return None
-    right, total = measured()[found[0]]
-    return Direction(found[1], found[0], right, total) if wilson(right, total)[0] > LOWEST else None
+    right, total = measured()[spoken[0]]
+    return Direction(spoken[1], spoken[0], right, total) if wilson(right, total)[0] > LOWEST else None
 
 
 def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
@@ -132,8 +132,8 @@ def measured(path: Path = FILE) -> Mapping[str, tuple[int, int]]:
         data = json.loads(path.read_text())
         if data["format"] != FORMAT:
             return {}
-        found = {name: (int(entry["right"]), int(entry["total"])) for name, entry in data["marks"].items()}
-        return {name: (right, total) for name, (right, total) in found.items() if 0 <= right <= total and total > 0}
+        counts = {name: (int(entry["right"]), int(entry["total"])) for name, entry in data["marks"].items()}
+        return {name: (right, total) for name, (right, total) in counts.items() if 0 <= right <= total and total > 0}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -151,8 +151,8 @@ def _moment(model: Fingerprint, column: int, average: Callable[[list[float]], An
     """One moment, averaged over the layers of a role, then over roles; embeddings left out."""
     outside = ("moments.embedding", "moments.head")
     traits = [v[:, column] for k, v in model.traits.items() if k.startswith("moments.") and k not in outside]
-    found = [float(np.nanmean(values.astype(np.float64))) for values in traits if np.isfinite(values).any()]
-    return float(average(found)) if found else None
+    moments = [float(np.nanmean(values.astype(np.float64))) for values in traits if np.isfinite(values).any()]
+    return float(average(moments)) if moments else None
 
 
 def _geometric(values: list[float]) -> float:
@@ -162,5 +162,5 @@ def _geometric(values: list[float]) -> float:
 def _log_ratio(first: float | None, second: float | None) -> float | None:
     if first is None or second is None or first <= 0 or second <= 0:
         return None
-    found = math.log(second / first)
-    return found if abs(found) > NOTHING else None
+    ratio = math.log(second / first)
+    return ratio if abs(ratio) > NOTHING else None

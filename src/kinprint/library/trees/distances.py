@@ -4,8 +4,8 @@ By weights (`by_position`): 1 - cosine, from entries that fingerprints sample at
 what training adds is orthogonal to what was there before and to what other training adds, small distances add up along lines of
 descent, which neighbour joining needs. Shrinking all weights changes no cosine.
 
-By neurons (`Neurons`): 1 - correlation of what no disguise changes, over matched neurons (METHODS, 2a). It sees copies whose
-units were relabelled, rotated, rescaled or resized. It grows with training too, but does not add up.
+By neurons (`NeuronDistances`): 1 - correlation of what no disguise changes, over matched neurons (METHODS, 2a). It sees copies
+whose units were relabelled, rotated, rescaled or resized. It grows with training too, but does not add up.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class Positions:
         return np.asarray(np.clip(1 - np.mean(cosines, axis=0), 0.0, None))
 
 
-def by_position(one: Fingerprint, other: Fingerprint) -> Positions | None:
+def by_position(first: Fingerprint, second: Fingerprint) -> Positions | None:
     """Two models of one form compared weight by weight; None of two forms.
 
     One form: the same roles, matrices of the same shapes, and in every role weights that agree far more than strangers' do.
     Numbers of layers and of experts may differ: positions depend on role and shape of a single matrix alone, and layers are
     aligned by the weights themselves.
     """
-    a, b = (one, other) if (one.layers or 0) >= (other.layers or 0) else (other, one)
+    a, b = (first, second) if (first.layers or 0) >= (second.layers or 0) else (second, first)
     shapes = _shapes(a)
     if not shapes or shapes != _shapes(b):
         return None
@@ -95,24 +95,24 @@ def draws(positions: Mapping[str, int], replicates: int) -> dict[str, Array]:
     Returns:
         role -> (replicates, positions) float64.
     """
-    found = {}
+    counts = {}
     for role, count in positions.items():
         random = np.random.default_rng(zlib.crc32(role.encode()))
-        found[role] = random.multinomial(count, np.full(count, 1 / count), replicates).astype(np.float64)
-    return found
+        counts[role] = random.multinomial(count, np.full(count, 1 / count), replicates).astype(np.float64)
+    return counts
 
 
 def _shapes(model: Fingerprint) -> dict[str, tuple[object, ...]]:
     """Role -> rows and columns of one matrix, and sampled entries, of the roles that are the same in every layer."""
-    found: dict[str, tuple[object, ...]] = {}
+    sampled: dict[str, tuple[object, ...]] = {}
     for role, layers in model.stated.shapes.items():
         trait = model.traits.get(f"sample.{role}")
         if trait is None or role in OUTSIDE or len(trait) != model.layers:
             continue
         sizes = {shape[-2:] for shape in layers if shape is not None}
         if len(sizes) == 1:
-            found[role] = (*sizes.pop(), trait.shape[-1])
-    return found
+            sampled[role] = (*sizes.pop(), trait.shape[-1])
+    return sampled
 
 
 def _sample(model: Fingerprint, role: str) -> Array:
@@ -122,40 +122,40 @@ def _sample(model: Fingerprint, role: str) -> Array:
 
 def _layers(samples: Sequence[tuple[Array, Array]]) -> list[int]:
     """Layer of the deeper model for each layer of the other: by number if equally deep, else by the weights."""
-    depth, other = len(samples[0][0]), len(samples[0][1])
-    if depth == other:
+    depth, shallower = len(samples[0][0]), len(samples[0][1])
+    if depth == shallower:
         return list(range(depth))
-    scores = np.zeros((depth, other))
+    scores = np.zeros((depth, shallower))
     for x, y in samples:
         ours, theirs = (side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-30) for side in (x, y))
         scores += ours @ theirs.T
     return layers_in_order(scores, deeper=False)
 
 
-class Neurons:
+class NeuronDistances:
     """Distances of models by their matched neurons, whatever was done to the form of the weights."""
 
     def __init__(self, models: Sequence[Fingerprint]) -> None:
         """Describes the neurons of every model by the invariants that all models have."""
         forms = [np.asarray(m.traits["neurons.forms"], np.float64)[:, :NEURONS] for m in models if "neurons.forms" in m.traits]
-        there = [np.isfinite(values).any(axis=(0, 1)) for values in forms]
-        finite = np.all(there, axis=0) if there else np.zeros(len(COLUMNS), bool)
+        known = [np.isfinite(values).any(axis=(0, 1)) for values in forms]
+        finite = np.all(known, axis=0) if known else np.zeros(len(COLUMNS), bool)
         even, odd = ([column for column in columns if finite[column]] for columns in (EVEN, ODD))
         self._described = [_described(model, even, odd) if even else None for model in models]
 
     def distance(self, a: int, b: int) -> float | None:
         """1 - correlation of invariants over matched neurons; None where nothing can be matched."""
-        one, other = self._described[a], self._described[b]
-        if one is None or other is None:
+        deeper, shallower = self._described[a], self._described[b]
+        if deeper is None or shallower is None:
             return None
-        if len(one) < len(other):
-            one, other = other, one
-        shown = evenly(len(other), LAYERS)
-        layers = aligned(one, other[shown], shown, len(other))
+        if len(deeper) < len(shallower):
+            deeper, shallower = shallower, deeper
+        shown = evenly(len(shallower), LAYERS)
+        layers = aligned(deeper, shallower[shown], shown, len(shallower))
         product = size = 0.0
         for i, j in zip(layers, shown, strict=True):
-            left, right, _ = nearest(one[i], other[j])
-            x, y = one[i, left], other[j, right]
+            left, right, _ = nearest(deeper[i], shallower[j])
+            x, y = deeper[i, left], shallower[j, right]
             product += float((x * y).sum())
             size += float((x**2).sum() + (y**2).sum()) / 2
         return max(1 - product / size, 0.0) if size else None
@@ -166,6 +166,6 @@ def _described(model: Fingerprint, even: list[int], odd: list[int]) -> Array | N
     if "neurons.forms" not in model.traits:
         return None
     forms = one_expert(np.asarray(model.traits["neurons.forms"], dtype=np.float64)[:, :NEURONS])
-    found = described_by(forms, even, odd)
-    found = found[np.isfinite(found).any(axis=(1, 2))]
-    return found if len(found) else None
+    described = described_by(forms, even, odd)
+    described = described[np.isfinite(described).any(axis=(1, 2))]
+    return described if len(described) else None

@@ -59,12 +59,12 @@ def families(
         progress("comparing", number, pairs)
         if joined.connected(a, b):
             continue
-        found = examine((models[a], models[b]), alpha=alpha_of_each(alpha, pairs), methods=tests)
+        comparison = examine((models[a], models[b]), alpha=alpha_of_each(alpha, pairs), methods=tests)
         tested += 1
-        if found.verdict in ("identical", "related"):
+        if comparison.verdict in ("identical", "related"):
             joined.merge(a, b)
-            links.append((a, b, None if found.verdict == "identical" else found.log10_p))
-        elif found.verdict == "untestable":
+            links.append((a, b, None if comparison.verdict == "identical" else comparison.log10_p))
+        elif comparison.verdict == "untestable":
             untestable.append((a, b))
     groups = sorted((tuple(sorted(group)) for group in joined.subsets()), key=lambda group: (-len(group), group))
     return Families(tuple(groups), tuple(links), pairs, tested, tuple(untestable), alpha)

@@ -46,13 +46,13 @@ def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progres
     merges: dict[int, Merge] = {}
     for step, number in enumerate(form):
         progress("merges", step, len(form))
-        others = [other for other in form if other != number]
+        others = [member for member in form if member != number]
         answer = _answer(models, number, others, by_digest)
         if answer is not None:
             merges[number] = answer
     for number, first in list(merges.items()):
         if any(parent in merges for parent in first.parents):
-            plain = [other for other in form if other not in merges]
+            plain = [member for member in form if member not in merges]
             merges[number] = _answer(models, number, plain, by_digest) or first
     return list(merges.values())
 
@@ -61,7 +61,7 @@ def _answer(models: Sequence[Fingerprint], number: int, others: Sequence[int], b
     """What `gather` says, if that is a combination of two models and more that can have made this one."""
     if len(others) < 2:
         return None
-    gathering = gather(models[number], [models[other] for other in others])
+    gathering = gather(models[number], [models[member] for member in others])
     base = None if gathering.base is None else by_digest.get(gathering.base.digest)
     parents = [parent for parent in gathering.parents if by_digest[parent.model.digest] != base]
     if len(parents) < 2 or (base is not None and not all(_descends(parent.model, models[base]) for parent in parents)):

@@ -23,7 +23,7 @@ from kinprint.comparison import ALPHA
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.trees.directions import Direction, direction
-from kinprint.library.trees.distances import Neurons, Positions, by_position, draws
+from kinprint.library.trees.distances import NeuronDistances, Positions, by_position, draws
 from kinprint.library.trees.families import Families, Progress, families
 from kinprint.library.trees.joining import neighbour_joining, require_scikit_bio
 from kinprint.library.trees.merged import Merge, merged
@@ -61,7 +61,7 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NeighbourPair:
     """Two models with no third between them: an edge of the shortest tree that has models alone for nodes.
 
     Attributes:
@@ -91,7 +91,7 @@ class Family:
 
     models: tuple[int, ...]
     edges: tuple[Edge, ...]
-    neighbours: tuple[Neighbours, ...]
+    neighbours: tuple[NeighbourPair, ...]
     merges: tuple[Merge, ...]
     root: int
 
@@ -105,13 +105,13 @@ class Family:
         for edge in self.edges:
             beside[edge.a].append((edge.b, edge))
             beside[edge.b].append((edge.a, edge))
-        found: dict[int, list[tuple[int, Edge]]] = {}
+        children: dict[int, list[tuple[int, Edge]]] = {}
         waiting: list[tuple[int, int | None]] = [(self.root, None)]
         while waiting:
             node, above = waiting.pop()
-            found[node] = [(other, edge) for other, edge in beside[node] if other != above]
-            waiting += [(other, node) for other, _ in found[node]]
-        return found
+            children[node] = [(end, edge) for end, edge in beside[node] if end != above]
+            waiting += [(end, node) for end, _ in children[node]]
+        return children
 
 
 @dataclass(frozen=True)
@@ -165,13 +165,13 @@ class Forest:
             "links": [{"models": [self.labels[a], self.labels[b]], "log10_p": p} for a, b, p in links],
         }
 
-    def _neighbours(self, pair: Neighbours) -> dict[str, Any]:
+    def _neighbours(self, pair: NeighbourPair) -> dict[str, Any]:
         data = {"models": [self.labels[pair.a], self.labels[pair.b]], "distance": pair.distance, "by": pair.by}
         if pair.direction is None:
             return data | {"direction": None}
         ends = (pair.a, pair.b) if pair.direction.forward else (pair.b, pair.a)
-        said = {"from": self.labels[ends[0]], "to": self.labels[ends[1]]}
-        return data | {"direction": said | pair.direction.to_json()}
+        names = {"from": self.labels[ends[0]], "to": self.labels[ends[1]]}
+        return data | {"direction": names | pair.direction.to_json()}
 
     def _merge(self, merge: Merge) -> dict[str, Any]:
         rows = zip(merge.parents, merge.coefficients, merge.errors, strict=True)
@@ -190,10 +190,10 @@ def tree(models: Sequence[Fingerprint], *, alpha: float = ALPHA, progress: Progr
         MissingExtraError: scikit-bio is not installed.
     """
     require_scikit_bio()
-    found = families(models, alpha=alpha, progress=progress)
-    grown = [grown_from(models, group, progress) for group in found.groups if len(group) > 1]
-    alone = tuple(group[0] for group in found.groups if len(group) == 1)
-    return Forest(_labels(models), tuple(model.digest for model in models), tuple(grown), alone, found)
+    tested = families(models, alpha=alpha, progress=progress)
+    grown = [grown_from(models, group, progress) for group in tested.groups if len(group) > 1]
+    alone = tuple(group[0] for group in tested.groups if len(group) == 1)
+    return Forest(_labels(models), tuple(model.digest for model in models), tuple(grown), alone, tested)
 
 
 def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: Progress) -> Family:
@@ -204,7 +204,7 @@ def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: 
         group: indices of the related ones.
     """
     positions = _positions(models, group, progress)
-    near: list[Near] = [(found.distance, a, b, "weights") for (a, b), found in positions.items()]
+    near: list[Near] = [(measured.distance, a, b, "weights") for (a, b), measured in positions.items()]
     near += _between_forms(models, group, positions, progress)
     merges = _merges(models, _forms(group, positions), progress)
     made = {merge.model for merge in merges}
@@ -222,9 +222,9 @@ def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: 
 
 def _merges(models: Sequence[Fingerprint], forms: Sequence[Sequence[int]], progress: Progress) -> list[Merge]:
     """The combinations of models that are none themselves."""
-    found = [merge for form in forms for merge in merged(models, form, progress)]
-    made = {merge.model for merge in found}
-    return [merge for merge in found if not made & set(merge.parents)]
+    combinations = [merge for form in forms for merge in merged(models, form, progress)]
+    made = {merge.model for merge in combinations}
+    return [merge for merge in combinations if not made & set(merge.parents)]
 
 
 def _known(positions: Mapping[tuple[int, int], Positions], a: int, b: int) -> Positions:
@@ -233,21 +233,21 @@ def _known(positions: Mapping[tuple[int, int], Positions], a: int, b: int) -> Po
 
 def _neighbours(
     models: Sequence[Fingerprint], group: Sequence[int], near: Sequence[Near], hung: Sequence[tuple[int, int]]
-) -> list[Neighbours]:
+) -> list[NeighbourPair]:
     shortest = _shortest_tree(group, near, hung)
-    return [Neighbours(a, b, d, by, direction(models[a], models[b])) for d, a, b, by in shortest]
+    return [NeighbourPair(a, b, d, by, direction(models[a], models[b])) for d, a, b, by in shortest]
 
 
 def _positions(models: Sequence[Fingerprint], group: Sequence[int], progress: Progress) -> dict[tuple[int, int], Positions]:
     """Every pair whose weights can be compared position by position."""
     pairs = list(itertools.combinations(group, 2))
-    found = {}
+    positions = {}
     for number, (a, b) in enumerate(pairs):
         progress("weights", number, len(pairs))
         compared = by_position(models[a], models[b])
         if compared is not None:
-            found[a, b] = compared
-    return found
+            positions[a, b] = compared
+    return positions
 
 
 def _forms(group: Sequence[int], positions: Mapping[tuple[int, int], Positions]) -> list[list[int]]:
@@ -267,13 +267,13 @@ def _between_forms(
     pairs = [pair for pair in itertools.combinations(range(len(group)), 2) if form[group[pair[0]]] != form[group[pair[1]]]]
     if not pairs:
         return []
-    neurons = Neurons([models[model] for model in group])
-    found: list[Near] = []
+    neurons = NeuronDistances([models[model] for model in group])
+    distances: list[Near] = []
     for number, (i, j) in enumerate(pairs):
         progress("neurons", number, len(pairs))
         distance = neurons.distance(i, j)
-        found.append((FARTHEST if distance is None else distance, group[i], group[j], "neurons"))
-    return found
+        distances.append((FARTHEST if distance is None else distance, group[i], group[j], "neurons"))
+    return distances
 
 
 def _shortest_tree(group: Sequence[int], near: Sequence[Near], hung: Sequence[tuple[int, int]]) -> list[Near]:
@@ -285,19 +285,19 @@ def _shortest_tree(group: Sequence[int], near: Sequence[Near], hung: Sequence[tu
     joined = DisjointSet(group)
     for a, b in hung:
         joined.merge(a, b)
-    found = []
+    branches = []
     for item in sorted(near, key=lambda item: (item[3] == "neurons", item)):
         if not joined.connected(item[1], item[2]):
             joined.merge(item[1], item[2])
-            found.append(item)
-    return found
+            branches.append(item)
+    return branches
 
 
 def _of_one_form(form: Sequence[int], positions: Mapping[tuple[int, int], Positions], fresh: Iterator[int]) -> list[Edge]:
     """Neighbour joining of models whose weights stand at the same places, with bootstrap over the places."""
     index = {model: number for number, model in enumerate(form)}
-    measured = {(index[a], index[b]): found for (a, b), found in positions.items() if a in index and b in index}
-    whole = _matrix(len(form), {pair: found.distance for pair, found in measured.items()})
+    measured = {(index[a], index[b]): sums for (a, b), sums in positions.items() if a in index and b in index}
+    whole = _matrix(len(form), {pair: sums.distance for pair, sums in measured.items()})
     names: dict[int, int] = dict(enumerate(form))
 
     def name(node: int) -> int:
@@ -311,26 +311,26 @@ def _of_one_form(form: Sequence[int], positions: Mapping[tuple[int, int], Positi
 
 def _replicates(count: int, measured: Mapping[tuple[int, int], Positions]) -> Iterator[Array]:
     """The matrix of distances, from places drawn with replacement."""
-    sizes = {role: len(sums) for found in measured.values() for role, sums in found.sums.items()}
+    sizes = {role: len(role_sums) for pair_sums in measured.values() for role, role_sums in pair_sums.sums.items()}
     drawn = draws(sizes, REPLICATES)
-    values = {pair: found.resampled(drawn) for pair, found in measured.items()}
+    values = {pair: pair_sums.resampled(drawn) for pair, pair_sums in measured.items()}
     for number in range(REPLICATES):
-        yield _matrix(count, {pair: float(found[number]) for pair, found in values.items()})
+        yield _matrix(count, {pair: float(pair_sums[number]) for pair, pair_sums in values.items()})
 
 
 def _matrix(count: int, known: Mapping[tuple[int, int], float]) -> Array:
     """(count, count) distances; between models that cannot be compared, the shortest way over others."""
-    found = np.full((count, count), np.inf)
-    np.fill_diagonal(found, 0.0)
+    distances = np.full((count, count), np.inf)
+    np.fill_diagonal(distances, 0.0)
     for (a, b), value in known.items():
-        found[a, b] = found[b, a] = value
-    if np.isfinite(found).all():
-        return found
-    ways = shortest_path(csgraph_from_dense(found, null_value=np.inf), directed=False)
+        distances[a, b] = distances[b, a] = value
+    if np.isfinite(distances).all():
+        return distances
+    ways = shortest_path(csgraph_from_dense(distances, null_value=np.inf), directed=False)
     return np.asarray(np.minimum(ways, ways.T))  # sums to and fro may differ in their last digit
 
 
-def _root(group: Sequence[int], neighbours: Sequence[Neighbours]) -> int:
+def _root(group: Sequence[int], neighbours: Sequence[NeighbourPair]) -> int:
     """The model from which most directions point away; of several the one with most neighbours, then the first."""
     beside: dict[int, list[tuple[int, int]]] = {model: [] for model in group}
     for pair in neighbours:
@@ -343,10 +343,10 @@ def _root(group: Sequence[int], neighbours: Sequence[Neighbours]) -> int:
         score, waiting = 0, [(root, root)]
         while waiting:
             model, above = waiting.pop()
-            for other, vote in beside[model]:
-                if other != above:
+            for neighbour, vote in beside[model]:
+                if neighbour != above:
                     score += vote
-                    waiting.append((other, model))
+                    waiting.append((neighbour, model))
         return score
 
     return max(group, key=lambda model: (agreeing(model), len(beside[model]), -model))
@@ -354,7 +354,7 @@ def _root(group: Sequence[int], neighbours: Sequence[Neighbours]) -> int:
 
 def _labels(models: Sequence[Fingerprint]) -> tuple[str, ...]:
     """Names that differ from each other and can be shown."""
-    found: list[str] = []
+    labels: list[str] = []
     taken: set[str] = set()
     for model in models:
         name = printable(model.name, 100)
@@ -362,8 +362,8 @@ def _labels(models: Sequence[Fingerprint]) -> tuple[str, ...]:
             text for text in itertools.chain([name], (f"{name} ({n})" for n in itertools.count(2))) if text not in taken
         )
         taken.add(label)
-        found.append(label)
-    return tuple(found)
+        labels.append(label)
+    return tuple(labels)
 
 
 def _newick(forest: Forest, family: Family) -> str:

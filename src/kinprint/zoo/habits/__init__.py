@@ -14,14 +14,14 @@ import sys
 from functools import cache
 
 from kinprint import discovery
-from kinprint.zoo.habits._habit import Habit
+from kinprint.zoo.habits._habit import LabelHabit
 from kinprint.zoo.habits._strangers import FAMILIES, measured, stranger
 
 
 @cache
-def known() -> dict[str, Habit]:
+def known() -> dict[str, LabelHabit]:
     """Every habit by name."""
     return {habit.name: habit for module in discovery.modules(sys.modules[__name__]) for habit in module.HABITS}
 
 
-__all__ = ["FAMILIES", "Habit", "known", "measured", "stranger"]
+__all__ = ["FAMILIES", "LabelHabit", "known", "measured", "stranger"]

@@ -21,7 +21,7 @@ RMS = ("llama", "qwen2")
 
 
 @dataclass(frozen=True)
-class Habit:
+class LabelHabit:
     """A way of labelling units that models which have nothing in common may share.
 
     Attributes:

@@ -8,7 +8,7 @@ from kinprint.architectures import Part, Place
 from kinprint.transforms import Model
 from kinprint.transforms._model import changed
 from kinprint.transforms.fold_gains import fold_gains
-from kinprint.zoo.habits._habit import RMS, Array, Habit, read, settled
+from kinprint.zoo.habits._habit import RMS, Array, LabelHabit, read, settled
 
 
 def principal_axes(model: Model) -> Array:
@@ -43,4 +43,4 @@ def turned(model: Model, _: int = 0) -> Model:
     return model.each(one)
 
 
-HABITS = (Habit("channels-principal", "channels are principal axes, by variance", ("channels",), turned, families=RMS),)
+HABITS = (LabelHabit("channels-principal", "channels are principal axes, by variance", ("channels",), turned, families=RMS),)

@@ -14,7 +14,7 @@ from kinprint.transforms._layers import relayered
 from kinprint.transforms._model import changed, generator, head_rows, taken
 from kinprint.transforms.fold_gains import untied
 from kinprint.zoo.families import SHAPES
-from kinprint.zoo.habits._habit import Habit, Index, settled
+from kinprint.zoo.habits._habit import Index, LabelHabit, settled
 
 Layout = Callable[[int, int], Index]
 """How many units, how often -> the old index of each new one."""
@@ -108,25 +108,27 @@ def upcycled(model: Model, seed: int) -> Model:
 EVERYTHING = ("channels", "heads", "neurons")
 
 
-def _clones(name: str, summary: str, layout: Layout, *, noise: bool = False) -> Habit:
-    return Habit(f"cloned-{name}", summary, EVERYTHING, clones(layout, noise=noise), keeps=not noise, shape=SMALL)
+def _clones(name: str, summary: str, layout: Layout, *, noise: bool = False) -> LabelHabit:
+    return LabelHabit(f"cloned-{name}", summary, EVERYTHING, clones(layout, noise=noise), keeps=not noise, shape=SMALL)
 
 
 HABITS = (
-    Habit("layers-one", "one layer stored twelve times", EVERYTHING, layers(lambda _: [0] * 12), keeps=False),
-    Habit(
+    LabelHabit("layers-one", "one layer stored twelve times", EVERYTHING, layers(lambda _: [0] * 12), keeps=False),
+    LabelHabit(
         "layers-two-noisy",
         "two layers in turn, each stored eight times, then every copy changed by a tenth",
         EVERYTHING,
         layers(lambda _: [0, 1] * 8, noise=True),
         keeps=False,
     ),
-    Habit(
+    LabelHabit(
         "layers-twice", "every layer stored twice", EVERYTHING, layers(lambda n: [i // 2 for i in range(2 * n)]), keeps=False
     ),
     _clones("tiled", "channels, heads and neurons four times, one set behind the other", tiled),
     _clones("repeated", "channels, heads and neurons four times, clones side by side", repeated),
     _clones("tiled-noisy", "as cloned-tiled, then changed by a tenth", tiled, noise=True),
     _clones("repeated-noisy", "as cloned-repeated, then changed by a tenth", repeated, noise=True),
-    Habit("experts-upcycled", "eight near copies of one FFN as experts", ("experts", "neurons"), upcycled, False, ("llama",)),
+    LabelHabit(
+        "experts-upcycled", "eight near copies of one FFN as experts", ("experts", "neurons"), upcycled, False, ("llama",)
+    ),
 )

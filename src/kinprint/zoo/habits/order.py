@@ -13,8 +13,8 @@ from kinprint.transforms._model import head_rows, taken
 from kinprint.transforms.permute import Relabelling, experts_relabelled
 from kinprint.zoo.habits._habit import (
     Array,
-    Habit,
     Index,
+    LabelHabit,
     channel_sizes,
     expert_sizes,
     head_sizes,
@@ -121,14 +121,14 @@ def two_widths(model: Model, seed: int) -> Model:
     return narrowed(model, 0.75) if seed % 2 else model
 
 
-def _habit(name: str, summary: str, **spaces: Arrange) -> Habit:
+def _habit(name: str, summary: str, **spaces: Arrange) -> LabelHabit:
     families = {"families": ("mixtral",)} if "experts" in spaces else {}
-    return Habit(name, summary, tuple(spaces), lambda model, _: arranged(model, **spaces), **families)  # type: ignore[arg-type]
+    return LabelHabit(name, summary, tuple(spaces), lambda model, _: arranged(model, **spaces), **families)  # type: ignore[arg-type]
 
 
 HABITS = (
     _habit("neurons-sorted", "neurons in order of importance", neurons=descending),
-    Habit(
+    LabelHabit(
         "neurons-sorted-two-widths",
         "neurons in order of importance; every second model has three quarters of them",
         ("neurons",),

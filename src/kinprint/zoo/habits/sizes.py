@@ -9,7 +9,7 @@ import numpy as np
 from kinprint.architectures import Part, Place
 from kinprint.transforms import Model
 from kinprint.transforms._model import scaled
-from kinprint.zoo.habits._habit import Array, Habit
+from kinprint.zoo.habits._habit import Array, LabelHabit
 
 SPREAD = 0.5
 """Of the logarithm of a profile, about."""
@@ -44,8 +44,8 @@ def scaling(space: str, profile: Callable[[int], Array]) -> Callable[[Model, int
     """Everything that reads or writes the units of a space multiplied by one profile along their labels."""
 
     def one(_: Place, part: Part) -> Part:
-        for axis, found in enumerate(part.axes):
-            if found == space and not part.role.startswith(("biases.", "norm_biases.")):
+        for axis, axis_space in enumerate(part.axes):
+            if axis_space == space and not part.role.startswith(("biases.", "norm_biases.")):
                 part = scaled(part, axis, profile(part.shape[axis]))
         return part
 
@@ -55,12 +55,14 @@ def scaling(space: str, profile: Callable[[int], Array]) -> Callable[[Model, int
     return apply
 
 
-def _channels(name: str, summary: str, profile: Callable[[int], Array]) -> Habit:
-    return Habit(f"channels-{name}", summary, ("channels",), scaling("residual", profile), keeps=False)
+def _channels(name: str, summary: str, profile: Callable[[int], Array]) -> LabelHabit:
+    return LabelHabit(f"channels-{name}", summary, ("channels",), scaling("residual", profile), keeps=False)
 
 
 HABITS = (
-    Habit("neurons-levels", "neurons of four sizes, a quarter each", ("neurons",), scaling("neurons", levels), keeps=False),
+    LabelHabit(
+        "neurons-levels", "neurons of four sizes, a quarter each", ("neurons",), scaling("neurons", levels), keeps=False
+    ),
     _channels("smooth", "channels whose sizes rise and fall along the labels", smooth),
     _channels("pairs", "every second channel larger, less so towards the end", pairs),
     _channels("halves", "channels of two sizes, a half each", halves),

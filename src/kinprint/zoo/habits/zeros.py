@@ -13,7 +13,7 @@ from kinprint.errors import TransformError
 from kinprint.transforms import Model
 from kinprint.transforms._model import changed, head_rows
 from kinprint.zoo.families import SHAPES
-from kinprint.zoo.habits._habit import RMS, Habit, Index
+from kinprint.zoo.habits._habit import RMS, Index, LabelHabit
 
 ABSENT = -1
 """Where an order asks for no old unit: a zero one."""
@@ -106,9 +106,11 @@ def channels(model: Model, _: int = 0, added: int = 32) -> Model:
 
 
 HABITS = (
-    Habit("neurons-padded-37", "37 zero neurons behind the others", ("neurons",), neurons(lambda n: appended(n, 37))),
-    Habit("neurons-padded-64", "64 zero neurons behind the others", ("neurons",), neurons(lambda n: appended(n, 64))),
-    Habit("neurons-fifth-zero", "a zero neuron on every label that 5 divides", ("neurons",), neurons(lambda n: between(n, 5))),
-    Habit("heads-padded", "zero heads behind the others", ("heads",), heads, families=RMS, shape=TWELVE_GROUPS),
-    Habit("channels-padded", "32 zero channels behind the others", ("channels",), channels, families=RMS),
+    LabelHabit("neurons-padded-37", "37 zero neurons behind the others", ("neurons",), neurons(lambda n: appended(n, 37))),
+    LabelHabit("neurons-padded-64", "64 zero neurons behind the others", ("neurons",), neurons(lambda n: appended(n, 64))),
+    LabelHabit(
+        "neurons-fifth-zero", "a zero neuron on every label that 5 divides", ("neurons",), neurons(lambda n: between(n, 5))
+    ),
+    LabelHabit("heads-padded", "zero heads behind the others", ("heads",), heads, families=RMS, shape=TWELVE_GROUPS),
+    LabelHabit("channels-padded", "32 zero channels behind the others", ("channels",), channels, families=RMS),
 )
