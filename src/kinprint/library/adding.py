@@ -1,4 +1,4 @@
-"""Many models into a library: measured by an engine, written as they come, those that are there already not measured again."""
+"""Add many models to a library: an engine measures those that are new, and each result is written as it comes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WRITE_EVERY = 1.0
 
 @dataclass(frozen=True)
 class Added:
-    """What came of one model.
+    """The result of adding one model.
 
     Attributes:
         model: as it was asked for.
@@ -60,7 +60,7 @@ class Measurement:
 class Measure:
     """What an engine's workers do.
 
-    A model whose files are as they were costs a look at their ends; see `kinprint.fingerprints.cache.key`.
+    Of a model whose files have not changed only the ends of the files are read; see `kinprint.fingerprints.cache.key`.
     """
 
     quick: bool
@@ -90,10 +90,10 @@ def add_models(
     cache: bool = True,
     threads: int | None = None,
 ) -> Iterator[Added]:
-    """Measure models and add them; what came of each is told once it is in the library.
+    """Measure models and add them; yields the result of each once the library holds it.
 
-    An iterator that is closed, or interrupted, writes what was measured and stops. Run again, it goes on: of models that are
-    there under the same source only the ends of their files are read, others are in the cache of fingerprints.
+    An iterator that is closed or interrupted writes what was measured and stops. A second run goes on from there: of models
+    that are stored under the same source only the ends of their files are read, other results are in the cache of fingerprints.
 
     Args:
         models: whatever `kinprint.fingerprint` takes; see `models_in` for folders.

@@ -1,7 +1,8 @@
 """Who is a model related to? Candidates by the index vectors of a library, then the tests, corrected for all that was searched.
 
-Retrieval looks at the same data as the tests, so the models it leaves out have been looked at too: p-values are multiplied by
-the number of models in the library, not by that of the candidates (Bonferroni), besides the number of tests that apply.
+Retrieval looks at the same data as the tests, so the models that it leaves out were looked at too. P-values are therefore
+multiplied by the number of models in the library, not by the number of candidates, and by the number of tests that apply
+(Bonferroni).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from kinprint.words import p_value
 FORMAT = "kinprint-identification/1"
 
 CANDIDATES = 20
-"""Models that are tested of a larger library."""
+"""How many models of a larger library are tested."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -137,7 +138,7 @@ class Identification:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the best finding; "untestable" if no test applied to any model."""
+        """The verdict of the best finding; "untestable" if no test applied to any model."""
         if self.relatives:
             return self.relatives[0].verdict
         return "no-evidence" if any(finding.log10_p is not None for finding in self.findings) else "untestable"
@@ -169,13 +170,15 @@ class Identification:
         if self.unreadable:
             unseen.append(f"{_models(len(self.unreadable))} whose fingerprint cannot be read: not tested")
         if left_out > 0 and (missing := [space for space in DIMENSIONS if space not in self.spaces]):
-            unseen.append(f"relatives that only {' or '.join(missing)} would bring: the suspect has no such vector")
+            unseen.append(f"relatives that only vectors of {' or '.join(missing)} would find: the suspect has none")
         if self.suspect.quick is not None:
             unseen.append(
-                f"heads, some copies in disguise: {self.suspect.quick:.1%} of the suspect's bytes were read (--quick)"
+                f"heads, and some disguised copies: only {self.suspect.quick:.1%} of the suspect's bytes were read (--quick)"
             )
         else:
-            unseen.append("copies trained very much longer and disguised: `compare --deep` sees more, with both checkpoints")
+            unseen.append(
+                "copies that were disguised and trained very much longer: `compare --deep` sees more, from both checkpoints"
+            )
         return tuple(unseen)
 
     def to_json(self) -> dict[str, Any]:

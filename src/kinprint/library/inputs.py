@@ -1,4 +1,4 @@
-"""Which models the names on a command line stand for, where some of them are folders of models."""
+"""Turns the names on a command line into models: a folder of models stands for all models in it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from kinprint.errors import CheckpointError
 from kinprint.fingerprints.from_model import SUFFIX
 
 Kind = Literal["model", "perhaps", "files", "nothing"]
-"""A folder is a model; or one unless there are others below it; or holds files that are models each; or none."""
+"""The folder is one model; or is one unless other models lie below it; or each of its files is a model; or it is no model."""
 
 
 def is_model_file(name: str) -> bool:
@@ -33,7 +33,7 @@ def kind_of(names: AbstractSet[str], *, announced: bool = False) -> Kind:
     """What a folder with files of these names is.
 
     Args:
-        announced: a configuration without weights is a model too, one that is not complete.
+        announced: count a configuration without weights as a model that is not complete.
     """
     configured = bool({CONFIG, ADAPTER_CONFIG} & names)
     if not any(format_of(name) for name in names):
@@ -56,14 +56,14 @@ def models_below(
     announced: bool = False,
     patient: bool = False,
 ) -> Iterator[Path]:
-    """The models in a folder, by name, each folder's before those of the next. What is hidden is passed over.
+    """The models in a folder, in the order of names, folder by folder. Hidden files and folders are skipped.
 
     Args:
-        itself: the folder may be a model itself; otherwise it is one of models, whatever lies in it.
-        deepest: folders within each other that are searched, at most.
-        follow: links too; each folder is visited once.
+        itself: the folder may be a model itself; otherwise it is taken for a folder of models.
+        deepest: how many levels of folders are searched; all by default.
+        follow: follow links; each folder is visited once.
         announced: as `kind_of`.
-        patient: pass over folders below that cannot be listed.
+        patient: skip subfolders that cannot be listed.
 
     Raises:
         CheckpointError: the folder cannot be listed, or without `patient` one below it.
@@ -79,7 +79,7 @@ class _Search:
     visited: set[tuple[int, int]] = field(default_factory=set)
 
     def models(self, folder: Path, deepest: int | None, itself: bool = True) -> Iterator[Path]:
-        """Those in a folder, none where it was visited already."""
+        """The models in a folder; none if it was visited already."""
         files, folders = self._listed(folder)
         kind = kind_of(files, announced=self.announced)
         below = (model for name in sorted(folders) for model in self._below(folder / name, deepest))

@@ -30,7 +30,7 @@ VECTOR = "vector_"
 """What the names of the columns of index vectors begin with; the space follows."""
 
 _KEY = MappingProxyType({"lance-schema:unenforced-primary-key": "true"})
-"""Makes Lance take two writers that insert the same digest for a conflict; it forbids nothing by itself."""
+"""With it Lance reports a conflict when two writers insert the same digest; it enforces nothing else."""
 
 _MAX_COUNT = 1 << 62
 _MAX_SOURCE = 2000
@@ -41,9 +41,9 @@ class StoredModel:
     """A model of a library.
 
     Attributes:
-        digest: of the fingerprint (`Fingerprint.digest`): who the model is in the library.
+        digest: of the fingerprint (`Fingerprint.digest`): identifies the model in the library.
         name: what people call it; several models may share a name.
-        source: what was measured: a folder, a hub id, a file; empty where nobody said.
+        source: what was measured: a folder, a hub id, a file; empty if unknown.
         revision: the commit, where it comes from a hub.
         family: the architecture table that it fits.
         model_type: as its configuration calls it.
@@ -53,7 +53,7 @@ class StoredModel:
         added: when it came into the library, UTC.
         kinprint: version that put it there.
         trait_version: of the fingerprint.
-        identity: of the content that was measured (`kinprint.fingerprints.cache.key`); empty where nobody said.
+        identity: of the content that was measured (`kinprint.fingerprints.cache.key`); empty if unknown.
     """
 
     digest: str
@@ -161,7 +161,7 @@ def vector_columns(fingerprint: Fingerprint | None) -> dict[str, NDArray[np.floa
     """Column -> vector, None where the fingerprint lacks the traits or is not there.
 
     Raises:
-        ValueError: `kinprint.library.vectors` broke its promise.
+        ValueError: a vector of `kinprint.library.vectors` has the wrong length, or is not finite.
     """
     vectors = index.vectors(fingerprint) if fingerprint else {}
     for space, vector in vectors.items():
@@ -171,7 +171,7 @@ def vector_columns(fingerprint: Fingerprint | None) -> dict[str, NDArray[np.floa
 
 
 def data_of(fingerprint: Fingerprint) -> bytes:
-    """The bytes of its `.kinprint` file."""
+    """The bytes of the `.kinprint` file of a fingerprint."""
     file = io.BytesIO()
     fingerprint.write(file)
     return file.getvalue()
@@ -199,7 +199,7 @@ _STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyT
 
 
 def _object(text: str, name: str) -> dict[str, Any]:
-    """A JSON object of a library; one that cannot be read tells nothing."""
+    """A JSON object stored in a library; empty if it cannot be parsed."""
     try:
         return parse_object(text.encode(), name)
     except CheckpointError:

@@ -1,9 +1,9 @@
 """The library: fingerprints in three Lance tables, in a folder or in object storage.
 
 `models` has a row a model (`kinprint.library.records`) with its index vectors, `fingerprints` the bytes of the `.kinprint`
-files, so that listing and searching never touch them, `versions` says how to read both. A model is there when its row in
-`models` is; fingerprints are written before and removed after, so that whatever is killed in between leaves bytes that nobody
-sees, and that the next `add` of the model takes up.
+files, so that listing and searching never touch them, `versions` says how to read both. A model is in the library when `models`
+has its row. Its fingerprint is written before that row and removed after it: a process that is killed in between leaves bytes
+that nobody reads and that the next `add` of the model uses.
 
 Lance's tables are versioned: a commit makes a version, readers see one version whole. Lance alone does not keep two writers
 from inserting the same digest (measured: docs/library.md), so in a folder writers take turns by a file lock, and everywhere
@@ -41,7 +41,7 @@ PATIENCE = 900
 """Seconds that a writer waits for its turn."""
 
 BATCH, BATCH_BYTES = 256, 64 << 20
-"""Fingerprints, and bytes of them, that one commit adds at most."""
+"""At most so many fingerprints, and bytes of fingerprints, go into one commit."""
 
 TIDY_EVERY = 64
 """Commits to `models` between two compactions in a folder: every commit leaves small files, which all readers have to open."""
@@ -56,11 +56,11 @@ PARTITION = 8192
 """Vectors in a partition of an index, which is read as one piece."""
 
 EVERY_PARTITION = 1 << 16
-"""Of an index all partitions are searched: strangers' vectors are near nothing, and a relative's may lie in any partition. One
-bit a dimension (RaBitQ, Gao and Long, 2024) makes that cheap."""
+"""All partitions of an index are searched: strangers' vectors form no clusters, so a relative may lie in any of them. One bit a
+dimension (RaBitQ, Gao and Long, 2024) makes that cheap."""
 
 REFINED = 4
-"""Times as many models as asked for are compared by their exact vectors."""
+"""How many times more models than asked for are compared by their exact vectors."""
 
 TABLES = ("models", "fingerprints", "versions")
 
@@ -191,7 +191,7 @@ class Library:
         return self._load(self.model(text).digest)
 
     def known(self, digests: Iterable[str]) -> set[str]:
-        """Those of the digests that are in the library."""
+        """The digests among these that are in the library."""
         return {model["digest"] for model in self._rows("models", ["digest"], "digest", digests)}
 
     def identities(self, sources: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -222,8 +222,8 @@ class Library:
         """Add the models of another library.
 
         Args:
-            skip: called with the error of a fingerprint that cannot be read, and the others go on; without it that error is
-                raised.
+            skip: called with the error of each fingerprint that cannot be read, and the others are added; without it the error
+                is raised.
 
         Returns:
             the number of new models.
@@ -277,7 +277,9 @@ class Library:
         """
         query = np.asarray(vector, np.float32)
         if query.shape != (index.DIMENSIONS.get(space),) or not np.isfinite(query).all():
-            raise ValueError(f"vectors of {space!r} are finite and as long as {dict(index.DIMENSIONS)} says, not {query.shape}")
+            raise ValueError(
+                f"a vector of {space!r} must be finite and as long as {dict(index.DIMENSIONS)} says, not {query.shape}"
+            )
         with _clear_errors(self.where):
             search = self._table("models").search(query, vector_column_name=VECTOR + space).distance_type("cosine")
             search = search.nprobes(EVERY_PARTITION).refine_factor(REFINED).limit(count)
@@ -338,7 +340,7 @@ class Library:
     def _insert(self, table: str, rows: pa.Table) -> int:
         """Insert the rows whose digest is new, with one commit; the number inserted.
 
-        By its index on a key Lance finds no conflict between two writers, whence `use_index(False)`.
+        Without `use_index(False)` Lance misses a conflict between two writers.
         """
         insert = self._table(table).merge_insert("digest").when_not_matched_insert_all().use_index(False)
         return int(insert.execute(rows, on_bad_vectors="null", timeout=timedelta(seconds=PATIENCE)).num_inserted_rows)
@@ -378,7 +380,7 @@ class Library:
         except FingerprintError as error:
             raise LibraryError(subject, error.problem, error.remedy or "remove the model and add it again") from error
         if fingerprint.digest != digest:
-            raise LibraryError(subject, "has another digest than its model", "remove the model and add it again")
+            raise LibraryError(subject, "its digest is not the one that the model has", "remove the model and add it again")
         return fingerprint
 
     def _table(self, name: str) -> Any:
@@ -400,7 +402,7 @@ class Library:
                 yield
         except Timeout as error:
             problem = f"others have been writing for {PATIENCE // 60} minutes"
-            raise LibraryError(self.where, problem, "look which process holds the lock") from error
+            raise LibraryError(self.where, problem, "find the process that holds the lock") from error
 
     def _create(self) -> None:
         """The missing tables, `versions` last: with it the library is complete."""
@@ -416,7 +418,7 @@ class Library:
         self._table("versions").add(pa.Table.from_pylist([signed], records.versions_schema()))
 
     def _check(self) -> None:
-        """That this is a library which this version can read, if need be after migration."""
+        """Raise LibraryError unless this version can read the library; migrate an older one first."""
         if missing := self._missing():
             raise LibraryError(
                 self.where, f"no library: the table {missing[0]} is missing", "make one with `kinprint library add`"
@@ -431,7 +433,7 @@ class Library:
                     self._migrate(schema, vectors)
         for name, wanted in (("models", records.models_schema()), ("fingerprints", records.fingerprints_schema())):
             if not self._table(name).schema.equals(wanted):
-                raise LibraryError(self.where, f"damaged: the table {name} has other columns than it should", "make it again")
+                raise LibraryError(self.where, f"damaged: the table {name} has unexpected columns", "make it again")
 
     def _versions(self) -> tuple[int, int]:
         rows = self._table("versions").search().select(["schema", "vectors"]).to_arrow().to_pylist()
@@ -471,7 +473,8 @@ class Library:
 
 
 def _index_digests(table: Any) -> None:
-    """An index by which one model of very many is found without reading the column of digests; `_insert` does without it."""
+    """Index the digests, so that one model of very many is found without reading the whole column; `_insert` does not use
+    it."""
     from lancedb.index import BTree
 
     indexed = {column for built in table.list_indices() for column in built.columns}
@@ -500,7 +503,7 @@ def _require_folder(folder: Path, create: bool) -> None:
         raise LibraryError(folder, problem, "make one with `kinprint library add`")
     names = {entry.name for entry in os.scandir(folder)}
     if names and not names & {LOCK, *(f"{table}.lance" for table in TABLES)}:
-        raise LibraryError(folder, "a folder that holds something else", "choose an empty or a new folder")
+        raise LibraryError(folder, "the folder holds something other than a library", "choose an empty or a new folder")
 
 
 def _batches(
@@ -551,7 +554,7 @@ def _among(column: str, values: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def _clear_errors(where: str) -> Iterator[None]:
-    """Turn whatever Lance, Arrow or the system says into one LibraryError; Lance's panics are no `Exception`s."""
+    """Turn every error of Lance, Arrow or the system into one LibraryError; Lance's panics are no `Exception`s."""
     try:
         yield
     except (KinprintError, MemoryError):

@@ -1,16 +1,17 @@
 """Fingerprints as unit vectors, one a space, in which relatives lie near each other and strangers do not.
 
-Vectors only bring candidates; what they are is decided by the tests. Two kinds:
+Vectors only propose candidates; the tests decide. Two kinds:
 
 **By index** (`channels`, `neurons`): label-free scores of each unit, added up over layers, so that depth does not matter, and
 projected by a count sketch (Charikar, Chen and Farach-Colton, 2002) whose hash depends on the width. Descendants keep their
 units' labels, so the cosine estimates the correlation of the units. Strangers, and models of other widths, get independent
 vectors: cosines of mean 0 and variance near 1 / dimensions.
 
-**Without labels** (`forms`, `signs`): sums over all neurons of a function of what no disguise changes of a neuron: order,
-number, depth drop out. A smooth function would see the distribution, in which all models of one recipe are alike, and not
-the neurons. `forms` therefore takes the empirical characteristic function at frequencies where that of a smooth one has
-vanished, so that what is left belongs to these neurons (random Fourier features, Rahimi and Recht, 2007, of a kernel so narrow
+**Without labels** (`forms`, `signs`): sums over all neurons of a function of the values that no disguise changes; the order and
+the number of neurons and layers drop out. A smooth function would only see the distribution of these values, which all models
+of one recipe share. `forms` therefore takes the empirical characteristic function at frequencies at which a smooth distribution
+has none, so that the rest is particular to these neurons (random Fourier features, Rahimi and Recht, 2007, of a kernel so
+narrow
 that only the same neuron is near). `signs` takes a function that changes sign with a gated neuron: those signs are random in
 models trained independently (`kinprint.matching.signs`), so that cosines of strangers have mean 0 whatever the function.
 `readings` does the same with what the first layer's neurons read of tokens, which quick fingerprints have too.
@@ -51,10 +52,10 @@ FREQUENCY = 3.5
 """Root mean square of the phases of `forms`: the characteristic function of a normal distribution is 0.002 there."""
 
 NEARBY = 1.5
-"""The same for what of a neuron has no sign, in `signs`: enough that neurons that differ do not add up."""
+"""Root mean square of the phases of unsigned values in `signs`: large enough that different neurons do not add up."""
 
 ODD_SCALE = 0.5
-"""What signed invariants are multiplied by before the sine: nearly linear, and no neuron counts for much more than another."""
+"""Factor of signed invariants before the sine: nearly linear, and no neuron counts for much more than another."""
 
 GATES, UPS = 1.1, 1.0
 """Root mean square of the phases of what gates, and what ups, read of tokens, in `readings`: as for `signs`."""
@@ -73,7 +74,7 @@ CHANNELS = (
 
 
 def vectors(fingerprint: Fingerprint) -> Mapping[str, Vector]:
-    """Unit vectors by space, (DIMENSIONS[space],) float32. A space is absent where its traits are, or say nothing."""
+    """Unit vectors by space, (DIMENSIONS[space],) float32. A space is absent if its traits are absent or constant."""
     by_index = {"channels": _channels(fingerprint), "neurons": _neurons(fingerprint)}
     sums = by_index | _without_labels(fingerprint) | _readings(fingerprint)
     return {space: unit for space, vector in sums.items() if (unit := _unit(vector)) is not None}
@@ -170,7 +171,7 @@ def _whitened(even: Array, complete: NDArray[np.bool_]) -> Array:
 
 
 def _frequencies(space: str, known: NDArray[np.bool_], count: int, scores: Array, size: float) -> Array:
-    """(features, count): directions of the features that are there, as long as makes the phases' root mean square `size`."""
+    """(features, count): directions of the known features, scaled so that the phases have the root mean square `size`."""
     ways = _directions(f"{space} even", len(known), count)[known]
     spread = np.sqrt(np.mean((scores @ ways) ** 2, axis=0))
     return np.asarray(ways * (size / np.maximum(spread, 1e-30)))
@@ -200,6 +201,6 @@ def _words(text: str, count: int) -> NDArray[np.uint32]:
 
 
 def _unit(vector: Array) -> Vector | None:
-    """None for what has no direction: nothing measured, or the same of every unit."""
+    """None for a vector without direction: nothing was measured, or every unit has the same value."""
     norm = float(np.linalg.norm(vector))
     return (vector / norm).astype(np.float32) if np.isfinite(norm) and norm > 1e-12 else None

@@ -1,4 +1,4 @@
-"""Models that arrive in a folder, each once, when all of it is there.
+"""Yields the models that arrive in a folder, each once it is complete.
 
 Polled rather than notified: files also arrive over network file systems, which notify nobody.
 """
@@ -17,7 +17,7 @@ INTERVAL = 2.0
 """Seconds between two looks."""
 
 SETTLED = 5.0
-"""Seconds in which nothing of a model may have changed: copying is over, or has stopped."""
+"""A model counts as complete when it has not changed for so many seconds."""
 
 UNFINISHED = (".tmp", ".part", ".partial", ".incomplete", ".crdownload", ".download")
 """Ends of the names under which programs copy and download."""
@@ -39,8 +39,8 @@ def arrivals(
 ) -> Iterator[Path]:
     """Every model that is in a folder or comes into it, for ever: fingerprints, weight files, folders with weights.
 
-    A model that changes after it was yielded, as one does whose copying had stopped half-way, is yielded again. What is hidden
-    is no model; a folder with a file that a program is still writing (UNFINISHED) waits.
+    A model that changes after it was yielded, because its copying had stopped half-way, is yielded again. Hidden files are
+    skipped; a folder in which a program is still writing a file (UNFINISHED) has to wait.
 
     Args:
         settled: seconds for which nothing of a model has changed when it is yielded.
@@ -78,7 +78,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _state(path: Path) -> State | None:
-    """None for what is no model, not yet or not any more."""
+    """None if the path is no model, not yet or no longer."""
     try:
         if not path.is_dir():
             return ((path.name, path.stat().st_size, path.stat().st_mtime_ns),)

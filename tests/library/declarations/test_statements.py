@@ -120,7 +120,7 @@ def test_tampered_files_contradict(kind: str, tmp_path: Path) -> None:
     weights.write_bytes(data)
     found = check(written(kind), tmp_path, AtHand(hashes(open_checkpoint(folder)), never))
     assert (found.conclusion, found.checks[0].reason) == (
-        "contradicted", "model.safetensors is another file than the statement's",
+        "contradicted", "model.safetensors differs from the statement's file",
     )  # fmt: skip
     more = (*files("finetune"), FileHash("more.safetensors", 1, "0" * 64))
     assert check(written(kind), tmp_path, AtHand(more, never)).conclusion == "contradicted"

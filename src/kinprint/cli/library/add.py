@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """Measure models and put their fingerprints into a library, which is made if there is none.
 
-    Each is there once, by its digest. Results are written as they come; run again after an interruption, it goes on.
-    Models that cannot be read are told at the end, the others are added; the exit code is 1 then.
+    Each model is stored once, by its digest. Results are written as they come; after an interruption, run the command again and
+    it goes on. Models that cannot be read are listed at the end, the others are added; the exit code is then 1.
 
     Example: kinprint library add examples/models --library lib
 

@@ -30,7 +30,7 @@ def command(
     listed: Annotated[Path, typer.Option("--list", help="A list of models (docs/references.md).", show_default=False)] = FILE,
     only: Annotated[list[str] | None, typer.Option(help="Only this family; can be given several times.")] = None,
     quick: QuickOption = False,
-    dry_run: Annotated[bool, typer.Option(help="Say what would be read and stored, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be read and stored, then stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before reading.")] = False,
     keep: Annotated[bool, typer.Option(help="Leave what was read of each model in the cache.")] = False,
     engine: EngineOption = "threads",
@@ -39,9 +39,9 @@ def command(
 ) -> None:
     """Make the reference library: fingerprints of well-known base models, read from the hub by byte ranges.
 
-    Says first, from file listings alone, what will be read and stored. Models that are in the library are passed over, so that
-    an interrupted build goes on. A model that cannot be read (many are gated) does not end it; the exit code is 1 then.
-    --json cannot ask: it takes --yes or --dry-run.
+    Says first, from file listings alone, what will be read and stored. Models that are in the library are skipped, so that an
+    interrupted build goes on. A model that cannot be read (many are gated) does not end it; the exit code is then 1. --json
+    cannot ask, so it needs --yes or --dry-run.
 
     Example: kinprint library build --quick --only qwen2.5 --dry-run --library references
     """

@@ -20,13 +20,13 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the files, made if it is missing.")],
     library: LibraryOption,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Only this model (name or digest); may be repeated.")
+        list[str] | None, typer.Option("--model", help="Only this model (name or digest); can be given several times.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the fingerprints of a library as `.kinprint` files, named after their models.
 
-    Fingerprints that cannot be read are told and left out; the exit code is 1 then.
+    Fingerprints that cannot be read are listed and left out; the exit code is then 1.
 
     Example: kinprint library export files --library lib
 

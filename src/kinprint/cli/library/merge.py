@@ -20,9 +20,9 @@ def command(
     library: LibraryOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Add the models of other libraries to one, which is made if there is none. Each is there once, by its digest.
+    """Add the models of other libraries to one, which is made if there is none. Each model is stored once, by its digest.
 
-    Fingerprints that cannot be read are told and left out; the exit code is 1 then.
+    Fingerprints that cannot be read are listed and left out; the exit code is then 1.
 
     Example: kinprint library merge theirs --library lib
 

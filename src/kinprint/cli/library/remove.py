@@ -15,7 +15,7 @@ NAME = "remove"
 
 
 def command(
-    models: Annotated[list[str], typer.Argument(metavar="NAME|DIGEST...", help="What means several models is refused.")],
+    models: Annotated[list[str], typer.Argument(metavar="NAME|DIGEST...", help="A name of several models is refused.")],
     library: LibraryOption,
     as_json: JsonOption = False,
 ) -> None:

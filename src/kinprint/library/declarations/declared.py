@@ -187,7 +187,7 @@ def _of_pedigrees(folder: ModelFolder) -> Iterator[Declaration]:
 
 
 def _described(bom: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The component that a bill of materials is about: that of its metadata, else the only model in its list."""
+    """The component that a bill of materials describes: the one in its metadata, else the only model in its list."""
     metadata = bom.get("metadata")
     component = metadata.get("component") if isinstance(metadata, dict) else None
     if isinstance(component, dict) and component.get("pedigree"):

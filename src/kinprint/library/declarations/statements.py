@@ -194,7 +194,7 @@ def _identity(side: StatementSide, model: AtHand, files: str, fingerprint: str) 
         return [by_files, Check(fingerprint, "holds", f"the fingerprint of {side.name} that the statement names")]
     if not model.files:  # a file of a fingerprint, which nothing was measured for
         return [by_files, Check(fingerprint, "contradicted", f"not the fingerprint of {side.name} that the statement names")]
-    reason = "another fingerprint; other processors and versions may measure one that differs in its last bits"
+    reason = "the fingerprint differs; another processor or version may measure one that differs in its last bits"
     return [by_files, Check(fingerprint, "not-checked", reason)]
 
 
@@ -207,8 +207,8 @@ def _files(side: StatementSide, at_hand: Sequence[FileHash], what: str) -> Check
     partial = {printable(file.name, MAX_FILE_NAME) for file in at_hand if not file.sha256}
     names, stated = {name for name, _ in hashes} | partial, {name for name, _ in side.files}
     changed = {name for name, _ in hashes - side.files} & stated
-    wrong = [f"{name} is another file than the statement's" for name in sorted(changed)]
-    wrong += [f"{name} is not of the statement's files" for name in sorted(names - stated)]
+    wrong = [f"{name} differs from the statement's file" for name in sorted(changed)]
+    wrong += [f"{name} is not in the statement" for name in sorted(names - stated)]
     wrong += [f"{name} is missing" for name in sorted({name for name, _ in side.files - hashes} - changed - partial)]
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -231,16 +231,18 @@ def _follows(statement: Statement) -> Check:
     if statement.verdict == "identical":
         if statement.reference.fingerprint == statement.suspect.fingerprint:
             return Check("verdict", "holds", "both models have one fingerprint")
-        reason = "that weights are the same up to rounding is no matter of p-values; give the reference (--reference)"
+        reason = "p-values cannot show that weights are the same up to rounding; give the reference (--reference)"
         return Check("verdict", "not-checked", reason)
     verdict = decide(None, statement.log10_p, statement.alpha)
     if verdict != statement.verdict:
-        reason = f"it says {statement.verdict}, and its p-values say {verdict}"
+        reason = f"it says {statement.verdict}, but its p-values say {verdict}"
         return Check("verdict", "contradicted", reason)
     if statement.alpha > ALPHA:
-        reason = f"it calls related what has p ≤ {statement.alpha:g}, where kinprint by itself asks for {ALPHA:g}"
+        reason = f"it calls models related at p ≤ {statement.alpha:g}; kinprint asks for {ALPHA:g} by default"
         return Check("verdict", "not-checked", reason)
-    return Check("verdict", "holds", "it follows from the p-values of its tests; whether those were measured, it cannot show")
+    return Check(
+        "verdict", "holds", "it follows from the p-values of its tests; the statement cannot show that they were measured"
+    )
 
 
 def _again(statement: Statement, comparison: Comparison, versions: Mapping[str, Any]) -> Check:
@@ -461,9 +463,9 @@ def _number(value: object) -> float | None:
     try:
         number = float(value)
     except OverflowError as error:
-        raise _Unfit("with a number beyond all bounds") from error
+        raise _Unfit("with a number that is not finite") from error
     if not math.isfinite(number):
-        raise _Unfit("with a number beyond all bounds")
+        raise _Unfit("with a number that is not finite")
     return number
 
 

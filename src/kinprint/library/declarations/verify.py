@@ -116,7 +116,7 @@ class DeclarationFinding:
 
 @dataclass(frozen=True)
 class Relative:
-    """A model that shares weights with the one that is verified, which neither of the two declares.
+    """A model that shares weights with the verified one, although neither declares the other.
 
     Attributes:
         name, source: of the relative.
@@ -198,7 +198,7 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
     findings = _together([_finding(declaration, pair, wanted) for declaration in bases])
     notes = list(declared.notes)
     if len(bases) < len(declared.declarations):
-        notes.append("names itself as its base, which says nothing")
+        notes.append("names itself as its base; this is ignored")
     if not findings:
         pair.measured(False)  # a model that declares nothing is read all the same: a gate must not pass what is no model
     confirmed = any(finding.status == "confirmed" for finding in findings)
@@ -261,7 +261,7 @@ class _Pair:
 def _finding(declaration: Declaration, pair: _Pair, options: Options) -> DeclarationFinding:
     """Look closer and closer until the base is seen, or everything has been tried."""
     if not declaration.name:
-        return DeclarationFinding(declaration, "not-found", "this is no name of a model, and nothing is opened by it")
+        return DeclarationFinding(declaration, "not-found", "this is not the name of a model, so nothing was opened")
     base = find_base(declaration, pair.model, options)
     if base is None:
         where = "among the models given" if not options.offline else "among the models given, and the hub is not asked"
@@ -286,14 +286,14 @@ def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Declara
         return DeclarationFinding(declaration, "not-testable", reason, printable(source), stage, log10_p)
     units, power = _sight(seen)
     how = "neither the fingerprints nor both checkpoints side by side" if stage == "deep" else "the fingerprints do not"
-    reason = f"{how} show weights of the base, where a correlation of {power:.2f} between {units} would have been seen"
+    reason = f"{how} show weights of the base; a correlation of {power:.2f} between {units} would have been seen"
     return DeclarationFinding(declaration, "contradicted", reason, printable(source), stage, log10_p)
 
 
 def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Comparison, looks: int) -> DeclarationFinding:
     log10_p = _smallest([seen], looks)
     if seen.same is not None:
-        reason = f"the very weights of the base: {seen.same}"
+        reason = f"holds the same weights as the base: {seen.same}"
     else:
         reason = f"shares initial or trained weights with it (p {p_value(log10_p or 0)})"
     return DeclarationFinding(declaration, "confirmed", reason, printable(source), stage, log10_p)
@@ -308,29 +308,29 @@ def _smallest(looks: Iterable[Comparison], number: int) -> float | None:
 
 
 def _untestable(declaration: Declaration, seen: Comparison, stage: Stage) -> str | None:
-    """Why no test that saw nothing may speak against a declaration; None if it may."""
+    """Why it does not contradict a declaration that no test saw the base; None if it does."""
     units, power = _sight(seen)
     if seen.verdict == "untestable" or not units:
         return f"the tests that would see descent do not apply: {_notes(seen.tests)}"
     if declaration.where == (CONFIGURATION,):
-        return "not seen; a configuration names what it was loaded from, which is no claim about weights"
+        return "not seen; a configuration names what it was loaded from and claims nothing about weights"
     if not declaration.claims_weights:
         return f"not seen; {declaration.relation!r} does not say that weights were kept ({', '.join(KEEPS_WEIGHTS)} do)"
     if any(model.quick is not None for model in (seen.reference, seen.suspect)):
         return "not seen in 1 % of the weights (--quick), which is too little to speak against it"
     if differing := _differing(seen):
-        return f"not seen; the shapes differ, and what changed them is not declared: {differing}"
+        return f"not seen; the shapes differ, and the declaration does not say why: {differing}"
     if not power <= POWER:
         return f"not seen; too few {units} to see a correlation of {POWER}"
     if stage != "deep" and _quantised(declaration, seen):
-        return "not seen; weights may be rotated before they are quantised, which only both checkpoints show"
+        return "not seen; weights may be rotated before they are quantised, and only both checkpoints would show that"
     return None
 
 
 def _sight(seen: Comparison) -> tuple[str, float]:
     """The units whose labels every descendant keeps, and the smallest correlation between them that a test would have seen.
 
-    Of the tests that ask for such units the one that sees most; infinite where it does not say; no units where none applies.
+    Taken from the test that sees the smallest one; infinite if that test states none; no units if no test applies.
     """
     kept = {test.name: test.descendants_keep for test in methods.tests()}
     powers = {
@@ -360,7 +360,7 @@ def _together(findings: list[DeclarationFinding]) -> tuple[DeclarationFinding, .
     """A model made from several may hold next to nothing of one of them: where one is confirmed, none is contradicted."""
     if not any(finding.status == "confirmed" for finding in findings):
         return tuple(findings)
-    reason = "not seen; another declared base is, and of several one may have left next to nothing"
+    reason = "not seen; another declared base is seen, and a merge may keep next to nothing of one of its parents"
     return tuple(
         replace(finding, status="not-testable", reason=reason) if finding.status == "contradicted" else finding
         for finding in findings
@@ -368,7 +368,7 @@ def _together(findings: list[DeclarationFinding]) -> tuple[DeclarationFinding, .
 
 
 def _of_adapter(declaration: Declaration) -> DeclarationFinding:
-    reason = "the model is an adapter: what is added to a base's weights, with nothing of the base in it"
+    reason = "the model is an adapter: it is added to a base's weights and holds none of them"
     return DeclarationFinding(declaration, "not-testable", reason)
 
 
@@ -424,7 +424,7 @@ def _is_model(folder: Path) -> bool:
 
 
 def circles(declared: dict[str, Declared]) -> list[tuple[str, ...]]:
-    """Models that say, one after the other, that they were made from each other; each circle once."""
+    """Circles of models that declare each other as their bases, each circle once."""
     following = {
         name: [target for base in model.declarations for target in declared if same_name(base.name, target) and target != name]
         for name, model in declared.items()

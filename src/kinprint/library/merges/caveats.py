@@ -9,19 +9,14 @@ import numpy as np
 from kinprint.library.merges.combination import Data, roundings
 from kinprint.library.merges.merge_kinds import Account, excess
 
-DIRECTION = "Which of the two came first is not said by this."
-MEAN = (
-    "A weighted mean of these models, and task arithmetic from one of them with the others' coefficients, are the same: "
-    "which was meant is not told."
-)
-PARALLEL = (
-    "Slerp is not told from a weighted mean here: tensors of the two models are so nearly parallel that both round alike."
-)
+DIRECTION = "This does not say which of the two came first."
+MEAN = "A weighted mean of these models and task arithmetic from one of them are the same sum: it cannot tell which was meant."
+PARALLEL = "Slerp would look like a weighted mean here: tensors of the two models are so nearly parallel that both round alike."
 CORNERS = (
-    "Any of these models as base gives the same numbers; the one nearest to all others is taken. Where coefficients are one, "
-    "each of the models and the suspect follows from the others alike."
+    "Any of these models as base gives the same numbers; the one nearest to all others is shown. If coefficients are one, "
+    "each of the models, and the suspect, is a combination of the others."
 )
-BEYOND = "One coefficient exceeds 1: the suspect was extrapolated, or else that model was mixed from the suspect and the other."
+BEYOND = "One coefficient exceeds 1: the suspect was extrapolated, or that model was mixed from the suspect and the other."
 REMAINDER = "More than rounding is left: training or quantisation after the merge, or a part that is not among the candidates."
 
 
@@ -40,6 +35,6 @@ def not_told(names: Sequence[str], data: Data, chosen: Account, exact: bool) -> 
 
 
 def _bends(data: Data, chosen: Account) -> bool:
-    """Whether slerp of the two models would differ from their mean by more than what is left anyway."""
+    """Whether slerp of the two models would differ from their mean by more than the remainder."""
     bend = excess(data, chosen.chosen, float(chosen.coefficients[1]))[data.places.tensor] * data.y
     return roundings(data, bend) > max(roundings(data, np.where(np.isfinite(bend), chosen.remainder, np.nan)), 1.0)

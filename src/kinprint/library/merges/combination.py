@@ -158,11 +158,11 @@ def added(data: Data, combination: Fit, numbers: Sequence[int]) -> list[float]:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one chosen model is good for.
+    """How much one chosen model adds to a combination.
 
     Attributes:
         log10_p: of the null hypothesis that the combination does as well without it.
-        share: of what the others leave, the part that it explains; between 0 and 1.
+        share: the part of the others' remainder that it explains; between 0 and 1.
         halves: log10 p of the null hypothesis that the share is at most one half.
     """
 
@@ -188,10 +188,10 @@ def part(data: Data, combination: Fit, number: int) -> Contribution:
 
 
 def select(data: Data, relatives: Sequence[int], alpha: float) -> tuple[Fit, Fit]:
-    """The models without which the suspect is not explained.
+    """The models that are needed to explain the suspect.
 
     Forward: begin with the nearest model; add the one that the remainder speaks for most, as long as its p-value times the
-    number of candidates is at most alpha. Backward: drop the model that explains the smallest share of what the others leave,
+    number of candidates is at most alpha. Backward: drop the model that explains the smallest share of the others' remainder,
     until every one explains more than half of it, significantly.
 
     Why half: models trained independently from one origin have differences from it that hardly correlate. An origin then lies

@@ -87,7 +87,7 @@ def _explained_by(data: Data, relatives: list[int], stacked: LayerSources | None
 def _all_exact(data: Data, first: tuple[Account, Fit], relatives: list[int], alpha: float) -> list[tuple[Account, Fit]]:
     """The account, and those of other models that leave nothing but rounding either, the smallest remainder first.
 
-    Each of its models is left out in turn: where a library holds several merges of the same models, one sum can be written in
+    Leaves out each of its models in turn: if a library holds several merges of the same models, one sum can be written in
     several ways.
     """
     again = [
@@ -139,9 +139,9 @@ def _of_layers(suspect: Fingerprint, models: Sequence[Fingerprint], stacked: Lay
         parents.append(Parent(models[model], float(share), None, min(source.log10_p for source in sources), tuple(same)))
     size = roundings(data, account.remainder)
     unknown = [number for number, source in enumerate(stacked.sources) if source is None]
-    notes = ["What lies outside of the layers (embeddings, last norm) has no part in this."]
+    notes = ["Tensors outside of the layers (embeddings, last norm) were not looked at."]
     if unknown:
-        notes.append(f"No source was found of layers {' '.join(map(str, unknown))}.")
+        notes.append(f"No source was found for layers {' '.join(map(str, unknown))}.")
     return Gathering(
         suspect,
         "passthrough",
@@ -207,7 +207,7 @@ def _of_account(
     forward: Fit,
     tries: int,
 ) -> Gathering:
-    """What is said of any account, without its parents: how much it explains, what it leaves, and who else is related.
+    """The result of any account, without its parents: how much it explains, what remains, and which other models are related.
 
     Args:
         whole: the best combination of the account's models.

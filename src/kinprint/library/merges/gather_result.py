@@ -18,7 +18,7 @@ KINDS = {
     "task-arithmetic": "task arithmetic",
     "slerp": "spherical interpolation",
     "ties": "a TIES merge",
-    "varying": "a weighted mean with weights of each tensor's own",
+    "varying": "a weighted mean, with other weights in each tensor,",
     "passthrough": "layers put together",
 }
 
@@ -30,7 +30,7 @@ class Parent:
     Attributes:
         model: its fingerprint.
         coefficient, error: its coefficient in the sum and the standard error. Coefficients sum to one (task arithmetic: with
-            the base's). Of "varying" their mean over tensors; of "passthrough" the share of the layers, without an error.
+            the base's). For "varying" their mean over tensors; for "passthrough" the share of the layers, without an error.
         log10_p: of the null hypothesis that the suspect is explained as well without it ("single", "passthrough": that it was
             trained apart), corrected for the number of candidates.
         same: names of candidates that hold the same entries.
@@ -85,11 +85,10 @@ class Gathering:
         details: what else was estimated: `t` of slerp, `density` of TIES, `arc`.
         layers: of the suspect.
         explained: share of the variance of the suspect's matrix entries that the combination explains.
-        beyond: of what the nearest single model leaves, the share that the combination explains; None for a single model.
+        beyond: share of the nearest single model's remainder that the combination explains; None for a single model.
         roundings: mean square of the remainder, in units of one rounding to the suspect's type.
         exact: whether nothing but rounding is left.
-        associated: others for whom the remainder speaks, but who do not explain half of it: relatives, not parts. (model,
-            log10 p)
+        associated: models that explain part of the remainder, but less than half: relatives, not parts. (model, log10 p)
         elsewhere: relatives by kinprint's other tests whose entries are not at the same places. (model, log10 p)
         searched: number of candidates, and how many of them have the suspect's shape or its layers'.
         alternatives: names of other models that explain the suspect up to rounding, too.
@@ -120,7 +119,7 @@ class Gathering:
         if self.kind == "untestable":
             return (
                 f"{name} is related to {self.elsewhere[0][0].name}, but shares no entries with any candidate at the same "
-                "places (relabelled, rotated or resized): what it was put together from cannot be tested from samples."
+                "places (relabelled, rotated or resized): samples cannot show what it was made from."
             )
         names = ", ".join(parent.model.name for parent in self.parents)
         rest = "nothing but rounding is left" if self.exact else "more than rounding is left"

@@ -1,4 +1,4 @@
-"""Layer by layer: which layer of which model a layer is made of. Models of any depth take part, if their layers have one shape.
+"""Which layer of which model each layer comes from. Models of any depth take part, if their layers have one shape.
 
 A source is tested like a relative (`related`): layers of models that were trained apart have samples as likely of one sign as
 of the other. The nearest layer of the model that explains most is the source, unless a layer of another model leaves less

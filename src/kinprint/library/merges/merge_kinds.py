@@ -31,17 +31,16 @@ PARALLEL = 0.9995
 
 TIES_ROUNDS = 10
 TIES_MOST = 3
-"""Models whose differences are looked for in one TIES merge: patterns grow as two to their power."""
+"""Most models of one TIES merge: each doubles the number of patterns."""
 
 COPIED = 0.01
-"""Share of the entries that must be a model's own for TIES to be thought of."""
+"""TIES is considered with models from which more than this share of the entries is copied."""
 
 MANY = 48
 """Accounts of one suspect, at most: what p-values are corrected for."""
 
 EXACT = 4.0
-"""Mean square of a remainder, in roundings, up to which nothing but arithmetic is left: computed in a few steps of that
-type."""
+"""Mean square of a remainder, in roundings, up to which it counts as rounding: a few steps of arithmetic in that type."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ def _density(deltas: Array, taken: NDArray[np.bool_]) -> float:
 
 
 def copied(data: Data, among: Sequence[int]) -> list[int]:
-    """The models that many entries are taken from as they are, at most TIES_MOST and a base.
+    """The models from which many entries are copied unchanged: at most TIES_MOST and a base.
 
     Where TIES elects one difference, the entry is that model's own; where it elects none, the base's. Each model counts by the
     entries that none before it has: copies of the base in another type, and adapters, have most of the base's. Entries in which
@@ -275,9 +274,9 @@ def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Itera
 def choose(data: Data, offered: Iterable[Account], alpha: float) -> Account:
     """The plainest account that no other beats.
 
-    Where nothing but rounding is left, nothing is preferred. Else, an account has to leave less than half of what the
-    preferred one leaves, and of what every plainer account leaves that takes none but its own models: no model may come in
-    that does not halve the remainder itself.
+    The search ends when only rounding is left. Before that, an account replaces the preferred one if it more than halves its
+    remainder, and the remainder of every plainer account of the same models or fewer: a model comes in only if it halves the
+    remainder itself.
     """
     offered = iter(offered)
     best = next(offered)
@@ -305,8 +304,8 @@ def halved(data: Data, before: Account, after: Account) -> float:
 
 
 def _price(account: Account, entries: int) -> float:
-    """What choosing costs: a remainder is smaller for every coefficient that was fitted, and where the nearest of several is
-    taken.
+    """Factor that makes up for choices: every fitted coefficient, and every choice of the nearest of several, shrinks a
+    remainder.
 
     For n entries and k coefficients n / (n - k). For the nearest of m predictions m^2: m points spread over a range leave
     a remainder as much smaller, whatever the truth.
@@ -318,7 +317,7 @@ def _price(account: Account, entries: int) -> float:
 
 
 def _honest(data: Data, account: Account) -> bool:
-    """Whether an account says what its kind says: an arc that is one, every model used."""
+    """Whether the estimates fit the kind: slerp lies on an arc, TIES leaves little."""
     if account.kind == "slerp":
         return abs(account.details["arc"] - 1) < 0.25 and 0 < account.details["t"] < 1
     if account.kind == "ties":
@@ -327,7 +326,7 @@ def _honest(data: Data, account: Account) -> bool:
 
 
 def centre(data: Data, chosen: Sequence[int]) -> int:
-    """Of some models the one nearest to all others: the origin of a star."""
+    """The model nearest to all others: the origin of a star."""
     kept = data.usable(chosen)
     scale = inverse_variance(data.y[kept], data.places.tensor[kept], data.rounding[kept])
     entries = data.x[list(chosen)][:, kept] * np.sqrt(scale)

@@ -52,7 +52,7 @@ def relatives(data: Data, alpha: float, searched: int = 0) -> tuple[list[int], A
 
 
 def same_entries(data: Data, rows: Sequence[int]) -> dict[int, list[int]]:
-    """Of candidates that agree in every entry only the first: row -> the rows that are the same."""
+    """Candidates grouped where they agree in every entry: row of the first -> rows of the others."""
     groups: dict[bytes, list[int]] = {}
     for row in rows:
         groups.setdefault(data.x[row].tobytes(), []).append(row)

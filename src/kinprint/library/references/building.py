@@ -1,7 +1,7 @@
-"""The reference library, made from a list by byte ranges: what it will cost, said before, and then one model after the other.
+"""The reference library, made from a list by byte ranges: first what it will cost, then one model after the other.
 
-A model that is in the library already, from the same commit and read as closely, is passed over, so that a build that was
-interrupted goes on. What was brought of a model is removed when its fingerprint is stored: all together would fill a disk.
+A model that is in the library already, from the same commit and read as closely, is skipped, so that an interrupted build goes
+on. What was downloaded of a model is removed when its fingerprint is stored: all downloads together would fill a disk.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def build(
         library: to add to.
         wanted: of `plan`.
         engine, workers: where models are measured.
-        keep: leave what was brought of each model in the cache.
+        keep: leave what was downloaded of each model in the cache.
 
     Raises:
         EngineError: there is no such engine.
@@ -148,8 +148,9 @@ def _measured(model: Planned, quick: bool) -> Fingerprint:
 def _stored(reference: Reference, quick: bool) -> int:
     """Bytes of a fingerprint, roughly, from the shapes of its largest traits; 0 where the model's shape is not known.
 
-    Per layer and channel some ten numbers of a quick one; of a full one seven norms and, with four neurons a channel, eight
-    numbers for each of these; 30 for each neuron whose forms are kept. Then the readings of the first layer.
+    Per layer and channel, a quick fingerprint has some ten numbers; a full one has seven norms and, with four neurons a
+    channel, eight numbers for each neuron. Then 30 numbers for each neuron whose forms are kept, and the readings of the first
+    layer.
     """
     if reference.layers is None or reference.hidden_size is None:
         return 0
@@ -165,5 +166,5 @@ def _listed(reference: Reference) -> Planned:
 
 
 def _weights(reference: Reference, listed: hub.Listed) -> int:
-    """Bytes of the weights that will be chosen; of an index those of the shards that it names by custom."""
+    """Bytes of the weights that will be chosen; for an index, of the shards with the customary names."""
     return sum(listed.sizes[name] for name in choose_weights(listed.sizes.keys(), reference.place).files)

@@ -24,7 +24,7 @@ FILE = Path(__file__).with_name("directions.json")
 """Written by `benchmarks/tree.py --calibration`. Without it no direction is offered."""
 
 LOWEST = 0.6
-"""Lower end of the 95 % interval of a mark's accuracy below which it says nothing: chance is 0.5."""
+"""A mark counts if the lower end of the 95 % interval of its accuracy is above this; chance is 0.5."""
 
 NOTHING = 1e-3
 """Relative difference that counts as none."""
@@ -98,7 +98,7 @@ MARKS: Mapping[str, Mark] = {"folded gains": folded, "zeros": zeros, "gain drift
 """In the order in which they are asked: surgery before training."""
 
 
-def said(first: Fingerprint, second: Fingerprint) -> tuple[str, bool] | None:
+def first_mark(first: Fingerprint, second: Fingerprint) -> tuple[str, bool] | None:
     """The first mark that speaks, and whether it calls the second model the descendant."""
     for name, mark in MARKS.items():
         value = mark(first, second)
@@ -109,11 +109,11 @@ def said(first: Fingerprint, second: Fingerprint) -> tuple[str, bool] | None:
 
 def direction(first: Fingerprint, second: Fingerprint) -> Direction | None:
     """Which of two neighbours descends from the other; None where no mark speaks whose measured accuracy allows it."""
-    spoken = said(first, second)
-    if spoken is None or spoken[0] not in measured():
+    mark = first_mark(first, second)
+    if mark is None or mark[0] not in measured():
         return None
-    right, total = measured()[spoken[0]]
-    return Direction(spoken[1], spoken[0], right, total) if wilson(right, total)[0] > LOWEST else None
+    right, total = measured()[mark[0]]
+    return Direction(mark[1], mark[0], right, total) if wilson(right, total)[0] > LOWEST else None
 
 
 def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:

@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 MAJORITY = 0.5
 """Share of replicates from which a branch between unnamed nodes is kept (majority rule; Margush and McMorris, 1981)."""
 
-ON_THE_WAY = 0.1
-"""A leaf whose branch is no longer than this part of the distance to the nearest other is no leaf but the branching point."""
+AT_A_NODE = 0.1
+"""A leaf becomes the branching point if its branch is at most this share of its distance to the nearest other leaf."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Branch:
 
 
 def neighbour_joining(distances: Array, replicates: Iterable[Array] = ()) -> list[Branch]:
-    """The tree of some items, weak branches collapsed, items on the way made branching points.
+    """The tree of some items: weak branches are collapsed, and items that lie on a branching point become it.
 
     Args:
         distances: (items, items) symmetric, zero diagonal.
@@ -60,7 +60,7 @@ def neighbour_joining(distances: Array, replicates: Iterable[Array] = ()) -> lis
         for replicate in replicates:
             total += 1
             counts.update(split for _, split in splits(joined(replicate), len(distances)))
-    return _on_the_way(_collapsed(tree, len(distances), counts, total), distances)
+    return _leaves_at_nodes(_collapsed(tree, len(distances), counts, total), distances)
 
 
 def joined(distances: Array) -> Any:
@@ -98,13 +98,13 @@ def _collapsed(tree: Any, items: int, counts: Counter[frozenset[int]], total: in
     return branches
 
 
-def _on_the_way(branches: list[Branch], distances: Array) -> list[Branch]:
+def _leaves_at_nodes(branches: list[Branch], distances: Array) -> list[Branch]:
     """Items whose own branch is next to nothing take the place of the unnamed node it ends at, one item a node."""
     nearest = np.min(distances + np.diag(np.full(len(distances), np.inf)), axis=1)
     best: dict[int, tuple[float, int]] = {}
     for branch in branches:
         hidden, item = min(branch.a, branch.b), max(branch.a, branch.b)
-        if hidden < 0 <= item and branch.length <= ON_THE_WAY * nearest[item]:
+        if hidden < 0 <= item and branch.length <= AT_A_NODE * nearest[item]:
             share = branch.length / nearest[item] if nearest[item] else 0.0
             best[hidden] = min(best.get(hidden, (np.inf, item)), (share, item))
     place = {hidden: item for hidden, (_, item) in best.items()}
@@ -113,6 +113,6 @@ def _on_the_way(branches: list[Branch], distances: Array) -> list[Branch]:
 
 
 def require_scikit_bio() -> None:
-    """Raise MissingExtraError before anything is measured for nothing."""
+    """Raise MissingExtraError early, before anything is measured."""
     if importlib.util.find_spec("skbio") is None:
         raise MissingExtraError("kinprint tree", "scikit-bio is not installed", "pip install 'kinprint[library]'")

@@ -1,8 +1,9 @@
-"""Which models of a family are combinations of others: `gather` asked of each, and its answers made to agree with each other.
+"""Which models of a family are combinations of others: `gather` is run on each, and its answers are made to agree.
 
-A sum does not say who is the result: if d = b + c - a, then just as well b = a + d - c. What is taken away must be an ancestor
-of what it is taken away from, so of such answers only those are kept whose base the marks of descent call one (`directions`).
-And a part that is a combination itself is looked through: the mean of a and b + c - a is the mean of b and c.
+A sum does not say who is the result: if d = b + c - a, then just as well b = a + d - c. A base that is subtracted must be an
+ancestor of the models that it is subtracted from, so such an answer is kept only if the marks of descent say that it is
+(`directions`). A part that is a combination itself is replaced by its own parts: the mean of a and b + c - a is the mean of b
+and c.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ REPLICATES = 100
 """Of the bootstrap: a share of a half is then known to within 0.1."""
 
 FARTHEST = 1.0
-"""Length of a branch between models that share a family and of which nothing can be compared."""
+"""Length of a branch between two models of a family that cannot be compared with each other."""
 
 Array = NDArray[np.float64]
 Means = Literal["weights", "neurons"]
@@ -315,7 +315,7 @@ def _replicates(count: int, measured: Mapping[tuple[int, int], Positions]) -> It
     drawn = draws(sizes, REPLICATES)
     values = {pair: pair_sums.resampled(drawn) for pair, pair_sums in measured.items()}
     for number in range(REPLICATES):
-        yield _matrix(count, {pair: float(pair_sums[number]) for pair, pair_sums in values.items()})
+        yield _matrix(count, {pair: float(distances[number]) for pair, distances in values.items()})
 
 
 def _matrix(count: int, known: Mapping[tuple[int, int], float]) -> Array:
