@@ -63,7 +63,7 @@ def test_related_says_what_could_have_made_it() -> None:
     fitted, sure = replace(SAID, log10_p=-40.0), replace(SAID, method="b", log10_p=-9.0, forgeable=False)
     for evidence, forgeable, words in (
         ([fitted], True, "rests on labels and signs alone"),
-        ([fitted, replace(sure, log10_p=-2.0)], True, "a was public, or committed to, before b rules this out"),
+        ([fitted, replace(sure, log10_p=-2.0)], True, "If a was public, or committed to, before b, that is ruled out."),
         ([fitted, sure], False, "No relabelling can make this"),
         ([replace(fitted, log10_p=-1.0), replace(sure, log10_p=-1.0)], None, "No evidence"),
     ):

@@ -61,12 +61,12 @@ class Comparison:
 
     @property
     def unforgeable(self) -> float | None:
-        """log10 p combined over the tests alone whose evidence no relabelling can make; None if none of them decides."""
+        """log10 p combined over the tests whose evidence no relabelling can make; None if none of them decides."""
         return unforgeable_log10_p(self.evidence)
 
     @property
     def forgeable(self) -> bool | None:
-        """Of related models: whether that rests on labels and signs alone, which somebody could have fitted; None of others."""
+        """Whether a "related" rests on labels and signs alone, which somebody could have fitted; None for other verdicts."""
         if self.verdict != "related":
             return None
         return self.unforgeable is None or self.unforgeable > math.log10(self.alpha)
@@ -87,19 +87,19 @@ class Comparison:
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
         power = min((item.detectable for item in applicable if item.detectable is not None), default=None)
         seen = (
-            f" Under kept labels a correlation of {power:.3f} between units would have been seen in half of all cases."
+            f" With kept labels, a correlation of {power:.3f} between units would be seen in half of all cases."
             if power
             else ""
         )
         deep = {method.name for method in registry.known() if method.deep}
         hint = (
-            "what was trained very much longer and disguised is not seen"
+            "a copy that was disguised and trained very much longer is not seen"
             if any(item.method in deep for item in self.evidence)
-            else "what was disguised and trained on for long may take --deep to be seen"
+            else "a copy that was disguised and trained for long may be seen with --deep only"
         )
         quick = [model.quick for model in (self.reference, self.suspect) if model.quick is not None]
         if quick:
-            hint = f"{max(quick):.1%} of the bytes were read (--quick); some copies in disguise take all of them to be seen"
+            hint = f"{max(quick):.1%} of the bytes were read (--quick); some disguised copies are only seen when all are read"
         aside = "".join(
             f" {item.set_aside}" for item in self.tests if item.set_aside and (item.log10_p or 0) <= math.log10(self.alpha)
         )
@@ -111,11 +111,11 @@ class Comparison:
         """What it would take to make the evidence of related models without descent."""
         if not self.forgeable:
             p = p_value(self.unforgeable or 0)
-            return f"No relabelling can make this: tests that look at no label and no sign say so too (p {p})."
+            return f"No relabelling can make this: tests that use neither labels nor signs agree (p {p})."
         a, b = self.reference.name, self.suspect.name
         return (
-            "This rests on labels and signs alone: it holds unless those of one model were chosen by looking at the other; "
-            f"that {a} was public, or committed to, before {b} rules this out."
+            "This rests on labels and signs alone: it holds unless those of one model were chosen by looking at the other. "
+            f"If {a} was public, or committed to, before {b}, that is ruled out."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -152,8 +152,8 @@ def compare(
         suspect: the model that is examined.
         deep: add the methods that need both checkpoints: minutes rather than seconds on large models. They also see copies that
             were disguised and trained on for longer (docs/hiding.md says what hides what).
-        quick: of models that are not fingerprints yet read about 1 % of the weights: heads, and disguised copies of models
-            without gated neurons, are not seen.
+        quick: read about 1 % of the weights of models that are not fingerprints yet: heads, and disguised copies of models
+            without gated neurons, are then not seen.
         alpha: largest combined p-value that is called related.
         methods: what to run; every known method by default.
 
@@ -165,8 +165,8 @@ def compare(
 
     Example:
         >>> import kinprint
-        >>> found = kinprint.compare("examples/models/base", "examples/models/finetune")
-        >>> found.verdict, found.log10_p < -100
+        >>> comparison = kinprint.compare("examples/models/base", "examples/models/finetune")
+        >>> comparison.verdict, comparison.log10_p < -100
         ('related', True)
     """
     measured, weights = both(reference, suspect, partial(fingerprint, quick=quick), deep=deep)
@@ -181,7 +181,7 @@ def examine(
     methods: Sequence[Method] | None = None,
     progress: Callable[[str, int, int], None] = lambda method, done, total: None,
 ) -> Comparison:
-    """As `compare`, of what is open already; without weights deep methods are left out.
+    """As `compare`, for models that are open already; without weights, deep methods are left out.
 
     Args:
         progress: called with the method about to run, how many have run and how many there are.
@@ -215,7 +215,7 @@ def examine(
 
 
 def _with_false_accusations(item: Evidence) -> Evidence:
-    """A score with what unrelated models reach of it; tests need none, they have p-values."""
+    """A score with the share of unrelated models that reach it; tests have p-values instead."""
     if item.kind != "score":
         return item
     return replace(item, false_accusations=false_accusations(item.method, item.statistic))

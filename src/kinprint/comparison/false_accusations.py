@@ -36,7 +36,7 @@ class MeasuredScore:
 
 @cache
 def measured(path: Path = FILE) -> Mapping[str, MeasuredScore]:
-    """The measured scores, by name; none if the file is absent or not readable, for a comparison must not fail by it."""
+    """The measured scores, by name; none if the file is absent or not readable: a comparison must not fail because of it."""
     try:
         data = json.loads(path.read_text())
         if data["format"] != FORMAT:

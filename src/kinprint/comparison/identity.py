@@ -14,7 +14,8 @@ LOOSE = ("channels.", "neurons.norms", "embedding.", "gains.", "biases.")
 
 
 def identical(reference: Fingerprint, suspect: Fingerprint) -> str | None:
-    """How the two are known to hold the same weights, as a clause for people; None if they do not or it cannot be told."""
+    """A clause for people that says how the two are known to hold the same weights; None if they do not, or nothing shows
+    it."""
     ours, theirs = (_digests(model) for model in (reference, suspect))
     if ours is None or theirs is None:
         return None

@@ -14,12 +14,12 @@ SMALL = 0.01
 
 
 def small_part(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> str:
-    """Why a test of a small part decides nothing; empty of others."""
+    """Why a test of a small part decides nothing; empty for other tests."""
     if not isinstance(method, Test) or method.share is None or not item.applies:
         return ""
     share = min(method.share(model) for model in models)
     return (
         ""
         if share >= SMALL
-        else f"The {method.part} are {share:.2%} of the parameters: what they share says nothing of the rest."
+        else f"The {method.part} are {share:.2%} of the parameters: what they share says nothing about the rest."
     )

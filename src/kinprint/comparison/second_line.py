@@ -1,8 +1,8 @@
-"""A second line: what a test by label saw is asked again of something that no order of the units can know.
+"""A second line: a test by label is checked against values that do not depend on the order of units.
 
 Strangers whose units are sorted by one measure, or by one tool with one seed, agree by label in that measure and in nothing
-else. Descendants agree in everything. Where the first is so strong that the second would have been seen, and was not, the two
-contradict each other, and the label evidence is set aside. This can only take claims away.
+else. Descendants agree in everything. If the label evidence is so strong that agreement in the rest would have been seen, and
+was not, the two contradict each other, and the label evidence is set aside. This can only take claims away.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from kinprint.methods import Evidence, Method, Test
 from kinprint.statistics import detectable
 
 FIRED = -5.0
-"""log10 p from which a test is asked again."""
+"""log10 p up to which a test is checked."""
 
 NOTHING = -2.0
 """log10 p above which the second answer counts as nothing."""
 
 WEAKER = 3.0
-"""How many times weaker than the first answer the second may be and must still have been seen, for the two to contradict."""
+"""The two contradict if even an effect so many times weaker than the first would have been seen the second time."""
 
 
 def contradiction(item: Evidence, method: Method, models: tuple[Fingerprint, Fingerprint]) -> str:
-    """Why a test by label is contradicted by what no order can know; empty of others."""
+    """Why the evidence of a test by label is set aside; empty if nothing contradicts it."""
     if (
         not isinstance(method, Test)
         or method.beyond is None

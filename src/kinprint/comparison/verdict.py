@@ -23,7 +23,7 @@ def combined_log10_p(evidence: Sequence[Evidence]) -> float | None:
 
 
 def unforgeable_log10_p(evidence: Sequence[Evidence]) -> float | None:
-    """The same of those tests alone whose evidence no relabelling can make, corrected for all tests; None if none applies."""
+    """The same over the tests whose evidence no relabelling can make, corrected for all tests; None if none of them applies."""
     p_values = [item.log10_p for item in evidence if item.decides and not item.forgeable and item.log10_p is not None]
     return smallest(p_values, tries=len(log10_ps(evidence))) if p_values else None
 
@@ -31,8 +31,8 @@ def unforgeable_log10_p(evidence: Sequence[Evidence]) -> float | None:
 def with_detectable(evidence: Sequence[Evidence], alpha: float) -> list[Evidence]:
     """Evidence in which every test that applies and states its resolution says what it could have seen.
 
-    That is the correlation for which this test alone would have brought about "related" in half of all cases: `alpha` is
-    corrected for the number of tests, as the combined p-value is.
+    It is the correlation at which this test alone would say "related" in half of all cases; `alpha` is corrected for the number
+    of tests, as the combined p-value is.
     """
     tries = len(log10_ps(evidence))
     return [
