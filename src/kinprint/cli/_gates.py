@@ -22,7 +22,7 @@ def stop_on(fail_on: str | None, verdict: Verdict) -> None:
 
 
 def stop_if(failed: Sequence[KinprintError]) -> None:
-    """Tell, a line each, what could not be read while the rest was done; exit code 1 if there is any."""
+    """Print a line for everything that could not be read; exit code 1 if there is any."""
     for error in failed:
         Console(stderr=True, soft_wrap=True).print(Text(f"kinprint: {error}"))
     if failed:

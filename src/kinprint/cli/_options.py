@@ -26,7 +26,7 @@ def _verdict(name: str | None) -> str | None:
 
 
 _LIBRARY = typer.Option("--library", "-l", envvar="KINPRINT_LIBRARY", help="The library: a folder, or a URL (s3://, gs://).")
-_JOBS = typer.Option("--jobs", min=1, help="How many models, or pairs of them, are worked on at once.")
+_JOBS = typer.Option("--jobs", min=1, help="How many models, or pairs of models, to work on at once.")
 
 SuspectArgument = Annotated[str, typer.Argument(help=f"The model that is examined: {PLACES}.")]
 
@@ -46,16 +46,17 @@ CacheOption = Annotated[bool, typer.Option(help="Use fingerprints measured earli
 
 QuickOption = Annotated[
     bool,
-    typer.Option(help="Read about 1 % of the weights; heads, and copies in disguise without gated neurons, are not seen."),
+    typer.Option(help="Read about 1 % of the weights; misses heads, and disguised copies of models without gated neurons."),
 ]
 
 DeepOption = Annotated[
-    bool, typer.Option(help="Run the methods that need both checkpoints, too: they see copies disguised and trained on.")
+    bool,
+    typer.Option(help="Also run the methods that need both checkpoints: they see copies that were disguised and trained on."),
 ]
 
 AlphaOption = Annotated[
     float,
-    typer.Option(callback=_probability, help="Largest p-value that is called related, corrected for all that was tried."),
+    typer.Option(callback=_probability, help="Call models related up to this p-value, corrected for all that was tried."),
 ]
 
 FailOnOption = Annotated[
@@ -78,5 +79,5 @@ FingerprintOption = Annotated[
 ]
 
 QuestionsOption = Annotated[
-    int, typer.Option(min=0, help="Questions that a model is asked, of the 60 of the probe set; 0 for none.")
+    int, typer.Option(min=0, help="How many of the 60 questions of the probe set to ask a model; 0 for none.")
 ]

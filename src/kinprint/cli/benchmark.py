@@ -32,9 +32,9 @@ def command(
     html: HtmlOption = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Write, or bring up to date, what unrelated pairs reach by each score, as `compare` shows it."),
+        typer.Option(help="Write, or update, the values that unrelated pairs reach by each score; `compare` shows them."),
     ] = None,
-    observe: Annotated[bool, typer.Option(help="Run every model on the probe set too, and compare what they do.")] = False,
+    observe: Annotated[bool, typer.Option(help="Also run every model on the probe set, and compare what they do.")] = False,
     questions: QuestionsOption = 60,
     deep: DeepOption = False,
     quick: QuickOption = False,

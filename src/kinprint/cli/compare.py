@@ -62,12 +62,12 @@ def command(
 
     Example: kinprint compare examples/models/base examples/models/finetune
 
-    prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw. With --html report.html
-    the same and more, for people who will check it, as a page: null hypotheses, pictures, digests of every file. With
-    --cyclonedx finetune.cdx.json or --in-toto finetune.intoto.json the same as a document for other programs.
+    prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw. --html report.html writes
+    a page for people who will check the result: null hypotheses, pictures, digests of every file. --cyclonedx finetune.cdx.json
+    and --in-toto finetune.intoto.json write documents for other programs.
     """
     if deep and quick:
-        raise typer.BadParameter("reads all weights, --quick next to none of them: choose one", param_hint="--deep")
+        raise typer.BadParameter("reads all weights, --quick about 1 %: choose one", param_hint="--deep")
     if cyclonedx is not None:
         require_cyclonedx()
     made = epoch()

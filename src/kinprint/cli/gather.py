@@ -20,14 +20,16 @@ NAME = "gather"
 def command(
     suspect: SuspectArgument,
     library: OptionalLibraryOption = None,
-    among: Annotated[list[str] | None, typer.Option(help="A model that may be a part of it; give several times.")] = None,
+    among: Annotated[
+        list[str] | None, typer.Option(help="A model that may be a part of it; can be given several times.")
+    ] = None,
     as_json: JsonOption = False,
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
 ) -> None:
-    """Say which models SUSPECT was put together from, with how much of each, and how.
+    """Say which models SUSPECT was put together from, how much of each, and how.
 
-    Its parts are sought in a library, among the models that are named, or in both.
+    Looks for its parts in a library, among the models that are named, or in both.
 
     Example: kinprint transform merge examples/models/base -o merged --others examples/models/finetune --weights 0.3,0.7 &&
     kinprint gather merged --among examples/models/base --among examples/models/finetune

@@ -41,7 +41,7 @@ def command(
     library: LibraryOption,
     suspect: Annotated[str | None, typer.Argument(help=f"The model that is examined: {PLACES}.", show_default=False)] = None,
     candidates: Annotated[
-        int, typer.Option(min=1, help="Models that are tested; all of a library that has no more.")
+        int, typer.Option(min=1, help="How many models to test; all of them if the library has no more.")
     ] = CANDIDATES,
     as_json: JsonOption = False,
     fail_on: FailOnOption = None,
@@ -49,7 +49,7 @@ def command(
         Path | None, typer.Option(help="Identify every model that is in this folder or arrives there, until Ctrl-C.")
     ] = None,
     settled: Annotated[
-        float, typer.Option(min=0, help="--watch: seconds for which nothing of a model has changed before it is read.")
+        float, typer.Option(min=0, help="With --watch: read a model once it has not changed for so many seconds.")
     ] = SETTLED,
     quick: QuickOption = False,
     html: HtmlOption = None,
@@ -58,7 +58,7 @@ def command(
 ) -> None:
     """Find SUSPECT's relatives in a library, with p-values corrected for all models that were searched.
 
-    The nearest models by index vectors are tested; tests decide. With --watch --json prints one object a line.
+    The nearest models by index vectors are tested; tests decide. With --watch, --json prints one object a line.
 
     Example: kinprint library add --library models.lib examples/models/base examples/models/twin &&
     kinprint identify examples/models/finetune --library models.lib
@@ -68,7 +68,7 @@ def command(
     if (suspect is None) == (watch is None):
         raise typer.BadParameter("give a model or --watch FOLDER, one of the two", param_hint="SUSPECT")
     if fail_on is not None and watch is not None:
-        raise typer.BadParameter("a watch has no verdict", param_hint="--fail-on")
+        raise typer.BadParameter("does not go with --watch", param_hint="--fail-on")
     opened = Library.open(library)
 
     def identified(model: str) -> Identification:

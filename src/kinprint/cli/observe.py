@@ -21,13 +21,14 @@ def command(
     model: Annotated[str, typer.Argument(help="A folder or a hub id; with --api what the server calls the model.")],
     output: FingerprintOption = None,
     texts: Annotated[
-        Path | None, typer.Option(help="Texts to read instead of ours: .txt (one a line), .jsonl or .parquet with `text`.")
+        Path | None,
+        typer.Option(help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."),
     ] = None,
     questions: QuestionsOption = 60,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: what does not fit a GPU in memory or on disk.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: GPUs first, then memory, then disk.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="auto (as stored; float32 on a CPU), float32, bfloat16 or float16.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
-    longest: Annotated[int, typer.Option("--tokens", min=2, help="Tokens of a text that are read at most.")] = 256,
+    longest: Annotated[int, typer.Option("--tokens", min=2, help="Read at most so many tokens of a text.")] = 256,
     memory: Annotated[str, typer.Option(help="With --device auto: memory for weights, as 8GB; the rest stays on disk.")] = "",
     api: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, as http://localhost:8000/v1.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request to the server may take.")] = 60.0,

@@ -21,11 +21,13 @@ TOKEN = "KINPRINT_TOKEN"
 
 def command(
     library: LibraryOption,
-    host: Annotated[str, typer.Option(help="Address to listen on; any but a loopback address takes a token.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; every address but loopback needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8642,
     models: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder whose models may be fingerprinted; may be repeated.", exists=True, file_okay=False),
+        typer.Option(
+            help="Folder whose models may be fingerprinted; can be given several times.", exists=True, file_okay=False
+        ),
     ] = None,
     reports: Annotated[
         Path | None, typer.Option(help="Folder of HTML reports that may be read.", exists=True, file_okay=False)

@@ -32,7 +32,7 @@ def _command(transform: Transform) -> Callable[..., None]:
     hints = typing.get_type_hints(transform.make)
     text, helps = _documentation(transform)
     if transform.draws:
-        helps["seed"] = f"{helps.get('seed', '').rstrip('.')}; without one it is drawn, and printed."
+        helps["seed"] = f"{helps.get('seed', '').rstrip('.')}; drawn and printed if not given."
     options, readers = [], {}
     for name, parameter in list(inspect.signature(transform.make).parameters.items())[1:]:
         kind, readers[name], settings = _option(hints[name])

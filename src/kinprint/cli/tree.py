@@ -33,9 +33,9 @@ def command(
 ) -> None:
     """Join models to families by the tests, and draw the tree of each: who stands between whom, and how far apart.
 
-    All models of a library are taken, besides those that are named. Any two models of independent training are joined with
-    probability --alpha at most. Distances grow with training. Which of two neighbours descends from the other is said where a
-    mark of it was right often enough on models whose lineage is known; how often stands beside it.
+    Takes all models of a library, and those that are named. Any two models of independent training are joined with
+    probability --alpha at most. Distances grow with training. Which of two neighbours descends from the other is only said by
+    marks that were right often enough on models of known lineage; how often is shown beside it.
 
     Example: kinprint tree examples/models/base examples/models/finetune examples/models/twin --svg tree.svg
 

@@ -42,21 +42,19 @@ def command(
     ] = None,
     library: OptionalLibraryOption = None,
     against: Annotated[
-        list[str] | None, typer.Option(help="Look among these models too, as in a library. Can be given several times.")
+        list[str] | None, typer.Option(help="Look among these models too, as in a library; can be given several times.")
     ] = None,
     statement: Annotated[
         Path | None,
         typer.Option(help="Check this in-toto statement or CycloneDX document about MODEL instead.", metavar="FILE"),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(help="With --statement: the reference it speaks of, to compare the two again.")
+        str | None, typer.Option(help="With --statement: the reference model, to compare the two again.")
     ] = None,
-    offline: Annotated[bool, typer.Option(help="Never ask the hub: what is not here is not found.")] = False,
+    offline: Annotated[bool, typer.Option(help="Never ask the hub: only models on this disk are found.")] = False,
     quick: QuickOption = False,
     deep: DeepOption = True,
-    strict: Annotated[
-        bool, typer.Option(help="Exit with 4 if something that is declared was not tested or not found.")
-    ] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with 4 if a declared base was not found or could not be tested.")] = False,
     as_json: JsonOption = False,
     alpha: AlphaOption = ALPHA,
     engine: EngineOption = "threads",
@@ -66,13 +64,14 @@ def command(
     """Say whether MODEL was made from what it says it was made from.
 
     Reads base_model of its card, the configuration, adapter_config.json and a CycloneDX pedigree beside it, finds the models
-    that they name, compares, and says of each: confirmed, contradicted, not testable or not found. With a library it looks for
-    declared bases there too, and for relatives that nobody declares. Before contradicting it compares both checkpoints where
-    both are at hand (--deep); --quick is enough to confirm, not to contradict. Exits with 0, with 3 if a declaration is
-    contradicted or a relative is undeclared. --engine and --jobs are for --all.
+    that they name, compares, and says of each: confirmed, contradicted, not testable or not found. With a library it looks
+    there too for declared bases, and for relatives that nobody declares. Before it contradicts, it compares both checkpoints if
+    it has both (--deep); --quick can confirm, not contradict. Exits with 0, with 3 if a declaration is contradicted or a
+    relative is undeclared. --engine and --jobs are for --all.
 
-    With --statement it checks what `kinprint compare` wrote (--in-toto, --cyclonedx): whether it is about these very files,
-    whether its verdict follows from its p-values, and with --reference whether it comes out again. Exits with 3 if not.
+    With --statement it checks a document of `kinprint compare` (--in-toto, --cyclonedx): whether it is about these very files,
+    whether its verdict follows from its p-values and, with --reference, whether a new comparison gives the same verdict. Exits
+    with 3 if not.
 
     Example: kinprint verify examples/models/finetune --models examples/models --offline
     """
@@ -105,9 +104,9 @@ def _require_use(model: str | None, every: Path | None, statement: Path | None, 
     if (model is None) == (every is None):
         raise typer.BadParameter("give either a MODEL or --all DIR", param_hint="MODEL")
     if reference is not None and statement is None:
-        raise typer.BadParameter("is the reference of a --statement", param_hint="--reference")
+        raise typer.BadParameter("goes with --statement only", param_hint="--reference")
     if statement is not None and model is None:
-        raise typer.BadParameter("is about one MODEL", param_hint="--statement")
+        raise typer.BadParameter("needs one MODEL", param_hint="--statement")
 
 
 def _stop(conclusions: Collection[str], strict: bool, damaged: bool) -> None:

@@ -32,13 +32,13 @@ app = typer.Typer(
 def build_command(
     size: Annotated[str, typer.Option(help="tiny (minutes), small (half an hour), medium (for a GPU).")] = "tiny",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the zoo; zoo-SIZE by default.")] = None,
-    device: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device to train on: cpu or cuda.")] = "cpu",
     jobs: OptionalJobsOption = None,
-    habits: Annotated[bool, typer.Option("--habits", help="Also strangers that share a habit of labels.")] = False,
+    habits: Annotated[bool, typer.Option("--habits", help="Also train strangers that label their units alike.")] = False,
 ) -> None:
     """Train a zoo: several families from scratch, their descendants of every kind, disguised copies, hard negatives.
 
-    A build that was interrupted goes on where it stopped. As many members are made at once as there are processors, or --jobs.
+    A build that was interrupted goes on where it stopped. Makes as many members at once as there are processors, or --jobs.
     Needs the extra `behaviour`.
 
     Example: kinprint zoo build --size tiny

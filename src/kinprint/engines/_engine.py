@@ -52,6 +52,6 @@ def attempt(function: Callable[[T], R], item: T) -> Outcome[T, R]:
 
 
 def lost(item: object, why: str) -> EngineError:
-    """The error of an item whose workers have died, every one."""
-    remedy = "if memory is short, use fewer workers; then do the same again, for this one alone"
+    """The error of an item all of whose workers have died."""
+    remedy = "if memory is short, use fewer workers; then run it again for this one alone"
     return EngineError(item, f"{RETRIES + 1} workers died while they worked on it ({printable(why, 100)})", remedy)

@@ -1,4 +1,4 @@
-"""Machines of a Ray cluster: what dies, a worker or a machine, costs its items one try, and machines may join meanwhile.
+"""Machines of a Ray cluster: when a worker or a machine dies, its items are tried again, and machines may join meanwhile.
 
 The cluster is the one that $RAY_ADDRESS names (`auto`: the one this machine belongs to); without it, one is started on this
 machine and ended afterwards. Workers need kinprint in the version that is here, and models under the same names: hub ids,
@@ -85,7 +85,7 @@ class Flight:
             self._ray.cancel(task, force=True)
 
     def _fill(self) -> None:
-        """Send off what there is room for; if nothing waits any more, what is slow once again."""
+        """Send off as many items as there is room for; once none waits, send slow ones a second time."""
         for item in islice(self._waiting, max(0, self._room() - len(self._flying))):
             self._send(item)
         for item in islice(self._late(), max(0, self._room() - len(self._flying))):

@@ -11,8 +11,8 @@ LATENTS = ("q_latent", "kv_latent")
 def latents_turned(model: Model, seed: int) -> Model:
     """The model with every normed latent turned, so that the function stays; the same model if it has none.
 
-    The gain of a latent's RMSNorm goes into the matrices that read it. What is left of the norm keeps to any orthogonal
-    matrix, by which the matrix in front of it is multiplied and those behind it are divided.
+    The gain of a latent's RMSNorm goes into the matrices that read it. The norm without its gain commutes with any orthogonal
+    matrix: the matrix in front of the norm is multiplied by it, those behind by its inverse.
     """
     if model.facts["norm"] != "rms":
         return model

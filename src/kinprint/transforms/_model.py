@@ -145,7 +145,7 @@ class Model:
     def require_free_signs(self) -> None:
         """TransformError if gated neurons compute something else with up and down multiplied and divided alike."""
         if not self.facts.get("free_signs", True):
-            raise TransformError(self.source, "its gates multiply 1 more than what up says, so that up cannot be changed alone")
+            raise TransformError(self.source, "its gates multiply up + 1 instead of up, so up cannot be changed alone")
 
     def require_one_kind(self) -> None:
         """TransformError if layers are of different kinds, whose order the configuration fixes."""

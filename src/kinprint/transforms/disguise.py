@@ -30,8 +30,8 @@ STEPS: Mapping[str, Callable[..., Model]] = {
     "flip": flip,
     "permute": permute,
 }
-"""Every disguise, in the order in which they are applied. Each leaves the function as it finds it, so any order would do; what
-divides units comes before what makes the two halves differ."""
+"""Every disguise, in the order in which they are applied. Each keeps the function, so any order would do; steps that divide
+units come before steps that make the two halves differ."""
 
 
 def disguise(model: Model, *, seed: int | None = None, steps: str | Iterable[str] = tuple(STEPS)) -> Model:

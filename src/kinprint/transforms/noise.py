@@ -15,7 +15,7 @@ def noise(model: Model, *, amount: float = 0.01, seed: int | None = None) -> Mod
     """Add normal random numbers to the matrices inside the layers.
 
     Args:
-        amount: their standard deviation, as a share of that of each matrix.
+        amount: their standard deviation, as a share of the standard deviation of each matrix.
         seed: of the numbers.
     """
     seed = drawn(seed)

@@ -1,4 +1,4 @@
-"""replace: exchange part of every layer's neurons for others that know nothing."""
+"""replace: exchange part of every layer's neurons for shuffled ones that know nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AXES = {"gate": 0, "up": 0, "down": 1}
 
 
 def replace(model: Model, *, amount: float = 0.5, seed: int | None = None) -> Model:
-    """Exchange neurons for such as have the same weights in another order: same sizes, nothing learned.
+    """Replace neurons by shuffled ones: the same weights in another order, so that nothing they learned remains.
 
     Args:
         amount: share of every layer's neurons.

@@ -1,4 +1,4 @@
-"""scale: trade size between matrices that follow each other, and give size to what a norm takes it from."""
+"""scale: trade size between matrices that follow each other, and change the size of what a norm divides out again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def scale(model: Model, *, seed: int | None = None) -> Model:
 
 
 class Factors:
-    """By what each unit is multiplied, in whichever matrix it occurs."""
+    """The factor of each unit, in whichever matrix it occurs."""
 
     def __init__(self, model: Model, seed: int) -> None:
         self.model, self.seed = model, seed

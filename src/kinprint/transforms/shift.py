@@ -25,7 +25,7 @@ SPREAD = 4.0
 
 
 def shift(model: Model, *, seed: int | None = None) -> Model:
-    """Add constants that norms and softmaxes take out again: probabilities stay, and logits but for one number a position.
+    """Add constants that norms and softmaxes take out again: probabilities stay; logits stay up to one number a position.
 
     LayerNorm takes out the mean. So what writes the residual stream may write any number into all channels alike, and what
     reads it, once gains are folded, may have any number added to a row. Softmax takes out what all its inputs share: one vector

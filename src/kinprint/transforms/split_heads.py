@@ -24,8 +24,8 @@ def split_heads(model: Model, *, seed: int | None = None, groups: int | None = N
 
     Args:
         seed: of the choice.
-        groups: how many more a layer; by default the smallest number with which that of the heads still divides that of the
-            channels, which some configurations ask for.
+        groups: groups to add to each layer; by default the fewest for which the number of heads divides the number of channels,
+            as some configurations require.
     """
     seed = drawn(seed)
     model.require_plain_heads()
@@ -86,7 +86,7 @@ class HeadPlan:
 
 
 def _fitting(model: Model) -> int:
-    """The next number of groups with which the number of heads divides that of the channels; one more where there is none."""
+    """The next number of groups for which the number of heads divides the number of channels; one more if there is none."""
     width, counts = int(model.facts["hidden_size"]), range(model.groups + 1, MOST * model.groups + 1)
     return next((count for count in counts if width % (count * model.heads_per_group) == 0), model.groups + 1)
 

@@ -25,7 +25,7 @@ def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0,
     Args:
         experts: in every layer.
         top: experts a token uses.
-        noise: standard deviation added to the copies, as a share of that of each matrix.
+        noise: standard deviation of noise added to the copies, as a share of the standard deviation of each matrix.
         seed: of the router and the noise.
     """
     seed = drawn(seed)

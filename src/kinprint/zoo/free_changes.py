@@ -25,7 +25,7 @@ UNITS = ("hidden", "neurons", "heads", "experts", "n")
 """Axes whose order is free."""
 
 TOLERANCE, SHARE = 5e-3, 0.98
-"""How far a value may be from that of the original, in standard deviations of the trait's column, and in how many units."""
+"""Values may differ by so many standard deviations of the trait's column; this share of the units has to agree so far."""
 
 COMPOSED = ("disguise",)
 """Transforms that are others one after the other."""

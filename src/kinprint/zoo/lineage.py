@@ -185,7 +185,7 @@ def _members(rows: list[dict[str, Any]]) -> dict[str, Member]:
 
 
 def _member(row: dict[str, Any]) -> Member:
-    """One model, whose name is that of a folder in the zoo and whose texts are short and can be shown as they are."""
+    """One model, checked: its name can be a folder in the zoo, its texts are short and printable."""
     parents = row.get("parents", ())
     if not isinstance(parents, (list, tuple)):
         raise ValueError("parents that are no list")

@@ -20,7 +20,7 @@ Layout = Callable[[int, int], Index]
 """How many units, how often -> the old index of each new one."""
 
 NOISE = 0.1
-"""Standard deviation added to near copies, as a share of that of each matrix or vector."""
+"""Standard deviation of noise added to near copies, as a share of the standard deviation of each matrix or vector."""
 
 TIMES = 4
 SMALL = replace(SHAPES["tiny"], hidden=48, layers=4, heads=6, groups=6, neurons=96, vocabulary=192)
