@@ -56,7 +56,7 @@ def run(
         quick: measure models from about 1 % of their weights.
         jobs: processes that compare pairs.
         cache: use and fill the user's cache of fingerprints.
-        progress: told of every model and every pair.
+        progress: called after every model and every pair.
         open_model: opens a model's place; `kinprint.fingerprint` by default. If it observes models, the methods on observed
             models have something to compare.
     """

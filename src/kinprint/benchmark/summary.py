@@ -13,7 +13,7 @@ from kinprint.benchmark.measures import Share, above_all, auc, reaching, roc, un
 from kinprint.benchmark.result import FINGERPRINTS, VERDICT, BenchmarkResult, MethodColumn, PairOutcome
 
 RELATIVES = "relatives"
-"""Kind of two models of one line of which neither descends from the other."""
+"""Kind of a pair from one line in which neither model descends from the other."""
 
 ENOUGH = 20
 """With fewer independent pairs than this, all pairs are plotted."""

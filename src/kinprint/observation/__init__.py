@@ -1,4 +1,4 @@
-"""Models that are run: what a probe set makes them say, as traits of their fingerprint.
+"""Runs models on a probe set: what they do becomes traits of their fingerprints.
 
 `probe` is what they are asked; `running` runs a checkpoint through transformers and `endpoint` asks a server; `answers` and
 `hidden` make traits of what comes back; `observe` puts all of it together. Needs the extra `behaviour`, an endpoint does not.

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 OUTSIDE = 512
-"""Directions that no logit vector of a model has, of which a fingerprint holds this many at most."""
+"""At most so many directions without logits (`outside`) are kept in a fingerprint."""
 
 TOKENS = 8192
-"""Tokens at most whose logits are kept."""
+"""Logits of at most so many tokens are kept."""
 
 
 def gram(states: NDArray[np.floating]) -> Array:

@@ -18,10 +18,10 @@ from kinprint.library.records import StoredModel
 DIGEST = re.compile("[0-9a-f]{17,64}")
 
 WORDS = 500
-"""Words of which is kept who holds them: people ask for the same ones."""
+"""Words whose results are kept: people search for the same ones."""
 
 FRESH = 2.0
-"""Seconds for which what is in memory is not compared with the library."""
+"""Seconds for which names in memory are used without a look at the library."""
 
 
 @dataclass(frozen=True)

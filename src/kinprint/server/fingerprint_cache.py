@@ -1,4 +1,4 @@
-"""Fingerprints that a request brought or a run measured: in memory, found by digest alone, the oldest forgotten first."""
+"""Fingerprints that were uploaded or measured: in memory, found by digest, the least recently used dropped first."""
 
 from __future__ import annotations
 

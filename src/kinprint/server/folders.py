@@ -1,4 +1,4 @@
-"""Models in the folders that the server was given: found by looking there, named by an id that nobody else can make."""
+"""Models in the folders that the server was given, each with an id by which requests name it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FolderModel:
     """A model of a configured folder.
 
     Attributes:
-        id: in the API; of its place.
+        id: in the API; a hash of its path.
         name: path within the configured folder, whose own name comes first.
         path: where it lies; never shown.
     """
@@ -36,7 +36,7 @@ class FolderModel:
 
 
 class Folders:
-    """The configured folders; what links point to outside of them does not belong to them."""
+    """The configured folders, without the targets of links that leave them."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = [root.resolve() for root in roots]

@@ -1,7 +1,8 @@
 """Who may ask, how much, and what a browser may do with the answer.
 
-Without a token the server is for programs and people of this machine. A page of a stranger in their browser is not one of them:
-the name under which it reaches the server gives it away (DNS rebinding), or the origin that browsers state (forged requests).
+Without a token the server is for programs and people on this machine, not for a stranger's page in their browser. Such a page
+is recognised by the name under which it reaches the server (DNS rebinding), or by the origin that the browser states (forged
+requests).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kinprint.server.settings import MAX_BODY, MAX_UPLOAD, Settings
 
 COOKIE = "kinprint_session"
 OPEN = ("/login", "/static/style.css", "/static/script.js", "/static/icon.svg")
-"""What can be had without a token."""
+"""Pages that need no token."""
 
 UPLOADS = ("/api/fingerprints", "/upload")
 
@@ -60,7 +61,7 @@ SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:
 
 
 def session(token: str) -> str:
-    """What the cookie of whoever knows the token holds; it does not tell the token."""
+    """Value of the cookie of a client that knows the token; it does not reveal the token."""
     return hmac.new(token.encode(), b"kinprint session", hashlib.sha256).hexdigest()
 
 

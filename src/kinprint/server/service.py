@@ -1,4 +1,4 @@
-"""What pages and API have in common: the library, what was brought or measured since the start, and work with a bound on it."""
+"""What pages and API share: the library, fingerprints uploaded or measured since the start, and work with a bound on it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IN_TREE = 8
 """Models of a tree: every pair may have to be compared."""
 
 WAITING = 32
-"""That wait for their turn; further ones are turned away."""
+"""Comparisons and searches that wait for their turn; further ones are refused."""
 
 REMEMBERED = 256
 """Results kept for whoever asks again."""
