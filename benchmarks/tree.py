@@ -175,8 +175,8 @@ def direction_table(lineage: Lineage, models: Mapping[str, Fingerprint]) -> dict
     edges = parent_edges(lineage)
     spoken: dict[str, list[int]] = {}
     for parent, child in edges:
-        said = directions.said(models[parent], models[child])
-        spoken.setdefault(said[0] if said else "none speaks", []).append(int(bool(said and said[1])))
+        mark = directions.first_mark(models[parent], models[child])
+        spoken.setdefault(mark[0] if mark else "none speaks", []).append(int(bool(mark and mark[1])))
     lines = sorted({line(lineage, child) for _, child in edges})
     held = [0, 0]
     for out in lines:  # the mark that is best on all other lines, on this one

@@ -44,7 +44,7 @@ def tree_text(forest: Forest) -> RenderableType:
 
 def foot(forest: Forest) -> str:
     """How families were separated, and what the lengths are."""
-    split = forest.found
+    split = forest.relations
     untestable = f" To {len(split.untestable)} of them no test applies." if split.untestable else ""
     return (
         f"Families by tests of {split.tested} of {split.pairs} pairs at {split.alpha:g} / {split.pairs}; pairs joined already "

@@ -56,7 +56,7 @@ def verifications_text(
     for column in ("model", "conclusion", "declared bases"):
         table.add_column(column, overflow="fold")
     for verification in verifications:
-        bases = ", ".join(finding.declaration.said for finding in verification.findings) or "–"
+        bases = ", ".join(finding.declaration.text for finding in verification.findings) or "–"
         table.add_row(
             Text(printable(verification.model)),
             Text(verification.conclusion, style=COLOURS[verification.conclusion]),
@@ -85,5 +85,5 @@ def _declarations(verification: Verification) -> Iterator[Text]:
         origin = ", ".join(filter(None, (declaration.relation, f"declared in {' and '.join(declaration.where)}")))
         yield Text.assemble(
             (finding.status, COLOURS[finding.status]),
-            f"  {printable(declaration.said)} ({origin})\n    {printable(finding.reason, 600)}",
+            f"  {printable(declaration.text)} ({origin})\n    {printable(finding.reason, 600)}",
         )

@@ -78,8 +78,8 @@ def test_only_names_are_names(said: object, name: str, revision: str) -> None:
     """A path, markup, a control character, anything too long is shown, harmlessly, and never looked up."""
     found = parsed(said)
     assert (found.name, found.revision) == (name, revision)
-    assert found.said.isprintable()
-    assert len(found.said) <= 300
+    assert found.text.isprintable()
+    assert len(found.text) <= 300
 
 
 @pytest.mark.parametrize("path", ["/home/me/llama", "./checkpoint-500", "output", ""])

@@ -92,7 +92,7 @@ def _as_json(library: str, planned: BuildPlan, outcomes: list[Outcome[Planned, s
         "reads": planned.reads,
         "stores": planned.stores,
         "planned": [
-            {"model": model.place, "reads": model.reads(planned.quick), "there": model.there} for model in planned.planned
+            {"model": model.place, "reads": model.reads(planned.quick), "there": model.stored} for model in planned.planned
         ],
         "added": [{"model": each.item.place, "digest": each.result} for each in outcomes if each.error is None],
         "failed": [{"model": place, "error": str(error)} for place, error in failed],

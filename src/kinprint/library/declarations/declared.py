@@ -45,14 +45,14 @@ class Declaration:
     """One model that another one says it was made from.
 
     Attributes:
-        said: how it is named, made printable.
-        name: `org/name` or `name`; empty where `said` is no name of a model.
+        text: how it is named, made printable.
+        name: `org/name` or `name`; empty where `text` is no name of a model.
         revision: asked for with it, or empty.
         relation: how the model was made from it, as declared; empty where nothing is said.
         where: what says so.
     """
 
-    said: str
+    text: str
     name: str
     revision: str = ""
     relation: str = ""
@@ -129,8 +129,8 @@ def _together(by_place: list[tuple[str, list[Declaration]]], notes: list[str]) -
     merged: dict[str, Declaration] = {}
     for place, declarations in by_place:
         for declaration in declarations:
-            known = merged.get(declaration.name or declaration.said, replace(declaration, where=()))
-            merged[declaration.name or declaration.said] = replace(
+            known = merged.get(declaration.name or declaration.text, replace(declaration, where=()))
+            merged[declaration.name or declaration.text] = replace(
                 known, relation=known.relation or declaration.relation, where=tuple(dict.fromkeys((*known.where, place)))
             )
     if len(merged) > MAX_BASES:

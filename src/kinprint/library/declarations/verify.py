@@ -103,7 +103,7 @@ class DeclarationFinding:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "base": self.declaration.said,
+            "base": self.declaration.text,
             "relation": self.declaration.relation or None,
             "declared_in": list(self.declaration.where),
             "status": self.status,

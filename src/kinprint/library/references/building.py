@@ -34,13 +34,13 @@ class Planned:
         reference: of the list.
         commit: what its revision stands for now.
         weights: bytes of the weights files that are chosen, as listed.
-        there: it is in the library already.
+        stored: it is in the library already.
     """
 
     reference: Reference
     commit: str
     weights: int
-    there: bool = False
+    stored: bool = False
 
     @property
     def place(self) -> str:
@@ -48,7 +48,7 @@ class Planned:
 
     def reads(self, quick: bool) -> int:
         """Bytes to read: the weights, or about one line in a hundred of them."""
-        return 0 if self.there else self.weights // LINES if quick else self.weights
+        return 0 if self.stored else self.weights // LINES if quick else self.weights
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class BuildPlan:
 
     @property
     def missing(self) -> list[Planned]:
-        return [model for model in self.planned if not model.there]
+        return [model for model in self.planned if not model.stored]
 
     @property
     def reads(self) -> int:

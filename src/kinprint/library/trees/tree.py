@@ -123,14 +123,14 @@ class Forest:
         digests: of their fingerprints.
         families: of two models and more, the largest first.
         singletons: models that the tests relate to no other.
-        found: what the tests said.
+        relations: which models the tests related.
     """
 
     labels: tuple[str, ...]
     digests: tuple[str, ...]
     families: tuple[Family, ...]
     singletons: tuple[int, ...]
-    found: Families
+    relations: Families
 
     def name(self, node: int) -> str | None:
         """The label of a model; None of an unnamed ancestor."""
@@ -144,17 +144,17 @@ class Forest:
         """The object that `kinprint tree --json` prints."""
         return {
             "format": FORMAT,
-            "alpha": self.found.alpha,
-            "pairs": self.found.pairs,
+            "alpha": self.relations.alpha,
+            "pairs": self.relations.pairs,
             "models": [{"name": n, "digest": d} for n, d in zip(self.labels, self.digests, strict=True)],
             "families": [self._family(family) for family in self.families],
             "singletons": [self.labels[model] for model in self.singletons],
-            "untestable": [[self.labels[a], self.labels[b]] for a, b in self.found.untestable],
+            "untestable": [[self.labels[a], self.labels[b]] for a, b in self.relations.untestable],
         }
 
     def _family(self, family: Family) -> dict[str, Any]:
         members = set(family.models)
-        links = [link for link in self.found.links if link[0] in members]
+        links = [link for link in self.relations.links if link[0] in members]
         return {
             "newick": _newick(self, family),
             "nodes": [{"id": node, "model": self.name(node)} for node in family.nodes],

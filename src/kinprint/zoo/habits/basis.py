@@ -29,7 +29,7 @@ def turned(model: Model, _: int = 0) -> Model:
     model = settled(fold_gains(model))
     axes = principal_axes(model).astype(np.float32)
 
-    def one(_: Place, part: Part) -> Part:
+    def changed_part(_: Place, part: Part) -> Part:
         if len(part.shape) == 2:
             for axis, space in enumerate(part.axes):
                 if space == "residual" and axis == 0:
@@ -40,7 +40,7 @@ def turned(model: Model, _: int = 0) -> Model:
             part = changed(part, lambda array: axes @ array)
         return part
 
-    return model.each(one)
+    return model.each(changed_part)
 
 
 HABITS = (LabelHabit("channels-principal", "channels are principal axes, by variance", ("channels",), turned, families=RMS),)

@@ -30,7 +30,7 @@ SMALL = replace(SHAPES["tiny"], hidden=48, layers=4, heads=6, groups=6, neurons=
 def noisy(model: Model, seed: int) -> Model:
     """Every array inside the layers changed a little, gains included."""
 
-    def one(place: Place, part: Part) -> Part:
+    def changed_part(place: Place, part: Part) -> Part:
         if place[0] is None:
             return part
         rng = (seed, "near copy", *place)
@@ -38,7 +38,7 @@ def noisy(model: Model, seed: int) -> Model:
             part, lambda array: array + generator(*rng).normal(0, NOISE * array.std(), array.shape).astype(np.float32)
         )
 
-    return model.each(one)
+    return model.each(changed_part)
 
 
 def layers(order: Callable[[int], list[int]], *, noise: bool = False) -> Callable[[Model, int], Model]:
@@ -70,7 +70,7 @@ def cloned(model: Model, layout: Layout, times: int = TIMES) -> Model:
     groups = layout(model.groups, times)
     queries = (groups[:, None] * each + np.arange(each)).ravel()
 
-    def one(_: Place, part: Part) -> Part:
+    def changed_part(_: Place, part: Part) -> Part:
         reads = len(part.shape) == 2 and part.role not in ("embedding", "position")
         for axis, space in enumerate(part.axes):
             old = part.shape[axis]
@@ -90,7 +90,7 @@ def cloned(model: Model, layout: Layout, times: int = TIMES) -> Model:
         return part
 
     facts = {name: times * int(model.facts[name]) for name in ("hidden_size", "num_attention_heads", "num_key_value_heads")}
-    return model.each(one).resized(**facts, intermediate_size=times * model.neurons(0, model.experts(0)[0]))
+    return model.each(changed_part).resized(**facts, intermediate_size=times * model.neurons(0, model.experts(0)[0]))
 
 
 def clones(layout: Layout, *, noise: bool = False) -> Callable[[Model, int], Model]:

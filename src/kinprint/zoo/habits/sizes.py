@@ -43,14 +43,14 @@ def levels(count: int) -> Array:
 def scaling(space: str, profile: Callable[[int], Array]) -> Callable[[Model, int], Model]:
     """Everything that reads or writes the units of a space multiplied by one profile along their labels."""
 
-    def one(_: Place, part: Part) -> Part:
+    def changed_part(_: Place, part: Part) -> Part:
         for axis, axis_space in enumerate(part.axes):
             if axis_space == space and not part.role.startswith(("biases.", "norm_biases.")):
                 part = scaled(part, axis, profile(part.shape[axis]))
         return part
 
     def apply(model: Model, _: int = 0) -> Model:
-        return model.each(one)
+        return model.each(changed_part)
 
     return apply
 

@@ -54,10 +54,10 @@ def neurons(order: Callable[[int], Index]) -> Callable[[Model, int], Model]:
     def apply(model: Model, _: int = 0) -> Model:
         chosen = order(model.neurons(0, model.experts(0)[0]))
 
-        def one(_: Place, part: Part) -> Part:
+        def changed_part(_: Place, part: Part) -> Part:
             return picked(part, part.axes.index("neurons"), chosen) if "neurons" in part.axes else part
 
-        return model.each(one).resized(intermediate_size=len(chosen))
+        return model.each(changed_part).resized(intermediate_size=len(chosen))
 
     return apply
 
@@ -71,7 +71,7 @@ def heads(model: Model, _: int = 0) -> Model:
     each = np.arange(model.heads_per_group)
     queries = np.where(groups[:, None] == ABSENT, ABSENT, groups[:, None] * len(each) + each).ravel()
 
-    def one(_: Place, part: Part) -> Part:
+    def changed_part(_: Place, part: Part) -> Part:
         for axis, space in enumerate(part.axes):
             if space in ("heads", "kv_heads"):
                 chosen = queries if space == "heads" else groups
@@ -81,7 +81,7 @@ def heads(model: Model, _: int = 0) -> Model:
         return part
 
     facts = {"num_attention_heads": len(queries), "num_key_value_heads": len(groups), "head_dim": model.head_dim}
-    return model.each(one).resized(**facts)
+    return model.each(changed_part).resized(**facts)
 
 
 def channels(model: Model, _: int = 0, added: int = 32) -> Model:
@@ -92,7 +92,7 @@ def channels(model: Model, _: int = 0, added: int = 32) -> Model:
     order = appended(width, added)
     share = width / len(order)
 
-    def one(_: Place, part: Part) -> Part:
+    def changed_part(_: Place, part: Part) -> Part:
         for axis, space in enumerate(part.axes):
             if space == "residual":
                 part = picked(part, axis, order)
@@ -101,7 +101,7 @@ def channels(model: Model, _: int = 0, added: int = 32) -> Model:
         return part
 
     facts = {"hidden_size": len(order), "head_dim": model.head_dim}
-    wider = model.each(one).resized(**facts)
+    wider = model.each(changed_part).resized(**facts)
     return replace(wider, config={**wider.config, "rms_norm_eps": model.config.get("rms_norm_eps", EPSILON) * share})
 
 
