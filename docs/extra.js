@@ -1,7 +1,7 @@
-// What axe-core asks of the theme: a dialog has a name.
+// What axe-core asks of the theme: a dialog has a name, and a table that is wider than the page can be scrolled by keyboard.
 document.querySelector(".md-search")?.setAttribute("aria-label", "search");
-
-// A table wider than the page scrolls, by keyboard too. The theme wraps tables after this has run.
-const scrollable = () => document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])").forEach((wrap) => (wrap.tabIndex = 0));
-new MutationObserver(scrollable).observe(document.body, { childList: true, subtree: true });
-scrollable();
+addEventListener("load", () => {
+  for (const wrap of document.querySelectorAll(".md-typeset__scrollwrap")) {
+    if (wrap.scrollWidth > wrap.clientWidth) wrap.tabIndex = 0;
+  }
+});

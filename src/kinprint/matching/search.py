@@ -159,8 +159,8 @@ def _aligned(a: Neurons, b: Neurons, rotation: Array) -> list[Match]:
 
 
 def _by_embeddings(a: Neurons, b: Neurons) -> Array:
-    """The rotation between what two models call the same tokens."""
-    ours, theirs = (unit(model.weights.leading_tokens(TOKENS) @ model.basis) for model in (a, b))
+    """The rotation between what two models call the same tokens; those without finite embeddings count for nothing."""
+    ours, theirs = (np.nan_to_num(unit(model.weights.leading_tokens(TOKENS) @ model.basis)) for model in (a, b))
     shared = min(len(ours), len(theirs))
     return nearest_rotation(theirs[:shared].T @ ours[:shared])
 
