@@ -9,15 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.architectures import folding
 from kinprint.architectures.anatomy import Anatomy, Part, Place, experts_by_layer
 from kinprint.architectures.roles import LATENT
+from kinprint.arrays import Float32s
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.remote.expectation import expect
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +54,7 @@ class Weights:
         """Where a layer keeps its neurons: [None] if it is dense, else the indices of its experts; [] if it has no FFN."""
         return self._experts.get(layer, [])
 
-    def stored(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
+    def stored(self, layer: int | None, role: str, expert: int | None = None) -> Float32s | None:
         """A part as stored, (output, input) for matrices, as float32; None if the model has none.
 
         Raises:
@@ -65,7 +63,7 @@ class Weights:
         part = self.parts.get((layer, role, expert))
         return None if part is None else np.asarray(part.read(), dtype=np.float32)
 
-    def folded(self, layer: int | None, role: str, expert: int | None = None) -> Array | None:
+    def folded(self, layer: int | None, role: str, expert: int | None = None) -> Float32s | None:
         """A matrix in folded form, as float32; None if the model has none.
 
         Raises:
@@ -77,7 +75,7 @@ class Weights:
         axis = self.parts[layer, role, expert].axes.index("residual")
         return folding.folded(matrix, self._gain(layer, role), centre=folding.centred(self.facts), axis=axis)
 
-    def leading_tokens(self, count: int) -> Array:
+    def leading_tokens(self, count: int) -> Float32s:
         """(tokens, hidden) float32 embeddings of the leading tokens, `count` at most, in folded form; none where the model
         has no embedding of its stream's width.
 
@@ -90,7 +88,7 @@ class Weights:
         rows = part.read()[:count].astype(np.float32)
         return folding.folded(rows, None, centre=folding.centred(self.facts))
 
-    def heads(self, layer: int, role: str) -> tuple[Array, Array | None] | None:
+    def heads(self, layer: int, role: str) -> tuple[Float32s, Float32s | None] | None:
         """What a layer's heads read as "q", "k" or "v", or write by "o", in folded form: rows up, or up @ down.
 
         Returns:
@@ -110,7 +108,7 @@ class Weights:
         gain = self.stored(layer, via.gain)
         return up, down if gain is None else down * gain[:, None]
 
-    def _gain(self, layer: int | None, role: str) -> Array | None:
+    def _gain(self, layer: int | None, role: str) -> Float32s | None:
         """What the norm in front of a matrix multiplies by, if its gain can be folded."""
         roles = {norm for norm in folding.GAINS if (layer, norm, None) in self.parts}
         name = folding.gain_before(role, self.facts, roles)

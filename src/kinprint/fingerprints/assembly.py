@@ -13,9 +13,10 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from kinprint.architectures import Anatomy, Part
+from kinprint.arrays import Array
 from kinprint.checkpoints import Checkpoint
 from kinprint.errors import FingerprintError
-from kinprint.fingerprints.layer import Array, finite
+from kinprint.fingerprints.layer import finite
 
 
 def require_parts(checkpoint: Checkpoint, anatomy: Anatomy) -> None:

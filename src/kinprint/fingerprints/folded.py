@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import folding
 from kinprint.architectures.folding import centred
+from kinprint.arrays import Array
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Layer, Scan
 from kinprint.fingerprints.pieces import pieces
-
-Array = NDArray[Any]
 
 
 def gain_before(layer: Layer, role: str) -> NDArray[np.float32] | None:

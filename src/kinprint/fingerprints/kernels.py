@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.compiled import compiled
 from kinprint.fingerprints.encodings import BITS, value
-
-Array = NDArray[np.float64]
 
 BLOCK_ROWS = 64
 """Rows whose columns are added in float32 before they go into the float64 column sums. Pieces are multiples of it."""
@@ -38,10 +37,10 @@ class Sums(NamedTuple):
         column_sums: (columns,) sums.
     """
 
-    totals: Array
-    row_squares: Array
-    column_squares: Array
-    column_sums: Array
+    totals: Float64s
+    row_squares: Float64s
+    column_squares: Float64s
+    column_sums: Float64s
 
 
 def sums(piece: NDArray[Any]) -> Sums:
@@ -53,7 +52,7 @@ def sums(piece: NDArray[Any]) -> Sums:
 
 def products(
     gate: NDArray[Any], up: NDArray[Any], down: NDArray[Any], gain: NDArray[np.float32] | None = None, *, centre: bool = False
-) -> Array:
+) -> Float64s:
     """Inner products of each neuron's vectors.
 
     Args:
@@ -85,7 +84,7 @@ def widened(array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float
     return wide
 
 
-def moments(totals: Array) -> Array:
+def moments(totals: Float64s) -> Float64s:
     """Totals of `sums` -> mean, standard deviation, skewness, kurtosis (normal: 3), largest |x|, share of zeros."""
     count = totals[0]
     if not count:

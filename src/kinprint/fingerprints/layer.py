@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
 from kinprint.architectures import Part
+from kinprint.arrays import Array
 from kinprint.fingerprints.kernels import Sums, sums
 from kinprint.fingerprints.pieces import pieces
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

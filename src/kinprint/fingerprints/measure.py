@@ -11,10 +11,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kinprint.architectures import Anatomy, Part
+from kinprint.arrays import Array
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints.assembly import assemble, facts, left_out, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
-from kinprint.fingerprints.layer import Array, Layer, scan
+from kinprint.fingerprints.layer import Layer, scan
 from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.readings import readings
 from kinprint.fingerprints.traits import rows as rows_of

@@ -30,11 +30,12 @@ import numpy as np
 from kinprint.architectures import Anatomy, Part
 from kinprint.architectures.folding import centred, degree, folded, gain_before
 from kinprint.architectures.roles import MATRIX_ROLES
+from kinprint.arrays import Array
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints.assembly import assemble, facts, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.kernels import widened
-from kinprint.fingerprints.layer import Array, finite
+from kinprint.fingerprints.layer import finite
 from kinprint.fingerprints.measure import Progress
 from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.pieces import pieces

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from kinprint.architectures import Anatomy, Part
 from kinprint.architectures.anatomy import Lines
 from kinprint.architectures.folding import centred, folded, gain_before
+from kinprint.arrays import Array
 from kinprint.fingerprints.kernels import widened
-from kinprint.fingerprints.layer import Array, finite
+from kinprint.fingerprints.layer import finite
 
 TOKENS = 64
 """Leading tokens whose embeddings are read."""

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from kinprint.arrays import Array
+
 Operator = Callable[[Any], Any]
 
 GROWTH = 1.15

@@ -29,6 +29,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import EVEN, ODD
@@ -39,7 +40,6 @@ from kinprint.matching.readings import directions
 from kinprint.statistics import label_free_scores
 from kinprint.statistics.normal_scores import decorrelation, normal_scores
 
-Array = NDArray[np.float64]
 Vector = NDArray[np.float32]
 
 VERSION = 2
@@ -80,7 +80,7 @@ def vectors(fingerprint: Fingerprint) -> Mapping[str, Vector]:
     return {space: unit for space, vector in sums.items() if (unit := _unit(vector)) is not None}
 
 
-def _channels(fingerprint: Fingerprint) -> Array:
+def _channels(fingerprint: Fingerprint) -> Float64s:
     """Each trait's normal scores over channels, averaged over layers."""
     total = np.zeros(DIMENSIONS["channels"])
     for name in CHANNELS:
@@ -90,7 +90,7 @@ def _channels(fingerprint: Fingerprint) -> Array:
     return total
 
 
-def _neurons(fingerprint: Fingerprint) -> Array:
+def _neurons(fingerprint: Fingerprint) -> Float64s:
     """Whitened scores of neurons by index. Layers are added: those of one model are independent, so only equal ones agree."""
     total = np.zeros(DIMENSIONS["neurons"])
     if "neurons.invariants" in fingerprint.traits:
@@ -102,7 +102,7 @@ def _neurons(fingerprint: Fingerprint) -> Array:
     return total
 
 
-def _without_labels(fingerprint: Fingerprint) -> dict[str, Array]:
+def _without_labels(fingerprint: Fingerprint) -> dict[str, Float64s]:
     """`forms`, and `signs` where neurons have a free one."""
     if "neurons.forms" not in fingerprint.traits:
         return {}
@@ -121,7 +121,7 @@ def _without_labels(fingerprint: Fingerprint) -> dict[str, Array]:
     return sums
 
 
-def _readings(fingerprint: Fingerprint) -> dict[str, Array]:
+def _readings(fingerprint: Fingerprint) -> dict[str, Float64s]:
     """`readings`: the sum of functions odd in what a neuron's up reads of tokens, each where its gate makes a cosine large."""
     if "readings.gate" not in fingerprint.traits or not fingerprint.stated.free_signs:
         return {}
@@ -135,7 +135,7 @@ def _readings(fingerprint: Fingerprint) -> dict[str, Array]:
     return {"readings": (np.sin(UPS * ups @ turns) * np.cos(GATES * gates @ ways + shifts)).sum(axis=0)}
 
 
-def _characteristic(scores: Array, known: NDArray[np.bool_]) -> Array:
+def _characteristic(scores: Float64s, known: NDArray[np.bool_]) -> Float64s:
     """Empirical characteristic function of the scores, real and imaginary parts, less that of a normal distribution."""
     ways = _frequencies("forms", known, DIMENSIONS["forms"] // 2, scores, FREQUENCY)
     total = np.zeros(DIMENSIONS["forms"])
@@ -147,7 +147,7 @@ def _characteristic(scores: Array, known: NDArray[np.bool_]) -> Array:
     return total
 
 
-def _signed(scores: Array, known: NDArray[np.bool_], signs: Array, columns: list[int]) -> Array:
+def _signed(scores: Float64s, known: NDArray[np.bool_], signs: Float64s, columns: list[int]) -> Float64s:
     """Sum of functions odd in a neuron's signed invariants, each where its other scores make a cosine large."""
     count = DIMENSIONS["signs"]
     ways, shifts = _frequencies("signs", known, count, scores, NEARBY), 2 * np.pi * _uniform("signs shifts", count)
@@ -164,20 +164,20 @@ def _blocks(count: int) -> Iterator[slice]:
     yield from (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
 
 
-def _whitened(even: Array, complete: NDArray[np.bool_]) -> Array:
+def _whitened(even: Float64s, complete: NDArray[np.bool_]) -> Float64s:
     """(neurons, features) of all layers, ranked within their layer and decorrelated over the model."""
     scores = normal_scores(np.where(complete[..., None], even, np.nan))[complete]
     return np.asarray(scores @ decorrelation(scores.T @ scores / len(scores), RIDGE))
 
 
-def _frequencies(space: str, known: NDArray[np.bool_], count: int, scores: Array, size: float) -> Array:
+def _frequencies(space: str, known: NDArray[np.bool_], count: int, scores: Float64s, size: float) -> Float64s:
     """(features, count): directions of the known features, scaled so that the phases have the root mean square `size`."""
     ways = _directions(f"{space} even", len(known), count)[known]
     spread = np.sqrt(np.mean((scores @ ways) ** 2, axis=0))
     return np.asarray(ways * (size / np.maximum(spread, 1e-30)))
 
 
-def _sketch(space: str, part: str, values: Array) -> Array:
+def _sketch(space: str, part: str, values: Float64s) -> Float64s:
     """Count sketch of one number a unit: each is added to, or subtracted from, one entry that its label decides."""
     words = _words(f"{space} {part} {len(values)}", len(values))
     signed = np.where(words >> 31, -values, values)
@@ -185,12 +185,12 @@ def _sketch(space: str, part: str, values: Array) -> Array:
 
 
 @cache
-def _directions(text: str, features_: int, count: int) -> Array:
+def _directions(text: str, features_: int, count: int) -> Float64s:
     """(features, count) standard normal numbers."""
     return np.asarray(ndtri(_uniform(text, features_ * count))).reshape(features_, count)
 
 
-def _uniform(text: str, count: int) -> Array:
+def _uniform(text: str, count: int) -> Float64s:
     return np.asarray((_words(text, count) + 0.5) / 2**32)
 
 
@@ -200,7 +200,7 @@ def _words(text: str, count: int) -> NDArray[np.uint32]:
     return np.frombuffer(stream, "<u4").astype(np.uint32)
 
 
-def _unit(vector: Array) -> Vector | None:
+def _unit(vector: Float64s) -> Vector | None:
     """None for a vector without direction: nothing was measured, or every unit has the same value."""
     norm = float(np.linalg.norm(vector))
     return (vector / norm).astype(np.float32) if np.isfinite(norm) and norm > 1e-12 else None

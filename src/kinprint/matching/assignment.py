@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Ids = NDArray[np.int64]
+from kinprint.arrays import Int64s
 
 MOST = 4096
 """Neurons of a layer that are matched. The time of an assignment grows with their cube: 1.7 s at this size."""
 
 
-def heaviest(matrix: NDArray[np.float32], most: int = MOST) -> Ids:
+def heaviest(matrix: NDArray[np.float32], most: int = MOST) -> Int64s:
     """Rows of the largest norm, ascending: all if there are no more than `most`. Looks at no label."""
     if len(matrix) <= most:
         return np.arange(len(matrix))
     return np.sort(np.argpartition(-np.linalg.norm(matrix, axis=1), most)[:most])
 
 
-def assignment(similarity: NDArray[np.floating]) -> Ids:
+def assignment(similarity: NDArray[np.floating]) -> Int64s:
     """Units matched one to one so that the summed similarity is largest.
 
     Args:

@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s, Float64s
 from kinprint.statistics.normal_scores import normal_scores
-
-Array = NDArray[np.float32]
-
 
 FORMS = ("up", "down", "gate", "qk-left", "qk-right", "ov-left", "ov-right")
 
@@ -28,10 +26,10 @@ class Forms:
     """
 
     def __init__(self, hidden: int) -> None:
-        self._sums: dict[str, Array] = {}
+        self._sums: dict[str, Float32s] = {}
         self._hidden = hidden
 
-    def add(self, weights: Weights, layer: int, neurons: Mapping[str, Array]) -> None:
+    def add(self, weights: Weights, layer: int, neurons: Mapping[str, Float32s]) -> None:
         """A layer's heads, if all of their weights are finite, and (n, hidden) vectors of its neurons by role."""
         for name, rows in neurons.items():
             self._add(name, rows)
@@ -50,18 +48,20 @@ class Forms:
             self._add(name + "-left", _rooted(np.repeat(_grams(*right, groups), heads // groups, axis=0), *left))
             self._add(name + "-right", _rooted(shared, *right))
 
-    def matrices(self, gated: bool) -> list[Array | None]:
+    def matrices(self, gated: bool) -> list[Float32s | None]:
         """(hidden, hidden) each, in the order of FORMS: every layer adds a matrix of mean eigenvalue 1; None if none has."""
         return [self._sums.get(name) for name in FORMS if gated or name != "gate"]
 
-    def _add(self, name: str, rows: Array) -> None:
+    def _add(self, name: str, rows: Float32s) -> None:
         """Every layer counts alike, whatever the size of its weights."""
         gram = rows.T @ rows
         gram *= self._hidden / max(float(np.trace(gram)), 1e-30)
         self._sums[name] = self._sums[name] + gram if name in self._sums else gram
 
 
-def describe(gate: Array | None, up: Array, down: Array, sizes: Array, forms: Sequence[Array | None]) -> NDArray[np.float64]:
+def describe(
+    gate: Float32s | None, up: Float32s, down: Float32s, sizes: Float32s, forms: Sequence[Float32s | None]
+) -> Float64s:
     """(n, features) normal scores over the neurons of a layer.
 
     Args:
@@ -89,17 +89,17 @@ def describe(gate: Array | None, up: Array, down: Array, sizes: Array, forms: Se
     return np.asarray(normal_scores(np.stack(even, axis=1)[None])[0])
 
 
-def _inner(one: Array, other: Array) -> NDArray[np.floating]:
+def _inner(one: Float32s, other: Float32s) -> NDArray[np.floating]:
     return np.asarray(np.einsum("nd,nd->n", one, other))
 
 
-def _grams(rows: Array, down: Array | None, blocks: int) -> Array:
+def _grams(rows: Float32s, down: Float32s | None, blocks: int) -> Float32s:
     """(blocks, d, d) Gram matrices of equal blocks of rows, or of rows @ down."""
     cut = rows.reshape(blocks, rows.shape[0] // blocks, -1)
     return np.asarray((cut if down is None else cut @ (down @ down.T)) @ cut.transpose(0, 2, 1))
 
 
-def _rooted(inner: Array, rows: Array, down: Array | None) -> Array:
+def _rooted(inner: Float32s, rows: Float32s, down: Float32s | None) -> Float32s:
     """Rows R such that R^T R is the sum over blocks of rows^T inner rows, rows being rows @ down if there is that."""
     cut = rows.reshape(len(inner), inner.shape[1], -1)
     if down is not None:

@@ -7,13 +7,11 @@ neurons are matched by and knows nothing of signs; `signs_of` is what can then b
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.fingerprints.form_columns import EXPERT
 from kinprint.statistics import label_free_scores
 from kinprint.statistics.normal_scores import decorrelation
-
-Array = NDArray[np.float64]
 
 RIDGE = 0.05
 """Added to the mean square of signed invariants before they are decorrelated."""
@@ -22,7 +20,7 @@ LARGEST = 3.0
 """To which signed invariants are cut, in root mean squares: no single neuron decides."""
 
 
-def one_expert(values: Array) -> Array:
+def one_expert(values: Float64s) -> Float64s:
     """Neurons of one expert a layer, the one with most of them; the others become NaN.
 
     Experts may be copies of each other (upcycling), and copies share their signs: in one of the models every neuron must be
@@ -36,7 +34,7 @@ def one_expert(values: Array) -> Array:
     return kept
 
 
-def described_by(values: Array, even: list[int], odd: list[int]) -> Array:
+def described_by(values: Float64s, even: list[int], odd: list[int]) -> Float64s:
     """(layers, neurons, features) scores that do not depend on signs; NaN rows for neurons that are not there."""
     signed = values[..., odd]
     features = np.concatenate([values[..., even], np.abs(signed), signed[..., 1:] * signed[..., :1]], axis=-1)
@@ -46,7 +44,7 @@ def described_by(values: Array, even: list[int], odd: list[int]) -> Array:
     return scores
 
 
-def signs_of(values: Array, odd: list[int]) -> Array:
+def signs_of(values: Float64s, odd: list[int]) -> Float64s:
     """(layers, neurons, odd) signed invariants over their root mean square in the layer, decorrelated over the model.
 
     Scaling and decorrelation see only products of two of them, in which the signs cancel.

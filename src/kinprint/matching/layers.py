@@ -7,12 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.matching.nearest import nearest
 from kinprint.statistics.alignment import layers_in_order
-
-Array = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 LAYERS = 16
 """Layers of the suspect that are compared, evenly chosen."""
@@ -21,12 +19,12 @@ SEEDS = 256
 """Neurons of each layer that align layers."""
 
 
-def evenly(count: int, most: int) -> Ids:
+def evenly(count: int, most: int) -> Int64s:
     """`most` of the numbers from 0 to count - 1, evenly spread, first and last among them; all if there are no more."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-def compared(values: Array) -> NDArray[np.int64]:
+def compared(values: Float64s) -> NDArray[np.int64]:
     """Which layers of a suspect (layers, neurons, features) are compared, of those that have neurons."""
     layers = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
     if not len(layers):
@@ -34,7 +32,7 @@ def compared(values: Array) -> NDArray[np.int64]:
     return np.asarray(layers[evenly(len(layers), LAYERS)])
 
 
-def aligned(ours: Array, theirs: Array, shown: NDArray[np.int64], depth: int) -> list[int]:
+def aligned(ours: Float64s, theirs: Float64s, shown: NDArray[np.int64], depth: int) -> list[int]:
     """Reference layer of each suspect layer: by number in models of equal depth, else by how well their heaviest neurons match.
 
     Args:

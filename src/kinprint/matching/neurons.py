@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s
 from kinprint.matching.descriptors import Forms, describe
 from kinprint.matching.rotation import principal, unit
 
-Array = NDArray[np.float32]
 Half = NDArray[np.float16]
 
 MOST = 2048
@@ -45,7 +45,7 @@ class Layer:
     layer: int
     index: NDArray[np.int64]
     reads: Half
-    sizes: Array
+    sizes: Float32s
     descriptors: NDArray[np.float64]
     first: NDArray[np.bool_]
 
@@ -63,7 +63,7 @@ class Neurons:
 
     weights: Weights
     gated: bool
-    basis: Array
+    basis: Float32s
     layers: tuple[Layer, ...]
 
 
@@ -110,7 +110,7 @@ def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
     return Neurons(weights, gated, basis, tuple(finished))
 
 
-def vectors(model: Neurons, layer: Layer, role: str, chosen: NDArray[np.int64]) -> Array:
+def vectors(model: Neurons, layer: Layer, role: str, chosen: NDArray[np.int64]) -> Float32s:
     """(len(chosen), directions) float32 what some neurons of a layer read by gate or up, or write by down, as unit vectors
     of the residual stream before they were put into the basis."""
     weights = model.weights
@@ -128,7 +128,7 @@ def vectors(model: Neurons, layer: Layer, role: str, chosen: NDArray[np.int64]) 
     return np.asarray(unit(rows) @ model.basis)
 
 
-def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_], list[Array]]:
+def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Float32s, NDArray[np.bool_], list[Float32s]]:
     """Place, norms, `first` and unit vectors (gate or up, up, down) of the MOST neurons with the largest product of norms.
 
     The product is the same in every disguise: gains are folded, and scaling moves norm from up to down.
@@ -154,7 +154,7 @@ def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Array, N
     return index, norms, first[last], [part[last] for part in joined]
 
 
-def _rows(weights: Weights, layer: int, role: str, expert: int | None) -> Array:
+def _rows(weights: Weights, layer: int, role: str, expert: int | None) -> Float32s:
     """(neurons, hidden) of a role; empty if the model has none."""
     matrix = weights.folded(layer, role, expert)
     if matrix is None:
@@ -162,7 +162,7 @@ def _rows(weights: Weights, layer: int, role: str, expert: int | None) -> Array:
     return matrix.T if role == "down" else matrix
 
 
-def _first(reads: Array) -> NDArray[np.bool_]:
+def _first(reads: Float32s) -> NDArray[np.bool_]:
     """Which neurons are no copy of a heavier one, by cosines after whitening within the layer.
 
     Without whitening common directions and massive channels would make copies of all. A ridge of the mean eigenvalue keeps

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.matching.rotation import unit
 from kinprint.statistics.normal_scores import decorrelation
 
-Array = NDArray[np.float64]
-
 RIDGE = 0.05
 """Added to the mean square of readings before they are decorrelated."""
 
 
-def directions(model: Fingerprint, tokens: int) -> tuple[Array, Array]:
+def directions(model: Fingerprint, tokens: int) -> tuple[Float64s, Float64s]:
     """(neurons, tokens) unit vectors of gates and ups, decorrelated over the neurons; of neurons for which both are known.
 
     Scaling and decorrelation see only products of two readings of one neuron, in which its sign cancels.
@@ -33,7 +31,7 @@ def directions(model: Fingerprint, tokens: int) -> tuple[Array, Array]:
     return _decorrelated(gate[known]), _decorrelated(up[known])
 
 
-def _decorrelated(rows: Array) -> Array:
+def _decorrelated(rows: Float64s) -> Float64s:
     rows = rows / np.maximum(np.abs(rows).max(initial=0.0), 1e-300)
     rows = rows / np.maximum(np.sqrt(np.mean(rows**2, axis=0)), 1e-12)
     rows = rows @ decorrelation(rows.T @ rows / len(rows), RIDGE)

@@ -7,7 +7,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from kinprint.arrays import Float32s
+
 Real = TypeVar("Real", np.float32, np.float64)
 
 RIDGE = 0.05
@@ -23,14 +24,14 @@ def unit(rows: NDArray[Real]) -> NDArray[Real]:
     return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny))
 
 
-def inverse_root(covariance: NDArray[np.float64]) -> Array:
+def inverse_root(covariance: NDArray[np.float64]) -> Float32s:
     """(d, d) symmetric C^(-1/2), scaled so that isotropic vectors keep their length; covariant under rotation."""
     values, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float32))
     values = np.maximum(values, 0) / max(float(values.mean()), 1e-30)
     return np.asarray((vectors / np.sqrt(values + RIDGE)) @ vectors.T, dtype=np.float32)
 
 
-def principal(covariance: NDArray[np.float64], most: int) -> tuple[Array, Array]:
+def principal(covariance: NDArray[np.float64], most: int) -> tuple[Float32s, Float32s]:
     """(d, k) orthonormal columns, the k = min(d, most) directions of largest variance, and (d, k) the same, each divided by its
     standard deviation: what takes vectors to whitened coordinates, scaled so that isotropic vectors keep their length."""
     values, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float32))
@@ -39,7 +40,7 @@ def principal(covariance: NDArray[np.float64], most: int) -> tuple[Array, Array]
     return np.ascontiguousarray(basis), np.asarray(basis / np.sqrt(values[::-1][:most] + RIDGE), dtype=np.float32)
 
 
-def nearest_rotation(cross: Array) -> Array:
+def nearest_rotation(cross: Float32s) -> Float32s:
     """The orthogonal map nearest to a cross-covariance (Procrustes; Schoenemann, 1966).
 
     Args:
@@ -56,6 +57,6 @@ def nearest_rotation(cross: Array) -> Array:
     return np.asarray((vectors * inverse) @ (vectors.T @ cross), dtype=np.float32)
 
 
-def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], rotation: Array) -> Array:
+def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], rotation: Float32s) -> Float32s:
     """(reference units, suspect units) cosines of unit vectors after the rotation."""
     return np.asarray((reference.astype(np.float32) @ rotation.T) @ suspect.astype(np.float32).T)

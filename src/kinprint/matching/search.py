@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s, Float64s
 from kinprint.matching.layers import evenly
 from kinprint.matching.nearest import mutual
 from kinprint.matching.neurons import COPY, DESCRIBED, Layer, Neurons, neurons
 from kinprint.matching.rotation import cosines, nearest_rotation, unit
 from kinprint.statistics.alignment import layers_in_order
 from kinprint.statistics.normal_scores import decorrelation
-
-Array = NDArray[np.float32]
-Wide = NDArray[np.float64]
 
 LAYERS = 12
 """Layers of the suspect that are compared, evenly chosen."""
@@ -59,7 +57,7 @@ class Match:
     suspect: Layer
     ours: NDArray[np.int64]
     theirs: NDArray[np.int64]
-    closeness: Wide
+    closeness: Float64s
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Correspondence:
 
     reference: Neurons
     suspect: Neurons
-    rotation: Array
+    rotation: Float32s
     matches: tuple[Match, ...]
     layer_map: tuple[int, ...]
 
@@ -136,12 +134,12 @@ def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
     return tuple(kept)
 
 
-def matched_again(matching: Correspondence, which: Sequence[int], rotation: Array) -> list[Match]:
+def matched_again(matching: Correspondence, which: Sequence[int], rotation: Float32s) -> list[Match]:
     """Some of the layers, matched by another rotation, copies left out."""
     return [_by_direction(matching.matches[i].reference, matching.matches[i].suspect, rotation, originals=True) for i in which]
 
 
-def rotation_without(matching: Correspondence, which: Sequence[int]) -> Array | None:
+def rotation_without(matching: Correspondence, which: Sequence[int]) -> Float32s | None:
     """The rotation as the other layers alone say it; None if there are none."""
     others = [match for i, match in enumerate(matching.matches) if i not in set(which)]
     return nearest_rotation(_cross(others)) if others and which else None
@@ -153,12 +151,12 @@ def _evenly(model: Weights, most: int) -> tuple[int, ...]:
     return tuple(layers[i] for i in evenly(len(layers), most))
 
 
-def _aligned(a: Neurons, b: Neurons, rotation: Array) -> list[Match]:
+def _aligned(a: Neurons, b: Neurons, rotation: Float32s) -> list[Match]:
     """Layers and their first neurons matched by a rotation."""
     return _in_order(a, b, lambda i, j: _by_direction(a.layers[i], b.layers[j], rotation, DESCRIBED), power=3)
 
 
-def _by_embeddings(a: Neurons, b: Neurons) -> Array:
+def _by_embeddings(a: Neurons, b: Neurons) -> Float32s:
     """The rotation between what two models call the same tokens; those without finite embeddings count for nothing."""
     ours, theirs = (np.nan_to_num(unit(model.weights.leading_tokens(TOKENS) @ model.basis)) for model in (a, b))
     shared = min(len(ours), len(theirs))
@@ -189,7 +187,7 @@ def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
     return _in_order(a, b, matched, power=2)
 
 
-def _by_direction(a: Layer, b: Layer, rotation: Array, most: int | None = None, originals: bool = False) -> Match:
+def _by_direction(a: Layer, b: Layer, rotation: Float32s, most: int | None = None, originals: bool = False) -> Match:
     """Neurons whose reads are nearest to each other both ways after the rotation.
 
     Args:
@@ -202,7 +200,7 @@ def _by_direction(a: Layer, b: Layer, rotation: Array, most: int | None = None, 
     return Match(a, b, ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0))
 
 
-def _cross(matches: Sequence[Match]) -> Array:
+def _cross(matches: Sequence[Match]) -> Float32s:
     """Sum of y x^T over the matches: closer ones count more."""
     total = None
     for m in matches:

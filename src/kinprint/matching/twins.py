@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Array = NDArray[np.float64]
+from kinprint.arrays import Float64s
 
 PRODUCT = 1
 """Column of `neurons.invariants` that holds the size of what a neuron writes."""
@@ -22,7 +22,7 @@ NEIGHBOURS = 64
 """At most so many neighbours in the order of the first column are looked at."""
 
 
-def joined(layers: Array) -> Array:
+def joined(layers: Float64s) -> Float64s:
     """(layers, neurons, 5) invariants in which the largest of twins has the product of all, and the others are NaN."""
     invariants = np.array(layers, dtype=np.float64)
     for layer in invariants:
@@ -34,7 +34,7 @@ def joined(layers: Array) -> Array:
     return invariants
 
 
-def groups(layer: Array) -> list[NDArray[np.int64]]:
+def groups(layer: Float64s) -> list[NDArray[np.int64]]:
     """Neurons (neurons, 5) that are twins of each other, two or more; none where less than two columns tell them apart."""
     there = np.flatnonzero(np.isfinite(layer[:, PRODUCT]))
     columns = [column for column in SAME if np.isfinite(layer[there, column]).any()]
@@ -54,7 +54,7 @@ def groups(layer: Array) -> list[NDArray[np.int64]]:
     return [there[member == group] for group in np.flatnonzero(sizes > 1)]
 
 
-def _pairs(values: Array, near: Array) -> Iterator[tuple[int, int]]:
+def _pairs(values: Float64s, near: Float64s) -> Iterator[tuple[int, int]]:
     """Rows, sorted by their first column, that are near each other in all columns."""
     for apart in range(1, min(NEIGHBOURS, len(values) - 1) + 1):
         steps = np.abs(values[apart:] - values[:-apart]) <= near

@@ -16,14 +16,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.matching.neurons import Layer, Neurons, vectors
 from kinprint.matching.rotation import cosines, inverse_root, unit
 from kinprint.matching.search import Correspondence, matched_again, rotation_without
 
-Array = NDArray[np.float64]
 
-
-def write_agreements(matching: Correspondence, tolerance: float) -> list[Array]:
+def write_agreements(matching: Correspondence, tolerance: float) -> list[Float64s]:
     """By layer, for each matched pair: agreement of what they write beyond what they read explains, times closeness squared.
 
     Of neurons without a gate the cosine of the downs; of gated ones the product of that and the cosine of the ups, which
@@ -44,7 +43,7 @@ def write_agreements(matching: Correspondence, tolerance: float) -> list[Array]:
         )
         for role in roles
     ]
-    each: dict[int, Array] = {}
+    each: dict[int, Float64s] = {}
     for half in (0, 1):
         which = list(range(half, len(matching.matches), 2))
         rotation = rotation_without(matching, which)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.matching.nearest import partners
@@ -19,8 +20,6 @@ from kinprint.statistics.copies import clones, linked_layers
 from kinprint.statistics.label_checks import LabelCheck, label_checks
 from kinprint.statistics.neighbourhoods import WINDOW
 from kinprint.statistics.normal_scores import whiten
-
-Array = NDArray[np.float64]
 
 ATTAINABLE = -7.0
 """A test whose smallest possible log10 p is above this could never decide, so it does not take part."""
@@ -44,7 +43,7 @@ def require_attainable(structure: RelabellingGroup, layers: int, units: str) -> 
         raise NotApplicable(f"too few {units} ({structure.units} in {layers} layers): no p-value can be below 1e{smallest:.1f}")
 
 
-def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Array, Array]:
+def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Float64s, Float64s]:
     """Normal scores of the features (last axis) that both models have for some unit; rows of NaN where there is no unit."""
     common = np.isfinite(reference).any(axis=(0, 1)) & np.isfinite(suspect).any(axis=(0, 1))
     if not common.any():
@@ -52,19 +51,19 @@ def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) 
     return _scores(reference[..., common]), _scores(suspect[..., common])
 
 
-def _scores(features: NDArray[np.floating]) -> Array:
+def _scores(features: NDArray[np.floating]) -> Float64s:
     scores = normal_scores(np.where(np.isfinite(features), features, np.nan))
     scores[~np.isfinite(features).any(axis=-1)] = np.nan
     return scores
 
 
-def positive(sizes: NDArray[np.floating]) -> Array:
+def positive(sizes: NDArray[np.floating]) -> Float64s:
     """Norms as float64, NaN where they are zero: what has no length is no unit, and not a small one."""
     wide = np.asarray(sizes, dtype=np.float64)
     return np.where(wide > 0, wide, np.nan)
 
 
-def oriented(one: Array, other: Array) -> bool:
+def oriented(one: Float64s, other: Float64s) -> bool:
     """Whether the second has more layers, or as many and more units: it is then the side that is given, and the first the one
     whose units are relabelled."""
     return other.shape[:2] > one.shape[:2]
@@ -76,7 +75,7 @@ def real_units(values: NDArray[np.floating], members: int = 1) -> NDArray[Any]:
     return values[:, np.repeat(there, members)]
 
 
-def test_by_order(reference: Array, suspect: Array) -> ExchangeabilityResult:
+def test_by_order(reference: Float64s, suspect: Float64s) -> ExchangeabilityResult:
     """For unequal widths: match units by their features alone, then test whether neighbours stand in one order.
 
     Each unit of the narrower model is matched to the nearest unit of the other, if that is so both ways. The matching looks at
@@ -95,9 +94,9 @@ def test_by_order(reference: Array, suspect: Array) -> ExchangeabilityResult:
     count = y.shape[1]
     reach = NEAR * WINDOW * max(x.shape[1] / count, 1.0)
 
-    measures: dict[int, Array | None] = {}  # of a layer of the narrower model, whichever layer it is paired with
+    measures: dict[int, Float64s | None] = {}  # of a layer of the narrower model, whichever layer it is paired with
 
-    def score(i: int, j: int, grid: NDArray[np.int64]) -> Array:
+    def score(i: int, j: int, grid: NDArray[np.int64]) -> Float64s:
         if j not in measures:
             measures[j] = _sorted_by(np.nan_to_num(y[j]), grid)
         match, sorted_by = partners(x[i], y[j]), measures[j]
@@ -118,7 +117,7 @@ def test_by_order(reference: Array, suspect: Array) -> ExchangeabilityResult:
     return result if not exchanged else replace(result, layer_map=inverted(result.layer_map, layers[0]), layers=())
 
 
-def _sorted_by(y: Array, grid: NDArray[np.int64]) -> Array | None:
+def _sorted_by(y: Float64s, grid: NDArray[np.int64]) -> Float64s | None:
     """(units,) the combination of their features that units are sorted by, judged by the blocks they stand in alone; None where
     they are not sorted."""
     known = grid >= 0
@@ -134,7 +133,7 @@ def _sorted_by(y: Array, grid: NDArray[np.int64]) -> Array | None:
     return np.asarray(y @ weights)
 
 
-def _without_copies(side: Array) -> Array:
+def _without_copies(side: Float64s) -> Float64s:
     """Clones but the first of each, and copies of layers but the first, count for nothing: they would count one fact twice."""
     kept = side.copy()
     groups = clones(side)
@@ -167,7 +166,7 @@ class Labels:
     names: tuple[str, str]
 
     @classmethod
-    def of(cls, space: str, models: tuple[Fingerprint, Fingerprint], scores: tuple[Array, Array]) -> Labels:
+    def of(cls, space: str, models: tuple[Fingerprint, Fingerprint], scores: tuple[Float64s, Float64s]) -> Labels:
         """Checks of both; scores (layers, units, features), heads of a group side by side as one unit."""
         ours, theirs = (tuple(label_checks(side)) for side in scores)
         return cls(space, ours, theirs, (models[0].name, models[1].name))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import Labels, as_finding, both_scores, known_layers, require_attainable, test_by_order
@@ -12,10 +10,8 @@ from kinprint.methods._method import Finding
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import RelabellingGroup, exchangeability_test
 
-Array = NDArray[np.float64]
 
-
-def compared(what: str, models: tuple[Fingerprint, Fingerprint], features: tuple[Array, Array]) -> Finding:
+def compared(what: str, models: tuple[Fingerprint, Fingerprint], features: tuple[Float64s, Float64s]) -> Finding:
     """The exchangeability test of the experts of two models.
 
     Args:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import positive
 from kinprint.methods._twin_heads import joined
 from kinprint.statistics import RelabellingGroup
 from kinprint.statistics.normal_scores import decorrelation
-
-Array = NDArray[np.float64]
 
 SPECTRA = ("heads.qk_spectrum", "heads.vo_spectrum")
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
@@ -33,7 +32,7 @@ CLONES = 0.2
 """Distance of two heads or groups of one layer from which they count as one, as a share of that of random ones."""
 
 
-def spectrum_features(spectrum: NDArray[np.floating]) -> Array:
+def spectrum_features(spectrum: NDArray[np.floating]) -> Float64s:
     """(layers, heads, rank) singular values -> (layers, heads, 8): log Frobenius norm and quantiles of the logs; NaN for a head
     of zeros, which is none.
 
@@ -61,7 +60,7 @@ def structure(model: Fingerprint) -> RelabellingGroup:
     return RelabellingGroup(groups, heads // groups)
 
 
-def spectra(model: Fingerprint) -> dict[str, Array]:
+def spectra(model: Fingerprint) -> dict[str, Float64s]:
     """(layers, heads, rank) singular values by trait; heads that were split in two are one, NaN in the place of the other."""
     by_trait = {name: np.asarray(model.traits[name], dtype=np.float64) for name in SPECTRA if name in model.traits}
     if len(by_trait) < len(SPECTRA) or len({values.shape[:2] for values in by_trait.values()}) > 1:
@@ -78,8 +77,8 @@ class Side:
         rest: the same of what these do not explain of values and outputs.
     """
 
-    match: Array
-    rest: Array
+    match: Float64s
+    rest: Float64s
 
     @classmethod
     def of(cls, model: Fingerprint, members: int | None) -> Side:
@@ -107,7 +106,7 @@ class Side:
         return Side(np.where(cloned, np.nan, self.match), np.where(cloned, np.nan, self.rest))
 
 
-def _standard(values: Array) -> Array:
+def _standard(values: Float64s) -> Float64s:
     """(layers, groups, members, features) centred and scaled in each layer, cut, decorrelated over the model."""
     flat = values.reshape(len(values), -1, values.shape[-1])
     with np.errstate(all="ignore"):
@@ -119,7 +118,7 @@ def _standard(values: Array) -> Array:
     return np.asarray((flat @ decorrelation(covariance, RIDGE)).reshape(values.shape))
 
 
-def _unexplained(match: Array, values: Array) -> Array:
+def _unexplained(match: Float64s, values: Float64s) -> Float64s:
     """What a quadratic regression on one leaves of the other, centred in each layer, of mean square 1 for each feature."""
     flat, target = (side.reshape(len(side), -1, side.shape[-1]) for side in (match, values))
     known = np.concatenate([flat, flat**2 - np.nan_to_num(_mean(flat**2))], axis=-1)
@@ -132,7 +131,7 @@ def _unexplained(match: Array, values: Array) -> Array:
     return np.asarray((rest / np.maximum(size, 1e-9)).reshape(values.shape))
 
 
-def _mean(values: Array) -> Array:
+def _mean(values: Float64s) -> Float64s:
     """Over the units of each layer that are there."""
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=1, keepdims=True)

@@ -10,17 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
 from kinprint.statistics import ExchangeabilityResult
 from kinprint.statistics.label_checks import LabelCheck
 
-Array = NDArray[np.float64]
 Kind = Literal["test", "score"]
 
 
@@ -216,7 +213,7 @@ class LayerMaps:
 
     title: str
     caption: str
-    between: Callable[[Fingerprint, Fingerprint], Mapping[tuple[str, str], Array]]
+    between: Callable[[Fingerprint, Fingerprint], Mapping[tuple[str, str], Float64s]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +232,7 @@ class Score(Method):
     known_failure: str
     threshold: float | None = None
     threshold_source: str = ""
-    curves: Callable[[Fingerprint], Mapping[str, Array]] | None = None
+    curves: Callable[[Fingerprint], Mapping[str, Float64s]] | None = None
     maps: LayerMaps | None = None
 
     @property

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import ATTAINABLE
@@ -17,14 +17,12 @@ from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding
 from kinprint.statistics import sign_test, smallest
 
-Array = NDArray[np.float64]
-
 UNBALANCED = -6.0
 """log10 p at which the signs of one model count as chosen."""
 
 
 def as_finding(
-    agreements: Mapping[int, Array], depth: int, layer_map: tuple[int, ...] | None, how: str, *, forgeable: bool
+    agreements: Mapping[int, Float64s], depth: int, layer_map: tuple[int, ...] | None, how: str, *, forgeable: bool
 ) -> Finding:
     """The sign test of the agreements of matched neurons.
 
@@ -67,7 +65,7 @@ def _free(model: Fingerprint | Weights) -> bool:
     return model.stated.free_signs if isinstance(model, Fingerprint) else model.facts.get("free_signs") is not False
 
 
-def require_balanced_signs(layers: Sequence[Array], model: str) -> None:
+def require_balanced_signs(layers: Sequence[Float64s], model: str) -> None:
     """Raise NotApplicable if the signs of one model are not balanced: somebody has chosen them, and a stranger's may be too.
 
     Judged by the median of the layers that have such neurons, for copies of a layer would count its chance deviation many

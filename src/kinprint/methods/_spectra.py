@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.methods._by_layer import by_layer
 from kinprint.statistics import posa
 
-Array = NDArray[np.float64]
-Spectra = Mapping[str, Array]
+Spectra = Mapping[str, Float64s]
 """Kind of spectrum -> (layers, k), each row descending; rows that are not finite or hold only zeros count as absent."""
 
 MIDDLE = 0.027
@@ -35,17 +34,17 @@ class Layers:
     """
 
     pairs: tuple[tuple[int, int], ...]
-    distances: dict[str, Array]
+    distances: dict[str, Float64s]
     distance: float
 
 
-def effective_rank(values: Array) -> float:
+def effective_rank(values: Float64s) -> float:
     """exp(-sum p log p) with p = values / sum; values >= 0 and not all zero."""
     shares = values[values > 0] / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def spectral_distance(a: Array, b: Array, rank: int) -> float:
+def spectral_distance(a: Float64s, b: Float64s, rank: int) -> float:
     """Mean squared difference of the first `rank` values of each, divided by their mean.
 
     How the paper normalises is not known here. Divided by their mean, spectra of any length and scale are comparable; by
@@ -63,7 +62,7 @@ def similarity(distance: float) -> float:
 class _Side:
     """The spectra of one kind of one model, at the length that both models have."""
 
-    def __init__(self, spectra: Array, length: int) -> None:
+    def __init__(self, spectra: Float64s, length: int) -> None:
         self.values = np.asarray(spectra[:, :length], dtype=np.float64)
         self.present = np.isfinite(self.values).all(axis=1) & (self.values.sum(axis=1) > 0)
         self.ranks = [effective_rank(row) if kept else 0.0 for row, kept in zip(self.values, self.present, strict=True)]

@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kinprint.architectures.weights import Array, Weights
+from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s, Int64s
 from kinprint.errors import NotApplicable
-
-Ids = NDArray[np.int64]
 
 FEWEST = 32
 """Shared tokens below which embeddings say nothing about channels."""
@@ -23,7 +21,7 @@ PIECE = 4096
 """Tokens whose embeddings are held at one time."""
 
 
-def shared_tokens(reference: Weights, suspect: Weights) -> tuple[Ids, Ids]:
+def shared_tokens(reference: Weights, suspect: Weights) -> tuple[Int64s, Int64s]:
     """Ids of the ordinary tokens that both have, in either model, by ascending id in the reference.
 
     Raises:
@@ -46,12 +44,12 @@ def shared_tokens(reference: Weights, suspect: Weights) -> tuple[Ids, Ids]:
     return ids[:, 0], ids[:, 1]
 
 
-def embeddings(model: Weights, ids: Ids) -> Array:
+def embeddings(model: Weights, ids: Int64s) -> Float32s:
     """(ids, hidden) float32 the embeddings of some tokens; only those are converted."""
     return np.asarray(model.parts[None, "embedding", None].read()[ids], dtype=np.float32)
 
 
-def in_pieces(reference: Weights, suspect: Weights, ids: tuple[Ids, Ids]) -> Iterator[tuple[Array, Array]]:
+def in_pieces(reference: Weights, suspect: Weights, ids: tuple[Int64s, Int64s]) -> Iterator[tuple[Float32s, Float32s]]:
     """Embeddings of shared tokens in both models, `PIECE` tokens at a time."""
     for start in range(0, len(ids[0]), PIECE):
         part = slice(start, start + PIECE)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.statistics import RelabellingGroup
-
-Array = NDArray[np.float64]
 
 SAME = 1e-3
 """Root mean square by which logs of singular values of twins may differ: rounding to bfloat16 makes less than half of it."""
@@ -16,7 +15,7 @@ FLOOR = 1e-2
 """Singular values below this share of the largest are rounding, and not compared."""
 
 
-def joined(queries: NDArray[np.floating], values: NDArray[np.floating], units: RelabellingGroup) -> tuple[Array, Array]:
+def joined(queries: NDArray[np.floating], values: NDArray[np.floating], units: RelabellingGroup) -> tuple[Float64s, Float64s]:
     """Spectra (layers, heads, rank) in which the first of groups that are twins has the values of all, and the others are NaN.
 
     Args:
@@ -41,7 +40,7 @@ def joined(queries: NDArray[np.floating], values: NDArray[np.floating], units: R
     return qk.reshape(queries.shape), vo.reshape(values.shape)
 
 
-def _same(others: Array, one: Array) -> NDArray[np.bool_]:
+def _same(others: Float64s, one: Float64s) -> NDArray[np.bool_]:
     """(groups,) whether logs (groups, members, rank) are those of one group, as far as both are known."""
     squares = (others - one) ** 2
     known = np.isfinite(squares)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from kinprint.architectures.weights import Array, Weights
+from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s
 from kinprint.errors import NotApplicable
 from kinprint.matching.assignment import paired_layers
 from kinprint.methods._by_layer import by_layer
@@ -32,9 +33,9 @@ class Channels:
     """
 
     order: NDArray[np.int64]
-    signs: Array
+    signs: Float32s
 
-    def aligned(self, matrix: Array) -> Array:
+    def aligned(self, matrix: Float32s) -> Float32s:
         return np.asarray(matrix[:, self.order] * self.signs)
 
 
@@ -100,14 +101,14 @@ def _channels(a: Weights, b: Weights) -> tuple[Channels, str]:
     return Channels(order, signs), f"Channels are aligned by the embeddings of {len(ids[0])} shared tokens."
 
 
-def _matrix(model: Weights, layer: int, role: str) -> Array:
+def _matrix(model: Weights, layer: int, role: str) -> Float32s:
     matrix = model.stored(layer, role)
     if matrix is None:
         raise NotApplicable(f"layer {layer} of {model.name} has no {role}")
     return matrix
 
 
-def _gram(matrix: Array) -> Array:
+def _gram(matrix: Float32s) -> Float32s:
     """(channels, channels) inner products of a matrix's columns, U-centred: the unbiased estimate of HSIC (Song et al. 2012)
     is proportional to the inner product of two such matrices."""
     gram = matrix.T @ matrix
@@ -121,13 +122,13 @@ def _gram(matrix: Array) -> Array:
     return np.asarray(gram)
 
 
-def _cka(x: Array, y: Array) -> float:
+def _cka(x: Float32s, y: Float32s) -> float:
     """Cosine of two U-centred Gram matrices; 0 if one of them is 0."""
     scale = math.sqrt(float(np.vdot(x, x)) * float(np.vdot(y, y)))
     return float(np.vdot(x, y)) / scale if scale > 0 else 0.0
 
 
-def _table(a: Weights, b: Weights, channels: Channels, some: NDArray[np.int64]) -> Array:
+def _table(a: Weights, b: Weights, channels: Channels, some: NDArray[np.int64]) -> Float32s:
     """(layers of a, layers of b) sum over Q and K of the CKA of every pair of layers with attention, over some channels."""
     rows, columns = _layers(a), _layers(b)
     table = np.zeros((len(rows), len(columns)), np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.roles import MATRIX_ROLES
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import Labels, as_finding, both_scores, oriented, positive, require_attainable, test_by_order
@@ -17,8 +18,6 @@ from kinprint.methods._method import Finding, Test
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import RelabellingGroup, admissible, best_map, exchangeability_test
 from kinprint.statistics.normal_scores import whiten
-
-Array = NDArray[np.float64]
 
 LAYERED = (
     *(f"channels.{role}" for role in MATRIX_ROLES),
@@ -69,8 +68,8 @@ class Side:
         single: (channels, traits) of what is outside the layers.
     """
 
-    layers: Array
-    single: Array
+    layers: Float64s
+    single: Float64s
 
     @classmethod
     def of(cls, model: Fingerprint, layered: list[str], single: list[str]) -> Side:
@@ -80,14 +79,14 @@ class Side:
         there = np.isfinite(layers[..., norms if any(norms) else slice(None)]).any(axis=(0, 2))
         return cls(layers[:, there], outside[there])
 
-    def side_by_side(self, layers: list[int] | None = None) -> Array:
+    def side_by_side(self, layers: list[int] | None = None) -> Float64s:
         """(1, channels, all features): layers become features."""
         chosen = self.layers if layers is None else self.layers[layers]
         flat = np.moveaxis(chosen, 1, 0).reshape(chosen.shape[1], -1)
         return np.concatenate([flat, self.single], axis=1)[None]
 
 
-def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
+def align(x: Float64s, y: Float64s) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
     """The reference layer of each suspect layer, the channels left to test, and how that was decided.
 
     All layers share the channels' labels, so a search for the best map would have to be repeated for every relabelling of
@@ -113,7 +112,7 @@ def align(x: Array, y: Array) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
     return best_map(pairs, repeats=False), tested, how
 
 
-def read_backwards(layer_map: tuple[int, ...], x: Array, y: Array) -> tuple[int, ...]:
+def read_backwards(layer_map: tuple[int, ...], x: Float64s, y: Float64s) -> tuple[int, ...]:
     """For each layer of x the layer of y that is mapped to it, or of those mapped to its neighbours the one it is more like.
 
     Args:
@@ -128,7 +127,7 @@ def read_backwards(layer_map: tuple[int, ...], x: Array, y: Array) -> tuple[int,
     return tuple(found)
 
 
-def z_over_channels(x: Array, y: Array) -> float:
+def z_over_channels(x: Float64s, y: Float64s) -> float:
     """Standardised agreement of equal labels in one layer, (channels, features) each: Hoeffding's mean and variance."""
     x, y = x - x.mean(0), y - y.mean(0)
     variance = float(np.sum((x.T @ x) * (y.T @ y))) / (len(x) - 1)
@@ -139,7 +138,7 @@ def _common(names: tuple[str, ...], *models: Fingerprint) -> list[str]:
     return [name for name in names if all(name in model.traits for model in models)]
 
 
-def _sizes(model: Fingerprint, name: str) -> Array:
+def _sizes(model: Fingerprint, name: str) -> Float64s:
     """A trait as float64; a norm of zero is absent, and so is that of a channel that is padding."""
     values = np.asarray(model.traits[name], dtype=np.float64)
     return positive(values) if name.startswith(("channels.", "embedding.")) else values

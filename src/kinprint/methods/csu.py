@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.architectures.weights import Array, Weights
+from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s
 from kinprint.errors import NotApplicable
 from kinprint.matching.assignment import assignment, heaviest
 from kinprint.matching.rotation import unit
@@ -46,7 +47,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     )
 
 
-def _rows(model: Weights, layer: int) -> Array | None:
+def _rows(model: Weights, layer: int) -> Float32s | None:
     """(neurons, hidden) the up-projection's rows, of norm 1, of the heaviest neurons; None if the layer has none."""
     experts = model.experts(layer)
     up = model.stored(layer, "up", experts[0]) if experts else None

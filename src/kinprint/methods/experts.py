@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import positive
-from kinprint.methods._experts import Array, compared
+from kinprint.methods._experts import compared
 from kinprint.methods._method import Finding, Test
 
 
@@ -18,7 +19,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     return compared("Norms and angles of the neurons of experts", (reference, suspect), features)
 
 
-def _features(model: Fingerprint) -> Array:
+def _features(model: Fingerprint) -> Float64s:
     """(layers, experts, 26) quantiles over neurons, and the size of all that the gate reads, NaN where it is not known."""
     profile = np.asarray(model.traits["experts.profile"], dtype=np.float64)
     norms = model.traits.get("experts.norms")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import (
@@ -35,10 +36,10 @@ from kinprint.statistics.neighbourhoods import Neighbours
 from kinprint.statistics.normal_scores import whiten
 from kinprint.statistics.order import without_order
 
-Array = NDArray[np.float64]
 
-
-def test_inside_groups(x: Array, y: Array, reference: RelabellingGroup, suspect: RelabellingGroup) -> ExchangeabilityResult:
+def test_inside_groups(
+    x: Float64s, y: Float64s, reference: RelabellingGroup, suspect: RelabellingGroup
+) -> ExchangeabilityResult:
     """For groups of unequal size: whole key-value groups are relabelled, heads inside matched as fits best."""
     if exchanged := oriented(x, y):
         x, y, reference, suspect = y, x, suspect, reference
@@ -48,7 +49,7 @@ def test_inside_groups(x: Array, y: Array, reference: RelabellingGroup, suspect:
     )
     ours, ordered = without_order(ours, neighbours, np.nan_to_num(x).reshape(ours.shape))
 
-    def score(i: int, j: int, _: NDArray[np.int64]) -> Array:
+    def score(i: int, j: int, _: NDArray[np.int64]) -> Float64s:
         single = np.einsum("gmf,hnf->gmhn", ours[i], theirs[j], optimize=True)
         best = np.empty((reference.groups, suspect.groups))
         for g, h in np.ndindex(best.shape):

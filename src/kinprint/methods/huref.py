@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinprint.architectures.weights import Array, Weights
+from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s
 from kinprint.errors import NotApplicable
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import embeddings, shared_tokens
@@ -61,14 +62,14 @@ class Tokens:
         count: number of tokens.
     """
 
-    xx: Array
-    yy: Array
-    xy: Array
-    x: Array
-    y: Array
+    xx: Float32s
+    yy: Float32s
+    xy: Float32s
+    x: Float32s
+    y: Float32s
     count: int
 
-    def correlation(self, m: Array, n: Array) -> float:
+    def correlation(self, m: Float32s, n: Float32s) -> float:
         """Pearson's correlation of the entries of X M X^T and Y N Y^T.
 
         Raises:
@@ -93,7 +94,7 @@ def _last(model: Weights) -> list[int]:
     return found[: -LAYERS - 1 : -1]
 
 
-def _products(model: Weights, layer: int) -> dict[str, Array]:
+def _products(model: Weights, layer: int) -> dict[str, Float32s]:
     """(hidden, hidden) float32 W_q^T W_k, W_v^T W_o^T and W_up^T W_down^T of a layer."""
     q, k, v, o = (_read(model, layer, role) for role in ("q", "k", "v", "o"))
     ffn = np.zeros((model.hidden, model.hidden), np.float32)
@@ -102,14 +103,14 @@ def _products(model: Weights, layer: int) -> dict[str, Array]:
     return {"qk": _grouped(q, len(k), model).T @ k, "vo": v.T @ _grouped(o.T, len(v), model), "ffn": ffn}
 
 
-def _read(model: Weights, layer: int, role: str, expert: int | None = None) -> Array:
+def _read(model: Weights, layer: int, role: str, expert: int | None = None) -> Float32s:
     found = model.stored(layer, role, expert)
     if found is None:
         raise NotApplicable(f"layer {layer} of {model.name} has no {role}")
     return found
 
 
-def _grouped(heads: Array, width: int, model: Weights) -> Array:
+def _grouped(heads: Float32s, width: int, model: Weights) -> Float32s:
     """(heads * head_dim, hidden) -> (kv heads * head_dim, hidden): the sum over the query heads of each group."""
     groups = int(model.facts["num_key_value_heads"])
     return np.asarray(heads.reshape(groups, -1, width // groups, heads.shape[1]).sum(axis=1).reshape(width, -1))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._probe import require_same_probe
-
-Array = NDArray[np.float64]
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
@@ -32,7 +30,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     )
 
 
-def inside(logits: Array, outside: Array) -> Array:
+def inside(logits: Float64s, outside: Float64s) -> Float64s:
     """(texts,) share of the squared norm of logits (texts, tokens) that lies in no direction of `outside` (n, tokens)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(1 - ((logits @ outside.T) ** 2).sum(1) / (logits**2).sum(1))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from kinprint.architectures.folding import centred, folded
-from kinprint.architectures.weights import Array, Weights
+from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float32s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.matching.assignment import MOST, assignment, heaviest, paired_layers
 from kinprint.matching.rotation import unit
 from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Score
-from kinprint.methods._tokens import Ids, embeddings, shared_tokens
+from kinprint.methods._tokens import embeddings, shared_tokens
 from kinprint.statistics import bonferroni
 from kinprint.statistics.rank_correlation import fisher, spearman
 
@@ -60,11 +61,11 @@ def run(reference: Weights, suspect: Weights) -> Finding:
 class Neurons:
     """What a model's gates and ups say to given inputs, (tokens, hidden)."""
 
-    def __init__(self, model: Weights, inputs: Array) -> None:
+    def __init__(self, model: Weights, inputs: Float32s) -> None:
         self.model, self.inputs = model, inputs
-        self.samples: dict[tuple[int, int | None], tuple[Array, Array]] = {}
+        self.samples: dict[tuple[int, int | None], tuple[Float32s, Float32s]] = {}
 
-    def read(self, layer: int, expert: int | None, most: int = MOST) -> tuple[Array, Array]:
+    def read(self, layer: int, expert: int | None, most: int = MOST) -> tuple[Float32s, Float32s]:
         """(neurons, tokens) activations of gates and of ups, each row of norm 1, of the neurons with the heaviest gates."""
         gate, up = (self.model.folded(layer, role, expert) for role in ("gate", "up"))
         if gate is None or up is None:
@@ -72,7 +73,7 @@ class Neurons:
         kept = heaviest(gate, most)
         return unit(gate[kept] @ self.inputs.T), unit(up[kept] @ self.inputs.T)
 
-    def sample(self, layer: int, expert: int | None) -> tuple[Array, Array]:
+    def sample(self, layer: int, expert: int | None) -> tuple[Float32s, Float32s]:
         """As `read`, of a few neurons; kept, for every layer of the other model asks for them."""
         if (layer, expert) not in self.samples:
             if len(self.samples) >= SAMPLES:
@@ -91,7 +92,7 @@ class Neurons:
         return with_ffn
 
 
-def _inputs(model: Weights, ids: Ids) -> Array:
+def _inputs(model: Weights, ids: Int64s) -> Float32s:
     """(tokens, hidden) float32 embeddings as they enter a block: at unit norm, then centred over the tokens."""
     x = embeddings(model, ids)
     x = unit(folded(x, None, centre=centred(model.facts)))
@@ -134,7 +135,7 @@ def _sampled(ours: Neurons, theirs: Neurons, i: int, j: int) -> dict[Experts, fl
     return {(a, b): np.nan_to_num(_compared(ours.sample(i, a), theirs.sample(j, b))[0]) for a, b in pairs}
 
 
-def _compared(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[float, float]:
+def _compared(ours: tuple[Float32s, Float32s], theirs: tuple[Float32s, Float32s]) -> tuple[float, float]:
     by_gate, by_up = (assignment(one @ other.T) for one, other in zip(ours, theirs, strict=True))
     return spearman(by_gate, by_up)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.matching.layers import once
@@ -24,8 +25,6 @@ from kinprint.methods._heads import SPECTRA, Side, structure
 from kinprint.methods._method import Finding, Test
 from kinprint.statistics import RelabellingGroup, partners_test
 from kinprint.statistics.alignment import layers_in_order
-
-Array = NDArray[np.float64]
 
 TOLERANCE = 0.05
 """Correlation of each feature that is taken as nothing. Not tuned: between strangers the mean is within a fifth of it, in
@@ -79,7 +78,7 @@ def aligned(x: Side, y: Side, shown: list[int]) -> list[int]:
     return [known[i] for i in found]
 
 
-def matched(x: Side, y: Side) -> tuple[Array, Array]:
+def matched(x: Side, y: Side) -> tuple[Float64s, Float64s]:
     """What is tested of the partners of one layer each, (groups, members, features), NaN where a group has no partner."""
     left, right, _ = _assigned(x.match[0], y.match[0])
     count = min(len(x.rest[0]), len(y.rest[0]))
@@ -96,13 +95,13 @@ def mean_agreement(x: Side, y: Side, i: int, j: int) -> float:
     return correlation(*matched(x.taken([i]), y.taken([j])))
 
 
-def correlation(one: Array, other: Array) -> float:
+def correlation(one: Float64s, other: Float64s) -> float:
     """Mean product of the features of partners that are there."""
     products = one * other
     return float(np.nanmean(products)) if np.isfinite(products).any() else 0.0
 
 
-def _assigned(x: Array, y: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+def _assigned(x: Float64s, y: Float64s) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
     """Partners of one layer, (groups, members, features) each.
 
     Returns:

@@ -10,8 +10,8 @@ looks at depends on the signs, so the test is exact.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import EVEN, ODD
@@ -21,8 +21,6 @@ from kinprint.matching.nearest import nearest
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
 from kinprint.statistics import sign_test
-
-Array = NDArray[np.float64]
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
@@ -57,7 +55,9 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     )
 
 
-def _agreements(ours: tuple[Array, Array], theirs: tuple[Array, Array], i: int, j: int) -> tuple[Array, Array]:
+def _agreements(
+    ours: tuple[Float64s, Float64s], theirs: tuple[Float64s, Float64s], i: int, j: int
+) -> tuple[Float64s, Float64s]:
     """Agreement of the signed invariants of matched neurons of two layers, weighted by the margin of the match; the margins."""
     left, right, margin = nearest(ours[0][i], theirs[0][j])
     return np.einsum("nf,nf->n", ours[1][i, left], theirs[1][j, right]) * margin, margin

@@ -10,7 +10,6 @@ It is what a quick fingerprint knows of a relabelled or rotated copy.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.fingerprints import Fingerprint
 from kinprint.matching.nearest import nearest
@@ -20,8 +19,6 @@ from kinprint.methods._method import Finding, Test
 from kinprint.methods._shares import share
 from kinprint.methods._signs import require_balanced_signs, require_free_signs, require_signs
 from kinprint.statistics import sign_test
-
-Array = NDArray[np.float64]
 
 SHARPNESS = 4
 """Power of the cosine of the gates of two neurons with which their agreement counts."""

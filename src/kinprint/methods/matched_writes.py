@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import COLUMNS, GATED, ODD, Column, where
@@ -24,8 +24,6 @@ from kinprint.matching.nearest import distances, nearest
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._signs import as_finding
 from kinprint.statistics import label_free_scores
-
-Array = NDArray[np.float64]
 
 READS, WRITES = where(lambda c: c.of != () and "down" not in c.of), where(lambda c: "down" in c.of)
 """Columns of gated neurons: of gate and up alone, and those in which down takes part. Angles and cross forms with a gate change
@@ -74,18 +72,18 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
 class Side:
     """Invariants of one model, (layers, neurons, features) scores that do not depend on labels; NaN rows for no neuron."""
 
-    reads: Array
-    writes: Array
-    known: dict[int, Array] = field(default_factory=dict, repr=False)
+    reads: Float64s
+    writes: Float64s
+    known: dict[int, Float64s] = field(default_factory=dict, repr=False)
 
-    def rest(self, layer: int) -> Array:
+    def rest(self, layer: int) -> Float64s:
         """(neurons, features) what reading leaves unexplained of writing, worked out once a layer."""
         if layer not in self.known:
             self.known[layer] = unexplained(self.reads[layer], self.writes[layer])
         return self.known[layer]
 
     @classmethod
-    def of(cls, forms: Array, *, gated: bool) -> Side:
+    def of(cls, forms: Float64s, *, gated: bool) -> Side:
         """Of the heaviest neurons of each layer, MOST at most."""
         forms, reads, writes = forms[:, :MOST], *((READS, WRITES) if gated else (READS_UNGATED, WRITES_UNGATED))
         values = np.where(np.isin(np.arange(forms.shape[-1]), ODD), np.abs(forms), forms) if gated else forms
@@ -105,7 +103,7 @@ class Side:
         return Side(np.where(cloned, np.nan, self.reads), np.where(cloned, np.nan, self.writes))
 
 
-def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLERANCE) -> Array:
+def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLERANCE) -> Float64s:
     """Of matched neurons of two layers: agreement of how they write beyond how they read, less the tolerance, weighted by the
     margin of the match.
 
@@ -123,7 +121,7 @@ def _mean_agreement(side: Side, i: int, j: int) -> float:
     return float(plain / (plain - less)) if plain > less else 0.0
 
 
-def unexplained(reads: Array, writes: Array) -> Array:
+def unexplained(reads: Float64s, writes: Float64s) -> Float64s:
     """(n, features) what kernel ridge regression on reads leaves of writes, of unit variance; zero for absent neurons."""
     known = np.isfinite(reads).all(axis=1)
     found = np.zeros_like(writes)

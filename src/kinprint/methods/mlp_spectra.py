@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
+from kinprint.arrays import Float64s
 from kinprint.fingerprints.spectra import krylov_values, matrix_values, start
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._spectra import Spectra, by_suspect_layer, correspond, similarity
-
-Array = NDArray[np.float64]
 
 ROLES = ("gate", "up", "down")
 
@@ -40,7 +38,7 @@ def spectra(model: Weights) -> Spectra:
     return {role: table for role in ROLES if (table := _table(by_role[role])) is not None}
 
 
-def _values(model: Weights, layer: int, role: str) -> Array | None:
+def _values(model: Weights, layer: int, role: str) -> Float64s | None:
     experts = model.experts(layer)
     matrix = model.stored(layer, role, experts[0]) if experts else None
     if matrix is None or not np.isfinite(matrix).all():
@@ -50,7 +48,7 @@ def _values(model: Weights, layer: int, role: str) -> Array | None:
     return krylov_values(lambda x: matrix @ x, lambda y: matrix.T @ y, start(matrix.shape[1]), LEADING, most=BASIS)
 
 
-def _table(rows: list[Array | None]) -> Array | None:
+def _table(rows: list[Float64s | None]) -> Float64s | None:
     """Rows cut to the length of the shortest."""
     length = min((len(row) for row in rows if row is not None), default=0)
     return np.stack([np.full(length, np.nan) if row is None else row[:length] for row in rows]) if length else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.matching.invariants import invariants
 from kinprint.matching.layers import evenly
@@ -21,8 +21,6 @@ from kinprint.methods._method import Finding, Test
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test
 
-Array = NDArray[np.float64]
-
 QUICK = "neurons.leading"
 
 NORMS = (0, 1)
@@ -35,7 +33,7 @@ MATCHED = 1024
 """Neurons a layer of the narrower model that are matched where widths differ: the heaviest ones."""
 
 
-def leading(model: Fingerprint) -> Array:
+def leading(model: Fingerprint) -> Float64s:
     """(layers, neurons, 2) of the leading neurons: the log norm and |cos(gate, up)|, in full fingerprints of all."""
     if QUICK not in model.traits:
         return invariants(model)[..., [0, 2]]
@@ -44,7 +42,7 @@ def leading(model: Fingerprint) -> Array:
     return values
 
 
-def heaviest(values: Array, count: int) -> Array:
+def heaviest(values: Float64s, count: int) -> Float64s:
     """The `count` neurons of each layer with the largest product of norms, in their order."""
     weight = np.nan_to_num(values[..., 1], nan=-np.inf)
     chosen = np.sort(np.argsort(-weight, axis=1, kind="stable")[:, :count], axis=1)
@@ -92,7 +90,7 @@ def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Exchangeabilit
     return exchangeability_test(x, y, RelabellingGroup(x.shape[1]))
 
 
-def _unexplained(scores: Array, sizes: int) -> Array:
+def _unexplained(scores: Float64s, sizes: int) -> Float64s:
     """What a cubic regression on the first scores (layers, neurons, features) leaves of the others, layer by layer."""
     residuals = scores[..., sizes:].copy()
     for layer, rest in zip(scores, residuals, strict=True):

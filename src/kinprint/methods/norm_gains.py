@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, LayerMaps, Score
 from kinprint.statistics.over_depth import cosines
-
-Array = NDArray[np.float64]
 
 GAINS = ("gains.input", "gains.post_attention")
 
@@ -51,9 +49,9 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     )
 
 
-def maps(a: Fingerprint, b: Fingerprint) -> dict[tuple[str, str], Array]:
+def maps(a: Fingerprint, b: Fingerprint) -> dict[tuple[str, str], Float64s]:
     """Cosines of the gains of every layer of one model with those of every layer of another of the same width."""
-    between: dict[tuple[str, str], Array] = {}
+    between: dict[tuple[str, str], Float64s] = {}
     for name in GAINS:
         ours, theirs = (np.asarray(model.traits.get(name, np.empty(0)), dtype=np.float64) for model in (a, b))
         if ours.ndim == theirs.ndim == 2 and ours.shape[1] == theirs.shape[1]:
@@ -61,7 +59,7 @@ def maps(a: Fingerprint, b: Fingerprint) -> dict[tuple[str, str], Array]:
     return between
 
 
-def _off_diagonal(square: Array) -> Array:
+def _off_diagonal(square: Float64s) -> Float64s:
     return square[~np.eye(len(square), dtype=bool)]
 
 

@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
-
-Array = NDArray[np.float64]
 
 VECTORS = ("gains.", "biases.", "norm_biases.")
 """Traits that hold every entry, not a sample."""
@@ -27,8 +25,8 @@ class Stratum:
         size: entries of the whole.
     """
 
-    a: Array
-    b: Array
+    a: Float64s
+    b: Float64s
     size: int
 
     @property
@@ -57,7 +55,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     )
 
 
-def _sides(strata: list[Stratum]) -> tuple[list[Array], list[Array]]:
+def _sides(strata: list[Stratum]) -> tuple[list[Float64s], list[Float64s]]:
     return [s.a for s in strata], [s.b for s in strata]
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._probe import require_same_probe
-
-Array = NDArray[np.float64]
 
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
@@ -31,12 +29,12 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     )
 
 
-def cka_table(ours: Array, theirs: Array) -> Array:
+def cka_table(ours: Float64s, theirs: Float64s) -> Float64s:
     """(their layers, our layers) inner products of centred kernel matrices of norm 1: Kornblith et al., ICML 2019."""
     return np.asarray(theirs.reshape(len(theirs), -1) @ ours.reshape(len(ours), -1).T)
 
 
-def _unit(kernels: Array) -> Array:
+def _unit(kernels: Float64s) -> Float64s:
     """Centred kernel matrices (layers, texts, texts) of Frobenius norm 1; zero where a kernel is constant."""
     centred = kernels - kernels.mean(axis=1, keepdims=True)
     centred = centred - centred.mean(axis=2, keepdims=True)
@@ -44,7 +42,7 @@ def _unit(kernels: Array) -> Array:
     return np.asarray(centred / np.where(norms > 0, norms, 1))
 
 
-def _radial(grams: Array) -> Array:
+def _radial(grams: Float64s) -> Float64s:
     """The same of Gaussian kernels whose bandwidth is the median distance, from inner products."""
     squares = np.diagonal(grams, axis1=1, axis2=2)
     distances = np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * grams, 0)

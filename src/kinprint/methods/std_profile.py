@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.architectures.roles import MATRIX_ROLES
+from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods._method import Finding, Score
 from kinprint.statistics.over_depth import correlation
-
-Array = NDArray[np.float64]
 
 ATTENTION = ("q", "k", "v", "o")
 LAYERS = 3
 """Fewest layers of a curve."""
 
 
-def profiles(model: Fingerprint) -> dict[str, Array]:
+def profiles(model: Fingerprint) -> dict[str, Float64s]:
     """Standard deviation by layer of everything the model has: matrices, biases and norm gains.
 
     Returns:
@@ -36,7 +34,7 @@ def profiles(model: Fingerprint) -> dict[str, Array]:
     return {name: curve for name, curve in known.items() if len(curve) >= LAYERS}
 
 
-def curves(model: Fingerprint) -> dict[str, Array]:
+def curves(model: Fingerprint) -> dict[str, Float64s]:
     """The profiles whose correlations the statistic is the mean of."""
     known = profiles(model)
     return {f"standard deviation of {role.upper()}": known[role] for role in ATTENTION if role in known}

@@ -8,7 +8,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from kinprint.arrays import Float64s
 
 OUTSIDE = 512
 """At most so many directions without logits (`outside`) are kept in a fingerprint."""
@@ -17,7 +17,7 @@ TOKENS = 8192
 """Logits of at most so many tokens are kept."""
 
 
-def gram(states: NDArray[np.floating]) -> Array:
+def gram(states: NDArray[np.floating]) -> Float64s:
     """(texts, texts) inner products of hidden states (texts, hidden) after removing their mean: all that CKA needs.
 
     Distances, and so every kernel of distances, follow from it: d_ij^2 = K_ii + K_jj - 2 K_ij.
@@ -45,7 +45,7 @@ def chosen_tokens(vocabulary: Mapping[str, int], size: int) -> tuple[NDArray[np.
     return np.array([hashes[value] for value in kept], dtype=np.int64), np.array(kept, dtype=np.uint64)
 
 
-def outside(head: NDArray[np.floating]) -> Array | None:
+def outside(head: NDArray[np.floating]) -> Float64s | None:
     """(k, m) orthonormal directions of token space that are orthogonal to every column of an output head (m, hidden).
 
     Every logit vector of the model is a combination of those columns, so none has a part in these directions: k = m - rank,

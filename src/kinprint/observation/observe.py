@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.remote import hub
 from kinprint.errors import ObservationError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -20,7 +20,6 @@ from kinprint.observation.hidden import chosen_tokens, gram, outside, tested_tok
 from kinprint.observation.probe import Probe, shipped
 from kinprint.observation.running import Runner
 
-Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 """Called with prompts done and prompts in all."""
 

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import MissingExtraError, ObservationError
 from kinprint.observation.answers import ANSWER_TOKENS, NO, YES
-
-Array = NDArray[np.float64]
 
 ROOM = ANSWER_TOKENS + 8
 """Tokens of a context window that are left free for what is generated."""
@@ -33,7 +32,7 @@ class Read:
     """
 
     states: NDArray[np.float32]
-    norm_sums: Array
+    norm_sums: Float64s
     logits: NDArray[np.float32]
     tokens: int
 
@@ -127,7 +126,7 @@ class Runner:
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))  # texts of one length together: little padding
         states: list[Any] = [None] * len(texts)
         logits: list[Any] = [None] * len(texts)
-        sums: Array | None = None
+        sums: Float64s | None = None
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             output, mask = self._forward([encoded[i] for i in chosen], hidden=True)
@@ -160,7 +159,7 @@ class Runner:
             texts.append(self.tokenizer.decode(generated, skip_special_tokens=True))
         return texts
 
-    def yes(self, prompts: list[str]) -> Array:
+    def yes(self, prompts: list[str]) -> Float64s:
         yes, no = self._first_tokens(YES), self._first_tokens(NO)
         yes, no = yes - no, no - yes
         if not yes or not no:

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint import methods
+from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.methods import Score
 from kinprint.reports.comparison_figures import Curve, curves, heat
 from kinprint.statistics.over_depth import correlation
-
-Array = NDArray[np.float64]
 
 STRANGERS = Path(__file__).with_name("strangers.json")
 """Profiles of models that were trained independently; written by examples/unrelated_profiles.py."""
@@ -29,7 +27,7 @@ FEWEST = 3
 """Layers of a curve that is drawn."""
 
 
-def spectrum_profile(model: Fingerprint) -> Array:
+def spectrum_profile(model: Fingerprint) -> Float64s:
     """(layers,) mean over heads of the log singular values of queries against keys; empty where they are not known."""
     spectra = model.traits.get("heads.qk_spectrum")
     if spectra is None:
@@ -40,7 +38,7 @@ def spectrum_profile(model: Fingerprint) -> Array:
     return np.array([row.mean() if row.size else np.nan for row in known])
 
 
-def profiles(model: Fingerprint) -> dict[str, Array]:
+def profiles(model: Fingerprint) -> dict[str, Float64s]:
     """Curves over the layers that know them: those of every score that has some, and one that is often shown and no score."""
     curves_of_scores = [score.curves(model) for score in _scores() if score.curves is not None]
     named = [{"log QK spectrum": spectrum_profile(model)}, *curves_of_scores]
@@ -77,7 +75,7 @@ def _strangers_profile(name: str) -> dict[str, Any] | None:
     }
 
 
-def _pair(a: Array, b: Array, names: Sequence[str]) -> list[Curve]:
+def _pair(a: Float64s, b: Float64s, names: Sequence[str]) -> list[Curve]:
     """Both curves with mean zero and variance one, as the field draws them."""
     return [
         Curve(name, ((curve - np.nanmean(curve)) / (np.nanstd(curve) or 1.0)).tolist(), look)
@@ -85,7 +83,7 @@ def _pair(a: Array, b: Array, names: Sequence[str]) -> list[Curve]:
     ]
 
 
-def _correlated(a: Array, b: Array) -> str:
+def _correlated(a: Float64s, b: Float64s) -> str:
     correlated = correlation(a[np.isfinite(a)], b[np.isfinite(b)])
     return "not defined" if correlated is None else f"{correlated:.2f}"
 

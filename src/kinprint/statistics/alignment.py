@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-Array = NDArray[np.float64]
+from kinprint.arrays import Float64s
 
 
 def admissible(reference_layers: int, suspect_layers: int) -> NDArray[np.bool_]:
@@ -23,7 +23,7 @@ def admissible(reference_layers: int, suspect_layers: int) -> NDArray[np.bool_]:
     return (lag >= 0) & (lag <= reference_layers - suspect_layers)
 
 
-def best_total(pairs: Array) -> Array:
+def best_total(pairs: Float64s) -> Float64s:
     """Largest total over all ascending maps, for each of (..., reference_layers, suspect_layers) tables of pair scores."""
     total = pairs[..., :, 0]
     for layer in range(1, pairs.shape[-1]):
@@ -31,13 +31,13 @@ def best_total(pairs: Array) -> Array:
     return np.asarray(total.max(axis=-1))
 
 
-def log_sum(log_pairs: Array) -> Array:
+def log_sum(log_pairs: Float64s) -> Float64s:
     """log of the sum, over all ascending maps, of the product of exp(log_pairs) along the map, for each of (...,
     reference_layers, suspect_layers) tables."""
     return np.asarray(logsumexp(_log_sums(log_pairs)[-1], axis=-1))
 
 
-def _log_sums(log_pairs: Array) -> list[Array]:
+def _log_sums(log_pairs: Float64s) -> list[Float64s]:
     """For every suspect layer (..., reference_layers): log of the sum over the maps of the layers up to it that end there."""
     totals = [log_pairs[..., :, 0]]
     for layer in range(1, log_pairs.shape[-1]):
@@ -45,7 +45,7 @@ def _log_sums(log_pairs: Array) -> list[Array]:
     return totals
 
 
-def drawn_maps(log_pairs: Array, draws: int, seed: int) -> NDArray[np.int64]:
+def drawn_maps(log_pairs: Float64s, draws: int, seed: int) -> NDArray[np.int64]:
     """(suspect_layers, draws) ascending maps, drawn with probability proportional to the product of exp(log_pairs)."""
     rng = np.random.default_rng(seed)
     maps = np.empty((log_pairs.shape[1], draws), dtype=np.int64)
@@ -57,7 +57,7 @@ def drawn_maps(log_pairs: Array, draws: int, seed: int) -> NDArray[np.int64]:
     return maps
 
 
-def best_map(pairs: Array, repeats: bool) -> tuple[int, ...]:
+def best_map(pairs: Float64s, repeats: bool) -> tuple[int, ...]:
     """The map that `best_total` found: the reference layer of each suspect layer. pairs is (reference, suspect)."""
     totals = [pairs[:, 0]]
     for layer in range(1, pairs.shape[1]):
@@ -70,7 +70,7 @@ def best_map(pairs: Array, repeats: bool) -> tuple[int, ...]:
     return tuple(reversed(chosen))
 
 
-def layers_in_order(scores: Array, deeper: bool) -> list[int]:
+def layers_in_order(scores: Float64s, deeper: bool) -> list[int]:
     """Reference layer of each suspect layer, from scores (reference layers, suspect layers).
 
     Never descending, and best in sum; of a deeper suspect each layer's best, since repeated blocks may begin again.
@@ -87,9 +87,9 @@ def layers_in_order(scores: Array, deeper: bool) -> list[int]:
     return chosen[::-1]
 
 
-def _reach(total: Array, repeats: bool, join: np.ufunc) -> Array:
+def _reach(total: Float64s, repeats: bool, join: np.ufunc) -> Float64s:
     """Join the totals of every reference layer from which the next suspect layer may come."""
     nothing = np.full((*total.shape[:-1], 1), -np.inf)
     previous = np.concatenate([nothing, total[..., :-1]], axis=-1)
-    joined: Array = join(total, previous) if repeats else join.accumulate(previous, axis=-1)
+    joined: Float64s = join(total, previous) if repeats else join.accumulate(previous, axis=-1)
     return joined

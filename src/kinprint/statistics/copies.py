@@ -13,10 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import ndtri
 
+from kinprint.arrays import Float64s, Int64s
 from kinprint.statistics.neighbourhoods import Neighbours, without
-
-Array = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 BY_CHANCE = 0.1
 """Pairs of layers of a model that count as copies by chance. It costs such a pair the evidence of one layer."""
@@ -52,7 +50,7 @@ QUERIES = 256
 """Units that are looked up first: clones come in such numbers that one of these has a copy."""
 
 
-def agreements(scores: Array, freedom: int) -> tuple[Array, Array]:
+def agreements(scores: Float64s, freedom: int) -> tuple[Float64s, Float64s]:
     """(layers, layers) correlation of all pairs of layers by label, and its size in standard deviations under relabelling.
 
     Args:
@@ -68,7 +66,7 @@ def agreements(scores: Array, freedom: int) -> tuple[Array, Array]:
     return inner / np.outer(size, size), inner / spread
 
 
-def linked_layers(scores: Array, most: int = BLOCKS) -> Ids:
+def linked_layers(scores: Float64s, most: int = BLOCKS) -> Int64s:
     """(layers,) a number for every layer, the same for layers that are copies of each other, whatever order units stand in.
 
     Args:
@@ -85,13 +83,13 @@ def linked_layers(scores: Array, most: int = BLOCKS) -> Ids:
     return connected((certain > -ndtri(BY_CHANCE / max(pairs, 1))) & (correlations > RESEMBLE))
 
 
-def connected(linked: NDArray[np.bool_]) -> Ids:
+def connected(linked: NDArray[np.bool_]) -> Int64s:
     """(n,) a number for each of n things, the same for those joined by links (n, n)."""
-    found: Ids = connected_components(coo_array(np.triu(linked, 1)), directed=False)[1].astype(np.int64)
+    found: Int64s = connected_components(coo_array(np.triu(linked, 1)), directed=False)[1].astype(np.int64)
     return found
 
 
-def clones(scores: Array) -> Ids | None:
+def clones(scores: Float64s) -> Int64s | None:
     """(originals, copies) labels of the units that are copies of each other, ascending; None where units are no clones.
 
     Units are compared by their features in all layers at once. Believed is only a layout in which most units stand in groups of
@@ -127,7 +125,7 @@ def clones(scores: Array) -> Ids | None:
     return np.asarray(groups[np.argsort(groups[:, 0])], dtype=np.int64)
 
 
-def _softened(scores: Array) -> Array:
+def _softened(scores: Float64s) -> Float64s:
     """(..., features) with what features have in common scaled down, and what hardly varies left small.
 
     Copies that were changed a little differ little in every direction in which originals differ much; full decorrelation would
@@ -156,7 +154,7 @@ def _any_alike(vectors: NDArray[np.float32], threshold: float) -> bool:
     return bool(2 * np.count_nonzero(similar.max(axis=1) > threshold) >= FEWEST * len(few))
 
 
-def _alike(vectors: NDArray[np.float32], threshold: float) -> tuple[Ids, Ids]:
+def _alike(vectors: NDArray[np.float32], threshold: float) -> tuple[Int64s, Int64s]:
     """All pairs of units that are copies, each once."""
     rows, columns = [], []
     for start in range(0, len(vectors), 1024):

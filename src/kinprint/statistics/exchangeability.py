@@ -24,10 +24,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln
 
+from kinprint.arrays import Float64s, Int64s
 from kinprint.statistics import alignment, tails
 from kinprint.statistics.copies import clones, linked_layers
 from kinprint.statistics.neighbourhoods import Neighbours
@@ -36,9 +36,6 @@ from kinprint.statistics.order import without_order
 from kinprint.statistics.permanents import log_permanents
 from kinprint.statistics.relabelling import SEED, relabelled, tilted
 from kinprint.statistics.relabelling_group import RelabellingGroup
-
-Array = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 BUDGET = 1 << 13
 """Blocks looked at, over all pairs of layers; wide layers of deep models are thinned to an even subset of units."""
@@ -70,7 +67,7 @@ class ExchangeabilityResult:
     copies: int = 0
 
 
-def exchangeability_test(reference: Array, suspect: Array, structure: RelabellingGroup) -> ExchangeabilityResult:
+def exchangeability_test(reference: Float64s, suspect: Float64s, structure: RelabellingGroup) -> ExchangeabilityResult:
     """Test units described by features.
 
     Args:
@@ -107,8 +104,8 @@ def exchangeability_test(reference: Array, suspect: Array, structure: Relabellin
 
 
 def _in_blocks(
-    given: Array, relabelled_side: Array, structure: RelabellingGroup, pairs: Ids, most: int
-) -> tuple[list[Array], list[Array], Ids, bool]:
+    given: Float64s, relabelled_side: Float64s, structure: RelabellingGroup, pairs: Int64s, most: int
+) -> tuple[list[Float64s], list[Float64s], Int64s, bool]:
     """Decorrelated scores of both sides in the blocks of the relabelled one, the given side freed of what its labels may mean.
 
     Returns:
@@ -119,7 +116,7 @@ def _in_blocks(
     plain = _by_group(np.nan_to_num(given), structure)
     neighbours = [_neighbours(layer, most) for layer in y]
     x, y, inner = np.nan_to_num(x), np.nan_to_num(y), structure.inner()
-    freed: dict[bytes, tuple[Array, bool]] = {}  # layers mostly have the same units
+    freed: dict[bytes, tuple[Float64s, bool]] = {}  # layers mostly have the same units
     for labels, blocks in neighbours:
         if labels.tobytes() not in freed:
             freed[labels.tobytes()] = without_order(x[:, labels], blocks, plain[:, labels])
@@ -130,7 +127,7 @@ def _in_blocks(
 
 
 def exchangeability_test_of_scores(
-    score: Callable[[int, int, Ids], Array], layers: tuple[int, int], units: int
+    score: Callable[[int, int, Int64s], Float64s], layers: tuple[int, int], units: int
 ) -> ExchangeabilityResult:
     """Test units of which only pairwise scores are known.
 
@@ -153,7 +150,9 @@ def exchangeability_test_of_scores(
     ).result()
 
 
-def partners_test(reference: Array, suspect: Array, structure: RelabellingGroup, tolerance: float) -> ExchangeabilityResult:
+def partners_test(
+    reference: Float64s, suspect: Float64s, structure: RelabellingGroup, tolerance: float
+) -> ExchangeabilityResult:
     """Do units that were matched agree more than they would with each other's partners?
 
     Null hypothesis: given which layers and which units are compared, who is whose partner is uniformly random
@@ -183,38 +182,38 @@ def partners_test(reference: Array, suspect: Array, structure: RelabellingGroup,
     return replace(result, resolution=problem.spread / power if power else math.nan)
 
 
-def _first(one: Array, other: Array) -> bool:
+def _first(one: Float64s, other: Float64s) -> bool:
     """Whether `one` is the side that is given: the deeper model; of two equally deep ones either, but always the same."""
     return len(one) > len(other) or (len(one) == len(other) and one.tobytes() > other.tobytes())
 
 
-def _originals(x: Array, y: Array, structure: RelabellingGroup) -> tuple[Array, Array, RelabellingGroup]:
+def _originals(x: Float64s, y: Float64s, structure: RelabellingGroup) -> tuple[Float64s, Float64s, RelabellingGroup]:
     """Clones of the relabelled side as one unit with the features of all: they share one label under the null hypothesis."""
     groups = clones(y.reshape(len(y), structure.groups, -1))
     if groups is None:
         return x, y, structure
     joined = RelabellingGroup(len(groups), structure.members)
 
-    def together(side: Array) -> Array:
+    def together(side: Float64s) -> Float64s:
         copies = side.reshape(len(side), structure.groups, structure.members, -1)[:, groups]
         return np.moveaxis(copies, 2, 3).reshape(len(side), joined.units, -1)
 
     return together(x), together(y), joined
 
 
-def _by_group(scores: Array, structure: RelabellingGroup) -> Array:
+def _by_group(scores: Float64s, structure: RelabellingGroup) -> Float64s:
     """(layers, groups, members, features)."""
     return scores.reshape(len(scores), structure.groups, structure.members, -1)
 
 
-def _neighbours(layer: Array, most: int) -> tuple[Ids, Neighbours]:
+def _neighbours(layer: Float64s, most: int) -> tuple[Int64s, Neighbours]:
     """Of the groups of a layer that are there, every member of them, those that are looked at; and these in blocks."""
     there = np.flatnonzero(np.isfinite(layer).all(axis=(1, 2)))
     neighbours = Neighbours.of(len(there), most)
     return there[neighbours.labels], neighbours
 
 
-def _stacked(grids: list[Ids]) -> Ids:
+def _stacked(grids: list[Int64s]) -> Int64s:
     """(layers, blocks, size), padded with -1."""
     stack = np.full((len(grids), max(map(len, grids)), max(grid.shape[1] for grid in grids)), -1, dtype=np.int64)
     for row, grid in zip(stack, grids, strict=True):
@@ -222,7 +221,7 @@ def _stacked(grids: list[Ids]) -> Ids:
     return stack
 
 
-def _gathered(layer: Array, grid: Ids, inner: Ids) -> Array:
+def _gathered(layer: Float64s, grid: Int64s, inner: Int64s) -> Float64s:
     """(groups, members, features) -> (outer blocks, groups, inner blocks, members, features), zero where a block is short."""
     known = (grid[:, :, None, None] >= 0) & (inner >= 0)
     if not len(layer):  # no unit is there
@@ -243,43 +242,43 @@ class Problem:
         linked: (suspect layers,) equal numbers for layers that share their relabelling.
     """
 
-    scores: Array
-    pairs: Ids
-    outer: Ids
-    inner: Ids
+    scores: Float64s
+    pairs: Int64s
+    outer: Int64s
+    inner: Int64s
     layers: tuple[int, int]
-    linked: Ids
+    linked: Int64s
 
     @cached_property
-    def group_counts(self) -> Ids:
+    def group_counts(self) -> Int64s:
         """(suspect layers, outer blocks)."""
         return np.asarray((self.outer >= 0).sum(-1))
 
     @cached_property
-    def member_counts(self) -> Ids:
+    def member_counts(self) -> Int64s:
         return np.asarray((self.inner >= 0).sum(-1))
 
     @cached_property
-    def mean(self) -> Array:
+    def mean(self) -> Float64s:
         """(pairs,) of the total under the null hypothesis."""
         counts = np.maximum(self.group_counts[self.pairs[:, 1]], 1)
         inside = (self.scores.sum((-1, -2)) / self.member_counts).sum((-1, -2, -3))
         return np.asarray((inside / counts).sum(-1))
 
     @cached_property
-    def equal_labels(self) -> Array:
+    def equal_labels(self) -> Float64s:
         """(pairs,) totals of equal labels, less their mean."""
         return np.asarray(np.einsum("paggjcc->p", self.scores) - self.mean)
 
     @cached_property
-    def drawn(self) -> Array:
+    def drawn(self) -> Float64s:
         """(pairs, DRAWS) totals of random relabellings, less their mean."""
         streams = np.unique(self.linked, return_index=True)[1][np.unique(self.linked, return_inverse=True)[1]]
         counts = self.group_counts, self.member_counts
-        totals: Array = relabelled(self.scores, self.pairs[:, 1], streams, *counts, tails.DRAWS, SEED)
+        totals: Float64s = relabelled(self.scores, self.pairs[:, 1], streams, *counts, tails.DRAWS, SEED)
         return totals - self.mean[:, None]
 
-    def table(self, values: Array) -> Array:
+    def table(self, values: Float64s) -> Float64s:
         """(pairs, ...) -> (..., reference layers, suspect layers)."""
         full = np.full((*values.shape[1:], *self.layers), -np.inf)
         full[..., self.pairs[:, 0], self.pairs[:, 1]] = np.moveaxis(values, 0, -1)
@@ -290,7 +289,7 @@ class Problem:
         return float(alignment.best_total(self.table(self.equal_labels)))
 
     @cached_property
-    def null(self) -> Array:
+    def null(self) -> Float64s:
         """(DRAWS,) what the search finds among relabelled units."""
         return alignment.best_total(self.table(self.drawn))
 
@@ -323,7 +322,7 @@ class Problem:
             resolution=math.nan,
         )
 
-    def log_moments(self, theta: float, every: int = 1) -> Array:
+    def log_moments(self, theta: float, every: int = 1) -> Float64s:
         """(pairs,) log E[exp(theta (total - mean))] of each pair of layers, by every so many blocks.
 
         Of m layers that share their relabelling, (1/m) log E[exp(m theta ...)]: by Hoelder's inequality, added up over layers
@@ -360,7 +359,7 @@ class Problem:
         """One block in so many tells enough to choose theta."""
         return max(len(self.pairs) * len(self.outer[0]) // 1024, 1)
 
-    def log_weights(self) -> tuple[float, Array]:
+    def log_weights(self) -> tuple[float, Float64s]:
         """log dP/dQ of the units as they are and of TILTED draws from Q, -inf where their statistic is less.
 
         Q mixes, over the two thetas of `_thetas` and over all maps, the relabellings drawn with probability proportional to
@@ -379,14 +378,14 @@ class Problem:
         reached = alignment.best_total(self.table(totals)) >= self.total - self.margin
         return float(weights[0]), np.where(reached, weights, -np.inf)[1:]
 
-    def _tilted(self, theta: float, draws: int, seed: int) -> Array:
+    def _tilted(self, theta: float, draws: int, seed: int) -> Float64s:
         """(pairs, draws) totals less their mean, drawn from Q at one theta."""
         maps = alignment.drawn_maps(self.table(self.log_moments(theta)), draws, seed)
         number = np.full(self.layers, -1)
         number[self.pairs[:, 0], self.pairs[:, 1]] = np.arange(len(self.pairs))
         chosen = number[maps, np.arange(self.layers[1])[:, None]]
         counts = self.group_counts, self.member_counts
-        totals: Array = tilted(self.scores, theta, self.pairs[:, 1], chosen, *counts, SEED + 1 + seed)
+        totals: Float64s = tilted(self.scores, theta, self.pairs[:, 1], chosen, *counts, SEED + 1 + seed)
         return totals - self.mean[:, None]
 
     @cached_property
@@ -410,7 +409,7 @@ class Problem:
         )
 
 
-def log_mean_exp(scaled: Array, outer: Ids, inner: Ids) -> Array:
+def log_mean_exp(scaled: Float64s, outer: Int64s, inner: Int64s) -> Float64s:
     """log E[exp(sum of scores of equal labels)] of each pair of layers over all relabellings inside the blocks, exactly.
 
     Args:
@@ -421,17 +420,17 @@ def log_mean_exp(scaled: Array, outer: Ids, inner: Ids) -> Array:
     return np.asarray(_log_mean_permanent(members.sum(-1), outer).sum(-1))
 
 
-def _log_mean_permanent(logs: Array, grid: Ids) -> Array:
+def _log_mean_permanent(logs: Float64s, grid: Int64s) -> Float64s:
     """log(perm(exp(logs)) / n!) over the last two axes; the axes before them run over `grid`, n is a block's size."""
     n = logs.shape[-1]
     if n == 1:
         return np.where(grid[..., 0] >= 0, logs[..., 0, 0], 0.0)
     flat = log_permanents(np.ascontiguousarray((logs + _padding(grid)).reshape(-1, n, n)))
-    logs_of_means: Array = flat.reshape(logs.shape[:-2]) - gammaln((grid >= 0).sum(-1) + 1)
+    logs_of_means: Float64s = flat.reshape(logs.shape[:-2]) - gammaln((grid >= 0).sum(-1) + 1)
     return logs_of_means
 
 
-def _padding(grid: Ids) -> Array:
+def _padding(grid: Int64s) -> Float64s:
     """(..., n, n) to add to logarithms: missing units may only be paired with themselves, which changes no permanent."""
     known = grid >= 0
     free = known[..., :, None] & known[..., None, :]

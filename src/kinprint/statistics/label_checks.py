@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
 from scipy.stats import chi2
 
+from kinprint.arrays import Float64s
 from kinprint.statistics.copies import agreements, clones, linked_layers
 from kinprint.statistics.multiplicity import bonferroni
-
-Array = NDArray[np.float64]
 
 FEWEST = 8
 """Units below which nothing is checked."""
@@ -44,7 +43,7 @@ class LabelCheck:
     log10_p: float | None
 
 
-def label_checks(scores: Array) -> list[LabelCheck]:
+def label_checks(scores: Float64s) -> list[LabelCheck]:
     """Every check of one space.
 
     Args:
@@ -77,7 +76,7 @@ def label_checks(scores: Array) -> list[LabelCheck]:
     return found
 
 
-def _counted(scores: Array, absent: NDArray[np.bool_]) -> list[LabelCheck]:
+def _counted(scores: Float64s, absent: NDArray[np.bool_]) -> list[LabelCheck]:
     """Zero units, copies of layers and of units."""
     found: list[LabelCheck] = []
     if absent.any():
@@ -92,7 +91,7 @@ def _counted(scores: Array, absent: NDArray[np.bool_]) -> list[LabelCheck]:
     return found
 
 
-def _leading(scores: Array) -> Array:
+def _leading(scores: Float64s) -> Float64s:
     """(layers, units, directions) leading principal directions of the features, of unit variance over all layers."""
     layers, units, _ = scores.shape
     centred = scores - scores.mean(axis=1, keepdims=True)
@@ -102,7 +101,7 @@ def _leading(scores: Array) -> Array:
     return np.asarray(centred @ (vectors[:, kept] / np.sqrt(values[kept])))
 
 
-def _log10_of_energy(energy: Array, values: Array) -> Array:
+def _log10_of_energy(energy: Float64s, values: Float64s) -> Float64s:
     """log10 p of the energies (n,) of directions among labels: chi squared with their mean and variance under the null."""
     inner = values.swapaxes(1, 2) @ values / (values.shape[1] - 1)
     mean, variance = float(np.trace(inner, axis1=1, axis2=2).sum()), 2 * float((inner**2).sum())
@@ -110,14 +109,14 @@ def _log10_of_energy(energy: Array, values: Array) -> Array:
     return np.asarray(chi2.logsf(energy / scale, freedom) / math.log(10))
 
 
-def _along(values: Array, direction: Array) -> float:
+def _along(values: Float64s, direction: Float64s) -> float:
     """log10 p of how much of one direction among labels there is."""
     unit = direction - direction.mean()
     parts = np.einsum("n,lnf->lf", unit / np.linalg.norm(unit), values)
     return min(float(_log10_of_energy(np.array([(parts**2).sum()]), values)[0]), 0.0)
 
 
-def _periodic(values: Array) -> LabelCheck:
+def _periodic(values: Float64s) -> LabelCheck:
     """The strongest period."""
     count = values.shape[1]
     waves = np.abs(np.fft.rfft(values, axis=1)) ** 2 / count
@@ -134,12 +133,12 @@ def _periodic(values: Array) -> LabelCheck:
     return LabelCheck(f"alike with a period of {period:.3g}", bonferroni(float(logs[best]), len(tried)))
 
 
-def _log10_of_energy_twice(energy: Array, values: Array) -> Array:
+def _log10_of_energy_twice(energy: Float64s, values: Float64s) -> Float64s:
     """As `_log10_of_energy`, of the sum over two orthogonal directions."""
     return _log10_of_energy(energy, np.concatenate([values, values]))
 
 
-def _neighbours(values: Array) -> float:
+def _neighbours(values: Float64s) -> float:
     """log10 p of the agreement of units with their neighbours."""
     count = values.shape[1]
     total = float(np.einsum("lnf,lnf->", values[:, 1:], values[:, :-1]))

@@ -12,12 +12,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import f as f_distribution
 
-Array = NDArray[np.float64]
-Grid = NDArray[np.int64]
+from kinprint.arrays import Float64s, Int64s
 
 BLOCK = 8
 """Most units of a block: 8! = 40 320 relabellings each, the exact sum over them in 2^8 steps."""
@@ -44,7 +42,7 @@ MOST_SEEN = 3
 """One direction in so many at most is given up for orders that were seen."""
 
 
-def blocks(count: int) -> Grid:
+def blocks(count: int) -> Int64s:
     """(blocks, BLOCK or fewer) the labels 0 ... count-1 in blocks of neighbours; -1 pads the shorter blocks.
 
     From four windows on every block holds the labels of equal parity in a window of sixteen neighbours: alternation is then as
@@ -58,7 +56,7 @@ def blocks(count: int) -> Grid:
     return _padded([window[parity::2] for window in windows for parity in (0, 1)])
 
 
-def _padded(parts: list[Grid]) -> Grid:
+def _padded(parts: list[Int64s]) -> Int64s:
     """Rows of the longest part's length."""
     grid = np.full((len(parts), max(map(len, parts))), -1, dtype=np.int64)
     for row, part in zip(grid, parts, strict=True):
@@ -75,8 +73,8 @@ class Neighbours(NamedTuple):
         total: number of all labels, of which these are an even subset.
     """
 
-    labels: Grid
-    grid: Grid
+    labels: Int64s
+    grid: Int64s
     total: int
 
     @classmethod
@@ -94,7 +92,7 @@ class Neighbours(NamedTuple):
         return len(self.labels) - len(self.grid)
 
 
-def orders(neighbours: Neighbours) -> Array:
+def orders(neighbours: Neighbours) -> Float64s:
     """(labels, orders) what labels may mean inside blocks, orthonormal, the likelier ones first; each has mean zero in every
     block.
 
@@ -109,7 +107,7 @@ def orders(neighbours: Neighbours) -> Array:
     found += [*(quarter * along for quarter in quarters), along**3, np.cos(turn / 3), np.sin(turn / 3)]
     found += [wave(turn * times / 8) for times in (1, 3) for wave in (np.cos, np.sin)]
     centred = _centred(np.stack(found, axis=1), grid)
-    kept: list[Array] = []
+    kept: list[Float64s] = []
     for vector in centred.T:
         size = float(np.linalg.norm(vector))
         for other in kept * 2:  # twice: Gram-Schmidt is exact enough then
@@ -119,7 +117,7 @@ def orders(neighbours: Neighbours) -> Array:
     return np.stack(kept, axis=1) if kept else np.zeros((len(labels), 0))
 
 
-def _centred(values: Array, grid: Grid) -> Array:
+def _centred(values: Float64s, grid: Int64s) -> Float64s:
     """(..., labels, n) less their mean in every block; zero for labels in no block."""
     known = grid >= 0
     inside = np.where(known[..., None], values[..., grid, :], 0.0)
@@ -129,7 +127,7 @@ def _centred(values: Array, grid: Grid) -> Array:
     return found
 
 
-def without(features: Array, neighbours: Neighbours, *, seen: bool = True, plain: Array | None = None) -> Array:
+def without(features: Float64s, neighbours: Neighbours, *, seen: bool = True, plain: Float64s | None = None) -> Float64s:
     """Features less their mean in every block and less the orders of `orders`.
 
     The first of these go in any case, as many as are worth one direction in `SHARE`; the others, and steps inside a block,
@@ -159,7 +157,7 @@ def without(features: Array, neighbours: Neighbours, *, seen: bool = True, plain
     return np.asarray(centred - basis[:, given_up] @ parts[:, given_up])
 
 
-def told_by(features: Array, position: Array) -> bool:
+def told_by(features: Float64s, position: Float64s) -> bool:
     """Whether a combination of the features tells where units stand, as it does where they are sorted by one measure.
 
     The share of the position's variance that least squares explain by the leading directions of the features, one for eight
@@ -184,7 +182,7 @@ def told_by(features: Array, position: Array) -> bool:
     return bool(f_distribution.sf(ratio, len(kept), known - len(kept)) < TOLD)
 
 
-def _without_steps(centred: Array, neighbours: Neighbours) -> Array:
+def _without_steps(centred: Float64s, neighbours: Neighbours) -> Float64s:
     """Features less the likeliest step between the labels of each window, where all layers together have clearly more of it
     than by chance: blocks may straddle the place where heavy units end and light ones begin.
 
@@ -206,7 +204,7 @@ def _without_steps(centred: Array, neighbours: Neighbours) -> Array:
     return np.asarray(centred - steps @ (steps.T @ centred))
 
 
-def _step_squares(grid: Grid) -> Array:
+def _step_squares(grid: Int64s) -> Float64s:
     """(labels,) squared length of the step behind each label, centred in every block: k (n - k) / n of a block of n units that
     has k of them up to the label, added up over blocks."""
     known = grid >= 0
@@ -218,7 +216,7 @@ def _step_squares(grid: Grid) -> Array:
     return np.asarray(changes.cumsum())
 
 
-def _common(centred: Array, freedom: int, deviations: float) -> float:
+def _common(centred: Float64s, freedom: int, deviations: float) -> float:
     """What the energy of one direction among labels, over all layers and features, reaches by chance and so many deviations.
 
     The energy of a random direction in a layer has the trace of its covariance of features as mean, and twice the trace of the

@@ -8,12 +8,10 @@ So the layers of one model are the check of its labels, and what they have in co
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.statistics.copies import agreements, connected
 from kinprint.statistics.neighbourhoods import Neighbours, told_by, without
-
-Array = NDArray[np.float64]
 
 ALIKE = 0.5
 """Correlation by label from which two layers are near copies rather than layers whose units stand in one order."""
@@ -29,7 +27,7 @@ ORDERED_PAIR = 3.0
 """The same where there are two layers, of which it costs one."""
 
 
-def without_order(scores: Array, neighbours: Neighbours, plain: Array) -> tuple[Array, bool]:
+def without_order(scores: Float64s, neighbours: Neighbours, plain: Float64s) -> tuple[Float64s, bool]:
     """Scores less what labels may mean inside blocks, and whether the layers shared some order besides that was taken out.
 
     Args:
@@ -48,7 +46,7 @@ def without_order(scores: Array, neighbours: Neighbours, plain: Array) -> tuple[
     return freed - ordered * common.reshape(freed.shape[1:]), ordered
 
 
-def _without_order_of_members(rest: Array, plain: Array) -> Array:
+def _without_order_of_members(rest: Float64s, plain: Float64s) -> Float64s:
     """Scores (layers, groups, members, features) less their mean in the group, less the trend along members where these are
     sorted."""
     layers, groups, members, width = rest.shape
@@ -59,7 +57,7 @@ def _without_order_of_members(rest: Array, plain: Array) -> Array:
     return np.asarray(rest - trend[:, None] * np.einsum("m,lgmf->lgf", trend, rest)[:, :, None])
 
 
-def shared_order(scores: Array, freedom: int) -> tuple[Array, float]:
+def shared_order(scores: Float64s, freedom: int) -> tuple[Float64s, float]:
     """What layers that are no copies of each other have in common by label, and by how many standard deviations they agree.
 
     Layers whose units have no names do not agree with each other by label. Where they do, the labels have a meaning that all

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from kinprint.arrays import Float64s
 
 
-def correlation(a: Array, b: Array) -> float | None:
+def correlation(a: Float64s, b: Float64s) -> float | None:
     """Pearson correlation of two curves over depth, the shorter interpolated linearly; None if one of them is flat."""
     length = max(len(a), len(b))
     a, b = (np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(curve)), curve) for curve in (a, b))
@@ -17,7 +16,7 @@ def correlation(a: Array, b: Array) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def cosines(a: Array, b: Array, *, centred: bool) -> Array:
+def cosines(a: Float64s, b: Float64s, *, centred: bool) -> Float64s:
     """(layers of a, layers of b) cosine of every pair of rows; centred, it is Pearson's correlation. NaN for zero rows."""
     if centred:
         a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from kinprint.arrays import Float64s
 
 
 class Aligned(NamedTuple):
@@ -22,7 +21,7 @@ class Aligned(NamedTuple):
     cost: float
 
 
-def align(distances: Array) -> Aligned:
+def align(distances: Float64s) -> Aligned:
     """The monotone alignment of least cost, where leaving a layer out costs a gap penalty.
 
     Chosen here: the penalty is the median distance of all pairs of layers, so that a pair is given up only if it is more than

@@ -7,13 +7,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betainc, betaln, gammaln, hyp2f1, logsumexp
 
-Ids = NDArray[np.int64]
+from kinprint.arrays import Int64s
 
 
-def spearman(x: Ids, y: Ids) -> tuple[float, float]:
+def spearman(x: Int64s, y: Int64s) -> tuple[float, float]:
     """Spearman's rank correlation of two sequences of distinct numbers, and its two-sided log10 p.
 
     p is that of Student's t with n - 2 degrees of freedom, an incomplete beta function continued below the smallest

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba import prange
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s, Int64s
 from kinprint.compiled import compiled
 from kinprint.statistics.permanents import placements
-
-Array = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 SEED = 0x6B696E7072696E74
 
@@ -32,7 +29,7 @@ def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:
 
 
 @compiled()
-def _shuffle(order: Ids, count: int, state: np.uint64) -> np.uint64:
+def _shuffle(order: Int64s, count: int, state: np.uint64) -> np.uint64:
     """Fill order[:count] with a uniformly random permutation: one draw, read as a fraction in mixed radix.
 
     count is at most BLOCK, so some permutation is favoured by no more than 8! / 2^56.
@@ -51,8 +48,8 @@ def _shuffle(order: Ids, count: int, state: np.uint64) -> np.uint64:
 
 @compiled(parallel=True)
 def relabelled(
-    scores: Array, suspect_layer: Ids, stream: Ids, group_counts: Ids, member_counts: Ids, draws: int, seed: int
-) -> Array:
+    scores: Float64s, suspect_layer: Int64s, stream: Int64s, group_counts: Int64s, member_counts: Int64s, draws: int, seed: int
+) -> Float64s:
     """(pairs, draws) totals under uniformly random relabellings.
 
     Args:
@@ -89,7 +86,7 @@ def relabelled(
 
 
 @compiled()
-def _place(order: Ids, count: int, entries: Array, sums: Array, state: np.uint64) -> np.uint64:
+def _place(order: Int64s, count: int, entries: Float64s, sums: Float64s, state: np.uint64) -> np.uint64:
     """Fill order[:count] with a permutation drawn with probability proportional to the product of its entries."""
     subset = (1 << count) - 1
     for row in range(count - 1, -1, -1):
@@ -109,8 +106,14 @@ def _place(order: Ids, count: int, entries: Array, sums: Array, state: np.uint64
 
 @compiled(parallel=True)
 def tilted(
-    scores: Array, theta: float, suspect_layer: Ids, chosen: Ids, group_counts: Ids, member_counts: Ids, seed: int
-) -> Array:
+    scores: Float64s,
+    theta: float,
+    suspect_layer: Int64s,
+    chosen: Int64s,
+    group_counts: Int64s,
+    member_counts: Int64s,
+    seed: int,
+) -> Float64s:
     """(pairs, draws) totals under relabellings that are drawn with probability proportional to exp(theta total).
 
     Args:

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit
 
+from kinprint.arrays import Float64s
 from kinprint.statistics import tails
 from kinprint.statistics.relabelling import SEED
-
-Array = NDArray[np.float64]
 
 AT_ONCE = 1 << 22
 """Random signs held at a time."""
@@ -58,7 +57,7 @@ def sign_test(values: NDArray[np.floating]) -> SignTestResult:
     rng = np.random.default_rng(SEED)
     exceeding = int(np.sum(_drawn(sizes, np.full_like(x, 0.5), tails.DRAWS, rng) >= least))
 
-    def log_weights() -> tuple[float, Array]:
+    def log_weights() -> tuple[float, Float64s]:
         thetas = [_tilt(sizes, rate) for rate in tails.RATES]
         totals = [_drawn(sizes, expit(2 * t * sizes), count, rng) for t, count in zip(thetas, tails.shares(SEED), strict=True)]
         every = np.concatenate([[total], *totals])
@@ -70,7 +69,7 @@ def sign_test(values: NDArray[np.floating]) -> SignTestResult:
     return SignTestResult(total / spread, tail.log10_p, tail.bound)
 
 
-def _drawn(sizes: Array, positive: Array, draws: int, rng: np.random.Generator) -> Array:
+def _drawn(sizes: Float64s, positive: Float64s, draws: int, rng: np.random.Generator) -> Float64s:
     """(draws,) sums of numbers that are positive with the probabilities given."""
     totals = np.zeros(draws)
     step = max(AT_ONCE // draws, 1)
@@ -81,12 +80,12 @@ def _drawn(sizes: Array, positive: Array, draws: int, rng: np.random.Generator) 
     return totals
 
 
-def _log_moment(t: float, sizes: Array) -> float:
+def _log_moment(t: float, sizes: Float64s) -> float:
     """log E[exp(t sum)] under random signs."""
     return float(np.sum(np.logaddexp(t * sizes, -t * sizes) - math.log(2)))
 
 
-def _tilt(sizes: Array, rate: float) -> float:
+def _tilt(sizes: Float64s, rate: float) -> float:
     """The t at whose tilted mean Chernoff's bound is 10^-rate, or a large one where no sum is so unlikely."""
 
     def reached(log_t: float) -> float:
@@ -97,7 +96,7 @@ def _tilt(sizes: Array, rate: float) -> float:
     return math.exp(brentq(reached, low, high, xtol=0.05)) if reached(high) > 0 else math.exp(high)
 
 
-def _log_bound(sizes: Array, total: float) -> float:
+def _log_bound(sizes: Float64s, total: float) -> float:
     """min over t of log E[exp(t sum)] - t total, an upper bound of log P(sum >= total) for any t."""
     if total <= 0:
         return 0.0

@@ -19,12 +19,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from kinprint.arrays import Float64s
 from kinprint.statistics.multiplicity import smallest
-
-Array = NDArray[np.float64]
 
 DRAWS = 999
 """Plain draws; the smallest plain Monte Carlo p-value is 1 / (DRAWS + 1)."""
@@ -50,7 +48,7 @@ class Tail(NamedTuple):
     bound: bool
 
 
-def p_value(exceeding: int, log10_bound: Callable[[], float], log_weights: Callable[[], tuple[float, Array]] | None) -> Tail:
+def p_value(exceeding: int, log10_bound: Callable[[], float], log_weights: Callable[[], tuple[float, Float64s]] | None) -> Tail:
     """The p-value of a statistic.
 
     Args:
@@ -74,6 +72,6 @@ def shares(seed: int) -> tuple[int, int]:
     return first, TILTED - first
 
 
-def _importance(observed: float, drawn: Array) -> float:
+def _importance(observed: float, drawn: Float64s) -> float:
     """log10 of Harrison's p-value."""
     return float(logsumexp(np.append(drawn, observed)) - math.log(len(drawn) + 1)) / math.log(10)

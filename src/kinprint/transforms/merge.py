@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Float32s
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, changed, read_model, widened
 from kinprint.transforms._transform import Transform
 
-Array = NDArray[np.float32]
 Way = Literal["linear", "slerp", "ties", "task-arithmetic"]
 
 
@@ -65,7 +64,7 @@ def merge(
     return model.each(merged)
 
 
-def _from_base(base: Part, theirs: list[Part], way: Callable[..., Array], weights: list[float], first: Array) -> Array:
+def _from_base(base: Part, theirs: list[Part], way: Callable[..., Float32s], weights: list[float], first: Float32s) -> Float32s:
     origin = widened(base.read())
     return origin + way([first - origin, *(widened(part.read()) - origin for part in theirs)], weights)
 
@@ -82,14 +81,14 @@ def _require_alike(first: Model, second: Model) -> None:
     )
 
 
-def linear(arrays: Sequence[Array], weights: Sequence[float]) -> Array:
+def linear(arrays: Sequence[Float32s], weights: Sequence[float]) -> Float32s:
     """sum_i w_i W_i / sum_i w_i."""
     total = sum(weights)
     shares = [np.float32(weight / total) for weight in weights]
     return np.asarray(np.sum([array * share for array, share in zip(arrays, shares, strict=True)], axis=0))
 
 
-def slerp(arrays: Sequence[Array], weights: Sequence[float]) -> Array:
+def slerp(arrays: Sequence[Float32s], weights: Sequence[float]) -> Float32s:
     """Spherical interpolation of two flattened tensors: sin((1-t) a) / sin(a) V + sin(t a) / sin(a) W.
 
     The angle a is between their directions, t the second's share of the weights; nearly parallel tensors are interpolated
@@ -106,12 +105,12 @@ def slerp(arrays: Sequence[Array], weights: Sequence[float]) -> Array:
     return np.asarray(arc.astype(arrays[0].dtype))
 
 
-def task_arithmetic(deltas: Sequence[Array], weights: Sequence[float]) -> Array:
+def task_arithmetic(deltas: Sequence[Float32s], weights: Sequence[float]) -> Float32s:
     """sum_i w_i (W_i - B) (Ilharco et al., section 2)."""
     return np.asarray(np.sum([delta * np.float32(weight) for delta, weight in zip(deltas, weights, strict=True)], axis=0))
 
 
-def ties(deltas: Sequence[Array], weights: Sequence[float], density: float) -> Array:
+def ties(deltas: Sequence[Float32s], weights: Sequence[float], density: float) -> Float32s:
     """Trim, elect sign, disjoint merge (Yadav et al., section 3).
 
     Of every difference the `density` largest entries stay; every entry takes the sign of the weighted sum; the weighted mean
@@ -125,7 +124,7 @@ def ties(deltas: Sequence[Array], weights: Sequence[float], density: float) -> A
     return np.asarray(np.where(agrees, weighted, 0).sum(axis=0) / np.where(total == 0, 1, total))
 
 
-def _trimmed(delta: Array, density: float) -> Array:
+def _trimmed(delta: Float32s, density: float) -> Float32s:
     gone = delta.size - max(round(delta.size * density), 1)
     if gone == 0:
         return delta

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Float64s
 from kinprint.errors import TransformError
 from kinprint.transforms._latents import latents_turned
 from kinprint.transforms._model import Model, changed, drawn, generator, orthogonal, scaled
 from kinprint.transforms._transform import Transform
-
-Array = NDArray[np.float64]
 
 
 def mix(model: Model, *, seed: int | None = None) -> Model:
@@ -67,15 +66,15 @@ class Maps:
             return self._rows(part, _undone(self.shared_keys(layer)), self.model.groups)
         return part
 
-    def values(self, layer: int, width: int) -> Array:
+    def values(self, layer: int, width: int) -> Float64s:
         """(groups, width, width) what values are multiplied by."""
         return _invertible(self.model.groups, width, self.seed, "values", layer)
 
-    def shared_keys(self, layer: int) -> Array:
+    def shared_keys(self, layer: int) -> Float64s:
         """(1, rotary_dim, rotary_dim) what the rotated key that all heads share is multiplied by."""
         return self._turns(layer, np.zeros((1, *[int(self.model.facts["rotary_dim"])] * 2)))
 
-    def keys(self, layer: int) -> Array:
+    def keys(self, layer: int) -> Float64s:
         """(groups, head_dim, head_dim) what keys are multiplied by."""
         groups, width = self.model.groups, self.model.head_dim
         if self.model.get(layer, "gains.k") is not None or self.model.facts.get("qk_norm"):
@@ -92,7 +91,7 @@ class Maps:
             maps[:, rest[:, None], rest] = _invertible(groups, len(rest), self.seed, "keys", layer)
         return self._turns(layer, maps)
 
-    def _turns(self, layer: int, maps: Array) -> Array:
+    def _turns(self, layer: int, maps: Float64s) -> Float64s:
         """Maps with a rotation and a factor for each frequency pair filled in."""
         rng = generator(self.seed, "pairs", layer)
         first, second = self._pairs()
@@ -117,10 +116,10 @@ class Maps:
         belongs[second] = first
         return belongs
 
-    def _gain_factors(self, layer: int) -> Array:
+    def _gain_factors(self, layer: int) -> Float64s:
         return np.exp(generator(self.seed, "gains", layer).uniform(-0.5, 0.5, self.model.head_dim))[self._pair_of()]
 
-    def _rows(self, part: Part, maps: Array, each: int) -> Part:
+    def _rows(self, part: Part, maps: Float64s, each: int) -> Part:
         """Every head's rows times its group's map."""
 
         def apply(array: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -129,18 +128,18 @@ class Maps:
 
         return changed(part, apply)
 
-    def _columns(self, part: Part, maps: Array) -> Part:
+    def _columns(self, part: Part, maps: Float64s) -> Part:
         """Every head's columns times its group's map; `maps` act on column vectors of the transposed matrix."""
         turned = self._rows(replace(part, read=lambda: np.asarray(part.read()).T), maps, self.model.heads_per_group)
         return replace(turned, read=lambda: turned.read().T)
 
 
-def _undone(maps: Array) -> Array:
+def _undone(maps: Float64s) -> Float64s:
     """The transposed inverse: what the other side of a product with `maps` must be multiplied by."""
     return np.asarray(np.linalg.inv(maps).transpose(0, 2, 1), dtype=np.float64)
 
 
-def _invertible(count: int, width: int, *what: object) -> Array:
+def _invertible(count: int, width: int, *what: object) -> Float64s:
     """(count, width, width) random matrices with singular values between 0.6 and 1.65: far from both 0 and infinity."""
     rng = generator(*what)  # type: ignore[arg-type]
     left, right = (np.stack([orthogonal(rng, width) for _ in range(count)]) for _ in range(2))

@@ -6,13 +6,12 @@ from typing import Literal
 
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float32s
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, changed, matrices
 from kinprint.transforms._transform import Transform
 
-Array = NDArray[np.float32]
 Scheme = Literal["int8", "int4", "fp8"]
 GROUP = 32
 """Neighbouring inputs that share a scale in int4."""
@@ -33,17 +32,17 @@ def quantize(model: Model, *, scheme: Scheme = "int8") -> Model:
     return model.updated({place: changed(part, rounded) for place, part in matrices(model)})
 
 
-def int8(array: Array) -> Array:
+def int8(array: Float32s) -> Float32s:
     """(outputs, inputs) rounded to 255 steps a row."""
     return _steps(array, 127)
 
 
-def int4(array: Array) -> Array:
+def int4(array: Float32s) -> Float32s:
     """(outputs, inputs) rounded to 15 steps for every GROUP inputs of a row; the last group may be shorter."""
     return np.concatenate([_steps(array[:, at : at + GROUP], 7) for at in range(0, array.shape[1], GROUP)], axis=1)
 
 
-def fp8(array: Array) -> Array:
+def fp8(array: Float32s) -> Float32s:
     """(outputs, inputs) rounded to E4M3, the largest entry scaled to the largest number of that type."""
     largest = float(np.abs(array).max(initial=0))
     if not np.isfinite(largest) or largest == 0:
@@ -52,7 +51,7 @@ def fp8(array: Array) -> Array:
     return np.asarray((array / scale).astype(ml_dtypes.float8_e4m3fn).astype(array.dtype) * scale)
 
 
-def _steps(array: Array, steps: int) -> Array:
+def _steps(array: Float32s, steps: int) -> Float32s:
     scale = np.abs(array).max(axis=1, keepdims=True, initial=0) / np.float32(steps)
     return np.asarray(np.round(array / np.where(scale == 0, 1, scale)) * scale)
 

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Float64s
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, changed, drawn, generator, orthogonal, widened
 from kinprint.transforms._transform import Transform
 from kinprint.transforms.fold_gains import fold_gains
-
-Array = NDArray[np.float64]
 
 
 def rotate(model: Model, *, seed: int | None = None) -> Model:
@@ -47,7 +46,7 @@ def rotate(model: Model, *, seed: int | None = None) -> Model:
     return model.each(turned)
 
 
-def rotation(width: int, seed: int, *, keep_mean: bool) -> Array:
+def rotation(width: int, seed: int, *, keep_mean: bool) -> Float64s:
     """(width, width) a uniformly random orthogonal matrix; with `keep_mean`, among those that fix the vector of ones."""
     rng = generator(seed, "rotation")
     if not keep_mean:
@@ -60,7 +59,7 @@ def rotation(width: int, seed: int, *, keep_mean: bool) -> Array:
     return np.asarray(reflection @ inner @ reflection)
 
 
-def _turn(array: NDArray[np.float32], turn: Array, axis: int) -> NDArray[np.float32]:
+def _turn(array: NDArray[np.float32], turn: Float64s, axis: int) -> NDArray[np.float32]:
     matrix = turn.astype(array.dtype)
     return np.asarray(matrix @ array if axis == 0 else array @ matrix.T)
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Float64s
 from kinprint.transforms._model import Model, drawn, generator, scaled
 from kinprint.transforms._transform import Transform
-
-Array = NDArray[np.float64]
 
 SPREAD = 4.0
 """Ratio of the largest to the smallest factor."""
@@ -63,7 +61,7 @@ class Factors:
             part = self._scores(layer, role, kind, part)
         return self._normed_output(layer, role, part)
 
-    def neurons(self, layer: int, kind: str, expert: int | None, count: int) -> Array:
+    def neurons(self, layer: int, kind: str, expert: int | None, count: int) -> Float64s:
         """What the rows of an up or gate matrix are multiplied by."""
         gate = self.model.get(layer, kind.replace("up", "gate"), expert)
         free = self.signs and (kind.endswith("up") if gate is not None else self._degree())
@@ -71,7 +69,7 @@ class Factors:
             free = self.signs and self._degree()
         return _factors(count, self.seed, kind, layer, expert) if free else np.ones(count)
 
-    def outputs(self, layer: int, up: str, expert: int | None, count: int) -> Array:
+    def outputs(self, layer: int, up: str, expert: int | None, count: int) -> Float64s:
         """What neurons are multiplied by, for what their rows are multiplied by."""
         factors = self.neurons(layer, up, expert, count)
         gate = up.replace("up", "gate")
@@ -125,12 +123,12 @@ class Factors:
                 return scaled(part, 0, np.repeat(_factors(1, self.seed, norm, layer), part.shape[0]))
         return part
 
-    def heads(self, layer: int, kind: str, rows: int) -> Array:
+    def heads(self, layer: int, kind: str, rows: int) -> Float64s:
         """A factor a row: one for each key-value head, repeated for its heads and their dimensions."""
         return np.repeat(_factors(self.model.groups, self.seed, kind, layer), rows // self.model.groups)
 
 
-def _factors(count: int, seed: int, *what: object) -> Array:
+def _factors(count: int, seed: int, *what: object) -> Float64s:
     half = np.log(SPREAD) / 2
     return np.exp(generator(seed, "scale", *what).uniform(-half, half, count))
 

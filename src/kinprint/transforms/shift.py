@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Float64s
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, changed, drawn, generator, widened
 from kinprint.transforms._transform import Transform
 from kinprint.transforms.fold_gains import fold_gains, read_through, untied
 
-Array = NDArray[np.float64]
-Numbers = Callable[[], Array]
+Numbers = Callable[[], Float64s]
 
 WRITERS = ("o", "down", "shared_down", "biases.o", "biases.down", "biases.shared_down")
 UNTURNED = ("learned", "sinusoidal", "none", "alibi", "bias", "shared_bias")
@@ -220,33 +220,33 @@ def _capped(model: Model) -> bool:
 def _numbers(seed: int, like: Part, count: int, *what: object) -> Numbers:
     """(count,) normal random numbers as large as the entries of a part, drawn when they are needed."""
 
-    def draw() -> Array:
+    def draw() -> Float64s:
         size = np.linalg.norm(widened(like.read())) / np.sqrt(np.prod(like.shape))
         return generator(seed, "shift", *what).standard_normal(count) * float(size)
 
     return draw
 
 
-def _then(numbers: Numbers, form: Callable[..., Array], *more: object) -> Numbers:
+def _then(numbers: Numbers, form: Callable[..., Float64s], *more: object) -> Numbers:
     """The numbers in another form, when they are needed."""
     return lambda: form(numbers(), *more)
 
 
-def _column(numbers: Array) -> Array:
+def _column(numbers: Float64s) -> Float64s:
     return numbers[:, None]
 
 
-def _met(numbers: Array, bias: Part) -> Array:
+def _met(numbers: Float64s, bias: Part) -> Float64s:
     """What numbers in all entries of a row make of a norm's bias, less."""
     return np.asarray(-numbers * _values_of(bias).sum())
 
 
-def _repeated(numbers: Array, heads: int, shape: tuple[int, ...]) -> Array:
+def _repeated(numbers: Float64s, heads: int, shape: tuple[int, ...]) -> Float64s:
     """A vector for each head, for all rows of the head."""
     return np.repeat(numbers.reshape(heads, -1), shape[0] // heads, axis=0).reshape(shape)
 
 
-def _passed_on(numbers: Array, outputs: Part, groups: int) -> Array:
+def _passed_on(numbers: Float64s, outputs: Part, groups: int) -> Float64s:
     """What outputs make of values that are the same at every position, less."""
     matrix = _values_of(outputs)
     width = len(numbers) // groups
@@ -254,7 +254,7 @@ def _passed_on(numbers: Array, outputs: Part, groups: int) -> Array:
     return np.asarray(-matrix @ heads.ravel())
 
 
-def _values_of(part: Part) -> Array:
+def _values_of(part: Part) -> Float64s:
     return np.asarray(part.read(), np.float64)
 
 

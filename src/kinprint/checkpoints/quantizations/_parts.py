@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.quantizations._quantization import Config, Rows, Tensors
 from kinprint.errors import CheckpointError
-
-Array = NDArray[Any]
 
 FLOATS = ("float32", "float16", "bfloat16")
 FP8 = ("float8_e4m3fn", "float8_e5m2")

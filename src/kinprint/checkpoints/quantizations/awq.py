@@ -16,8 +16,9 @@ from functools import partial
 
 import numpy as np
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantizations._parts import FLOATS, Array, Parts, described, grouped, method, settings, unpack
+from kinprint.checkpoints.quantizations._parts import FLOATS, Parts, described, grouped, method, settings, unpack
 from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 
 FIELDS = np.argsort([0, 2, 4, 6, 1, 3, 5, 7])

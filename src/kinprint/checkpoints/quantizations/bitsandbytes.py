@@ -27,9 +27,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.quantizations._parts import FLOAT32, Array, Parts, blocks, described, method, scaled, unpack
+from kinprint.checkpoints.quantizations._parts import FLOAT32, Parts, blocks, described, method, scaled, unpack
 from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.errors import CheckpointError
 

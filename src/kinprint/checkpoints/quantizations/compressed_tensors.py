@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.quantizations._parts import (
     BFLOAT16,
@@ -33,7 +34,6 @@ from kinprint.checkpoints.quantizations._parts import (
     FLOATS,
     FP4,
     FP8,
-    Array,
     Grid,
     Parts,
     blocks,

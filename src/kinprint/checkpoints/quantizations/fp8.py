@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.quantizations._parts import (
     BFLOAT16,
     E8M0,
     FLOATS,
     FP8,
-    Array,
     Grid,
     Parts,
     blocks,

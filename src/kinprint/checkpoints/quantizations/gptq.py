@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantizations._parts import FLOATS, Array, Parts, blocks, described, grouped, method, settings, unpack
+from kinprint.checkpoints.quantizations._parts import FLOATS, Parts, blocks, described, grouped, method, settings, unpack
 from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 
 BITS = (2, 3, 4, 8)

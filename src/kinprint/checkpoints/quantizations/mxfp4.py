@@ -13,8 +13,9 @@ from functools import partial
 
 import numpy as np
 
+from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.quantizations._parts import BFLOAT16, FP4, Array, Parts, method, unpack
+from kinprint.checkpoints.quantizations._parts import BFLOAT16, FP4, Parts, method, unpack
 from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 
 BLOCKS, SCALES = "_blocks", "_scales"

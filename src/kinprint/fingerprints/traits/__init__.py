@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 
+from kinprint.arrays import Array
 from kinprint.discovery import modules
-from kinprint.fingerprints.layer import Array, Layer
+from kinprint.fingerprints.layer import Layer
 
 
 def rows(layer: Layer) -> dict[str, Array]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from kinprint.architectures import folding
 from kinprint.architectures.folding import centred, degree
+from kinprint.arrays import Array
 from kinprint.fingerprints.folded import channel_squares, folded, gain_before
-from kinprint.fingerprints.layer import Array, Layer
+from kinprint.fingerprints.layer import Layer
 from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.traits.heads import Side, both_sides, head_grams, head_map, heads_and_groups
 from kinprint.fingerprints.traits.neurons import FFN, inner_products

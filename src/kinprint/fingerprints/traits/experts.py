@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kinprint.architectures.folding import centred, degree, folded
+from kinprint.arrays import Array
 from kinprint.fingerprints.folded import gain_before
 from kinprint.fingerprints.kernels import widened
-from kinprint.fingerprints.layer import Array, Layer
+from kinprint.fingerprints.layer import Layer
 from kinprint.fingerprints.traits.neurons import inner_products, invariants
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Array
 from kinprint.fingerprints.folded import folded
 from kinprint.fingerprints.form_columns import COLUMNS, HEADS, PAIRS, Column
 from kinprint.fingerprints.kernels import widened
-from kinprint.fingerprints.layer import Array, Layer, finite
+from kinprint.fingerprints.layer import Layer, finite
 from kinprint.fingerprints.pieces import blocks, release
 from kinprint.fingerprints.traits.heads import Side, both_sides, head_grams, head_map, heads_and_groups
 from kinprint.fingerprints.traits.neurons import inner_products

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from kinprint.architectures.folding import centred
 from kinprint.architectures.roles import LATENT
+from kinprint.arrays import Array
 from kinprint.fingerprints.folded import channel_squares, folded
 from kinprint.fingerprints.kernels import widened
-from kinprint.fingerprints.layer import Array, Layer
+from kinprint.fingerprints.layer import Layer
 from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.spectra import gram_values
 

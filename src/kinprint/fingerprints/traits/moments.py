@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from kinprint.architectures.roles import MATRIX_ROLES
+from kinprint.arrays import Array
 from kinprint.fingerprints.kernels import moments
-from kinprint.fingerprints.layer import Array, Layer, Scan
+from kinprint.fingerprints.layer import Layer, Scan
 
 
 def rows(layer: Layer) -> dict[str, Array]:

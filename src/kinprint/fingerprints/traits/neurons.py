@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kinprint.architectures.folding import centred, degree
+from kinprint.arrays import Array
 from kinprint.fingerprints.folded import gain_before
 from kinprint.fingerprints.kernels import products
-from kinprint.fingerprints.layer import Array, Layer, finite
+from kinprint.fingerprints.layer import Layer, finite
 from kinprint.fingerprints.pieces import release
 
 SLAB = 1 << 22

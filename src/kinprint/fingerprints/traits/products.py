@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.fingerprints.layer import Array, Layer
+from kinprint.arrays import Array
+from kinprint.fingerprints.layer import Layer
 from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.spectra import gram_values, krylov_values, start
 from kinprint.fingerprints.traits.heads import SLAB, Side, both_sides, heads_and_groups

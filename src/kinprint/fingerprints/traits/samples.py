@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kinprint.architectures.roles import MATRIX_ROLES
-from kinprint.fingerprints.layer import Array, Layer, Scan, finite
+from kinprint.arrays import Array
+from kinprint.fingerprints.layer import Layer, Scan, finite
 from kinprint.fingerprints.sample_positions import positions
 
 SAMPLED = 256

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.fingerprints.layer import Array, Layer, finite
+from kinprint.arrays import Array
+from kinprint.fingerprints.layer import Layer, finite
 
 
 def rows(layer: Layer) -> dict[str, Array]:

@@ -19,7 +19,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.library.merges.sampled_entries import Array, EntryPlaces, Indices
+from kinprint.arrays import Float64s, Int64s
+from kinprint.library.merges.sampled_entries import EntryPlaces
 from kinprint.statistics import bonferroni
 from kinprint.statistics.half_remainder import HALF, half_test, student_log10_p
 
@@ -41,17 +42,17 @@ class Data:
         spacing: (columns,) distance of neighbouring numbers of the suspect's type.
     """
 
-    y: Array
-    x: Array
+    y: Float64s
+    x: Float64s
     places: EntryPlaces
-    spacing: Array
+    spacing: Float64s
 
     def usable(self, chosen: Sequence[int]) -> NDArray[np.bool_]:
         """(columns,) whether the suspect and all chosen models have the entry."""
         return np.asarray(np.isfinite(self.y) & np.isfinite(self.x[list(chosen)]).all(axis=0))
 
     @property
-    def rounding(self) -> Array:
+    def rounding(self) -> Float64s:
         """(columns,) variance of one rounding, spacing^2 / 12."""
         return np.asarray(self.spacing**2 / 12)
 
@@ -68,10 +69,10 @@ class Fit:
     """
 
     chosen: tuple[int, ...]
-    coefficients: Array
-    errors: Array
-    remainder: Array
-    weights: Array
+    coefficients: Float64s
+    errors: Float64s
+    remainder: Float64s
+    weights: Float64s
 
     @property
     def size(self) -> float:
@@ -102,7 +103,7 @@ def fit(data: Data, chosen: Sequence[int]) -> Fit:
     return Fit(tuple(chosen), coefficients, np.sqrt(np.maximum(np.diag(spread), 0)), whole, all_weights)
 
 
-def clusters(places: EntryPlaces) -> Indices:
+def clusters(places: EntryPlaces) -> Int64s:
     """(columns,) which columns may depend on each other: those of one residual channel; the others stand alone."""
     alone = places.channel < 0
     cluster = places.channel.copy()
@@ -110,7 +111,7 @@ def clusters(places: EntryPlaces) -> Indices:
     return cluster
 
 
-def inverse_variance(remainder: Array, tensor: Indices, floor: Array) -> Array:
+def inverse_variance(remainder: Float64s, tensor: Int64s, floor: Float64s) -> Float64s:
     """(columns,) one over the mean square of the remainder in each tensor, which no rounding makes smaller than itself."""
     counts = np.maximum(np.bincount(tensor), 1)
     square = np.bincount(tensor, remainder**2) / counts
@@ -118,7 +119,7 @@ def inverse_variance(remainder: Array, tensor: Indices, floor: Array) -> Array:
     return np.asarray(1 / np.maximum(np.maximum(square, least), 1e-300)[tensor])
 
 
-def sandwich(x: Array, weights: Array, remainder: Array, cluster: Indices) -> Array:
+def sandwich(x: Float64s, weights: Float64s, remainder: Float64s, cluster: Int64s) -> Float64s:
     """(k, k) covariance of weighted least squares slopes under dependence inside clusters."""
     if not x.shape[1]:
         return np.zeros((0, 0))
@@ -223,7 +224,7 @@ def select(data: Data, relatives: Sequence[int], alpha: float) -> tuple[Fit, Fit
     return kept, forward
 
 
-def roundings(data: Data, remainder: Array) -> float:
+def roundings(data: Data, remainder: Float64s) -> float:
     """The remainder's mean square in units of one rounding to the suspect's type, over all tensors.
 
     About 1 for what was computed and rounded once; n for what was rounded n times on the way.

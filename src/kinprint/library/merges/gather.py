@@ -14,6 +14,7 @@ from itertools import chain
 
 import numpy as np
 
+from kinprint.arrays import Float64s
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.caveats import not_told
@@ -22,7 +23,7 @@ from kinprint.library.merges.gather_result import Gathering, LayerOrigin, Parent
 from kinprint.library.merges.layer_sources import LayerSources, layer_sources
 from kinprint.library.merges.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose, constant
 from kinprint.library.merges.relatives import relatives, same_entries
-from kinprint.library.merges.sampled_entries import OUTSIDE, Array, layer_shape, matrix_of, places, shape, spacing, values
+from kinprint.library.merges.sampled_entries import OUTSIDE, layer_shape, matrix_of, places, shape, spacing, values
 from kinprint.library.merges.unaligned import unaligned
 from kinprint.statistics import bonferroni
 
@@ -161,7 +162,7 @@ def _of_one(
     account: Account,
     forward: Fit,
     twins: dict[int, list[int]],
-    p: Array,
+    p: Float64s,
 ) -> Gathering:
     """A suspect that one model explains as well as any combination does."""
     (number,) = account.models
@@ -250,7 +251,7 @@ def _layers(data: Data, chosen: Sequence[int], account: Account) -> tuple[LayerO
     return tuple(layers)
 
 
-def _explained(data: Data, remainder: Array) -> float:
+def _explained(data: Data, remainder: Float64s) -> float:
     """Share of the variance of the matrices' entries; every tensor counts alike."""
     kept = data.places.matrix & np.isfinite(remainder)
     tensor = data.places.tensor[kept]

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.combination import clusters
 from kinprint.library.merges.relatives import related
-from kinprint.library.merges.sampled_entries import OUTSIDE, Array, EntryPlaces, places, spacing, values
+from kinprint.library.merges.sampled_entries import OUTSIDE, EntryPlaces, places, spacing, values
 from kinprint.statistics import bonferroni
 from kinprint.statistics.half_remainder import HALF, half_test
 
@@ -49,7 +50,7 @@ class LayerSources:
     """
 
     sources: tuple[Source | None, ...]
-    remainder: Array
+    remainder: Float64s
 
     @property
     def models(self) -> tuple[int, ...]:
@@ -101,21 +102,21 @@ def layer_sources(suspect: Fingerprint, candidates: Sequence[Fingerprint], alpha
     return LayerSources(tuple(sources), remainder)
 
 
-def _stacked(candidates: Sequence[Fingerprint]) -> tuple[Array, np.ndarray]:
+def _stacked(candidates: Sequence[Fingerprint]) -> tuple[Float64s, np.ndarray]:
     """(layers of all, columns of a layer) and (layers of all, 2) which model's which layer a row is."""
     rows = [_rows(places(model), values(model, model)) for model in candidates]
     owners = [(number, layer) for number, layers in enumerate(rows) for layer in range(len(layers))]
     return np.concatenate(rows), np.array(owners)
 
 
-def _rows(where: EntryPlaces, entries: Array) -> Array:
+def _rows(where: EntryPlaces, entries: Float64s) -> Float64s:
     """(layers, columns of a layer): the same columns in every layer, for the tensors come in one order."""
     count = int(where.layers.max(initial=OUTSIDE)) + 1
     layer = where.layer
     return np.stack([entries[layer == number] for number in range(count)])
 
 
-def _scale(where: EntryPlaces, rows: Array) -> Array:
+def _scale(where: EntryPlaces, rows: Float64s) -> Float64s:
     """(columns of a layer,) root mean square of the suspect's tensors of that role, over all layers."""
     tensor = where.tensor[where.layer == 0]
     square = np.bincount(tensor, np.nan_to_num(rows**2).mean(axis=0)) / np.maximum(np.bincount(tensor), 1)
@@ -123,6 +124,6 @@ def _scale(where: EntryPlaces, rows: Array) -> Array:
     return np.asarray(np.where(scale > 0, scale, 1))
 
 
-def _rounded(remainder: Array, spacing: Array) -> bool:
+def _rounded(remainder: Float64s, spacing: Float64s) -> bool:
     """Whether no entry is further off than a rounding: then there is nothing left to test."""
     return bool((np.abs(remainder) <= spacing).all())

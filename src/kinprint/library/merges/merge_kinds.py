@@ -21,8 +21,8 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.library.merges.combination import Data, Fit, clusters, inverse_variance, roundings
-from kinprint.library.merges.sampled_entries import Array
 from kinprint.statistics import bonferroni
 from kinprint.statistics.half_remainder import HALF, half_test
 
@@ -59,12 +59,12 @@ class Account:
 
     kind: str
     chosen: tuple[int, ...]
-    coefficients: Array
-    errors: Array
-    remainder: Array
+    coefficients: Float64s
+    errors: Float64s
+    remainder: Float64s
     base: int | None = None
     details: dict[str, float] = field(default_factory=dict)
-    tensors: tuple[Array, Array] | None = None
+    tensors: tuple[Float64s, Float64s] | None = None
 
     @property
     def models(self) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ def constant(combination: Fit) -> Account:
     return Account(kind, chosen, coefficients, errors, combination.remainder)
 
 
-def by_tensor(data: Data, chosen: Sequence[int], *, affine: bool) -> tuple[Array, Array, Array]:
+def by_tensor(data: Data, chosen: Sequence[int], *, affine: bool) -> tuple[Float64s, Float64s, Float64s]:
     """Coefficients of each tensor's own.
 
     Returns:
@@ -152,7 +152,7 @@ def slerp(data: Data, chosen: Sequence[int]) -> Account:
     )
 
 
-def excess(data: Data, chosen: Sequence[int], t: float) -> Array:
+def excess(data: Data, chosen: Sequence[int], t: float) -> Float64s:
     """(tensors,) what slerp's two coefficients add up to beyond 1, by the angle of the two tensors' samples."""
     kept = data.usable(chosen)
     count, tensor = len(data.places.names), data.places.tensor[kept]
@@ -194,7 +194,7 @@ def ties(data: Data, base: int, chosen: Sequence[int]) -> Account:
     return Account("ties", tuple(chosen), weights, np.full(len(chosen), error * math.sqrt(len(kept))), remainder, base, details)
 
 
-def _means(deltas: Array, subsets: NDArray[np.bool_], weights: Array) -> Array:
+def _means(deltas: Float64s, subsets: NDArray[np.bool_], weights: Float64s) -> Float64s:
     """(subsets, columns) weighted means of the differences in each subset; infinite where their signs differ."""
     means = np.full((len(subsets), deltas.shape[1]), np.inf)
     for row, subset in enumerate(subsets):
@@ -207,7 +207,7 @@ def _means(deltas: Array, subsets: NDArray[np.bool_], weights: Array) -> Array:
     return means
 
 
-def _weights(deltas: Array, change: Array, taken: NDArray[np.bool_], before: Array) -> Array:
+def _weights(deltas: Float64s, change: Float64s, taken: NDArray[np.bool_], before: Float64s) -> Float64s:
     """The weights w, sum 1, for which sum_i w_i (delta_i - change), over what each entry takes, comes nearest to nothing."""
     several = taken.sum(axis=0) > 1
     if not several.any():
@@ -218,7 +218,7 @@ def _weights(deltas: Array, change: Array, taken: NDArray[np.bool_], before: Arr
     return np.asarray(weights if (weights > 0).all() else before)
 
 
-def _density(deltas: Array, taken: NDArray[np.bool_]) -> float:
+def _density(deltas: Float64s, taken: NDArray[np.bool_]) -> float:
     """Share of the differences that was not trimmed: those larger than the smallest that was taken where it stood alone in
     sign.
 

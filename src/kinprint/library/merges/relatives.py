@@ -14,12 +14,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kinprint.arrays import Float64s, Int64s
 from kinprint.library.merges.combination import Data
-from kinprint.library.merges.sampled_entries import Array, Indices
 from kinprint.statistics import bonferroni, sign_test
 
 
-def related(first: Array, second: Array, channel: Indices) -> float:
+def related(first: Float64s, second: Float64s, channel: Int64s) -> float:
     """log10 p of the null hypothesis that samples of two models, at the same places, come from trainings apart.
 
     Args:
@@ -31,7 +31,7 @@ def related(first: Array, second: Array, channel: Indices) -> float:
     return sign_test(sums).log10_p if kept.any() else 0.0
 
 
-def relatives(data: Data, alpha: float, searched: int = 0) -> tuple[list[int], Array]:
+def relatives(data: Data, alpha: float, searched: int = 0) -> tuple[list[int], Float64s]:
     """The candidates that share entries with the suspect.
 
     Args:

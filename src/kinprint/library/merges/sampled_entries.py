@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.roles import MATRICES
+from kinprint.arrays import Float64s, Int64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.sample_positions import positions
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 OUTSIDE = -1
 """Where a layer number stands: tensors that belong to no layer."""
@@ -42,13 +40,13 @@ class EntryPlaces:
     """
 
     names: tuple[str, ...]
-    layers: Indices
-    tensor: Indices
-    channel: Indices
+    layers: Int64s
+    tensor: Int64s
+    channel: Int64s
     matrix: NDArray[np.bool_]
 
     @property
-    def layer(self) -> Indices:
+    def layer(self) -> Int64s:
         """(columns,) layer of each column."""
         return self.layers[self.tensor]
 
@@ -93,7 +91,7 @@ def places(model: Fingerprint) -> EntryPlaces:
     return EntryPlaces(tuple(names), np.array(layers), *joined)
 
 
-def values(model: Fingerprint, like: Fingerprint) -> Array:
+def values(model: Fingerprint, like: Fingerprint) -> Float64s:
     """(columns,) the model's entries in the columns of `like`, which has its `shape`; NaN where it has none of its own.
 
     Embeddings count where both models say the same number of tokens: other positions would be read otherwise.
@@ -115,7 +113,7 @@ def values(model: Fingerprint, like: Fingerprint) -> Array:
     return np.concatenate(columns) if columns else np.zeros(0)
 
 
-def spacing(model: Fingerprint, where: EntryPlaces, entries: Array) -> Array:
+def spacing(model: Fingerprint, where: EntryPlaces, entries: Float64s) -> Float64s:
     """(columns,) distance of neighbouring numbers of the type that the model is stored in, at its entries.
 
     Of types that the facts do not say: float32, as fingerprints are.
@@ -138,14 +136,14 @@ def _outside(name: str) -> bool:
     return name in ("sample.embedding", "sample.head", "gains.final", "norm_biases.final", "gains.embedding")
 
 
-def _taken(name: str, row: NDArray[np.float32]) -> Indices:
+def _taken(name: str, row: NDArray[np.float32]) -> Int64s:
     """Indices of a row that become columns."""
     if name.startswith("sample.") or len(row) <= ENTRIES:
         return np.arange(len(row))
     return np.arange(ENTRIES) * len(row) // ENTRIES
 
 
-def _channels(model: Fingerprint, role: str, layer: int, taken: Indices, vector: bool) -> Indices:
+def _channels(model: Fingerprint, role: str, layer: int, taken: Int64s, vector: bool) -> Int64s:
     """The residual channel of each entry of a tensor; -1 where it has none or it is not known."""
     hidden = model.stated.hidden_size
     if vector:
@@ -159,6 +157,6 @@ def _channels(model: Fingerprint, role: str, layer: int, taken: Indices, vector:
     return flat % matrix[1] if MATRICES[role][1] == "residual" else flat // matrix[1]
 
 
-def matrix_of(models: Sequence[Fingerprint], like: Fingerprint) -> Array:
+def matrix_of(models: Sequence[Fingerprint], like: Fingerprint) -> Float64s:
     """(models, columns) of `values`."""
     return np.stack([values(model, like) for model in models]) if models else np.zeros((0, len(values(like, like))))

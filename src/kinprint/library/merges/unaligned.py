@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from kinprint.arrays import Float64s
 from kinprint.comparison import examine
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.merges.sampled_entries import Array
 from kinprint.statistics import bonferroni
 
 TESTED = 3
@@ -43,7 +43,7 @@ def unaligned(
     return tuple(sorted(related, key=lambda item: item[1]))
 
 
-def _profile(model: Fingerprint) -> Array:
+def _profile(model: Fingerprint) -> Float64s:
     """Quantiles of the logarithms of all heads' singular values, in whatever order heads and layers come."""
     quantiles = []
     for name in SPECTRA:

@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import COLUMNS, EVEN, ODD
 from kinprint.matching.forms import described_by, one_expert
 from kinprint.matching.layers import LAYERS, aligned, evenly
 from kinprint.matching.nearest import nearest
 from kinprint.statistics.alignment import layers_in_order
-
-Array = NDArray[np.float64]
 
 AGREES = 6.0
 """Standard errors of strangers' cosines above which weights of a role are taken to stand at the same places in both models."""
@@ -45,14 +43,14 @@ class Positions:
         sums: role -> (positions, 3) float64: x y, x x and y y, summed over layers.
     """
 
-    sums: dict[str, Array]
+    sums: dict[str, Float64s]
 
     @cached_property
     def distance(self) -> float:
         """1 - cosine, averaged over roles."""
         return float(self.resampled({role: np.ones((1, len(sums))) for role, sums in self.sums.items()})[0])
 
-    def resampled(self, weights: Mapping[str, Array]) -> Array:
+    def resampled(self, weights: Mapping[str, Float64s]) -> Float64s:
         """(replicates,) the distance with every position counted as often as it was drawn.
 
         Args:
@@ -86,7 +84,7 @@ def by_position(first: Fingerprint, second: Fingerprint) -> Positions | None:
     return Positions(sums)
 
 
-def draws(positions: Mapping[str, int], replicates: int) -> dict[str, Array]:
+def draws(positions: Mapping[str, int], replicates: int) -> dict[str, Float64s]:
     """Bootstrap: how often each position is drawn, the same for all pairs of models (Felsenstein, Evolution 1985).
 
     Args:
@@ -115,12 +113,12 @@ def _shapes(model: Fingerprint) -> dict[str, tuple[object, ...]]:
     return sampled
 
 
-def _sample(model: Fingerprint, role: str) -> Array:
+def _sample(model: Fingerprint, role: str) -> Float64s:
     """(layers, positions); entries that are absent count for nothing."""
     return np.nan_to_num(np.asarray(model.traits[f"sample.{role}"], dtype=np.float64))
 
 
-def _layers(samples: Sequence[tuple[Array, Array]]) -> list[int]:
+def _layers(samples: Sequence[tuple[Float64s, Float64s]]) -> list[int]:
     """Layer of the deeper model for each layer of the other: by number if equally deep, else by the weights."""
     depth, shallower = len(samples[0][0]), len(samples[0][1])
     if depth == shallower:
@@ -161,7 +159,7 @@ class NeuronDistances:
         return max(1 - product / size, 0.0) if size else None
 
 
-def _described(model: Fingerprint, even: list[int], odd: list[int]) -> Array | None:
+def _described(model: Fingerprint, even: list[int], odd: list[int]) -> Float64s | None:
     """(layers, neurons, features) of the layers that have neurons; None if none has."""
     if "neurons.forms" not in model.traits:
         return None

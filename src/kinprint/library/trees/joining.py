@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinprint.arrays import Float64s
 from kinprint.errors import MissingExtraError
-
-Array = NDArray[np.float64]
 
 MAJORITY = 0.5
 """Share of replicates from which a branch between unnamed nodes is kept (majority rule; Margush and McMorris, 1981)."""
@@ -39,7 +37,7 @@ class Branch:
     support: float | None = None
 
 
-def neighbour_joining(distances: Array, replicates: Iterable[Array] = ()) -> list[Branch]:
+def neighbour_joining(distances: Float64s, replicates: Iterable[Float64s] = ()) -> list[Branch]:
     """The tree of some items: weak branches are collapsed, and items that lie on a branching point become it.
 
     Args:
@@ -63,7 +61,7 @@ def neighbour_joining(distances: Array, replicates: Iterable[Array] = ()) -> lis
     return _leaves_at_nodes(_collapsed(tree, len(distances), counts, total), distances)
 
 
-def joined(distances: Array) -> Any:
+def joined(distances: Float64s) -> Any:
     """scikit-bio's tree; tips are called by their numbers."""
     require_scikit_bio()
     from skbio import DistanceMatrix
@@ -98,7 +96,7 @@ def _collapsed(tree: Any, items: int, counts: Counter[frozenset[int]], total: in
     return branches
 
 
-def _leaves_at_nodes(branches: list[Branch], distances: Array) -> list[Branch]:
+def _leaves_at_nodes(branches: list[Branch], distances: Float64s) -> list[Branch]:
     """Items whose own branch is next to nothing take the place of the unnamed node it ends at, one item a node."""
     nearest = np.min(distances + np.diag(np.full(len(distances), np.inf)), axis=1)
     best: dict[int, tuple[float, int]] = {}

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 from scipy.sparse.csgraph import csgraph_from_dense, shortest_path
 
+from kinprint.arrays import Float64s
 from kinprint.comparison import ALPHA
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
@@ -36,7 +36,6 @@ REPLICATES = 100
 FARTHEST = 1.0
 """Length of a branch between two models of a family that cannot be compared with each other."""
 
-Array = NDArray[np.float64]
 Means = Literal["weights", "neurons"]
 Near = tuple[float, int, int, Means]
 """Distance of two models, the models, and what it was measured by."""
@@ -309,7 +308,7 @@ def _of_one_form(form: Sequence[int], positions: Mapping[tuple[int, int], Positi
     return [Edge(name(branch.a), name(branch.b), branch.length, "weights", branch.support) for branch in branches]
 
 
-def _replicates(count: int, measured: Mapping[tuple[int, int], Positions]) -> Iterator[Array]:
+def _replicates(count: int, measured: Mapping[tuple[int, int], Positions]) -> Iterator[Float64s]:
     """The matrix of distances, from places drawn with replacement."""
     sizes = {role: len(role_sums) for pair_sums in measured.values() for role, role_sums in pair_sums.sums.items()}
     drawn = draws(sizes, REPLICATES)
@@ -318,7 +317,7 @@ def _replicates(count: int, measured: Mapping[tuple[int, int], Positions]) -> It
         yield _matrix(count, {pair: float(distances[number]) for pair, distances in values.items()})
 
 
-def _matrix(count: int, known: Mapping[tuple[int, int], float]) -> Array:
+def _matrix(count: int, known: Mapping[tuple[int, int], float]) -> Float64s:
     """(count, count) distances; between models that cannot be compared, the shortest way over others."""
     distances = np.full((count, count), np.inf)
     np.fill_diagonal(distances, 0.0)

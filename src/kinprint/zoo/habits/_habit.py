@@ -6,15 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinprint.architectures import Place
+from kinprint.arrays import Float64s
 from kinprint.transforms import Model
 from kinprint.transforms._model import widened
 from kinprint.zoo.families import SHAPES, Shape
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 DENSE = ("llama", "qwen2", "gpt_neox", "gpt2")
 RMS = ("llama", "qwen2")
@@ -53,11 +50,11 @@ def settled(model: Model) -> Model:
     return model.each(lambda place, part: replace(part, read=lambda: arrays[place]))
 
 
-def read(model: Model, place: Place) -> Array:
+def read(model: Model, place: Place) -> Float64s:
     return np.asarray(widened(model.parts[place].read()), np.float64)
 
 
-def neuron_sizes(model: Model, layer: int, expert: int | None = None) -> Array:
+def neuron_sizes(model: Model, layer: int, expert: int | None = None) -> Float64s:
     """(neurons,) norm of a neuron's up times that of its down (and of its gate)."""
     sizes = np.linalg.norm(read(model, (layer, "up", expert)), axis=1)
     sizes = sizes * np.linalg.norm(read(model, (layer, "down", expert)), axis=0)
@@ -66,7 +63,7 @@ def neuron_sizes(model: Model, layer: int, expert: int | None = None) -> Array:
     return np.asarray(sizes)
 
 
-def head_sizes(model: Model, layer: int) -> tuple[Array, Array]:
+def head_sizes(model: Model, layer: int) -> tuple[Float64s, Float64s]:
     """(groups,) norm of a group's values times that of what it writes; (groups, heads of each) norms of what heads write."""
     writes = np.linalg.norm(read(model, (layer, "o", None)), axis=0)
     heads = np.linalg.norm(writes.reshape(model.groups, model.heads_per_group, -1), axis=2)
@@ -74,7 +71,7 @@ def head_sizes(model: Model, layer: int) -> tuple[Array, Array]:
     return values * np.linalg.norm(heads, axis=1), heads
 
 
-def channel_sizes(model: Model) -> Array:
+def channel_sizes(model: Model) -> Float64s:
     """(channels,) norm of everything that reads or writes a channel."""
     total = np.zeros(int(model.facts["hidden_size"]))
     for place, part in model.parts.items():
@@ -83,6 +80,6 @@ def channel_sizes(model: Model) -> Array:
     return np.sqrt(total)
 
 
-def expert_sizes(model: Model, layer: int) -> Array:
+def expert_sizes(model: Model, layer: int) -> Float64s:
     """(experts,) how much an expert's neurons weigh together."""
     return np.array([neuron_sizes(model, layer, expert).sum() for expert in model.experts(layer)])

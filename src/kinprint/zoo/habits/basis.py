@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Float64s
 from kinprint.transforms import Model
 from kinprint.transforms._model import changed
 from kinprint.transforms.fold_gains import fold_gains
-from kinprint.zoo.habits._habit import RMS, Array, LabelHabit, read, settled
+from kinprint.zoo.habits._habit import RMS, LabelHabit, read, settled
 
 
-def principal_axes(model: Model) -> Array:
+def principal_axes(model: Model) -> Float64s:
     """(channels, channels) a direction a row, by descending variance of embeddings and of what the layers write."""
     total = np.zeros((int(model.facts["hidden_size"]),) * 2)
     for place, part in model.parts.items():

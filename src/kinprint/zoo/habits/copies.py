@@ -8,15 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Int64s
 from kinprint.transforms import Model
 from kinprint.transforms import known as transforms
 from kinprint.transforms._layers import relayered
 from kinprint.transforms._model import changed, generator, head_rows, taken
 from kinprint.transforms.fold_gains import untied
 from kinprint.zoo.families import SHAPES
-from kinprint.zoo.habits._habit import Index, LabelHabit, settled
+from kinprint.zoo.habits._habit import LabelHabit, settled
 
-Layout = Callable[[int, int], Index]
+Layout = Callable[[int, int], Int64s]
 """How many units, how often -> the old index of each new one."""
 
 NOISE = 0.1
@@ -49,12 +50,12 @@ def layers(order: Callable[[int], list[int]], *, noise: bool = False) -> Callabl
     return apply
 
 
-def tiled(count: int, times: int) -> Index:
+def tiled(count: int, times: int) -> Int64s:
     """0 1 2 0 1 2"""
     return np.tile(np.arange(count), times)
 
 
-def repeated(count: int, times: int) -> Index:
+def repeated(count: int, times: int) -> Int64s:
     """0 0 1 1 2 2"""
     return np.repeat(np.arange(count), times)
 

@@ -8,39 +8,31 @@ from functools import cache
 import numpy as np
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Float64s, Int64s
 from kinprint.transforms import Model
 from kinprint.transforms._model import head_rows, taken
 from kinprint.transforms.permute import Relabelling, experts_relabelled
-from kinprint.zoo.habits._habit import (
-    Array,
-    Index,
-    LabelHabit,
-    channel_sizes,
-    expert_sizes,
-    head_sizes,
-    neuron_sizes,
-    settled,
-)
+from kinprint.zoo.habits._habit import LabelHabit, channel_sizes, expert_sizes, head_sizes, neuron_sizes, settled
 
-Arrange = Callable[[Array], Index]
+Arrange = Callable[[Float64s], Int64s]
 """Sizes of units -> the old index of each new one."""
 
 
-def descending(sizes: Array) -> Index:
+def descending(sizes: Float64s) -> Int64s:
     return np.argsort(-sizes, kind="stable")
 
 
-def heavier_in_front(sizes: Array, count: int) -> Index:
+def heavier_in_front(sizes: Float64s, count: int) -> Int64s:
     """The `count` heaviest, then the others, each in their own order."""
     heavy = np.sort(descending(sizes)[:count])
     return np.concatenate([heavy, np.setdiff1d(np.arange(len(sizes)), heavy)])
 
 
-def half_in_front(sizes: Array) -> Index:
+def half_in_front(sizes: Float64s) -> Int64s:
     return heavier_in_front(sizes, len(sizes) // 2)
 
 
-def third_in_front(sizes: Array) -> Index:
+def third_in_front(sizes: Float64s) -> Int64s:
     """The boundary is no multiple of 8."""
     count = len(sizes) // 3
     return heavier_in_front(sizes, count + 3 if count % 8 == 0 else count)
@@ -49,7 +41,7 @@ def third_in_front(sizes: Array) -> Index:
 def every(step: int) -> Arrange:
     """The heaviest 1 / step on the labels that step divides, all in their own order."""
 
-    def arrange(sizes: Array) -> Index:
+    def arrange(sizes: Float64s) -> Int64s:
         labels = np.arange(len(sizes))
         chosen = labels % step == 0
         grouped = heavier_in_front(sizes, int(chosen.sum()))
@@ -68,7 +60,7 @@ class Arranged(Relabelling):
         self.arrange = spaces
         self.neurons, self.heads, self.channels = cache(self._neurons), cache(self._heads), cache(self._channels)  # type: ignore[method-assign]
 
-    def order(self, space: str, place: Place, length: int) -> Index | None:
+    def order(self, space: str, place: Place, length: int) -> Int64s | None:
         layer, _, expert = place
         if space == "residual" and "channels" in self.spaces:
             return self.channels()
@@ -79,17 +71,17 @@ class Arranged(Relabelling):
             return head_rows(heads, length // len(heads))
         return None
 
-    def experts(self, layer: int | None, count: int) -> Index:
+    def experts(self, layer: int | None, count: int) -> Int64s:
         assert layer is not None
         return self.arrange["experts"](expert_sizes(self.model, layer))
 
-    def _channels(self) -> Index:
+    def _channels(self) -> Int64s:
         return self.arrange["channels"](channel_sizes(self.model))
 
-    def _neurons(self, layer: int, expert: int | None) -> Index:
+    def _neurons(self, layer: int, expert: int | None) -> Int64s:
         return self.arrange["neurons"](neuron_sizes(self.model, layer, expert))
 
-    def _heads(self, layer: int | None) -> dict[str, Index]:
+    def _heads(self, layer: int | None) -> dict[str, Int64s]:
         assert layer is not None
         groups, heads = head_sizes(self.model, layer)
         order = self.arrange["heads"](groups)

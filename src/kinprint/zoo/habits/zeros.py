@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.arrays import Int64s
 from kinprint.errors import TransformError
 from kinprint.transforms import Model
 from kinprint.transforms._model import changed, head_rows
 from kinprint.zoo.families import SHAPES
-from kinprint.zoo.habits._habit import RMS, Index, LabelHabit
+from kinprint.zoo.habits._habit import RMS, LabelHabit
 
 ABSENT = -1
 """Where an order asks for no old unit: a zero one."""
@@ -24,11 +25,11 @@ EPSILON = 1e-6
 TWELVE_GROUPS = replace(SHAPES["tiny"], heads=12, groups=12)
 
 
-def appended(count: int, added: int) -> Index:
+def appended(count: int, added: int) -> Int64s:
     return np.concatenate([np.arange(count), np.full(added, ABSENT)])
 
 
-def between(count: int, step: int) -> Index:
+def between(count: int, step: int) -> Int64s:
     """Every label that step divides is a zero unit."""
     labels = np.arange(-(-count * step // (step - 1)) + 1)
     order = np.full(len(labels), ABSENT)
@@ -37,7 +38,7 @@ def between(count: int, step: int) -> Index:
     return order[: free[-1] + 1]
 
 
-def picked(part: Part, axis: int, order: Index) -> Part:
+def picked(part: Part, axis: int, order: Int64s) -> Part:
     """A part with some of its units in the order given, and zeros where the order says so."""
 
     def pick(array: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -48,7 +49,7 @@ def picked(part: Part, axis: int, order: Index) -> Part:
     return changed(part, pick, (*part.shape[:axis], len(order), *part.shape[axis + 1 :]))
 
 
-def neurons(order: Callable[[int], Index]) -> Callable[[Model, int], Model]:
+def neurons(order: Callable[[int], Int64s]) -> Callable[[Model, int], Model]:
     """Neurons in an order that their number gives, the same in every layer."""
 
     def apply(model: Model, _: int = 0) -> Model:
