@@ -107,7 +107,7 @@ def test_another_model_contradicts(kind: str, tmp_path: Path) -> None:
     """A statement about one model says nothing about another, be it of the same shape."""
     found = check(written(kind), tmp_path, AtHand(files("twin"), never))
     assert found.conclusion == "contradicted"
-    assert "model.safetensors is another file" in found.checks[0].reason
+    assert "model.safetensors differs from the statement's file" in found.checks[0].reason
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -113,7 +113,7 @@ def test_a_configuration_alone_contradicts_nothing(mirror: Callable[..., Path]) 
     path.write_text(json.dumps(json.loads(path.read_text()) | {"_name_or_path": "acme/base"}))
     found = one(folder, "child", deep=False)
     assert found.status == "not-testable"
-    assert "no claim about weights" in found.reason
+    assert "claims nothing about weights" in found.reason
 
 
 def test_another_shape_is_not_contradicted(models: Path, tmp_path: Path) -> None:
