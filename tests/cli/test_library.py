@@ -185,5 +185,5 @@ def test_an_unknown_engine_is_named(models: Path, lib: Path) -> None:
 
 
 def test_a_library_cannot_be_made_among_other_files(models: Path) -> None:
-    with pytest.raises(LibraryError, match="something else"):
+    with pytest.raises(LibraryError, match="something other than a library"):
         Library.open(models, create=True)
