@@ -1,7 +1,7 @@
 """Neurons matched by what they read: do they also have the signs, or write the directions, of their partners?
 
 METHODS: disguised models, 2b. `kinprint.matching` recovers which neuron is which from what neurons read;
-`correspondence.signs` and `correspondence.writes` say what is tested and why it holds.
+`kinprint.matching.signs` and `kinprint.matching.writes` say what is tested and why it holds.
 """
 
 from __future__ import annotations
