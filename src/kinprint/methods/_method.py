@@ -20,6 +20,9 @@ from kinprint.statistics.label_checks import LabelCheck
 
 Kind = Literal["test", "score"]
 
+COMPUTING = ("run", "share", "beyond", "curves", "maps")
+"""Attributes of a method that are functions, or made of them."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -156,9 +159,9 @@ class Method:
             return Evidence(method=self.name, kind=self.kind, note=f"Does not apply: {reason}.")
 
     def to_json(self) -> dict[str, Any]:
-        """As `kinprint methods --json` prints it: every attribute that is no function."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {"name": self.name, "kind": self.kind} | {name: value for name, value in values.items() if not callable(value)}
+        """As `kinprint methods --json` prints it: every attribute but those that compute or draw something."""
+        shown = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in COMPUTING}
+        return {"name": self.name, "kind": self.kind} | shown
 
     def concerns(self, *models: Fingerprint) -> bool:
         """Whether there is anything to say: of methods on observed models, only if one was observed."""
