@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -29,12 +30,13 @@ def cluster() -> Iterator[None]:
     os.environ |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_agent_register_timeout_ms": f"{PATIENCE * 1000:.0f}",
-        "RAY_worker_register_timeout_seconds": f"{PATIENCE:.0f}",
         "RAY_health_check_timeout_ms": f"{PATIENCE * 1000:.0f}",
         "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
     }
     os.environ.pop("OMP_NUM_THREADS", None)  # Ray sets it
-    with mock.patch.object(services, "get_node", partial(_retried, services.get_node)):
+    asked = mock.patch.object(services, "get_node", partial(_retried, services.get_node))
+    started = mock.patch.object(services, "start_raylet", partial(_with_port, services.start_raylet))
+    with asked, started:
         two = Cluster(initialize_head=True, head_node_args=node() | {"include_dashboard": False})
         two.add_node(**node())
     two.wait_for_nodes(PATIENCE)
@@ -46,6 +48,16 @@ def cluster() -> Iterator[None]:
         two.shutdown()
         os.environ.clear()
         os.environ.update(before)
+
+
+def _with_port(start: Callable[..., object], *arguments: object, **options: object) -> object:
+    """Start a node that finds the port of its agent where the agent will write it: Ray gives it 15 seconds for that."""
+    from ray._raylet import persist_port
+
+    given = inspect.signature(start).bind(*arguments, **options).arguments
+    name = "dashboard_agent_listen_port"
+    persist_port(given["session_dir"], given["node_id"], name, given[name])
+    return start(*arguments, **options)
 
 
 def _retried(get_node: Callable[..., object], *arguments: object) -> object:
