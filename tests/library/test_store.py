@@ -149,7 +149,7 @@ def test_nearest_is_brute_force(library: Library) -> None:
     assert [digest for digest, _ in found] == sorted(truth, key=lambda digest: -truth[digest])
     assert [value for _, value in found] == pytest.approx(sorted(truth.values(), reverse=True), abs=1e-5)
     for space, vector in (("nowhere", query), ("channels", query[:-1]), ("channels", query * np.nan)):
-        with pytest.raises(ValueError, match="vectors of"):
+        with pytest.raises(ValueError, match="a vector of"):
             library.nearest(space, vector, 3)
 
 

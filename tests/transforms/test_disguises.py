@@ -174,7 +174,7 @@ def test_index_tests_cannot_see_a_disguise(models: Path, tmp_path: Path) -> None
         assert found.verdict == verdict
     assert all(item.log10_p > -4 for item in found.tests if item.applies)
     least = min(item.detectable for item in found.tests if item.detectable is not None)
-    assert f"Under kept labels a correlation of {least:.3f} between units would have been seen" in found.sentence()
+    assert f"With kept labels, a correlation of {least:.3f} between units would be seen" in found.sentence()
 
 
 def test_rotation_fixes_the_mean_where_it_must() -> None:
