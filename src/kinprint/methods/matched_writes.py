@@ -132,8 +132,7 @@ def unexplained(reads: Float64s, writes: Float64s) -> Float64s:
     distances = squares[:, None] + squares - 2 * x @ x.T
     centre = np.eye(len(x)) - 1 / len(x)
     kernel = centre @ (x @ x.T / x.shape[1] + 2 * np.exp(-distances / max(float(np.median(distances)), 1e-30))) @ centre
-    size = max(float(np.trace(kernel)) / len(x), 1e-9)  # 0 of neurons that all read alike
-    ridge = 0.02 * size * np.eye(len(x))
+    ridge = max(0.02 * float(np.trace(kernel)) / len(x), 1e-11) * np.eye(len(x))  # the trace is 0 if all neurons read alike
     rest = centre @ y - kernel @ np.linalg.solve(kernel + ridge, centre @ y)
     found[known] = rest / np.maximum(rest.std(axis=0), 1e-30)
     return found
