@@ -314,7 +314,7 @@ def test_a_table_names_units_besides_positions(saved: Saved, monkeypatch: pytest
     ours = next(table for table in known() if table.family == "llama")
     when = [{"when": "sorted_neurons", "value": "sorts its neurons"}]
     read = parse("x", {**RAW, "named": {"channels": "sets decays by index", "neurons": when}})
-    monkeypatch.setattr(sys.modules["kinprint.architectures.recognise"], "known", lambda: (replace(ours, named=read.named),))
+    monkeypatch.setattr(sys.modules["kinprint.architectures.choice"], "known", lambda: (replace(ours, named=read.named),))
     assert positions(saved("llama")) == ("rope", {"channels"})
     assert positions(saved("llama", {"sorted_neurons": True})) == ("rope", {"channels", "neurons"})
     one = fingerprint(saved("llama", {"sorted_neurons": True}), cache=False)

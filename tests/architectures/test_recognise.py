@@ -78,13 +78,15 @@ def test_text_configuration_inside_a_multimodal_one() -> None:
 
 
 def test_known_type_with_foreign_tensors() -> None:
-    with pytest.raises(ArchitectureError, match="gpt2"):
-        recognise(llama({**CONFIG, "model_type": "gpt2"}))
+    """Tensors count, not the type, which anybody may change."""
+    found = recognise(llama({**CONFIG, "model_type": "gpt2"}))
+    assert found.guessed
+    assert found.facts["norm"] == "rms"
 
 
 def test_unknown_tensors_name_what_is_known() -> None:
     checkpoint = Checkpoint("m", "m", {"a.b": Plain("a.b", np.ones((2, 2)))}, {})
-    with pytest.raises(ArchitectureError, match="known model types"):
+    with pytest.raises(ArchitectureError, match="nothing in it looks like the layers of a language model"):
         recognise(checkpoint)
 
 
@@ -138,15 +140,16 @@ def test_stacked_experts_are_read_one_at_a_time() -> None:
 
 
 def test_what_needs_a_configuration_says_so() -> None:
-    """Heads that share a tensor with their rotary part cannot be told apart by shapes."""
+    """Heads that share a tensor with their rotary part cannot be told apart by shapes: they have no role."""
     plain = llama({})
     tensors = {n: t for n, t in plain.tensors.items() if "k_proj" not in n and "v_proj" not in n}
     for layer in range(2):
         for name, shape in (("kv_a_proj_with_mqa", (20, 24)), ("kv_b_proj", (40, 16))):
             full = f"model.layers.{layer}.self_attn.{name}.weight"
             tensors[full] = Plain(full, np.ones(shape, np.float32))
-    with pytest.raises(ArchitectureError, match="configuration"):
-        recognise(Checkpoint(name="m", source="m", tensors=tensors, config={}))
+    found = recognise(Checkpoint(name="m", source="m", tensors=tensors, config={}))
+    assert {part.role for part in found.parts if part.layer is not None} == {"gate", "up", "down"}
+    assert any("no configuration" in note for note in found.notes)
 
 
 def test_layers_in_words() -> None:

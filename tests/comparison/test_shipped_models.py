@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kinprint import Fingerprint, compare
+from kinprint.comparison.identity import Difference, Sameness
 from kinprint.comparison.verdict import combined_log10_p, decide
 from kinprint.methods import Evidence
 
@@ -95,7 +96,9 @@ def test_combination() -> None:
         Evidence(method="d", kind="score", statistic=1.0),
     ]
     assert combined_log10_p(tests) == pytest.approx(-7 + np.log10(2))
-    assert decide(None, -6.0) == "related"
-    assert decide(None, -5.99) == "no-evidence"
-    assert decide(None, None) == "untestable"
-    assert decide("bit for bit", None) == "identical"
+    assert decide(Sameness(None), -6.0) == "related"
+    assert decide(Sameness(None), -5.99) == "no-evidence"
+    assert decide(Sameness(None), None) == "untestable"
+    assert decide(Sameness("bit for bit"), None) == "identical"
+    part = Difference("vision tower", "differs", 3, 0.4)
+    assert decide(Sameness("bit for bit", (part,)), None) == "related"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures.table import Entry
+from kinprint.architectures.table import Entry, Table
 
 Place = tuple[int | None, str, int | None]
 """Layer, role, expert."""
@@ -52,6 +52,7 @@ class Part:
         tensor: name of the tensor in the checkpoint it comes from.
         read: returns the array; a view of the stored tensor wherever a view can express it.
         lines: of a matrix that can be read in part; None of vectors and of experts stacked in one tensor.
+        as_stored: whether it is all of its tensor, as the file has it.
     """
 
     role: str
@@ -63,6 +64,7 @@ class Part:
     tensor: str
     read: Callable[[], NDArray[Any]] = field(repr=False, compare=False)
     lines: Lines | None = field(default=None, repr=False, compare=False)
+    as_stored: bool = field(default=False, repr=False, compare=False)
 
 
 def experts_by_layer(parts: Iterable[Place]) -> dict[int, list[int | None]]:
@@ -102,6 +104,11 @@ class Anatomy:
         skipped: names of tensors that the table knows and gives no role.
         notes: what a reader should know (a configuration that was missing, a role absent in some layers, ...).
         names: the kinds of tensors the checkpoint has, for writing another one like it.
+        others: name of every tensor without a role, whether the table knows it or not -> what it belongs to, in words.
+        buffers: names of tensors that the model computes itself.
+        guessed: whether no type and no user says that this table is the right one.
+        why: a clause for people about how the table was chosen.
+        table: the table.
         nbytes: bytes of the tensors that were read to find this out (`positions`).
     """
 
@@ -112,6 +119,11 @@ class Anatomy:
     notes: tuple[str, ...] = ()
     names: tuple[Name, ...] = ()
     skipped: tuple[str, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+    buffers: tuple[str, ...] = ()
+    guessed: bool = False
+    why: str = ""
+    table: Table | None = None
     nbytes: int = 0
 
     @cached_property

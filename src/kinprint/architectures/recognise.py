@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice, pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
 
 from kinprint.architectures import facts as configuration
 from kinprint.architectures import layout, positions, roles
 from kinprint.architectures.anatomy import Anatomy, Name, Part, Place
-from kinprint.architectures.kinds import Passed, kinds, passed_over
+from kinprint.architectures.choice import Choice, choices
+from kinprint.architectures.companions import belongs_to
+from kinprint.architectures.fit import Fit, Match, fit
+from kinprint.architectures.inferred import inferred
+from kinprint.architectures.kinds import kinds, passed_over
 from kinprint.architectures.named import spaces
-from kinprint.architectures.table import Entry, Skip, Table, known
-from kinprint.checkpoints import Checkpoint, Tensor
+from kinprint.architectures.table import Table
+from kinprint.checkpoints import Checkpoint
 from kinprint.errors import ArchitectureError
-
-NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-"""An index in a name: digits between dots."""
-
-UNTRACKED = Skip("")
 
 MAX_PARTS = 500_000
 """Experts stacked in one tensor are counted by its shape."""
@@ -31,179 +27,82 @@ MAX_PARTS = 500_000
 ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act", "activation")
 """Under which configurations say the activation of an FFN."""
 
-Located = TypeVar("Located", "Match", Passed)
 
+def recognise(checkpoint: Checkpoint, given: Table | None = None) -> Anatomy:
+    """See a checkpoint through the table of its architecture, or, where no table fits, as far as names and shapes tell.
 
-@dataclass(frozen=True)
-class Match:
-    """A tensor that a table knows: which entry it is, under which pattern, of which layer (of a second stack) and expert."""
+    Nothing is read but a few rows of a matrix of positions, and some gains where their values have to decide.
 
-    tensor: Tensor
-    entry: Entry
-    pattern: str
-    layer: int | None
-    expert: int | None
-    second: bool = False
-
-
-class Found(NamedTuple):
-    """What a table makes of the tensors: what has a role, names it does not know, and what it knows and gives no role."""
-
-    matches: list[Match]
-    unknown: list[str]
-    skipped: dict[str, Passed]
-
-
-def recognise(checkpoint: Checkpoint) -> Anatomy:
-    """See a checkpoint through the table of its architecture.
-
-    Nothing is read but a few rows of a matrix of positions.
+    Args:
+        given: the table that the user says it is to be read by.
 
     Raises:
         CheckpointError: those cannot be read.
-        ArchitectureError: no table fits, the configuration contradicts the tensors, or the weights are quantised integers.
+        ArchitectureError: nothing in it looks like the layers of a language model, the configuration contradicts the tensors,
+            or the weights are quantised integers.
     """
     config = configuration.text_part(checkpoint.config)
-    model_type = config.get("model_type")
-    named = [table for table in known() if model_type in table.model_types]
-    for table in named if len(named) == 1 else _by_fit(checkpoint, named or known()):
-        explained = _match(table, checkpoint.tensors)
-        if _complete(explained.matches):
-            return _anatomy(table, config, checkpoint, explained, guessed=not named)
+    if given is not None:
+        return _read(Choice(given, "the table that was given", guessed=False), config, checkpoint)
+    refused: ArchitectureError | None = None
+    for choice in choices(checkpoint, config):
+        try:
+            return _read(choice, config, checkpoint)
+        except ArchitectureError as error:
+            refused = refused or (None if choice.guessed else error)
+    if refused:
+        raise refused
+    if table := inferred(checkpoint.tensors, config):
+        choice = Choice(table, "no table knows it: roles are inferred from names and shapes", guessed=True)
+        return _read(choice, config, checkpoint)
     seen = ", ".join(list(checkpoint.tensors)[:3]) or "no tensors"
-    if named:
-        raise ArchitectureError(
-            checkpoint.source,
-            f"the configuration says {model_type}, but the tensors are not those of such a model ({seen}, ...)",
-            "use the configuration that belongs to the weights",
-        )
-    types = ", ".join(sorted({t for table in known() for t in table.model_types}))
     raise ArchitectureError(
-        checkpoint.source, f"no known architecture has tensors such as {seen}", f"known model types: {types[:180]}"
+        checkpoint.source,
+        f"nothing in it looks like the layers of a language model: it has tensors such as {seen}",
+        "give a language model, or name its table with --table",
     )
 
 
-def _by_fit(checkpoint: Checkpoint, tables: Iterable[Table]) -> list[Table]:
-    """Tables, the one that explains most kinds of tensors first, of equals the smallest, of these the plainest: configurations
-    may be missing or unknown, and a type may be served by several tables. Names that differ in their numbers are one kind: a
-    mixture has tens of thousands."""
-    kinds = {NUMBER.sub("0", name): name for name in reversed(list(checkpoint.tensors))}
-    examples = {name: checkpoint.tensors[name] for name in kinds.values()}
-    return sorted(tables, key=lambda table: (-len(_match(table, examples).matches), len(table.tensors), _peculiarities(table)))
-
-
-def _peculiarities(table: Table) -> int:
-    """How much a table says that no tensor shows: gains stored less 1 (Gemma), neighbours that rotate together (Helium)."""
-    return any(entry.add for entry in table.tensors.values()) + (table.rotary_pairs != "halves")
-
-
-def _match(table: Table, tensors: Mapping[str, Tensor]) -> Found:
-    """What the table knows of the tensors under whichever of its prefixes explains most."""
-    explained = max((_match_prefix(table, tensors, prefix) for prefix in table.prefixes), key=lambda known: len(known.matches))
-    whole = {passed.layer: passed for passed in explained.skipped.values() if passed.skip.layer}
-    passed = {match.tensor.name: whole[match.layer] for match in explained.matches if match.layer in whole}
-    kept = [match for match in explained.matches if match.layer not in whole]
-    return _stacked(Found(kept, explained.unknown, {**explained.skipped, **passed}))
-
-
-def _stacked(explained: Found) -> Found:
-    """Layers of a second stack, a decoder's, counted on from those of the first."""
-    layers = (match.layer for match in explained.matches if match.layer is not None and not match.second)
-    first = 1 + max(layers, default=-1)
-
-    def moved(item: Located) -> Located:
-        return replace(item, layer=item.layer + first) if item.second and item.layer is not None else item
-
-    skipped = {name: moved(passed) for name, passed in explained.skipped.items()}
-    return Found([moved(match) for match in explained.matches], explained.unknown, skipped)
-
-
-def _match_prefix(table: Table, tensors: Mapping[str, Tensor], prefix: str) -> Found:
-    matches, unknown = [], []
-    skipped: dict[str, Passed] = {}
-    likely: dict[str, Pattern] = {}  # names that differ in numbers mostly match one pattern
-    for name, tensor in tensors.items():
-        kind, short = NUMBER.sub("0", name), name.removeprefix(prefix)
-        hit = _pattern_of(table, name, short, likely.get(kind))
-        if hit is not None:
-            likely[kind] = hit.pattern
-            key, _, entry = hit.pattern
-            full = key if hit.spelled == name else prefix + key
-            matches.append(Match(tensor, entry, full, hit.layer, hit.numbers.get("expert"), "second" in hit.numbers))
-        elif passed := _passed(table, name, short):
-            skipped[name] = passed
-        elif not any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored):
-            unknown.append(name)
-    return Found(matches, unknown, skipped)
-
-
-Pattern = tuple[str, re.Pattern[str], Entry]
-
-
-class Hit(NamedTuple):
-    """A pattern of a table that a name matches, what the name was when it did, and its numbers."""
-
-    pattern: Pattern
-    spelled: str
-    numbers: dict[str, int]
-
-    @property
-    def layer(self) -> int | None:
-        return self.numbers.get("layer", self.numbers.get("second"))
-
-
-def _pattern_of(table: Table, name: str, short: str, likely: Pattern | None) -> Hit | None:
-    """The pattern that a tensor's name matches, with or without the prefix; None if the table does not know it."""
-    if not (table.names.fullmatch(short) or table.names.fullmatch(name)):
-        return None
-    for pattern in (likely, *table.patterns) if likely else table.patterns:
-        match = pattern[1].fullmatch(short) or pattern[1].fullmatch(name)
-        if match:
-            return Hit(pattern, match.string, {index: int(value) for index, value in match.groupdict().items()})
-    return None
-
-
-def _passed(table: Table, name: str, short: str) -> Passed | None:
-    """What a table says of a tensor that it knows and gives no role; None if it says nothing."""
-    for pattern, skip in table.skipped:
-        if match := pattern.fullmatch(short):
-            index = {index: int(value) for index, value in match.groupdict().items()}
-            return Passed(skip, index.get("layer", index.get("second")), "second" in index)
-    untracked = any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked)
-    return Passed(UNTRACKED, None) if untracked else None
-
-
-def _complete(matches: Iterable[Match]) -> bool:
-    return roles.complete({role for match in matches if match.layer is not None for role in match.entry.roles})
-
-
-def _anatomy(table: Table, config: Mapping[str, Any], checkpoint: Checkpoint, explained: Found, *, guessed: bool) -> Anatomy:
-    source, matches = checkpoint.source, explained.matches
+def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> Anatomy:
+    """The anatomy that a table gives, the numbers of the configuration checked."""
+    table, source = choice.table, checkpoint.source
+    explained = fit(table, checkpoint.tensors)
     layers = _complete_layers(explained, source)
     numbers = configuration.declared(table, config, source)
     parts = _limited(
-        list(islice((part for match in matches for part in _parts(match, numbers, source)), MAX_PARTS + 1)), source
+        list(islice((part for match in explained.matches for part in _parts(match, numbers, source)), MAX_PARTS + 1)), source
     )
     facts: dict[str, Any] = {**numbers}
     _check(facts, "num_hidden_layers", layers, source)
     _measure(facts, parts, source)
-    where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=guessed)
+    where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=choice.guessed)
     facts |= _said(table, config, parts, where) | {"layer_kinds": kinds(parts, explained.skipped.values(), layers)}
     facts |= _rotary(table, config, facts, source)
-    names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in matches}
+    names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in explained.matches}
     return Anatomy(
         family=table.family,
         facts=facts,
         parts=_ordered(parts, source),
         unknown=tuple(explained.unknown),
-        notes=(*_notes(table, config, guessed=guessed), *passed_over(explained.skipped.values())),
+        notes=(*_notes(choice, config), *passed_over(explained.skipped.values())),
         names=tuple(names.values()),
         skipped=tuple(explained.skipped),
-        nbytes=nbytes,
+        others=_others(explained),
+        buffers=tuple(explained.buffers),
+        guessed=choice.guessed,
+        why=choice.why,
+        table=table,
+        nbytes=nbytes + choice.nbytes,
     )
 
 
-def _complete_layers(explained: Found, source: str) -> int:
+def _others(explained: Fit) -> dict[str, str]:
+    """What every tensor without a role belongs to, in words."""
+    said = {name: passed.skip.what or belongs_to(name) for name, passed in explained.skipped.items()}
+    return said | {name: belongs_to(name) for name in explained.unknown}
+
+
+def _complete_layers(explained: Fit, source: str) -> int:
     """How many layers there are, of which none may be missing."""
     layers = {match.layer for match in explained.matches if match.layer is not None}
     layers |= {item.layer for item in explained.skipped.values() if item.layer is not None and not item.skip.layer}
@@ -248,9 +147,9 @@ def _rotary(table: Table, config: Mapping[str, Any], facts: Mapping[str, Any], s
     return {"rotary_dim": facts.get("rotary_dim", turned), "rotary_pairs": table.rotary_pairs}
 
 
-def _notes(table: Table, config: Mapping[str, Any], *, guessed: bool) -> list[str]:
+def _notes(choice: Choice, config: Mapping[str, Any]) -> list[str]:
     """What a reader should know of how the model was read."""
-    notes = [f"read as {table.family}, the table that fits its tensors best"] if guessed else []
+    notes = [f"read as {choice.table.family}: {choice.why}"] if choice.guessed else []
     return notes if config else [*notes, "no configuration: heads are known only as far as the tensors show them"]
 
 
@@ -317,9 +216,10 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
                 axes=roles.axes(role),
                 shape=(layout.count(rows), *shape[1:]),
                 dtype=tensor.dtype,
-                tensor=tensor.name,
+                tensor=match.name,
                 read=layout.reader(tensor, entry, expert, rows, shape),
                 lines=layout.lines(tensor, entry, rows),
+                as_stored=entry.plain and shape == tensor.shape,
             )
 
 
@@ -332,11 +232,17 @@ def _check(facts: dict[str, Any], fact: str, measured: int, source: str) -> None
         )  # fmt: skip
 
 
+def _width(parts: list[Part]) -> int:
+    """Channels of the residual stream: what the first matrix of a layer that is on it says."""
+    on_it = next(part for part in parts if part.layer is not None and part.role in roles.MATRICES and "residual" in part.axes)
+    return on_it.shape[on_it.axes.index("residual")]
+
+
 def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
     """Numbers that the shapes give, checked against those of the configuration."""
     first = {part.role: part for part in reversed(parts)}
-    query, key = (first.get(role) or first[roles.LATENT[role].up] for role in ("q", "k"))
-    _check(facts, "hidden_size", first["o"].shape[0], source)
+    query, key = (first.get(role) or first.get(roles.LATENT[role].up) for role in ("q", "k"))
+    _check(facts, "hidden_size", _width(parts), source)
     for part in parts:
         for axis, length in zip(part.axes, part.shape, strict=True):
             inside = part.layer is not None and part.role in roles.MATRICES
@@ -346,7 +252,10 @@ def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
                 )
     if "embedding" in first:
         facts["vocab_size"] = first["embedding"].shape[0]
-    facts["intermediate_size"] = first["up"].shape[0]
+    if "up" in first:
+        facts["intermediate_size"] = first["up"].shape[0]
+    if query is None or key is None:
+        return
     if "head_dim" not in facts and "gains.q" in first:
         facts["head_dim"] = first["gains.q"].shape[0]
     if "num_attention_heads" not in facts and "head_dim" in facts and query.shape[0] % facts["head_dim"] == 0:

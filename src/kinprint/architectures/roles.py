@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import NamedTuple
 
 MATRICES: dict[str, tuple[str, str]] = {
@@ -22,6 +21,17 @@ MATRICES: dict[str, tuple[str, str]] = {
     "gate": ("neurons", "residual"),
     "up": ("neurons", "residual"),
     "down": ("residual", "neurons"),
+    "cross_q": ("cross_heads", "residual"),
+    "cross_k": ("cross_kv_heads", "residual"),
+    "cross_v": ("cross_kv_heads", "residual"),
+    "cross_o": ("residual", "cross_heads"),
+    "mixer_q": ("mixer_keys", "residual"),
+    "mixer_k": ("mixer_keys", "residual"),
+    "mixer_v": ("mixer", "residual"),
+    "mixer_in": ("mixer", "residual"),
+    "mixer_gate": ("mixer", "residual"),
+    "mixer_state": ("free", "residual"),
+    "mixer_out": ("residual", "mixer"),
     "shared_gate": ("shared_neurons", "residual"),
     "shared_up": ("shared_neurons", "residual"),
     "shared_down": ("residual", "shared_neurons"),
@@ -31,12 +41,16 @@ MATRICES: dict[str, tuple[str, str]] = {
     "head": ("vocabulary", "residual"),
     "position": ("positions", "residual"),
 }
-"""Matrices as (output, input) of y = W x; embeddings as (token, channel)."""
+"""Matrices as (output, input) of y = W x; embeddings as (token, channel). cross_* is attention to another stream, an encoder's:
+its keys and values read that. mixer_* is what stands in the place of attention (linear attention, a state space): what it reads
+as queries and keys, values or input, gates, and states, steps and decays; and what it writes."""
 
 MATRIX_ROLES = (
     *("q", "k", "v", "o", "gate", "up", "down"),
     *("q_down", "q_up", "q_rotary_up", "q_rotary", "kv_down", "k_up", "v_up", "k_rotary", "attention_gate"),
     *("shared_gate", "shared_up", "shared_down"),
+    *("cross_q", "cross_k", "cross_v", "cross_o"),
+    *("mixer_q", "mixer_k", "mixer_v", "mixer_in", "mixer_gate", "mixer_state", "mixer_out"),
 )
 """Roles of the matrices of a layer that are measured and transformed: all but routers."""
 
@@ -70,20 +84,19 @@ LATENT = {
 """What stands for queries, keys and values where they pass through a latent (MLA)."""
 
 ESSENTIAL = ("q", "k", "v", "o", "up", "down")
-"""Roles that some layer of every known family has, in this form or through a latent; a table fits a checkpoint only if all of
-them are found."""
+"""Roles that some layer of every transformer has, in this form or through a latent; a table that does not say what is essential
+fits a checkpoint only if all of them are found."""
 
 READERS = {
-    "input": ("q", "k", "v", "attention_gate", "q_down", "q_rotary", "kv_down", "k_rotary"),
+    "input": (
+        *("q", "k", "v", "attention_gate", "q_down", "q_rotary", "kv_down", "k_rotary"),
+        *("mixer_q", "mixer_k", "mixer_v", "mixer_in", "mixer_gate", "mixer_state"),
+    ),
+    "cross": ("cross_q",),
     "post_attention": ("gate", "up", "router", "shared_gate", "shared_up", "shared_router"),
     "final": ("head",),
 }
 """Which matrices read the output of which norm; without a norm of its own the FFN reads that of attention."""
-
-
-def complete(present: Container[str]) -> bool:
-    """Whether these roles are those of a transformer: every essential one, as it is or through a latent."""
-    return all(role in present or (role in LATENT and LATENT[role].up in present) for role in ESSENTIAL)
 
 
 def axes(role: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
@@ -23,7 +23,7 @@ LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "interleaved")
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
     *("norm", "norm_first", "positions", "named", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
-    "softmax_router",
+    *("softmax_router", "essential"),
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -54,6 +54,12 @@ class Entry:
     @property
     def matrix(self) -> bool:
         return self.roles[0] in roles.MATRICES
+
+    @property
+    def plain(self) -> bool:
+        """Whether the tensor is its one part, as it is."""
+        changed = self.transposed or self.stacked_experts or self.add or self.layout == "interleaved"
+        return len(self.roles) == 1 and not changed
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Table:
     softmax_router: bool = False
     named: Mapping[str, Any] = field(default_factory=dict)
     upcycled: Mapping[str, Any] = field(default_factory=dict)
+    essential: tuple[str, ...] = roles.ESSENTIAL
     patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
     skipped: tuple[tuple[re.Pattern[str], Skip], ...] = field(default=(), repr=False)
 
@@ -160,9 +167,19 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         softmax_router=raw.get("softmax_router", False),
         named={space: [{"value": why}] if isinstance(why, str) else why for space, why in raw.get("named", {}).items()},
         upcycled=raw.get("upcycled", {}),
+        essential=tuple(raw.get("essential", roles.ESSENTIAL)),
         skipped=tuple((_pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
-        patterns=tuple((name, _pattern(name), entry) for name, entry in tensors.items()),
+        patterns=_patterns(tensors),
     )
+
+
+def compiled(table: Table) -> Table:
+    """A table that was not parsed, with the patterns of its names."""
+    return replace(table, patterns=_patterns(table.tensors))
+
+
+def _patterns(tensors: Mapping[str, Entry]) -> tuple[tuple[str, re.Pattern[str], Entry], ...]:
+    return tuple((name, _pattern(name), entry) for name, entry in tensors.items())
 
 
 def markdown_table() -> str:

@@ -15,6 +15,7 @@ from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
 from kinprint.checkpoints.folders import CARD, CONFIG, Location, ModelFolder, local
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.names import renamed
 from kinprint.checkpoints.quantizations import decoded
 from kinprint.checkpoints.remote import address, hub
 from kinprint.checkpoints.source import ByteSource
@@ -93,7 +94,7 @@ def _open(location: Location) -> Checkpoint:
         name=location.name,
         source=location.source,
         config=config,
-        tensors=tensors,
+        tensors=renamed(tensors),
         quantization=quantization or inside.quantization,
         folder=folder,
         files=(*weight_files, *configuration, *card, *vocabulary),

@@ -13,7 +13,7 @@ from kinprint import methods as registry
 from kinprint.architectures import Weights
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
-from kinprint.comparison.identity import identical
+from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.parts import small_part
 from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.sides import both
@@ -36,7 +36,7 @@ class Comparison:
         log10_p: combined over the tests that decide, corrected for their number; None if none does.
         layer_map: reference layer of each suspect layer, by the strongest test; None unless related or identical.
         evidence: of every method, tests first, the strongest first.
-        same: how the weights are known to be identical, or None.
+        content: whether the weights are the same, and what besides them differs.
         context: facts that are no evidence.
         alpha: the p-value up to which the pair is called related.
     """
@@ -47,9 +47,14 @@ class Comparison:
     log10_p: float | None
     layer_map: tuple[int, ...] | None
     evidence: tuple[Evidence, ...]
-    same: str | None
+    content: Sameness
     context: dict[str, Any]
     alpha: float = ALPHA
+
+    @property
+    def same(self) -> str | None:
+        """How the models are known to be identical, or None."""
+        return self.content.identical
 
     @property
     def tests(self) -> tuple[Evidence, ...]:
@@ -69,6 +74,8 @@ class Comparison:
         """Whether a "related" rests on labels and signs alone, which somebody could have fitted; None for other verdicts."""
         if self.verdict != "related":
             return None
+        if self.content.weights is not None:
+            return False
         return self.unforgeable is None or self.unforgeable > math.log10(self.alpha)
 
     def sentence(self) -> str:
@@ -77,6 +84,8 @@ class Comparison:
         applicable = [item for item in self.tests if item.applies]
         if self.verdict == "identical":
             return f"{b} holds the same weights as {a}: {self.same}."
+        if self.verdict == "related" and self.content.weights is not None:
+            return f"{b} holds the same language model as {a}: {self.content.weights}. {self._beside()}"
         if self.verdict == "related":
             return (
                 f"{b} and {a} share initial or trained weights (p {p_value(self.log10_p or 0)}): one was made from the "
@@ -107,6 +116,11 @@ class Comparison:
             f"No evidence that {b} shares weights with {a}.{aside}{seen} This does not prove that they are unrelated: {hint}."
         )
 
+    def _beside(self) -> str:
+        """What besides the language model differs."""
+        words = ", ".join(difference.words() for difference in self.content.differences)
+        return f"The models are not identical: {words}."
+
     def _strength(self) -> str:
         """What it would take to make the evidence of related models without descent."""
         if not self.forgeable:
@@ -130,6 +144,7 @@ class Comparison:
             "log10_p": self.log10_p,
             "forgeable": self.forgeable,
             "unforgeable_log10_p": self.unforgeable,
+            "content": self.content.to_json(),
             "layer_map": None if self.layer_map is None else list(self.layer_map),
             "evidence": [item.to_json() for item in self.evidence],
             "context": self.context,
@@ -198,8 +213,8 @@ def examine(
         for item, method in zip(results, wanted, strict=True)
     ]
     evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha)), key=_strength))
-    log10_p, same = combined_log10_p(evidence), identical(a, b)
-    verdict = decide(same, log10_p, alpha)
+    log10_p, content = combined_log10_p(evidence), sameness(a, b)
+    verdict = decide(content, log10_p, alpha)
     layer_map = next((item.layer_map for item in evidence if item.layer_map and item.decides), None)
     return Comparison(
         reference=a,
@@ -208,7 +223,7 @@ def examine(
         log10_p=log10_p,
         layer_map=layer_map if verdict in ("related", "identical") else None,
         evidence=evidence,
-        same=same,
+        content=content,
         context=context(a, b),
         alpha=alpha,
     )

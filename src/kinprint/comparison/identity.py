@@ -1,30 +1,99 @@
-"""Are the weights the same? By digest, or up to one rounding to a narrower type."""
+"""Are the weights the same? By digest of every tensor, or up to one rounding to a narrower type."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
 
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.facts import Other
 
 LOOSE = ("channels.", "neurons.norms", "embedding.", "gains.", "biases.")
 """Traits that a cast changes by no more than its rounding."""
 
+State = Literal["differs", "missing in the reference", "missing in the suspect", "not known"]
 
-def identical(reference: Fingerprint, suspect: Fingerprint) -> str | None:
-    """A clause for people that says how the two are known to hold the same weights; None if they do not, or nothing shows
-    it."""
+
+@dataclass(frozen=True)
+class Difference:
+    """Tensors beside the language model that are not the same in both.
+
+    Attributes:
+        what: they belong to, in words.
+        state: how they differ; "not known" where a fingerprint does not hold them.
+        tensors: how many.
+        share: of the bytes of the model that has them, the larger share of the two; None where it is not known.
+    """
+
+    what: str
+    state: State
+    tensors: int
+    share: float | None
+
+    def words(self) -> str:
+        """A clause for people: "the vision tower (38 % of the bytes) differs"."""
+        size = "" if self.share is None else f" ({_percent(self.share)} of the bytes)"
+        what = self.what if self.what.startswith("the ") else f"the {self.what}"
+        many = what.startswith("the tensors")
+        be = "are" if many else "is"
+        known = {"differs": "differ" if many else "differs", "not known": f"{be} not recorded in an older fingerprint"}
+        return f"{what}{size} {known.get(self.state, f'{be} {self.state}')}"
+
+
+@dataclass(frozen=True)
+class Sameness:
+    """How far two models hold the same weights.
+
+    Attributes:
+        weights: a clause about how those with a role are known to be the same; None if they are not, or nothing shows it.
+        differences: what else differs, the largest share first.
+    """
+
+    weights: str | None
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def identical(self) -> str | None:
+        """The clause, if nothing differs."""
+        return None if self.differences else self.weights
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "weights": self.weights,
+            "differences": [
+                {"what": each.what, "state": each.state, "tensors": each.tensors, "share": each.share}
+                for each in self.differences
+            ],
+        }
+
+
+def sameness(reference: Fingerprint, suspect: Fingerprint) -> Sameness:
+    """Whether two models hold the same weights, and what besides them differs."""
+    ours, theirs = reference.stated, suspect.stated
+    if ours.content is not None and ours.content == theirs.content and not _buffers_differ(reference, suspect):
+        count = len(_digests(reference) or ()) + sum(not other.buffer for other in ours.others or ())
+        return Sameness(f"all {count} tensors agree bit for bit")
+    weights, exact = _with_a_role(reference, suspect)
+    return Sameness(weights, _differences(reference, suspect, exact=exact) if weights else ())
+
+
+def _with_a_role(reference: Fingerprint, suspect: Fingerprint) -> tuple[str | None, bool]:
+    """How the tensors with a role are known to be the same, and whether bit for bit."""
     ours, theirs = (_digests(model) for model in (reference, suspect))
     if ours is None or theirs is None:
-        return None
+        return None, True
+    beside = sum(not other.buffer for other in reference.stated.others or ())
     if ours == theirs:
-        return f"all {len(ours)} tensors agree bit for bit"
+        return f"all {len(ours) + beside} tensors agree bit for bit", True
     types = [model.stated.dtypes for model in (reference, suspect)]
     if ours.keys() != theirs.keys() or types[0] == types[1]:
-        return None
-    return _equal_up_to_rounding(reference, suspect, *types)
+        return None, True
+    return _equal_up_to_rounding(reference, suspect, *types), False
 
 
 def _digests(model: Fingerprint) -> dict[str, bytes] | None:
@@ -33,6 +102,96 @@ def _digests(model: Fingerprint) -> dict[str, bytes] | None:
     if names is None or digests is None or len(names) != len(digests):
         return None
     return {name: digest.tobytes() for name, digest in zip(names, digests, strict=True)}
+
+
+# --- what has no role
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A tensor without a role, its digest and some of its entries."""
+
+    other: Other
+    digest: bytes
+    sample: np.ndarray
+
+    def agrees(self, there: _Beside, *, exact: bool) -> bool:
+        if self.digest == there.digest:
+            return True
+        if exact or self.other.dtype == there.other.dtype or self.other.nbytes == 0:
+            return False
+        pairs = ((self.sample, there.other.dtype, there.sample), (there.sample, self.other.dtype, self.sample))
+        known = all(dtype in ("float64", "float32", "float16", "bfloat16") for _, dtype, _ in pairs)
+        return known and any(np.array_equal(_cast(x, dtype), y, equal_nan=True) for x, dtype, y in pairs)
+
+
+def _beside(model: Fingerprint) -> dict[str, _Beside] | None:
+    """Name -> tensor without a role; None where the fingerprint does not hold them."""
+    others, digests, samples = model.stated.others, model.traits.get("others.digests"), model.traits.get("others.samples")
+    if others is None:
+        return None
+    if digests is None or samples is None or not len(others) == len(digests) == len(samples):
+        return {} if not others else None
+    return {
+        other.name: _Beside(other, digest.tobytes(), np.asarray(sample, np.float64))
+        for other, digest, sample in zip(others, digests, samples, strict=True)
+    }
+
+
+def _buffers_differ(reference: Fingerprint, suspect: Fingerprint) -> bool:
+    """Whether something that models compute themselves is stored in both, and is not the same."""
+    ours, theirs = _beside(reference) or {}, _beside(suspect) or {}
+    common = [name for name in ours.keys() & theirs.keys() if ours[name].other.buffer]
+    return any(ours[name].digest != theirs[name].digest for name in common)
+
+
+def _differences(reference: Fingerprint, suspect: Fingerprint, *, exact: bool) -> tuple[Difference, ...]:
+    ours, theirs = _beside(reference), _beside(suspect)
+    if ours is None or theirs is None:
+        return _not_known(reference, suspect, ours, theirs)
+    groups: dict[tuple[str, State], list[_Beside]] = defaultdict(list)
+    for name in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(name), theirs.get(name)
+        held = mine or other
+        assert held is not None
+        if mine and other and not mine.agrees(other, exact=exact):
+            groups[held.other.what, "differs"].append(held)
+        elif not (mine and other) and not held.other.buffer:
+            groups[held.other.what, "missing in the suspect" if mine else "missing in the reference"].append(held)
+    found = [
+        Difference(what, state, len(held), _share(held, suspect if state == "missing in the reference" else reference))
+        for (what, state), held in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (-(each.share or 0), each.what)))
+
+
+def _not_known(
+    reference: Fingerprint, suspect: Fingerprint, ours: Mapping[str, _Beside] | None, theirs: Mapping[str, _Beside] | None
+) -> tuple[Difference, ...]:
+    """What a fingerprint that does not hold tensors without a role leaves open: nothing if its model had none."""
+    old = [model for model, beside in ((reference, ours), (suspect, theirs)) if beside is None]
+    there = {str(name) for model in old for key in ("unknown_tensors", "skipped_tensors")
+             for name in _listed(model.provenance.get(key))}  # fmt: skip
+    there |= {name for beside in (ours, theirs) for name, held in (beside or {}).items() if not held.other.buffer}
+    return (Difference("tensors without a role", "not known", len(there), None),) if there else ()
+
+
+def _listed(value: object) -> Iterable[object]:
+    return value if isinstance(value, list) else ()
+
+
+def _share(held: Iterable[_Beside], model: Fingerprint) -> float | None:
+    total = model.stated.stored_bytes
+    return min(sum(each.other.nbytes for each in held) / total, 1.0) if total else None
+
+
+def _percent(share: float) -> str:
+    if share < 0.001:
+        return "less than 0.1 %"
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1f} %"
+
+
+# --- up to rounding
 
 
 def _equal_up_to_rounding(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from kinprint.comparison.identity import Sameness
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, detectable, smallest
 
@@ -48,16 +49,16 @@ def log10_ps(evidence: Sequence[Evidence]) -> list[float]:
     return [item.log10_p for item in evidence if item.decides and item.log10_p is not None]
 
 
-def decide(same: str | None, log10_p: float | None, alpha: float = ALPHA) -> Verdict:
+def decide(content: Sameness, log10_p: float | None, alpha: float = ALPHA) -> Verdict:
     """The verdict (METHODS: from evidence to a verdict).
 
     Args:
-        same: how the weights are known to be the same, or None.
+        content: whether the weights are the same, and what besides them differs.
         log10_p: of `combined_log10_p`.
         alpha: largest p-value that is called related.
     """
-    if same is not None:
-        return "identical"
+    if content.weights is not None:
+        return "related" if content.differences else "identical"
     if log10_p is None:
         return "untestable"
     return "related" if log10_p <= math.log10(alpha) else "no-evidence"

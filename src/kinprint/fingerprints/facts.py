@@ -20,6 +20,36 @@ FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_
 
 Shape = tuple[int, ...]
 
+MOST_OTHERS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Other:
+    """A tensor without a role.
+
+    Attributes:
+        name: without what stands in front of all names.
+        what: it belongs to, in words.
+        nbytes: of its entries.
+        dtype: as stored.
+        buffer: whether the model computes it itself, so that a file may leave it out.
+    """
+
+    name: str
+    what: str
+    nbytes: int
+    dtype: str
+    buffer: bool
+
+    @classmethod
+    def of(cls, value: Any) -> Other | None:
+        """None where something is missing, or of another kind."""
+        table = _table(value)
+        name, nbytes = table.get("name"), _count(table.get("bytes"), MOST)
+        if not isinstance(name, str) or nbytes is None:
+            return None
+        return cls(name, _word(table.get("what")), nbytes, _word(table.get("dtype")), table.get("buffer") is True)
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -36,6 +66,9 @@ class Facts:
         shapes: role -> for every layer (how many there are, rows, columns), None where the layer has none.
         digest_parts: names of the parts in the order of the trait `digests`.
         non_finite: part -> entries that are not finite.
+        content: digest of every tensor and its name, buffers apart; None where not stated.
+        others: tensors without a role, in the order of the trait `others.digests`; None where not stated.
+        stored_bytes: of all tensors, each counted once.
     """
 
     hidden_size: int | None = None
@@ -57,6 +90,9 @@ class Facts:
     shapes: Mapping[str, tuple[Shape | None, ...]] = field(default_factory=dict)
     digest_parts: tuple[str, ...] | None = None
     non_finite: Mapping[str, int] = field(default_factory=dict)
+    content: str | None = None
+    others: tuple[Other, ...] | None = None
+    stored_bytes: int | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Facts:
@@ -87,6 +123,9 @@ class Facts:
                 for part, number in _table(facts.get("non_finite")).items()
                 if (count := _count(number, MOST)) is not None
             },
+            content=content if isinstance(content := facts.get("content"), str) and content else None,
+            others=_others(facts.get("others")),
+            stored_bytes=_count(facts.get("stored_bytes"), MOST),
         )
 
     def matrix(self, role: str, layer: int | None) -> tuple[int, int] | None:
@@ -99,6 +138,13 @@ class Facts:
         if shape is None or not all(size > 0 for size in shape[-2:]):
             return None
         return shape[-2], shape[-1]
+
+
+def _others(value: Any) -> tuple[Other, ...] | None:
+    if not isinstance(value, list) or len(value) > MOST_OTHERS:
+        return None
+    others = [Other.of(each) for each in value]
+    return None if None in others else tuple(other for other in others if other is not None)
 
 
 def _count(value: Any, limit: int) -> int | None:

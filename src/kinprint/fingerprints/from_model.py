@@ -87,6 +87,6 @@ def _measured(opened: OpenModel, quick: bool, threads: int | None, progress: Pro
     checkpoint, anatomy = opened.checkpoint, opened.anatomy
     if quick:
         return measure_quick(checkpoint, anatomy, threads=threads, progress=progress)
-    needed = expect(checkpoint.tensors.get(name) for name in {part.tensor for part in anatomy.parts})
+    needed = expect(checkpoint.tensors.values())
     with needed.watched(progress) as progress:
         return measure(checkpoint, anatomy, threads=threads, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from kinprint.architectures import Anatomy, Part
 from kinprint.arrays import Array
 from kinprint.checkpoints import Checkpoint
+from kinprint.fingerprints import content
 from kinprint.fingerprints.assembly import assemble, facts, left_out, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.layer import Layer, scan
@@ -33,6 +35,27 @@ class Found(NamedTuple):
     non_finite: dict[str, int]
     notes: list[str]
 
+    def without_head(self) -> Found:
+        """As if the model had no head of its own."""
+        rows = {trait: row for trait, row in self.rows.items() if trait not in OF_HEAD}
+        digests = [(part, digest) for part, digest in self.digests if part.role != "head"]
+        return self._replace(rows=rows, digests=digests)
+
+
+OF_HEAD = ("moments.head", "sample.head", "embedding.output")
+"""Traits of a head that is not the embedding."""
+
+
+def _tied(layers: list[Found]) -> bool:
+    """Whether the head is the embedding, stored a second time."""
+    seen = {part.role: digest for item in layers for part, digest in item.digests if part.role in ("embedding", "head")}
+    return len(seen) == 2 and seen["embedding"] == seen["head"]
+
+
+def _without_head(anatomy: Anatomy) -> Anatomy:
+    parts = tuple(part for part in anatomy.parts if part.role != "head")
+    return replace(anatomy, parts=parts, facts={**anatomy.facts, "tie_word_embeddings": True})
+
 
 def measure(
     checkpoint: Checkpoint, anatomy: Anatomy, *, threads: int | None = None, progress: Progress | None = None
@@ -47,7 +70,8 @@ def measure(
         FingerprintError: nothing could be measured.
     """
     require_parts(checkpoint, anatomy)
-    total = sum(math.prod(part.shape) * part.dtype.itemsize for part in anatomy.parts)
+    others, again = content.others_of(checkpoint, anatomy), content.to_read_again(checkpoint, anatomy)
+    total = sum(math.prod(part.shape) * part.dtype.itemsize for part in (*anatomy.parts, *others.values()))
     done, lock = 0, Lock()
 
     def tell(count: int) -> None:
@@ -66,13 +90,22 @@ def measure(
 
     with threadpool_limits(limits=1, user_api="blas"):
         layers = each(run, work(anatomy.parts), threads)
+        whole = each(lambda item: content.digest_of_tensor(*item), list(again.values()), threads)
+        beside = each(lambda tensor: content.stored(tensor, tell), list(others.values()), threads)
+    if _tied(layers):
+        anatomy, layers = _without_head(anatomy), [item.without_head() for item in layers]
     digests = [pair for item in layers for pair in item.digests]
+    as_stored = {part.tensor: digest for item in layers for part, digest in item.digests if part.as_stored}
+    content_traits, content_facts = content.described(
+        checkpoint, anatomy, as_stored, dict(zip(again, whole, strict=True)), dict(zip(others, beside, strict=True))
+    )
     traits = assemble(((item.layer, item.rows) for item in layers), int(anatomy.facts["num_hidden_layers"]))
     traits["digests"] = np.frombuffer(b"".join(digest for _, digest in digests), np.uint8).reshape(-1, 32)
     where = readings(anatomy, sparing=False)
-    traits |= (where.read() if where else {}) | vocabulary(checkpoint)
+    traits |= (where.read() if where else {}) | vocabulary(checkpoint) | content_traits
     facts_of_pass = {
         **facts(checkpoint, anatomy),
+        **content_facts,
         "digest_parts": [name(part) for part, _ in digests],
         "non_finite": {part: count for item in layers for part, count in item.non_finite.items()},
     }

@@ -227,6 +227,14 @@ TRAITS: tuple[Trait, ...] = (
         meaning="BLAKE3 of each part's dtype, shape and entries, in the order of the fact `digest_parts`.",
         depends=("flip", "fold-gains", "mix", "permute", "rotate", "scale", "scale-stream", "shift", "split", "split-heads"),
     ),
+    _trait(
+        "others.digests", ("others", 32), dtype="uint8",
+        meaning="BLAKE3 of dtype, shape and entries of each tensor without a role, in the order of the fact `others`.",
+    ),
+    _trait(
+        "others.samples", ("others", 16), dtype="float64",
+        meaning="Entries of each tensor without a role, evenly spread: to compare it with a copy in another type.",
+    ),
 )  # fmt: skip
 
 

@@ -242,7 +242,7 @@ def identify(
                 name=reference.name,
                 source=_source(reference),
                 digest=candidate.digest,
-                verdict=decide(comparison.same, corrected, alpha),
+                verdict=decide(comparison.content, corrected, alpha),
                 log10_p=corrected,
                 uncorrected=comparison.log10_p,
                 strongest=next((item for item in comparison.tests if item.log10_p is not None), None),

@@ -14,7 +14,7 @@ import ml_dtypes  # noqa: F401 - numpy learns bfloat16 and fp8
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures import Part, Table, known, recognise
+from kinprint.architectures import Part, Table, recognise
 from kinprint.architectures import facts as configuration
 from kinprint.architectures.anatomy import Name, Place, experts_by_layer
 from kinprint.architectures.named import why_named
@@ -172,7 +172,8 @@ def model_of(checkpoint: Checkpoint) -> Model:
         raise TransformError(checkpoint.source, "no config.json, which the new model needs", "give a folder that has one")
     anatomy = recognise(checkpoint)
     inner = configuration.text_part(checkpoint.config)
-    table = next(table for table in known() if table.family == anatomy.family)
+    assert anatomy.table is not None
+    table = anatomy.table
     if any("{second}" in name.pattern for name in anatomy.names):
         raise TransformError(checkpoint.source, "models of two stacks of layers (encoder-decoders) cannot be transformed")
     without_role = {*anatomy.unknown, *anatomy.skipped}

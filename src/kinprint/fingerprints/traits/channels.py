@@ -13,6 +13,7 @@ import numpy as np
 
 from kinprint.architectures import folding
 from kinprint.architectures.folding import centred, degree
+from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.arrays import Array
 from kinprint.fingerprints.folded import channel_squares, folded, gain_before
 from kinprint.fingerprints.layer import Layer
@@ -20,8 +21,8 @@ from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.traits.heads import Side, both_sides, head_grams, head_map, heads_and_groups
 from kinprint.fingerprints.traits.neurons import FFN, inner_products
 
-PLAIN = ("attention_gate",)
-"""Roles whose lines stand in no product."""
+PLAIN = ("attention_gate", *(role for role in MATRIX_ROLES if role.startswith(("mixer_", "cross_"))))
+"""Roles whose lines are taken as they are: they stand in no product, or in one that is not worked out."""
 
 
 def rows(layer: Layer) -> dict[str, Array]:

@@ -294,6 +294,8 @@ def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Compar
     log10_p = _smallest([seen], looks)
     if seen.same is not None:
         reason = f"holds the same weights as the base: {seen.same}"
+    elif seen.content.weights is not None:
+        reason = f"holds the same language model as the base: {seen.content.weights}"
     else:
         reason = f"shares initial or trained weights with it (p {p_value(log10_p or 0)})"
     return DeclarationFinding(declaration, "confirmed", reason, printable(source), stage, log10_p)

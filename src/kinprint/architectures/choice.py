@@ -1,0 +1,108 @@
+"""Which table a model is read by: what its tensors say comes first, then its configuration, its type last.
+
+Names and shapes of tensors cannot be changed without changing what opens the file; a type is a word that everybody may
+change. So a type only chooses among tables that explain the layers equally well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinprint.architectures import roles
+from kinprint.architectures.fit import Fit, examples, fit
+from kinprint.architectures.table import Table, known
+from kinprint.checkpoints import Checkpoint, Tensor
+
+GAINS_READ, ENTRIES_READ = 6, 1 << 16
+"""Stored gains that are looked at, and how many entries of each at most."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A table that a model may be read by.
+
+    Attributes:
+        table: the table.
+        why: a clause for people about how it was chosen.
+        guessed: whether nothing but names and values speaks for it: other architectures may have tensors of the same names.
+        nbytes: bytes of the gains that were read to choose it.
+    """
+
+    table: Table
+    why: str
+    guessed: bool
+    nbytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    table: Table
+    explained: Fit
+    named: bool
+
+    @property
+    def adds(self) -> bool:
+        return any(match.entry.add for match in self.explained.matches)
+
+
+def choices(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Iterator[Choice]:
+    """The tables by which the layers of a model can be read, the most likely first.
+
+    Args:
+        config: of the language model.
+
+    Raises:
+        CheckpointError: a gain cannot be read, where values have to decide.
+    """
+    model_type = config.get("model_type")
+    kinds = examples(checkpoint.tensors)
+    fits = [_Candidate(table, fit(table, kinds), model_type in table.model_types) for table in known()]
+    fits = [one for one in fits if complete(one.table, one.explained) and (one.named or not one.explained.strangers)]
+    most = max((one.explained.inside for one in fits), default=0)
+    best = [one for one in fits if one.explained.inside == most]
+    stored, nbytes = _stored_gains(best, kinds) if len({one.adds for one in best}) > 1 else (None, 0)
+    ranked = sorted(fits, key=lambda one: _rank(one, stored))
+    for one in ranked:
+        if one.named:
+            yield Choice(one.table, f"its type is {model_type}, and its tensors are those of such a model", False, nbytes)
+        elif one.explained.inside == ranked[0].explained.inside:
+            yield Choice(one.table, "the table that fits its tensors best; its type says nothing known", True, nbytes)
+
+
+def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
+    """The most tensors of layers explained, then what the values of gains say, then the type, then the plainest."""
+    contradicted = stored is not None and one.adds != stored
+    plain = (one.adds and stored is None, one.table.rotary_pairs != "halves", len(one.table.tensors))
+    return (-one.explained.inside, contradicted, not one.named, -len(one.explained.matches), *plain)
+
+
+def complete(table: Table, explained: Fit) -> bool:
+    """Whether some layer has every role without which the table's models are none."""
+    present = {role for match in explained.matches if match.layer is not None for role in match.entry.roles}
+    return all(role in present or (role in roles.LATENT and roles.LATENT[role].up in present) for role in table.essential)
+
+
+def _stored_gains(best: list[_Candidate], tensors: Mapping[str, Tensor]) -> tuple[bool | None, int]:
+    """Whether gains are stored less one: True if values say so, False if they say the contrary, None if they do not say; and
+    how many bytes were read for it.
+
+    The factor of a trained norm is positive, nearly always: what is stored has both signs only if something is added to it.
+    """
+    names = dict.fromkeys(
+        match.name for one in best if one.adds for match in one.explained.matches if match.entry.add and match.layer is not None
+    )
+    read = [tensors[name] for name in list(names)[:GAINS_READ]]
+    vectors = [tensor.read().reshape(-1)[:ENTRIES_READ].astype(np.float32) for tensor in read if tensor.dtype.kind in "fV"]
+    values = np.concatenate(vectors) if vectors else np.zeros(0, np.float32)
+    values = values[np.isfinite(values)]
+    nbytes = sum(int(np.prod(tensor.shape)) * tensor.dtype.itemsize for tensor in read)
+    if not len(values):
+        return None, nbytes
+    negative = float(np.mean(values < 0))
+    if negative > 0.05 or not values.any():
+        return True, nbytes
+    return (False if negative < 0.01 and abs(float(values.mean()) - 1) < 0.5 else None), nbytes

@@ -1,0 +1,170 @@
+"""What a table makes of the names in a file: which tensor it knows, by which pattern, of which layer."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple, TypeVar
+
+from kinprint.architectures.companions import companion, is_buffer
+from kinprint.architectures.kinds import Passed
+from kinprint.architectures.table import Entry, Skip, Table
+from kinprint.checkpoints import Tensor
+
+NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+"""An index in a name: digits between dots."""
+
+UNTRACKED = Skip("")
+
+MAX_FRONTS = 12
+"""Places in a file where the layers of a table are looked for."""
+
+Located = TypeVar("Located", "Match", Passed)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A tensor that a table knows: which entry it is, under which pattern, of which layer (of a second stack) and expert.
+
+    Attributes:
+        name: of the tensor in the checkpoint.
+        pattern: of its name, with what stands in front.
+    """
+
+    name: str
+    tensor: Tensor
+    entry: Entry
+    pattern: str
+    layer: int | None
+    expert: int | None
+    second: bool = False
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a table makes of the tensors: what has a role, names it does not know, what it knows and gives no role, and what
+    the model computes itself."""
+
+    matches: list[Match]
+    unknown: list[str]
+    skipped: dict[str, Passed]
+    buffers: list[str]
+
+    @cached_property
+    def inside(self) -> int:
+        """How many tensors of layers it explains."""
+        return sum(match.layer is not None for match in self.matches) + sum(
+            passed.layer is not None for passed in self.skipped.values()
+        )
+
+    @cached_property
+    def strangers(self) -> list[str]:
+        """Names of layers that it does not know, and that belong to nothing that may stand beside a language model."""
+        return [name for name in self.unknown if NUMBER.search(name) and not companion(name)]
+
+
+def examples(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One tensor of each kind, the first: names that differ in their numbers are one kind. A mixture has tens of thousands."""
+    kinds = {NUMBER.sub("0", name): name for name in reversed(list(tensors))}
+    return {name: tensors[name] for name in sorted(kinds.values())}
+
+
+def fit(table: Table, tensors: Mapping[str, Tensor]) -> Fit:
+    """What the table knows of the tensors, behind whatever front explains most."""
+    found = max((_fit_behind(table, tensors, front) for front in _fronts(table, tensors)), key=lambda known: len(known.matches))
+    whole = {passed.layer: passed for passed in found.skipped.values() if passed.skip.layer}
+    passed = {match.name: whole[match.layer] for match in found.matches if match.layer in whole}
+    kept = [match for match in found.matches if match.layer not in whole]
+    return _stacked(Fit(kept, found.unknown, {**found.skipped, **passed}, found.buffers))
+
+
+def _fronts(table: Table, tensors: Mapping[str, Tensor]) -> list[str]:
+    """What may stand in front of the names of the table: its own prefixes that any name has, and whatever stands in front of
+    the first layer somewhere, a language model inside a larger one. Those of its companions come last."""
+    roots = {key.partition("{")[0] for key in table.tensors if "{" in key}
+    seen: dict[str, None] = {}
+    for name in tensors:
+        for root in roots:
+            at = f".{name}".find(f".{root}")
+            if at >= 0 and name[at + len(root) :].split(".", 1)[0].isdigit():
+                seen[name[:at]] = None
+        if len(seen) >= MAX_FRONTS:
+            break
+    fronts = dict.fromkeys((*(front for front in table.prefixes if front in seen), *seen, ""))
+    return sorted(fronts, key=lambda front: (companion(front) != "", front not in table.prefixes))
+
+
+def _stacked(explained: Fit) -> Fit:
+    """Layers of a second stack, a decoder's, counted on from those of the first."""
+    layers = (match.layer for match in explained.matches if match.layer is not None and not match.second)
+    first = 1 + max(layers, default=-1)
+
+    def moved(item: Located) -> Located:
+        return replace(item, layer=item.layer + first) if item.second and item.layer is not None else item
+
+    skipped = {name: moved(passed) for name, passed in explained.skipped.items()}
+    return Fit([moved(match) for match in explained.matches], explained.unknown, skipped, explained.buffers)
+
+
+def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
+    matches, unknown, buffers = [], [], []
+    skipped: dict[str, Passed] = {}
+    likely: dict[str, Pattern] = {}  # names that differ in numbers mostly match one pattern
+    parents = [*reversed(list(accumulate(re.findall(r"[^.]*\.", front)))), ""]
+    for name, tensor in tensors.items():
+        kind = NUMBER.sub("0", name)
+        spellings = [name[len(parent) :] for parent in parents if name.startswith(parent)]
+        hit = _pattern_of(table, spellings, likely.get(kind))
+        if hit is not None:
+            likely[kind] = hit.pattern
+            key, _, entry = hit.pattern
+            full = name[: len(name) - len(hit.spelled)] + key
+            matches.append(Match(name, tensor, entry, full, hit.layer, hit.numbers.get("expert"), "second" in hit.numbers))
+        elif any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored) or is_buffer(name):
+            buffers.append(name)
+        elif passed := _passed(table, name, spellings):
+            skipped[name] = passed
+        else:
+            unknown.append(name)
+    return Fit(matches, unknown, skipped, buffers)
+
+
+Pattern = tuple[str, re.Pattern[str], Entry]
+
+
+class Hit(NamedTuple):
+    """A pattern of a table that a name matches, what the name was when it did, and its numbers."""
+
+    pattern: Pattern
+    spelled: str
+    numbers: dict[str, int]
+
+    @property
+    def layer(self) -> int | None:
+        return self.numbers.get("layer", self.numbers.get("second"))
+
+
+def _pattern_of(table: Table, spellings: Iterable[str], likely: Pattern | None) -> Hit | None:
+    """The pattern that a tensor's name matches in one of its spellings; None if the table does not know it."""
+    for spelled in spellings:
+        if not table.names.fullmatch(spelled):
+            continue
+        for pattern in (likely, *table.patterns) if likely else table.patterns:
+            if match := pattern[1].fullmatch(spelled):
+                return Hit(pattern, spelled, {index: int(value) for index, value in match.groupdict().items()})
+    return None
+
+
+def _passed(table: Table, name: str, spellings: Iterable[str]) -> Passed | None:
+    """What a table says of a tensor that it knows and gives no role; None if it says nothing."""
+    for spelled in spellings:
+        for pattern, skip in table.skipped:
+            if match := pattern.fullmatch(spelled):
+                index = {index: int(value) for index, value in match.groupdict().items()}
+                return Passed(skip, index.get("layer", index.get("second")), "second" in index)
+    untracked = any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked)
+    return Passed(UNTRACKED, None) if untracked else None
