@@ -6,7 +6,7 @@ change. So a type only chooses among tables that explain the layers equally well
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,25 +49,29 @@ class _Candidate:
         return any(match.entry.add for match in self.explained.matches)
 
 
-def choices(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Iterator[Choice]:
+def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[Table] = ()) -> Iterator[Choice]:
     """The tables by which the layers of a model can be read, the most likely first.
 
     Args:
         config: of the language model.
+        given: tables that the user allows; only these are tried.
 
     Raises:
         CheckpointError: a gain cannot be read, where values have to decide.
     """
     model_type = config.get("model_type")
     kinds = examples(checkpoint.tensors)
-    fits = [_Candidate(table, fit(table, kinds), model_type in table.model_types) for table in known()]
+    allowed = given or known()
+    fits = [_Candidate(table, fit(table, kinds), bool(given) or model_type in table.model_types) for table in allowed]
     fits = [one for one in fits if complete(one.table, one.explained) and (one.named or not one.explained.strangers)]
     most = max((one.explained.inside for one in fits), default=0)
     best = [one for one in fits if one.explained.inside == most]
     stored, nbytes = _stored_gains(best, kinds) if len({one.adds for one in best}) > 1 else (None, 0)
     ranked = sorted(fits, key=lambda one: _rank(one, stored))
     for one in ranked:
-        if one.named:
+        if given:
+            yield Choice(one.table, "the user said so", False, nbytes)
+        elif one.named:
             yield Choice(one.table, f"its type is {model_type}, and its tensors are those of such a model", False, nbytes)
         elif one.explained.inside == ranked[0].explained.inside:
             yield Choice(one.table, "the table that fits its tensors best; its type says nothing known", True, nbytes)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kinprint.architectures.anatomy import Anatomy
 from kinprint.architectures.recognise import recognise
+from kinprint.architectures.table import Table
 from kinprint.architectures.weights import Weights, weights_of
 from kinprint.checkpoints import Checkpoint, open_checkpoint
 
@@ -18,9 +20,11 @@ class OpenModel:
 
     Attributes:
         checkpoint: its tensors, configuration, tokenizer and card.
+        given: the tables that the user allows; all of them where there are none.
     """
 
     checkpoint: Checkpoint
+    given: tuple[Table, ...] = ()
 
     @cached_property
     def anatomy(self) -> Anatomy:
@@ -29,7 +33,7 @@ class OpenModel:
         Raises:
             ArchitectureError: the model is of no known architecture.
         """
-        return recognise(self.checkpoint)
+        return recognise(self.checkpoint, self.given)
 
     @cached_property
     def weights(self) -> Weights:
@@ -37,10 +41,13 @@ class OpenModel:
         return weights_of(self.checkpoint, self.anatomy)
 
 
-def open_model(place: str | os.PathLike[str], *, offline: bool = False) -> OpenModel:
+def open_model(place: str | os.PathLike[str], *, offline: bool = False, given: Sequence[Table] = ()) -> OpenModel:
     """Open what `kinprint.checkpoints.open_checkpoint` opens, which says what `offline` means.
+
+    Args:
+        given: the tables that it may be read by; all known ones by default.
 
     Raises:
         CheckpointError: it cannot be read.
     """
-    return OpenModel(open_checkpoint(place, offline=offline))
+    return OpenModel(open_checkpoint(place, offline=offline), tuple(given))

@@ -28,13 +28,13 @@ ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hi
 """Under which configurations say the activation of an FFN."""
 
 
-def recognise(checkpoint: Checkpoint, given: Table | None = None) -> Anatomy:
+def recognise(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Anatomy:
     """See a checkpoint through the table of its architecture, or, where no table fits, as far as names and shapes tell.
 
     Nothing is read but a few rows of a matrix of positions, and some gains where their values have to decide.
 
     Args:
-        given: the table that the user says it is to be read by.
+        given: the tables that the user allows; only these are tried.
 
     Raises:
         CheckpointError: those cannot be read.
@@ -42,16 +42,19 @@ def recognise(checkpoint: Checkpoint, given: Table | None = None) -> Anatomy:
             or the weights are quantised integers.
     """
     config = configuration.text_part(checkpoint.config)
-    if given is not None:
-        return _read(Choice(given, "the table that was given", guessed=False), config, checkpoint)
     refused: ArchitectureError | None = None
-    for choice in choices(checkpoint, config):
+    for choice in choices(checkpoint, config, given):
         try:
             return _read(choice, config, checkpoint)
         except ArchitectureError as error:
             refused = refused or (None if choice.guessed else error)
     if refused:
         raise refused
+    if given:
+        raise ArchitectureError(
+            checkpoint.source, f"its tensors are not those of {' or '.join(table.family for table in given)}",
+            "leave out --as and --table, or look at it with kinprint inspect",
+        )  # fmt: skip
     if table := inferred(checkpoint.tensors, config):
         choice = Choice(table, "no table knows it: roles are inferred from names and shapes", guessed=True)
         return _read(choice, config, checkpoint)

@@ -113,26 +113,32 @@ class Table:
 @cache
 def known() -> tuple[Table, ...]:
     """Every table: ours and those of installed packages (entry points `kinprint.architectures`: a path), by family."""
+    raw = raw_tables()
+    return tuple(parse(family, inherited(family, raw)) for family in sorted(raw))
+
+
+@cache
+def raw_tables() -> dict[str, dict[str, Any]]:
+    """Every table as its file has it, by family."""
     folder = resources.files(sys.modules[__package__ or __name__]) / "tables"
     texts = {Path(str(file)).stem: file.read_text() for file in folder.iterdir() if file.name.endswith(".toml")}
     for path in discovery.installed("architectures"):
         texts[Path(path).stem] = Path(path).read_text()
-    raw = {family: tomllib.loads(text) for family, text in texts.items()}
-    return tuple(parse(family, _inherited(family, raw)) for family in sorted(raw))
+    return {family: tomllib.loads(text) for family, text in texts.items()}
 
 
-def _inherited(family: str, raw: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def inherited(family: str, raw: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """A table with what the table it is `like` says and it does not; `without` lists tensors it does not inherit."""
     own = raw[family]
     if "like" not in own:
         return own
-    parent = {key: value for key, value in _inherited(own["like"], raw).items() if key != "upcycled"}
-    inherited = {name: entry for name, entry in parent["tensors"].items() if name not in own.get("without", ())}
+    parent = {key: value for key, value in inherited(own["like"], raw).items() if key != "upcycled"}
+    kept = {name: entry for name, entry in parent["tensors"].items() if name not in own.get("without", ())}
     return {
         **parent,
         **own,
         "config": {**parent.get("config", {}), **own.get("config", {})},
-        "tensors": {**inherited, **own.get("tensors", {})},
+        "tensors": {**kept, **own.get("tensors", {})},
         "skipped": {**parent.get("skipped", {}), **own.get("skipped", {})},
     }
 

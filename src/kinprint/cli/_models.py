@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
-from kinprint.architectures import OpenModel
+from kinprint.architectures import OpenModel, Table
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.cli._progress import byte_bar
@@ -25,11 +26,12 @@ def read(
     cache: bool,
     quick: bool = False,
     offline: bool = False,
+    given: Sequence[Table] = (),
     threads: int | None = None,
 ) -> Fingerprint:
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     with byte_bar(_shown_name(model)) as progress:
-        return fingerprint(model, quick=quick, cache=cache, offline=offline, threads=threads, progress=progress)
+        return fingerprint(model, quick=quick, cache=cache, offline=offline, given=given, threads=threads, progress=progress)
 
 
 def _shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:

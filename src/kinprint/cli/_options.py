@@ -7,6 +7,8 @@ from typing import Annotated, get_args
 
 import typer
 
+from kinprint.architectures import Table
+from kinprint.architectures.given import table_from, tables_of
 from kinprint.comparison import Verdict
 
 PLACES = "folder, file, hub id, BASE+ADAPTER or .kinprint file"
@@ -77,6 +79,23 @@ OptionalJobsOption = Annotated[int | None, _JOBS]
 FingerprintOption = Annotated[
     Path | None, typer.Option("-o", "--output", help="The fingerprint to write; NAME.kinprint by default.")
 ]
+
+AsOption = Annotated[
+    str | None, typer.Option("--as", metavar="TYPE", help="Read the model as this model type, whatever its configuration says.")
+]
+TableOption = Annotated[
+    Path | None, typer.Option("--table", metavar="FILE", help="Read the model by this table (docs/architectures.md).")
+]
+
+
+def given_tables(model_type: str | None, table: Path | None) -> tuple[Table, ...]:
+    """The tables that --as and --table allow; none where neither is given."""
+    if model_type is not None and table is not None:
+        raise typer.BadParameter("give --as or --table, not both", param_hint="--as")
+    if table is not None:
+        return table_from(table)
+    return () if model_type is None else tables_of(model_type)
+
 
 QuestionsOption = Annotated[
     int, typer.Option(min=0, help="How many of the 60 questions of the probe set to ask a model; 0 for none.")

@@ -14,6 +14,7 @@ from kinprint.cli._models import epoch, hashed, read, retyped
 from kinprint.cli._options import (
     PLACES,
     AlphaOption,
+    AsOption,
     CacheOption,
     DeepOption,
     FailOnOption,
@@ -21,6 +22,8 @@ from kinprint.cli._options import (
     JsonOption,
     QuickOption,
     SuspectArgument,
+    TableOption,
+    given_tables,
 )
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
@@ -55,6 +58,8 @@ def command(
     ] = None,
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
+    as_type: AsOption = None,
+    table: TableOption = None,
 ) -> None:
     """Say whether SUSPECT's weights come from REFERENCE's (or the other way round), with a p-value.
 
@@ -71,7 +76,8 @@ def command(
     if cyclonedx is not None:
         require_cyclonedx()
     made = epoch()
-    fingerprints, weights = both(reference, suspect, partial(read, quick=quick, cache=cache), deep=deep)
+    tables = given_tables(as_type, table)
+    fingerprints, weights = both(reference, suspect, partial(read, quick=quick, cache=cache), deep=deep, given=tables)
     with step_bar() as progress:
         comparison = examine(fingerprints, weights, alpha=alpha, progress=progress)
     if any(path is not None for path in (html, cyclonedx, in_toto)):

@@ -9,7 +9,15 @@ import typer
 
 from kinprint.checkpoints.files import file_name
 from kinprint.cli._models import read
-from kinprint.cli._options import CacheOption, FingerprintOption, QuickOption, ThreadsOption
+from kinprint.cli._options import (
+    AsOption,
+    CacheOption,
+    FingerprintOption,
+    QuickOption,
+    TableOption,
+    ThreadsOption,
+    given_tables,
+)
 from kinprint.errors import printable
 
 NAME = "fingerprint"
@@ -21,6 +29,8 @@ def command(
     quick: QuickOption = False,
     threads: ThreadsOption = None,
     cache: CacheOption = True,
+    as_type: AsOption = None,
+    table: TableOption = None,
 ) -> None:
     """Measure MODEL once and write its fingerprint, a small file that can be compared and exchanged.
 
@@ -28,7 +38,7 @@ def command(
 
     prints: base.kinprint: 38 traits of 4 layers, 0.4 MB
     """
-    measured = read(model, quick=quick, cache=cache, threads=threads)
+    measured = read(model, quick=quick, cache=cache, threads=threads, given=given_tables(as_type, table))
     target = output or Path(f"{file_name(measured.name)}.kinprint")
     measured.save(target)
     size = target.stat().st_size / 1e6

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from kinprint.cli._options import AsOption, TableOption, given_tables
 from kinprint.cli._progress import byte_bar
 from kinprint.errors import printable
 from kinprint.transforms import Transform, apply, known
@@ -49,9 +50,10 @@ def _command(transform: Transform) -> Callable[..., None]:
         )
 
     def run(model: str, output: Path, **chosen: Any) -> None:
+        tables = given_tables(chosen.pop("as_type"), chosen.pop("table"))
         given = {name: readers[name](value) for name, value in chosen.items() if value is not None}
         with byte_bar(output) as progress:
-            made = apply(transform.name, model, output, progress=progress, **given)
+            made = apply(transform.name, model, output, given=tables, progress=progress, **given)
         for note in made.notes:
             typer.echo(f"note: {printable(note)}", err=True)
         if made.seed is not None and "seed" not in given:
@@ -69,6 +71,10 @@ def _command(transform: Transform) -> Callable[..., None]:
             inspect.Parameter.KEYWORD_ONLY,
             annotation=Annotated[Path, typer.Option("-o", "--output", help="The folder to make.")],
         ),
+    ]
+    options += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in (("as_type", AsOption), ("table", TableOption))
     ]
     run.__signature__ = inspect.Signature([*fixed, *options])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*fixed, *options]}

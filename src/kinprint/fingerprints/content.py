@@ -110,12 +110,12 @@ def described(
     once = {name: digest for name, digest in digests.items() if name not in tied}
     facts = {
         "content": _combined(short, once) if complete else None,
-        "stored_bytes": sum(_nbytes(tensor) for name, tensor in checkpoint.tensors.items() if name not in tied),
+        "stored_bytes": sum(bytes_of(tensor) for name, tensor in checkpoint.tensors.items() if name not in tied),
         "others": [
             {
                 "name": short[name],
                 "what": anatomy.others.get(name, "buffers"),
-                "bytes": _nbytes(checkpoint.tensors[name]),
+                "bytes": bytes_of(checkpoint.tensors[name]),
                 "dtype": checkpoint.tensors[name].dtype.name,
                 "buffer": name in anatomy.buffers,
             }
@@ -160,5 +160,6 @@ def _combined(short: Mapping[str, str], digests: Mapping[str, bytes]) -> str:
     return found.hexdigest()
 
 
-def _nbytes(tensor: Tensor) -> int:
+def bytes_of(tensor: Tensor) -> int:
+    """Of all its entries."""
     return math.prod(tensor.shape) * tensor.dtype.itemsize

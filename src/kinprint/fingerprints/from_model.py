@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from kinprint.architectures import OpenModel, open_model
+from kinprint.architectures import OpenModel, Table, open_model
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.remote.expectation import expect
 from kinprint.fingerprints import cache as stored
@@ -22,6 +23,7 @@ def fingerprint(
     quick: bool = False,
     cache: bool = True,
     offline: bool = False,
+    given: Sequence[Table] = (),
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Fingerprint:
@@ -35,6 +37,7 @@ def fingerprint(
             as they are.
         cache: use and fill the user's cache folder.
         offline: ask no hub and no server (`kinprint.checkpoints.open_checkpoint`).
+        given: the tables that the model may be read by (`kinprint.architectures.given`); all known ones by default.
         threads: of the measuring pass; all processors by default. The result does not depend on it.
         progress: called with bytes done and bytes in all.
 
@@ -55,9 +58,9 @@ def fingerprint(
         return model
     if not isinstance(model, OpenModel) and Path(model).suffix == SUFFIX:
         return Fingerprint.load(model)
-    opened = model if isinstance(model, OpenModel) else open_model(model, offline=offline)
+    opened = model if isinstance(model, OpenModel) else open_model(model, offline=offline, given=given)
     checkpoint = opened.checkpoint
-    kind = _kind(quick)
+    kind = _kind(quick) + "".join(f" {table!r}" for table in opened.given)
     measured = stored.find(checkpoint, kind) if cache else None
     if measured is None:
         measured = _measured(opened, quick, threads, progress)

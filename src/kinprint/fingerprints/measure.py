@@ -71,7 +71,8 @@ def measure(
     """
     require_parts(checkpoint, anatomy)
     others, again = content.others_of(checkpoint, anatomy), content.to_read_again(checkpoint, anatomy)
-    total = sum(math.prod(part.shape) * part.dtype.itemsize for part in (*anatomy.parts, *others.values()))
+    total = sum(math.prod(part.shape) * part.dtype.itemsize for part in anatomy.parts)
+    total += sum(content.bytes_of(tensor) for tensor in others.values())
     done, lock = 0, Lock()
 
     def tell(count: int) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kinprint import discovery
+from kinprint.architectures import Table
 from kinprint.errors import ArchitectureError, TransformError
 from kinprint.transforms._model import Model, model_of, read_model
 from kinprint.transforms._transform import Transform
@@ -33,6 +35,7 @@ def apply(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
+    given: Sequence[Table] = (),
     progress: Progress | None = None,
     **options: Any,
 ) -> Model:
@@ -42,6 +45,7 @@ def apply(
         name: of the transform, as `kinprint transform` lists them.
         source: a folder with a configuration.
         target: the folder to make; nothing but an empty folder may be there. It appears complete or not at all.
+        given: the tables that the source may be read by; all known ones by default.
         progress: called with bytes written and bytes in all.
         options: of the transform. Without `seed` one is drawn.
 
@@ -60,7 +64,7 @@ def apply(
     """
     if name not in known():
         raise TransformError(name, "no such transform", f"known: {', '.join(known())}")
-    model = known()[name](read_model(source), **options)
+    model = known()[name](read_model(source, given), **options)
     write(model, Path(target), progress=progress)
     return model
 

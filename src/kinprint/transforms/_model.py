@@ -6,7 +6,7 @@ import copy
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -156,21 +156,29 @@ class Model:
             )
 
 
-def read_model(model: str | os.PathLike[str]) -> Model:
+def read_model(model: str | os.PathLike[str], given: Sequence[Table] = ()) -> Model:
     """A model on disk, ready to be transformed.
+
+    Args:
+        given: the tables that it may be read by; all known ones by default.
 
     Raises:
         CheckpointError, ArchitectureError: it cannot be read, or is of no known architecture.
-        TransformError: it has no configuration, so that no valid folder could be written.
+        TransformError: its table was guessed, or it has no configuration, so that no valid folder could be written.
     """
-    return model_of(open_checkpoint(model))
+    return model_of(open_checkpoint(model), given)
 
 
-def model_of(checkpoint: Checkpoint) -> Model:
+def model_of(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Model:
     """As `read_model`, of a checkpoint that is open already, or that was never on disk."""
     if not checkpoint.config:
         raise TransformError(checkpoint.source, "no config.json, which the new model needs", "give a folder that has one")
-    anatomy = recognise(checkpoint)
+    anatomy = recognise(checkpoint, given)
+    if anatomy.guessed:
+        raise TransformError(
+            checkpoint.source, f"nobody says what it is (read as {anatomy.family}: {anatomy.why}), and a guess may destroy it",
+            "say its model type with --as, or give its table with --table",
+        )  # fmt: skip
     inner = configuration.text_part(checkpoint.config)
     assert anatomy.table is not None
     table = anatomy.table

@@ -21,6 +21,7 @@ from kinprint.checkpoints.hashes import FileHash
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.comparison import ALPHA, Comparison
 from kinprint.comparison.comparison import FORMAT as COMPARISON_FORMAT
+from kinprint.comparison.identity import Sameness
 from kinprint.comparison.verdict import combined_log10_p, decide
 from kinprint.errors import CheckpointError, printable
 from kinprint.fingerprints import Fingerprint
@@ -233,7 +234,7 @@ def _follows(statement: Statement) -> Check:
             return Check("verdict", "holds", "both models have one fingerprint")
         reason = "p-values cannot show that weights are the same up to rounding; give the reference (--reference)"
         return Check("verdict", "not-checked", reason)
-    verdict = decide(None, statement.log10_p, statement.alpha)
+    verdict = decide(Sameness(None), statement.log10_p, statement.alpha)
     if verdict != statement.verdict:
         reason = f"it says {statement.verdict}, but its p-values say {verdict}"
         return Check("verdict", "contradicted", reason)
