@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kinprint.comparison.comparison import Comparison, compare
     from kinprint.fingerprints.fingerprint import Fingerprint
     from kinprint.fingerprints.from_model import fingerprint
+    from kinprint.fingerprints.inspection import Inspection, inspect
     from kinprint.library.declarations.verify import Verification
     from kinprint.library.identify import Identification
     from kinprint.library.merges.gather_result import Gathering
@@ -58,6 +59,7 @@ __all__ = [
     "Forest",
     "Gathering",
     "Identification",
+    "Inspection",
     "KinprintError",
     "Library",
     "Method",
@@ -68,6 +70,7 @@ __all__ = [
     "fingerprint",
     "gather",
     "identify",
+    "inspect",
     "observe",
     "open_checkpoint",
     "transform",
@@ -83,6 +86,7 @@ _HOMES = {
     "Forest": "kinprint.library.trees.tree:Forest",
     "Gathering": "kinprint.library.merges.gather_result:Gathering",
     "Identification": "kinprint.library.identify:Identification",
+    "Inspection": "kinprint.fingerprints.inspection:Inspection",
     "Library": "kinprint.library.store:Library",
     "Method": "kinprint.methods:Method",
     "Score": "kinprint.methods:Score",
@@ -92,6 +96,7 @@ _HOMES = {
     "fingerprint": "kinprint.fingerprints.from_model:fingerprint",
     "gather": "kinprint.verbs:gather",
     "identify": "kinprint.verbs:identify",
+    "inspect": "kinprint.fingerprints.inspection:inspect",
     "observe": "kinprint.observation.observe:observe",
     "open_checkpoint": "kinprint.checkpoints.opening:open_checkpoint",
     "transform": "kinprint.transforms:apply",

@@ -140,7 +140,7 @@ def test_stacked_experts_are_read_one_at_a_time() -> None:
 
 
 def test_what_needs_a_configuration_says_so() -> None:
-    """Heads that share a tensor with their rotary part cannot be told apart by shapes: they have no role."""
+    """Heads that share a tensor with their rotary part cannot be told apart by shapes: keys and values have no role."""
     plain = llama({})
     tensors = {n: t for n, t in plain.tensors.items() if "k_proj" not in n and "v_proj" not in n}
     for layer in range(2):
@@ -148,7 +148,7 @@ def test_what_needs_a_configuration_says_so() -> None:
             full = f"model.layers.{layer}.self_attn.{name}.weight"
             tensors[full] = Plain(full, np.ones(shape, np.float32))
     found = recognise(Checkpoint(name="m", source="m", tensors=tensors, config={}))
-    assert {part.role for part in found.parts if part.layer is not None} == {"gate", "up", "down"}
+    assert {part.role for part in found.parts if part.layer is not None} == {"q", "o", "gate", "up", "down"}
     assert any("no configuration" in note for note in found.notes)
 
 

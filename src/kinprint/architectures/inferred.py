@@ -18,7 +18,7 @@ import numpy as np
 from kinprint.architectures import roles
 from kinprint.architectures.companions import companion
 from kinprint.architectures.facts import DEFAULTS
-from kinprint.architectures.table import Entry, Table, compiled
+from kinprint.architectures.table import Entry, Skip, Table, compiled, pattern
 from kinprint.checkpoints import Tensor
 
 FAMILY = "inferred"
@@ -85,6 +85,7 @@ def inferred(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Table 
     if not any(entry.matrix for entry in entries.values()):
         return None
     entries |= _outside(tensors, width)
+    rest = tuple((pattern(f"{root}{{{index}}}.*"), Skip("")) for root, index in zip(stacks, ("layer", "second"), strict=False))
     return compiled(
         Table(
             family=FAMILY,
@@ -95,6 +96,7 @@ def inferred(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Table 
             config=dict.fromkeys(DEFAULTS, ()),
             tensors=entries,
             essential=(),
+            skipped=rest,
         )
     )
 
@@ -166,10 +168,7 @@ def _of_layer(kinds: list[_Kind], width: int) -> dict[str, Entry]:
         bias = kind.rest.removesuffix("weight") + "bias"
         if role in roles.MATRICES and any(other.rest == bias and other.tensor.shape == (outputs,) for other in kinds):
             entries[bias] = Entry((f"biases.{role}",))
-    kept = {entry.roles[0] for entry in entries.values()}
-    halves = [pair for pair in (("q", "k"), ("up", "down")) if not set(pair) <= kept]  # half a product says too little
-    lost = {role for pair in halves for role in (*pair, *(("v", "o") if pair[0] == "q" else ("gate",)))}
-    return {rest: entry for rest, entry in entries.items() if entry.roles[0].removeprefix("biases.") not in lost}
+    return entries
 
 
 def _turned(own: Mapping[str, _Kind], width: int) -> bool:

@@ -174,7 +174,7 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         named={space: [{"value": why}] if isinstance(why, str) else why for space, why in raw.get("named", {}).items()},
         upcycled=raw.get("upcycled", {}),
         essential=tuple(raw.get("essential", roles.ESSENTIAL)),
-        skipped=tuple((_pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
+        skipped=tuple((pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
         patterns=_patterns(tensors),
     )
 
@@ -185,7 +185,7 @@ def compiled(table: Table) -> Table:
 
 
 def _patterns(tensors: Mapping[str, Entry]) -> tuple[tuple[str, re.Pattern[str], Entry], ...]:
-    return tuple((name, _pattern(name), entry) for name, entry in tensors.items())
+    return tuple((name, pattern(name), entry) for name, entry in tensors.items())
 
 
 def markdown_table() -> str:
@@ -216,7 +216,7 @@ def _skip(value: Any) -> Skip:
     return Skip(value) if isinstance(value, str) else Skip(**value)
 
 
-def _pattern(name: str) -> re.Pattern[str]:
+def pattern(name: str) -> re.Pattern[str]:
     """`layers.{layer}.mlp.experts.{expert}.w1` as a regular expression; at most five digits an index, `*` is anything."""
     text = re.escape(name).replace(re.escape("*"), ".*")
     for index in ("layer", "second", "expert"):

@@ -57,6 +57,7 @@ def provenance(checkpoint: Checkpoint, anatomy: Anatomy, notes: Iterable[str] = 
         "source": str(checkpoint.source),
         "base_model": checkpoint.card.get("base_model"),
         "notes": [*anatomy.notes, *notes],
+        "read_as": {"family": anatomy.family, "guessed": anatomy.guessed, "why": anatomy.why},
         "unknown_tensors": list(anatomy.unknown[:100]),
         "skipped_tensors": list(anatomy.skipped[:100]),
     }

@@ -6,6 +6,7 @@ from kinprint.reports.benchmark_markdown import benchmark_markdown
 from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.comparison_terminal import comparison_text, methods_text
+from kinprint.reports.inspection_terminal import inspection_text
 from kinprint.reports.statement_cyclonedx import cyclonedx_bom, require_cyclonedx
 from kinprint.reports.statement_in_toto import in_toto_statement
 from kinprint.reports.statement_terminal import statement_text
@@ -23,6 +24,7 @@ __all__ = [
     "comparison_text",
     "cyclonedx_bom",
     "in_toto_statement",
+    "inspection_text",
     "methods_text",
     "require_cyclonedx",
     "statement_text",
