@@ -118,6 +118,10 @@ def write_metadata(writer: gguf.GGUFWriter, config: Any, tokens: list[str] | Non
     if config.model_type in ("gpt_neox", "stablelm", "glm4"):
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         writer.add_rope_dimension_count(int(config.rope_parameters["partial_rotary_factor"] * width))
+    if hasattr(config, "rms_norm_eps"):
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if hasattr(config, "num_experts_per_tok"):
+        writer.add_expert_used_count(config.num_experts_per_tok)
     writer.add_feed_forward_length(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
     if tokens is not None:
         writer.add_tokenizer_model("gpt2")

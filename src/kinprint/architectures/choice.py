@@ -80,7 +80,7 @@ def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[T
 def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
     """The most tensors of layers explained, then what the values of gains say, then the type, then the plainest."""
     contradicted = stored is not None and one.adds != stored
-    plain = (one.adds and stored is None, one.table.rotary_pairs != "halves", len(one.table.tensors))
+    plain = (one.adds and stored is None, one.table.rotary_pairs != "halves", len(one.table.tensors), one.table.like != "")
     return (-one.explained.inside, contradicted, not one.named, -len(one.explained.matches), *plain)
 
 

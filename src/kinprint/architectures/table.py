@@ -23,7 +23,7 @@ LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "interleaved")
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
     *("norm", "norm_first", "positions", "named", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
-    *("softmax_router", "essential"),
+    *("softmax_router", "essential", "written_as"),
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -100,6 +100,8 @@ class Table:
     named: Mapping[str, Any] = field(default_factory=dict)
     upcycled: Mapping[str, Any] = field(default_factory=dict)
     essential: tuple[str, ...] = roles.ESSENTIAL
+    written_as: Mapping[str, str] = field(default_factory=dict)
+    like: str = ""
     patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
     skipped: tuple[tuple[re.Pattern[str], Skip], ...] = field(default=(), repr=False)
 
@@ -174,6 +176,8 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         named={space: [{"value": why}] if isinstance(why, str) else why for space, why in raw.get("named", {}).items()},
         upcycled=raw.get("upcycled", {}),
         essential=tuple(raw.get("essential", roles.ESSENTIAL)),
+        written_as=raw.get("written_as", {}),
+        like=raw.get("like", ""),
         skipped=tuple((pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
         patterns=_patterns(tensors),
     )

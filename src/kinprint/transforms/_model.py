@@ -7,7 +7,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import ml_dtypes  # noqa: F401 - numpy learns bfloat16 and fp8
@@ -22,6 +22,7 @@ from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint, Tensor, open_checkpoint
 from kinprint.checkpoints.folders import ModelFolder
 from kinprint.errors import TransformError
+from kinprint.transforms._respelled import REBUILT, config_of, names_of, target_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Model:
         parts: every weight with a role. `Part.read` may return any floating dtype; it is rounded to `Part.dtype` once,
             when the model is written.
         names: how its file calls them.
-        rest: tensors without a role that carry weights; written as they are.
+        rest: name -> tensor without a role that carries weights; written as they are.
         notes: what a transform left out, and why.
         seed: that the last transform drew from; None if it draws nothing.
     """
@@ -51,7 +52,7 @@ class Model:
     facts: Mapping[str, Any]
     parts: Mapping[Place, Part]
     names: tuple[Name, ...]
-    rest: tuple[Tensor, ...] = ()
+    rest: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seed: int | None = None
 
@@ -114,7 +115,7 @@ class Model:
     @property
     def whole_layers(self) -> bool:
         """Whether every tensor inside the layers has a role."""
-        return not any(f".{layer}." in tensor.name for tensor in self.rest for layer in range(self.layers))
+        return not any(f".{layer}." in name for name in self.rest for layer in range(self.layers))
 
     def normed_heads(self, layer: int | None, norm: str) -> Literal["each", "all"] | None:
         """What a norm on queries ("gains.q") or keys ("gains.k") goes over: each head, or all together; None without one."""
@@ -128,7 +129,8 @@ class Model:
         """TransformError if the model has weights without a role, which `what` would tear apart from the others."""
         if self.rest:
             raise TransformError(
-                self.source, f"{what} needs to know every weight, and {self.rest[0].name} has no role in the architecture table"
+                self.source,
+                f"{what} needs to know every weight, and {next(iter(self.rest))} has no role in the architecture table",
             )
 
     def require_heads(self) -> None:
@@ -185,8 +187,8 @@ def model_of(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Model:
     if any("{second}" in name.pattern for name in anatomy.names):
         raise TransformError(checkpoint.source, "models of two stacks of layers (encoder-decoders) cannot be transformed")
     without_role = {*anatomy.unknown, *anatomy.skipped}
-    rest = [tensor for name, tensor in checkpoint.tensors.items() if name in without_role]
-    return Model(
+    rest = {name: tensor for name, tensor in checkpoint.tensors.items() if name in without_role}
+    model = Model(
         source=checkpoint.source,
         folder=checkpoint.folder,
         table=table,
@@ -195,8 +197,20 @@ def model_of(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Model:
         facts=dict(anatomy.facts),
         parts={(part.layer, part.role, part.expert): _with_heads(part, anatomy.facts) for part in anatomy.parts},
         names=anatomy.names,
-        rest=tuple(rest),
+        rest=rest,
     )
+    return _respelled(model, set(checkpoint.tensors)) if table.written_as else model
+
+
+def _respelled(model: Model, stored: set[str]) -> Model:
+    """A model of another library's file under the names and the configuration of transformers."""
+    position = model.get(None, "position")
+    facts = {**model.facts, "roles": {place[1] for place in model.parts}}
+    facts |= {} if position is None else {"position_rows": position.shape[0]}
+    target = target_of(model.table, model.config, facts, stored, model.source)
+    config = config_of(model.table, target, model.config, facts, model.source)
+    names = names_of(target, model.parts, model.source)
+    return replace(model, table=target, config=config, names=names, folder=None).noting(REBUILT)
 
 
 def _as_decoded(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,8 +155,8 @@ def _pieces(model: Model) -> Iterator[TensorPiece]:
                 yield _piece(model, name, layer, group[0], [[model.parts[place] for place in row] for row in places])
     if left:
         raise TransformError(model.source, f"its file has no name for {_spoken(min(left, key=str))}")
-    for tensor in model.rest:
-        yield TensorPiece(tensor.name, tensor.dtype, tensor.shape, tensor.read)
+    for name_in_file, tensor in model.rest.items():
+        yield TensorPiece(name_in_file, tensor.dtype, tensor.shape, tensor.read)
 
 
 def _piece(model: Model, name: Name, layer: int | None, expert: int | None, parts: list[list[Part]]) -> TensorPiece:

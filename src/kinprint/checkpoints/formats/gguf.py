@@ -53,8 +53,13 @@ CONFIG: Mapping[str, Sequence[str]] = {
 }
 """What configurations call a number -> where the metadata may have it, behind the name of the architecture."""
 
-POSITIONS: Mapping[str, str] = {"rope_theta": "rope.freq_base", "alibi": "attention.max_alibi_bias"}
-"""The same of what says how positions are told apart: any number above 0."""
+POSITIVE: Mapping[str, str] = {
+    "rope_theta": "rope.freq_base",
+    "alibi": "attention.max_alibi_bias",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "layer_norm_eps": "attention.layer_norm_epsilon",
+}
+"""The same of numbers above 0 that need not be whole: of positions, and what norms add to a variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +213,7 @@ def _config(metadata: Mapping[str, Any]) -> dict[str, Any]:
         found = next((number for number in numbers if number is not None), None)
         if found is not None:
             config[key] = found
-    said = {key: metadata.get(f"{name}.{place}") for key, place in POSITIONS.items()}
+    said = {key: metadata.get(f"{name}.{place}") for key, place in POSITIVE.items()}
     return config | {key: value for key, value in said.items() if isinstance(value, float) and value > 0}
 
 
