@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kinprint import open_checkpoint, transforms
+from kinprint.architectures.given import tables_of
 from kinprint.errors import TransformError
 
 MATRIX = "model.decoder.embed_positions.weight"

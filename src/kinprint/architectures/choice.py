@@ -29,12 +29,14 @@ class Choice:
         table: the table.
         why: a clause for people about how it was chosen.
         guessed: whether nothing but names and values speaks for it: other architectures may have tensors of the same names.
+        whole: whether it knows every tensor of the layers.
         nbytes: bytes of the gains that were read to choose it.
     """
 
     table: Table
     why: str
     guessed: bool
+    whole: bool = True
     nbytes: int = 0
 
 
@@ -69,12 +71,15 @@ def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[T
     stored, nbytes = _stored_gains(best, kinds) if len({one.adds for one in best}) > 1 else (None, 0)
     ranked = sorted(fits, key=lambda one: _rank(one, stored))
     for one in ranked:
+        whole = not one.explained.strangers
         if given:
-            yield Choice(one.table, "the user said so", False, nbytes)
+            yield Choice(one.table, "the user said so", False, whole, nbytes)
         elif one.named:
-            yield Choice(one.table, f"its type is {model_type}, and its tensors are those of such a model", False, nbytes)
+            why = f"its type is {model_type}, and its tensors are those of such a model"
+            yield Choice(one.table, why, False, whole, nbytes)
         elif one.explained.inside == ranked[0].explained.inside:
-            yield Choice(one.table, "the table that fits its tensors best; its type says nothing known", True, nbytes)
+            why = "the table that fits its tensors best; its type says nothing known"
+            yield Choice(one.table, why, True, whole, nbytes)
 
 
 def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:

@@ -49,6 +49,12 @@ def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[st
     return numbers
 
 
+def states(table: Table, config: Mapping[str, Any], fact: str) -> bool:
+    """Whether the configuration gives a number under a key of its own, or the family has one for it; not if it follows from
+    another number by default."""
+    return fact in table.config or fact in config
+
+
 def lookup(names: Any, config: Mapping[str, Any]) -> Any:
     """The first alternative that the configuration has.
 

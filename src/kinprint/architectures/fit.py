@@ -114,6 +114,7 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
     matches, unknown, buffers = [], [], []
     skipped: dict[str, Passed] = {}
     likely: dict[str, Pattern] = {}  # names that differ in numbers mostly match one pattern
+    outside: dict[str, tuple[int, Match]] = {}  # of names without a layer, the one that stands deepest
     parents = [*reversed(list(accumulate(re.findall(r"[^.]*\.", front)))), ""]
     for name, tensor in tensors.items():
         kind = NUMBER.sub("0", name)
@@ -122,15 +123,24 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
         if hit is not None:
             likely[kind] = hit.pattern
             key, _, entry = hit.pattern
-            full = name[: len(name) - len(hit.spelled)] + key
-            matches.append(Match(name, tensor, entry, full, hit.layer, hit.numbers.get("expert"), "second" in hit.numbers))
+            stripped = len(name) - len(hit.spelled)
+            match = Match(
+                name, tensor, entry, name[:stripped] + key, hit.layer, hit.numbers.get("expert"), "second" in hit.numbers
+            )
+            if "{" in key:
+                matches.append(match)
+                continue
+            known = outside.get(key)
+            if known is None or known[0] < stripped:
+                outside[key] = stripped, match
+            unknown.extend([] if known is None else [name if known[0] >= stripped else known[1].name])
         elif any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored) or is_buffer(name):
             buffers.append(name)
         elif passed := _passed(table, name, spellings):
             skipped[name] = passed
         else:
             unknown.append(name)
-    return Fit(matches, unknown, skipped, buffers)
+    return Fit([*matches, *(match for _, match in outside.values())], unknown, skipped, buffers)
 
 
 Pattern = tuple[str, re.Pattern[str], Entry]

@@ -40,7 +40,7 @@ ROLES: tuple[tuple[str, str], ...] = (
     ("up", r"(mlp|ffn|ff|feed_?forward\w*|expert\w*|moe)\w*\.(\w+\.)*(up_proj|w3|wi_1|wi|up|fc1|fc_in|c_fc|lin1|dense_h_to_4h|"
            r"linear_1|linear1|intermediate|dense_in|w_up)$|(^|\.)(up_proj|fc1|c_fc|lin1|intermediate\.dense|linear1|ffn)$"),
     ("down", r"(mlp|ffn|ff|feed_?forward\w*|expert\w*|moe)\w*\.(\w+\.)*(down_proj|w2|wo|down|fc2|fc_out|c_proj|lin2|"
-             r"dense_4h_to_h|linear_2|linear2|output|dense_out|w_down)$|(^|\.)(down_proj|fc2|lin2|linear2|ffn_output)$"),
+             r"dense_4h_to_h|linear_2|linear2|output|dense_out|w_down)$|(^|\.)(down_proj|fc2|lin2|linear2|ffn_output|output\.dense)$"),
 )  # fmt: skip
 """Roles, and names of the modules whose weight plays them, behind the number of the layer; the first that fits."""
 
@@ -76,15 +76,15 @@ def inferred(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Table 
     if not stacks:
         return None
     kinds = {root: _kinds(tensors, root) for root in stacks}
-    width = _width([kind.tensor for root in stacks for kind in kinds[root]], config)
+    width = _width((kind for root in stacks for kind in kinds[root]), tensors, config)
     if width is None:
         return None
     entries: dict[str, Entry] = {}
     for root, index in zip(stacks, ("layer", "second"), strict=False):
         entries |= {f"{root}{{{index}}}.{rest}": entry for rest, entry in _of_layer(kinds[root], width).items()}
+    entries |= _outside(tensors, width)
     if not any(entry.matrix for entry in entries.values()):
         return None
-    entries |= _outside(tensors, width)
     rest = tuple((pattern(f"{root}{{{index}}}.*"), Skip("")) for root, index in zip(stacks, ("layer", "second"), strict=False))
     return compiled(
         Table(
@@ -134,18 +134,22 @@ def _kinds(tensors: Mapping[str, Tensor], root: str) -> list[_Kind]:
     return list(seen.values())
 
 
-def _width(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> int | None:
-    """Channels of the residual stream: what the configuration says, if most matrices of a layer have such an axis, else the
-    length that most of them have."""
-    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2 and min(tensor.shape) > 1]
+def _width(kinds: Iterable[_Kind], tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> int | None:
+    """Channels of the residual stream: what the configuration says, if matrices of a layer have such an axis; else the length
+    that most of them have, and an embedding where there is one."""
+    matrices = [kind.tensor for kind in kinds if len(kind.tensor.shape) == 2 and min(kind.tensor.shape) > 1]
     lengths = Counter(length for tensor in matrices for length in set(tensor.shape))
     if not lengths:
         return None
-    said = next((config[key] for key in ("hidden_size", "d_model", "n_embd", "dim") if isinstance(config.get(key), int)), None)
-    if said is not None and lengths[said] * 2 > len(matrices):
-        return int(said)
-    length, count = lengths.most_common(1)[0]
-    return length if count * 2 > len(matrices) else None
+    said = (config.get(key) for key in ("hidden_size", "d_model", "n_embd", "emb_dim", "dim"))
+    if found := next((size for size in said if isinstance(size, int) and lengths[size] > 1), None):
+        return found
+    embedded = {
+        tensor.shape[1]
+        for name, tensor in tensors.items()
+        if len(tensor.shape) == 2 and not INDEX.search(name) and _outside_role(name) == "embedding"
+    }
+    return max(lengths, key=lambda length: (length in embedded, lengths[length], length))
 
 
 def _of_layer(kinds: list[_Kind], width: int) -> dict[str, Entry]:
@@ -155,8 +159,11 @@ def _of_layer(kinds: list[_Kind], width: int) -> dict[str, Entry]:
         module, _, leaf = kind.rest.rpartition(".")
         if leaf != "weight" or len(kind.tensor.shape) != 2 or CROSS.search(module):
             continue
-        if role := next((role for role, pattern in _ROLES if pattern.search(module)), None):
+        if role := next((role for role, spelled in _ROLES if spelled.search(module)), None):
             modules[role].append(kind)
+    up = modules.get("up", ())
+    if len(up) != 1 or any(kind.tensor.shape != up[0].tensor.shape for kind in modules["gate"]):
+        modules["gate"] = []  # a router may be called so
     own = {role: claimants[0] for role, claimants in modules.items() if len(claimants) == 1}
     turned = _turned(own, width)
     entries: dict[str, Entry] = {}
@@ -183,10 +190,15 @@ def _outside(tensors: Mapping[str, Tensor], width: int) -> dict[str, Entry]:
     """Entries of the embedding and the head, where one tensor alone can be meant."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, tensor in tensors.items():
-        module = name.removesuffix(".weight")
         if INDEX.search(name) or len(tensor.shape) != 2 or tensor.shape[1] != width or companion(name):
             continue
-        if role := next((role for role, pattern in _OUTSIDE if pattern.search(module)), None):
+        if role := _outside_role(name):
             found[role].append(name)
     chosen = {role: min(names, key=lambda name: ("shared" not in name, len(name))) for role, names in found.items()}
     return {name: Entry((role,)) for role, name in chosen.items()}
+
+
+def _outside_role(name: str) -> str | None:
+    """What a matrix outside the layers is by its name."""
+    module = name.removesuffix(".weight")
+    return next((role for role, spelled in _OUTSIDE if spelled.search(module)), None)

@@ -47,7 +47,7 @@ def recognise(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Anatomy:
         try:
             return _read(choice, config, checkpoint)
         except ArchitectureError as error:
-            refused = refused or (None if choice.guessed else error)
+            refused = refused or (error if choice.whole and not choice.guessed else None)
     if refused:
         raise refused
     if given:
@@ -76,11 +76,16 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
         list(islice((part for match in explained.matches for part in _parts(match, numbers, source)), MAX_PARTS + 1)), source
     )
     facts: dict[str, Any] = {**numbers}
+    if not configuration.states(table, config, "num_key_value_heads"):
+        facts.pop("num_key_value_heads", None)  # as many as heads is what fused matrices mean; others show it
     _check(facts, "num_hidden_layers", layers, source)
     _measure(facts, parts, source)
     where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=choice.guessed)
-    facts |= _said(table, config, parts, where) | {"layer_kinds": kinds(parts, explained.skipped.values(), layers)}
-    facts |= _rotary(table, config, facts, source)
+    norm = _norm(table, config, parts) if choice.guessed else table.norm
+    facts |= (
+        _said(table, config, parts, where) | {"norm": norm} | {"layer_kinds": kinds(parts, explained.skipped.values(), layers)}
+    )
+    facts |= {} if choice.guessed else _rotary(table, config, facts, source)
     names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in explained.matches}
     return Anatomy(
         family=table.family,
@@ -134,6 +139,15 @@ def _said(table: Table, config: Mapping[str, Any], parts: Sequence[Part], where:
         "qk_norm": bool(configuration.lookup(table.qk_norm, config)),
         "free_signs": table.free_signs,
     }
+
+
+def _norm(table: Table, config: Mapping[str, Any], parts: Iterable[Part]) -> str:
+    """Which norms a model has whose table is a guess: those with biases are LayerNorms, and configurations say what they add to
+    a variance."""
+    if any(part.role.startswith("norm_biases.") for part in parts):
+        return "layer"
+    of_layer_norm = any(key in config for key in ("layer_norm_eps", "layer_norm_epsilon"))
+    return "layer" if of_layer_norm and "rms_norm_eps" not in config else table.norm
 
 
 def _rotary(table: Table, config: Mapping[str, Any], facts: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -237,7 +251,11 @@ def _check(facts: dict[str, Any], fact: str, measured: int, source: str) -> None
 
 def _width(parts: list[Part]) -> int:
     """Channels of the residual stream: what the first matrix of a layer that is on it says."""
-    on_it = next(part for part in parts if part.layer is not None and part.role in roles.MATRICES and "residual" in part.axes)
+    on_it = next(
+        (part for part in parts if part.layer is not None and part.role in roles.MATRICES and "residual" in part.axes), None
+    )
+    if on_it is None:
+        on_it = next(part for part in parts if part.role in roles.MATRICES and "residual" in part.axes)
     return on_it.shape[on_it.axes.index("residual")]
 
 

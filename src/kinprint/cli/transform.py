@@ -24,6 +24,10 @@ app = typer.Typer(
     help="Make a model from a model: disguised copies that compute the same, and descendants of every kind.",
 )
 
+CHECK = Annotated[
+    bool,
+    typer.Option("--check/--no-check", help="Run both over a few tokens, where transformers is there."),
+]
 PANELS = {"disguise": "Disguises (the function stays)", "derivation": "Derivations (descendants)"}
 LISTS = {Sequence[int]: int, Sequence[float]: float}
 
@@ -50,10 +54,12 @@ def _command(transform: Transform) -> Callable[..., None]:
         )
 
     def run(model: str, output: Path, **chosen: Any) -> None:
-        tables = given_tables(chosen.pop("as_type"), chosen.pop("table"))
+        tables, check = given_tables(chosen.pop("as_type"), chosen.pop("table")), chosen.pop("check", False)
         given = {name: readers[name](value) for name, value in chosen.items() if value is not None}
         with byte_bar(output) as progress:
-            made = apply(transform.name, model, output, given=tables, progress=progress, **given)
+            made = apply(transform.name, model, output, given=tables, check=check, progress=progress, **given)
+        if made.check:
+            typer.echo(f"note: {printable(made.check, 300)}", err=True)
         for note in made.notes:
             typer.echo(f"note: {printable(note)}", err=True)
         if made.seed is not None and "seed" not in given:
@@ -76,6 +82,8 @@ def _command(transform: Transform) -> Callable[..., None]:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
         for name, option in (("as_type", AsOption), ("table", TableOption))
     ]
+    if transform.kind == "disguise":
+        options.append(inspect.Parameter("check", inspect.Parameter.KEYWORD_ONLY, default=True, annotation=CHECK))
     run.__signature__ = inspect.Signature([*fixed, *options])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*fixed, *options]}
     run.__doc__ = f"{text}\n\nExample: {transform.example}"

@@ -7,6 +7,7 @@ compose, and `write` streams the result tensor by tensor.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from typing import Any
 from kinprint import discovery
 from kinprint.architectures import Table
 from kinprint.errors import ArchitectureError, TransformError
+from kinprint.transforms._check import Check
+from kinprint.transforms._check import check as run_both
 from kinprint.transforms._model import Model, model_of, read_model
 from kinprint.transforms._transform import Transform
 from kinprint.transforms._writing import Progress, in_memory, write
@@ -36,6 +39,7 @@ def apply(
     target: str | os.PathLike[str],
     *,
     given: Sequence[Table] = (),
+    check: bool = True,
     progress: Progress | None = None,
     **options: Any,
 ) -> Model:
@@ -46,6 +50,8 @@ def apply(
         source: a folder with a configuration.
         target: the folder to make; nothing but an empty folder may be there. It appears complete or not at all.
         given: the tables that the source may be read by; all known ones by default.
+        check: after a disguise, run the source and the copy over a few tokens, where transformers is installed: what does not
+            compute the same is not written.
         progress: called with bytes written and bytes in all.
         options: of the transform. Without `seed` one is drawn.
 
@@ -53,7 +59,8 @@ def apply(
         the model that was written: its notes say what was left out and why, its seed what repeats it.
 
     Raises:
-        TransformError: no such transform, it does not apply to this model, or the target exists.
+        TransformError: no such transform, it does not apply to this model, the target exists, or the copy does not compute
+            the same.
         CheckpointError, ArchitectureError: the source cannot be read.
 
     Example:
@@ -64,9 +71,15 @@ def apply(
     """
     if name not in known():
         raise TransformError(name, "no such transform", f"known: {', '.join(known())}")
-    model = known()[name](read_model(source, given), **options)
-    write(model, Path(target), progress=progress)
-    return model
+    transform = known()[name]
+    model = transform(read_model(source, given), **options)
+    found: list[Check] = []
+
+    def checked(folder: Path) -> None:
+        found.append(run_both(Path(source), folder, next(iter(model.parts.values())).dtype.name))
+
+    write(model, Path(target), progress=progress, checked=checked if check and transform.kind == "disguise" else None)
+    return dataclasses.replace(model, check=found[0].words() if found else "")
 
 
 def free_changes(model: Model) -> dict[str, str | None]:

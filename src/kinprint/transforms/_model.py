@@ -41,6 +41,7 @@ class Model:
         names: how its file calls them.
         rest: name -> tensor without a role that carries weights; written as they are.
         notes: what a transform left out, and why.
+        check: a sentence on whether a copy was seen to compute the same; "" where nothing was written.
         seed: that the last transform drew from; None if it draws nothing.
     """
 
@@ -55,6 +56,7 @@ class Model:
     rest: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seed: int | None = None
+    check: str = ""
 
     @property
     def layers(self) -> int:

@@ -52,13 +52,21 @@ class TensorPiece:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def write(model: Model, target: Path, *, progress: Progress | None = None, shard_bytes: int = SHARD_BYTES) -> None:
+def write(
+    model: Model,
+    target: Path,
+    *,
+    progress: Progress | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    checked: Callable[[Path], None] | None = None,
+) -> None:
     """Write a model into a new folder, which appears complete or not at all.
 
     Args:
         target: the folder to make; an empty one may be there.
         progress: called with bytes written and bytes in all.
         shard_bytes: largest weights file, unless a single tensor is larger.
+        checked: called with the complete folder before it appears; what it raises is raised, and nothing is written.
 
     Raises:
         TransformError: the target exists, or its parent does not or cannot be written to.
@@ -68,6 +76,8 @@ def write(model: Model, target: Path, *, progress: Progress | None = None, shard
     try:
         with replacing_folder(target) as folder:
             _write_all(model, folder, progress, shard_bytes)
+            if checked is not None:
+                checked(folder)
     except OSError as error:
         raise TransformError(target, f"cannot be written ({error.strerror or error})", "check it and the space") from None
 

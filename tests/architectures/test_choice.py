@@ -1,0 +1,125 @@
+"""Which table a model is read by: tensors first, then values, then the configuration, its type last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from families import FAMILIES, random_model
+
+from kinprint.architectures import recognise
+from kinprint.architectures.companions import belongs_to, companion, is_buffer
+from kinprint.architectures.given import nearest, tables_of
+from kinprint.checkpoints import Checkpoint
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+
+class Plain:
+    """A tensor in memory."""
+
+    def __init__(self, name: str, array: np.ndarray) -> None:
+        self.name, self.array, self.dtype, self.shape = name, array, array.dtype, array.shape
+
+    def read(self) -> np.ndarray:
+        return self.array
+
+
+def checkpoint(name: str, config: dict[str, Any] | None = None, **replaced: np.ndarray) -> Checkpoint:
+    """A random model of a family, read as the configuration given says; without one as its own says."""
+    model = random_model(name)
+    state = {key: value.detach().numpy() for key, value in model.state_dict().items()} | replaced
+    tensors = {key: Plain(key, array) for key, array in sorted(state.items())}
+    return Checkpoint("m", "m", tensors, model.config.to_dict() if config is None else config)
+
+
+def added(anatomy: Any) -> bool:
+    gain = next(part for part in anatomy.parts if part.role == "gains.input")
+    return bool(np.abs(gain.read().mean() - 1) < 0.2)
+
+
+@pytest.mark.parametrize("model_type", ["unheard-of", "llama", "mistral"])
+def test_gains_stored_less_one_are_read_so_whatever_the_type(model_type: str) -> None:
+    """Gemma under another name: what it stores has both signs, so something is added to it."""
+    found = recognise(checkpoint("gemma", {"model_type": model_type, "num_attention_heads": 4, "head_dim": 16}))
+    gain = next(part for part in found.parts if part.role == "gains.input")
+    assert found.family == "gemma"
+    assert 0.5 < float(gain.read().mean()) < 1.5
+
+
+@pytest.mark.parametrize("model_type", ["unheard-of", "gemma", None])
+def test_gains_stored_as_they_are_have_nothing_added(model_type: str | None) -> None:
+    """Llama under another name, Gemma's too: never a guess of + 1."""
+    config = {"num_attention_heads": 4, "num_key_value_heads": 2} | ({"model_type": model_type} if model_type else {})
+    found = recognise(checkpoint("mistral", config))
+    gain = next(part for part in found.parts if part.role == "gains.input")
+    assert 0.5 < float(gain.read().mean()) < 1.5
+
+
+def test_where_values_do_not_tell_nothing_is_added() -> None:
+    """Gains near one half may be either: without a type the plain reading is taken."""
+    state = random_model("mistral").state_dict()
+    half = {name: np.full(tuple(value.shape), 0.45, np.float32) for name, value in state.items() if "norm" in name}
+    found = recognise(checkpoint("mistral", {"model_type": "unheard-of"}, **half))
+    gain = next(part for part in found.parts if part.role == "gains.input")
+    np.testing.assert_allclose(gain.read(), 0.45)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in ("bert", "roberta")])
+def test_an_unknown_type_is_a_guess(name: str) -> None:
+    """The tensors are the same and so is the table, or one that reads them alike; that it is a guess is said."""
+    known = recognise(checkpoint(name))
+    config = {**random_model(name).config.to_dict(), "model_type": "unheard-of"}
+    guessed = recognise(checkpoint(name, config))
+    assert not known.guessed
+    assert guessed.guessed
+    assert any("read as" in note for note in guessed.notes)
+    assert guessed.facts.get("rotary_dim") == config.get("rotary_dim")
+    roles = {(part.layer, part.role): part.shape for part in known.parts}
+    if guessed.family != "inferred":
+        assert {(part.layer, part.role): part.shape for part in guessed.parts} == roles
+
+
+def test_a_language_model_is_found_behind_any_front() -> None:
+    """Inside a larger model: whatever stands in front of its layers, next to what is no language model."""
+    plain = checkpoint("llama")
+    moved = {f"thinker.{name}": tensor for name, tensor in plain.tensors.items()}
+    moved |= {f"thinker.visual.blocks.{n}.attn.qkv.weight": Plain("v", np.ones((9, 3), np.float32)) for n in range(5)}
+    found = recognise(Checkpoint("m", "m", moved, plain.config))
+    assert found.family == "llama"
+    assert found.others == dict.fromkeys((n for n in moved if "visual" in n), "vision tower")
+    assert {part.tensor for part in found.parts} == {name for name in moved if "visual" not in name}
+
+
+def test_types_that_are_spelled_alike() -> None:
+    assert nearest("qwen33").split(", ")[0] == "qwen3"
+    assert {table.family for table in tables_of("llama")} == {"llama", "gguf_llama"}
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight", "vision tower"),
+        ("model.visual.blocks.3.attn.qkv.weight", "vision tower"),
+        ("visual.merger.mlp.0.weight", "projector"),
+        ("multi_modal_projector.linear_1.weight", "projector"),
+        ("thinker.audio_tower.layers.1.fc1.weight", "audio encoder"),
+        ("model.layers.0.self_attn.q_proj.lora_A.default.weight", "adapter"),
+        ("score.weight", "head for scores"),
+        ("bert.pooler.dense.weight", "pooler"),
+        ("model.layers.0.self_attn.v.weight", ""),
+        ("encoder.block.0.layer.0.SelfAttention.v.weight", ""),
+        ("model.layers.0.mlp.gate.weight", ""),
+    ],
+)
+def test_what_stands_beside_a_language_model(name: str, what: str) -> None:
+    assert companion(name) == what
+    assert belongs_to(name) != ""
+
+
+def test_buffers() -> None:
+    assert is_buffer("model.layers.0.self_attn.rotary_emb.inv_freq")
+    assert is_buffer("h.0.attn.masked_bias")
+    assert not is_buffer("h.0.attn.c_attn.bias")
