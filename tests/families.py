@@ -74,6 +74,16 @@ STATES = {"mamba_n_groups": 1, "mamba_d_state": 16, "mamba_expand": 2, "mamba_ch
 MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 16, **STATES}
 LINEAR = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16}
 SMALL_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+ENCODER = {**SIZES, "max_position_embeddings": 16}
+LETTERS = {"hidden_size": 48, "vocab_size": 72, "max_position_embeddings": 16}
+XLM = {"emb_dim": 48, "n_layers": 2, "n_heads": 4, "n_words": 72, "vocab_size": 72, "max_position_embeddings": 16}
+BART = {
+    **{"d_model": 64, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 4, "decoder_attention_heads": 4},
+    **{"encoder_ffn_dim": 80, "decoder_ffn_dim": 96, "vocab_size": 96, "max_position_embeddings": 32, **TOKENS},
+    "decoder_start_token_id": 2,
+}
+SOUND = {**BART, "max_source_positions": 16, "max_target_positions": 16}
+STACK = {**HEADS, "num_hidden_layers": 2, "head_dim": 16}
 T5 = {"d_model": 64, "d_kv": 16, "d_ff": 80, "num_layers": 2, "num_heads": 4, "vocab_size": 96}
 
 MIXED: dict[str, dict[str, Any]] = {
@@ -145,8 +155,89 @@ MIXED: dict[str, dict[str, Any]] = {
     "mt5": T5,
     "umt5": T5,
     "modernbert": TINY,
+    "modernbert-decoder": {**TINY, "global_attn_every_n_layers": 2},
+    "albert": {**ENCODER, "embedding_size": 16, "num_hidden_groups": 2},
+    "distilbert": {**LETTERS, "dim": 48, "hidden_dim": 56, "n_layers": 2, "n_heads": 4},
+    "electra": {**ENCODER, "embedding_size": 16},
+    "rembert": {**ENCODER, "input_embedding_size": 16, "output_embedding_size": 24},
+    "deberta": {**ENCODER, "pos_att_type": ["c2p", "p2c"], "relative_attention": True},
+    "deberta-v2": {
+        **{**ENCODER, "pos_att_type": ["c2p", "p2c"], "relative_attention": True, "share_att_key": True},
+        **{"position_buckets": 8, "norm_rel_ebd": "layer_norm", "conv_kernel_size": 3},
+    },
+    "mpnet": ENCODER,
+    "ibert": ENCODER,
+    "longformer": {**ENCODER, "attention_window": 4, "max_position_embeddings": 32},
+    "roformer": {**ENCODER, "embedding_size": 48},
+    "roberta-prelayernorm": ENCODER,
+    "ernie": {**ENCODER, "use_task_id": True},
+    "esm": {**ENCODER, "position_embedding_type": "rotary", "mask_token_id": 3, "pad_token_id": 0},
+    "megatron-bert": ENCODER,
+    "xlm-roberta-xl": ENCODER,
+    "nomic_bert": ENCODER,
+    "gte": ENCODER,
+    "jina_embeddings_v3": ENCODER,
+    "xlm": XLM,
+    "xlnet": {"d_model": 48, "n_layer": 2, "n_head": 4, "d_inner": 56, "vocab_size": 72},
+    "bart": BART,
+    "mbart": BART,
+    "marian": BART,
+    "pegasus": BART,
+    "pegasus_x": {**BART, "block_size": 8, "num_global_tokens": 4},
+    "m2m_100": BART,
+    "nllb-moe": {**BART, "num_experts": 4, "encoder_sparse_step": 2, "decoder_sparse_step": 2},
+    "bigbird_pegasus": {**BART, "attention_type": "original_full"},
+    "led": {**BART, "max_encoder_position_embeddings": 32, "max_decoder_position_embeddings": 32, "attention_window": 4},
+    "fsmt": {**BART, "src_vocab_size": 96, "tgt_vocab_size": 80, "langs": ["en", "de"]},
+    "prophetnet": {
+        **{"hidden_size": 64, "encoder_ffn_dim": 80, "decoder_ffn_dim": 96, "num_encoder_layers": 2, "num_decoder_layers": 3},
+        **{"num_encoder_attention_heads": 4, "num_decoder_attention_heads": 4, "vocab_size": 96},
+        **{"max_position_embeddings": 32, **TOKENS},
+    },
+    "whisper": {**SOUND, "num_mel_bins": 8},
+    "speech_to_text": {**SOUND, "input_feat_per_channel": 8, "conv_channels": 16},
+    "longt5": {**T5, "local_radius": 4, "global_block_size": 2, "encoder_attention_type": "transient-global"},
+    "switch_transformers": {
+        **{**T5, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1},
+        **{"num_experts": 4, "num_decoder_layers": 2},
+    },
+    "t5gemma": {"encoder": STACK, "decoder": {**STACK, "num_hidden_layers": 3}, "vocab_size": 96},
 }
 """Families with latents, layers of different kinds, two stacks of layers, or other layouts of experts."""
+
+
+NAMED_WITH_A_HYPHEN = {"modernbert-decoder", "deberta-v2", "roberta-prelayernorm", "megatron-bert", "xlm-roberta-xl", "nllb-moe"}
+ENCODERS = {
+    *("bert", "roberta", "modernbert", "albert", "distilbert", "electra", "rembert", "deberta", "deberta-v2", "mpnet", "ibert"),
+    *("longformer", "roformer", "roberta-prelayernorm", "ernie", "esm", "megatron-bert", "xlm-roberta-xl", "nomic_bert", "gte"),
+    *("jina_embeddings_v3", "xlm", "xlnet"),
+}
+"""Families whose tokens attend to all tokens."""
+
+HEARING = {"whisper", "speech_to_text"}
+SEQ2SEQ = {
+    *("t5", "t5-ungated", "mt5", "umt5", "longt5", "switch_transformers", "t5gemma", "bart", "mbart", "marian", "pegasus"),
+    *("pegasus_x", "m2m_100", "nllb-moe", "bigbird_pegasus", "led", "fsmt", "prophetnet", *HEARING),
+}
+"""Families of two stacks of layers, an encoder's and a decoder's."""
+
+
+def model_type(name: str) -> str:
+    """The `model_type` of a family; what stands behind a hyphen tells two of one type apart."""
+    return name if name in NAMED_WITH_A_HYPHEN else name.partition("-")[0]
+
+
+def model_class(name: str) -> Any:
+    """The library's class that makes models of a family."""
+    import transformers
+
+    if name in HEARING:
+        return transformers.AutoModelForSpeechSeq2Seq
+    if name in SEQ2SEQ:
+        return transformers.AutoModelForSeq2SeqLM
+    if name in ("bert", "roberta"):
+        return transformers.AutoModel
+    return transformers.AutoModelForMaskedLM if name in ENCODERS - {"xlnet"} else transformers.AutoModelForCausalLM
 
 
 def random_model(name: str, seed: int = 0) -> Any:
@@ -156,14 +247,9 @@ def random_model(name: str, seed: int = 0) -> Any:
 
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    config = transformers.AutoConfig.for_model(name.partition("-")[0], **{**FAMILIES, **MIXED}[name])
+    config = transformers.AutoConfig.for_model(model_type(name), **{**FAMILIES, **MIXED}[name])
     config._attn_implementation = "eager"
-    kind = transformers.AutoModel if name in ("bert", "roberta") else transformers.AutoModelForCausalLM
-    if "t5" in name:
-        kind = transformers.AutoModelForSeq2SeqLM
-    if name == "modernbert":
-        kind = transformers.AutoModelForMaskedLM
-    model = kind.from_config(config).eval().float()
+    model = model_class(name).from_config(config).eval().float()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)

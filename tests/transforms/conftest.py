@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,13 @@ def outputs() -> Callable[[Path], Any]:
     """
 
     def of(folder: Path) -> Any:
-        config = folder.joinpath("config.json").read_text().lower()
-        encoder = "bert" in config and "modernbert" not in config
-        kind = transformers.AutoModel if encoder else transformers.AutoModelForCausalLM
-        if "modernbert" in config:
-            kind = transformers.AutoModelForMaskedLM
+        kind = getattr(transformers, json.loads(folder.joinpath("config.json").read_text())["architectures"][0])
         model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
         left = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
         assert not left
         with torch.no_grad():
             found = model(input_ids=torch.tensor(TOKENS))
-        if encoder:
+        if not hasattr(found, "logits"):
             return found.last_hidden_state[0].double().numpy()
         logits = found.logits[0].double().numpy()
         return logits - logits.mean(axis=1, keepdims=True)

@@ -17,11 +17,20 @@ WORDS: tuple[tuple[str, str], ...] = (
     (
         "projector",
         r"(multi_?modal|mm|vision|visual|audio|image|modality|speech)_?(projector|projection|adapter|aligner|resampler|connector)"
-        r"|mm|connector|resampler|perceiver|qformer|merger|embed_vision|embed_audio|vision_proj|aligner",
+        r"|mm|connector|resampler\w*|perceiver|qformer|merger\w*|deepstack_merger\w*|embed_vision|embed_audio|vision_proj|aligner"
+        r"|projector|language_projection|text_projection|query_tokens",
     ),
-    ("vision tower", r"vision_?\w*|visual\w*|vit|image_\w*|img_\w*|clip|siglip|vpm|v"),
-    ("audio encoder", r"audio_?\w*|speech_?\w*|whisper|conformer|apm|wav2vec2|encodec|codec_model|a"),
-    ("speech decoder", r"talker|token2wav|code2wav|tts|vocoder|depth_decoder"),
+    ("image decoder", r"vqmodel|vq_?vae|gen_\w+|generation_(head|embeddings|aligner)"),
+    (
+        "vision tower",
+        r"vision_?\w*|visual\w*|vit|vit_\w+|image_\w*|img_\w*|video_\w*|clip|siglip\w*|dino\w*|vpm|high_res_vision\w*|v",
+    ),
+    (
+        "audio encoder",
+        r"audio_?\w*|speech_?\w*|whisper|conformer|apm|wav2vec2\w*|hubert|wavlm|encodec|codec_model"
+        r"|(acoustic|semantic)_tokenizer\w*|a",
+    ),
+    ("speech decoder", r"talker|token2wav|code2wav|tts|vocoder|depth_decoder|t2u_model"),
     ("multi-token prediction", r"mtp\w*|nextn\w*|medusa_head|eagle\w*"),
     (
         "head for scores",
@@ -29,7 +38,8 @@ WORDS: tuple[tuple[str, str], ...] = (
         r"|pre_classifier|regression_head",
     ),
     ("pooler", r"pooler|sequence_summary"),
-    ("head for masked words", r"cls|lm_transform|vocab_\w+|generator_\w+|lm_predictions|predictions"),
+    ("head for masked words", r"cls|lm_transform|vocab_\w+|generator_\w+|predictions|\w+_predictions|sop_classifier"),
+    ("output head", r"lm_head|lm_loss|pred_layer|proj_out"),
     ("embedding of token types", r"token_type_embeddings"),
 )
 """What it is, and the steps in front of the first number that say so; the first that fits. One letter: the first step only."""

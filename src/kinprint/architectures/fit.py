@@ -74,8 +74,9 @@ def examples(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fit(table: Table, tensors: Mapping[str, Tensor]) -> Fit:
-    """What the table knows of the tensors, behind whatever front explains most."""
-    found = max((_fit_behind(table, tensors, front) for front in _fronts(table, tensors)), key=lambda known: len(known.matches))
+    """What the table knows of the tensors, behind the front that explains most; that of a companion if no other has layers."""
+    behind = [(front, _fit_behind(table, tensors, front)) for front in _fronts(table, tensors)]
+    _, found = max(behind, key=lambda pair: (bool(pair[1].inside and not companion(pair[0])), len(pair[1].matches)))
     whole = {passed.layer: passed for passed in found.skipped.values() if passed.skip.layer}
     passed = {match.name: whole[match.layer] for match in found.matches if match.layer in whole}
     kept = [match for match in found.matches if match.layer not in whole]

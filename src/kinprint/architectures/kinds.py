@@ -38,9 +38,9 @@ def kinds(parts: Iterable[Part], skipped: Iterable[Passed], layers: int) -> list
     for item in skipped:
         if item.layer is not None and not item.skip.layer:
             passed[item.layer].add(item.skip.what)
-    order = ("attention", "dense", "experts")
+    order = ("attention", "cross-attention", "dense", "experts")
     return [
-        " + ".join([*(p for p in order[:1] if p in pieces), *sorted(other), *(p for p in order[1:] if p in pieces)]) or NOTHING
+        " + ".join([*(p for p in order[:2] if p in pieces), *sorted(other), *(p for p in order[2:] if p in pieces)]) or NOTHING
         for pieces, other in zip(known, passed, strict=True)
     ]
 
@@ -48,6 +48,8 @@ def kinds(parts: Iterable[Part], skipped: Iterable[Passed], layers: int) -> list
 def _piece(part: Part) -> str:
     if part.role == "q" or part.role == roles.LATENT["q"].up:
         return "attention"
+    if part.role == "cross_q":
+        return "cross-attention"
     if part.role == "up":
         return "dense" if part.expert is None else "experts"
     return ""

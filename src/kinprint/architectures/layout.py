@@ -34,7 +34,7 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
     kinds = [role.rpartition(".")[2] for role in entry.roles]
     if entry.sizes:
         sizes = _sizes(entry, numbers, name, source)
-    elif kinds in (["gate", "up"], ["shared_gate", "shared_up"]):
+    elif {*kinds} in ({"gate", "up"}, {"shared_gate", "shared_up"}):
         sizes = [outputs // 2] * 2
     else:
         try:
@@ -107,8 +107,9 @@ def reader(tensor: Tensor, entry: Entry, expert: int | None, own: Rows, shape: t
         array = read_rows(tensor, expert or 0, (expert or 0) + 1)[0] if stacked else tensor.read()
         if not entry.matrix:
             array = array.reshape(shape)
-        elif entry.transposed:
-            array = array.T
+        elif entry.flat:
+            array = array.reshape(len(array), -1)
+        array = array.T if entry.matrix and entry.transposed else array
         part = array[own]
         return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
 
@@ -132,6 +133,7 @@ def lines(tensor: Tensor, entry: Entry, own: Rows) -> Lines | None:
 
     def stored(start: int, stop: int) -> NDArray[Any]:
         part = read_rows(tensor, start, stop)
+        part = part.reshape(len(part), -1) if entry.flat else part
         return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
 
     def read(start: int, stop: int) -> NDArray[Any]:

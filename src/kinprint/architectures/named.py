@@ -24,6 +24,7 @@ POSITIONS: Mapping[str, Mapping[str, str]] = {
     "learned": {},
     "none": {},
     "bias": {},
+    "relative": {},
     "alibi": {"heads": "uses ALiBi, whose slopes tell heads apart by index in any model"},
     "decay": {"heads": "gives every head a fixed decay, which tells heads apart by index in any model"},
     "shared_bias": {

@@ -219,7 +219,9 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
     matrix = entry.matrix
     if not matrix:
         shape = (int(np.prod(shape)),)  # QK gains of every head side by side
-    elif len(shape) != 2:
+    elif entry.flat and len(shape) > 1:
+        shape = (shape[0], int(np.prod(shape[1:])))
+    if matrix and len(shape) != 2:
         raise ArchitectureError(source, f"tensor {tensor.name} has shape {tensor.shape}, expected a matrix")
     if entry.transposed and matrix:
         shape = shape[::-1]

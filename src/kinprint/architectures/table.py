@@ -42,6 +42,7 @@ class Entry:
         transposed: the file holds (input, output).
         stacked_experts: the first axis is the expert.
         add: what the model adds to a gain before it multiplies (Gemma: 1).
+        flat: a matrix has more than two axes in the file; those behind the first are one, last index fastest.
     """
 
     roles: tuple[str, ...]
@@ -50,6 +51,7 @@ class Entry:
     transposed: bool = False
     stacked_experts: bool = False
     add: float = 0.0
+    flat: bool = False
 
     @property
     def matrix(self) -> bool:
@@ -58,7 +60,7 @@ class Entry:
     @property
     def plain(self) -> bool:
         """Whether the tensor is its one part, as it is."""
-        changed = self.transposed or self.stacked_experts or self.add or self.layout == "interleaved"
+        changed = self.transposed or self.stacked_experts or self.flat or self.add or self.layout == "interleaved"
         return len(self.roles) == 1 and not changed
 
 

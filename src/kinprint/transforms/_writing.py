@@ -177,6 +177,7 @@ def _piece(model: Model, name: Name, layer: int | None, expert: int | None, part
     shape = (outputs, *parts[0][0].shape[1:])
     if name.entry.matrix:
         shape = shape[::-1] if name.entry.transposed else shape
+        shape = (shape[0], *name.shape[1:]) if name.entry.flat else shape
     elif len(inner := name.shape[1:] if name.entry.stacked_experts else name.shape) > 1:
         shape = (outputs // math.prod(inner[1:]), *inner[1:])
     if name.entry.stacked_experts:
