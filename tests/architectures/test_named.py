@@ -160,16 +160,16 @@ SPEECH = {"max_target_positions": 64, "max_source_positions": 50, "num_mel_bins"
 @pytest.mark.parametrize(
     ("model_type", "more", "expected"),
     [
-        ("marian", {}, "unknown"),
+        ("marian", {}, "sinusoidal"),
         ("marian", {"static_position_embeddings": True}, "sinusoidal"),
-        ("m2m_100", {}, "unknown"),
+        ("m2m_100", {}, "sinusoidal"),
         ("pegasus", {}, "sinusoidal"),
         ("whisper", {**SPEECH, "suppress_tokens": None, "begin_suppress_tokens": None}, "sinusoidal"),
         ("bart", {}, "learned"),
     ],
 )
-def test_types_without_a_table(model_type: str, more: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    """Two unrelated models of the real library, read by OPT's table: channels that have names are not tested."""
+def test_encoders_with_a_decoder(model_type: str, more: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    """Two unrelated models of the real library: channels that have names are not tested."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     kind = transformers.AutoModelForSpeechSeq2Seq if model_type == "whisper" else transformers.AutoModelForSeq2SeqLM
     for seed in range(2):
