@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kinprint.architectures import Anatomy, Part
+from kinprint.architectures.kinds import spans
 from kinprint.arrays import Array
 from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints import content
@@ -110,8 +111,17 @@ def measure(
         "digest_parts": [name(part) for part, _ in digests],
         "non_finite": {part: count for item in layers for part, count in item.non_finite.items()},
     }
-    notes = [note for item in layers for note in item.notes] + left_out((item.layer, item.rows) for item in layers)
+    notes = _notes(layers) + left_out((item.layer, item.rows) for item in layers)
     return Fingerprint(checkpoint.name, traits, facts_of_pass, provenance(checkpoint, anatomy, notes))
+
+
+def _notes(layers: Iterable[Found]) -> list[str]:
+    """What could not be measured, each once, with the layers."""
+    places: dict[str, list[int]] = {}
+    for item in layers:
+        for note in item.notes:
+            places.setdefault(note, []).extend([] if item.layer is None else [item.layer])
+    return [f"{note} (layers {spans(sorted(where))})" if where else note for note, where in places.items()]
 
 
 def name(part: Part) -> str:

@@ -24,7 +24,7 @@ def rows(layer: Layer) -> dict[str, Array]:
         return {}
     norms = router_norms(router[0].part.read(), gain_before(layer, "router"), centred(layer.facts))
     if len(norms) != len(inner):
-        layer.notes.append(f"experts.*: layer {layer.index} has a router for {len(norms)} of {len(inner)} experts")
+        layer.notes.append(f"experts.*: a router for {len(norms)} of {len(inner)} experts")
         return {}
     homogeneous = degree(layer.facts)
     sizes = np.full(len(inner), np.nan)

@@ -90,7 +90,7 @@ def heads_and_groups(layer: Layer, name: str, sides: tuple[Side, Side]) -> tuple
     if heads and groups and not heads % groups and left * groups == right * heads and not right % groups:
         return heads, groups
     roles = " and ".join(side.role for side in sides)
-    layer.notes.append(f"{name}: {roles} of layer {layer.index} do not divide into the heads declared")
+    layer.notes.append(f"{name}: {roles} do not divide into the heads declared")
     return None
 
 

@@ -50,7 +50,7 @@ def inner_products(layer: Layer, prefix: str = "") -> list[Array]:
             arrays = [item.part.read() for item in items]
             gate, up, down = arrays if len(arrays) == 3 else [arrays[0], *arrays]
             if not gate.shape == up.shape == down.shape[::-1]:
-                note = f"neurons.*: {prefix}gate, up and down of layer {layer.index} do not fit each other"
+                note = f"neurons.*: {prefix}gate, up and down do not fit each other"
                 layer.notes += [note] if note not in layer.notes else []
                 return []
             gain, centre = gain_before(layer, prefix + "up"), centred(layer.facts)
