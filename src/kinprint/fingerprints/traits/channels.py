@@ -26,8 +26,8 @@ PLAIN = ("attention_gate", *(role for role in MATRIX_ROLES if role.startswith(("
 
 
 def rows(layer: Layer) -> dict[str, Array]:
-    """channels.<role> (hidden,), experts pooled; embedding.input, embedding.output (hidden,) around the mean token, where tokens
-    are as wide as the residual stream."""
+    """channels.<role> (hidden,), experts pooled; embedding.input, embedding.output (hidden,) around the mean token, where
+    tokens are as wide as the residual stream."""
     squares_by_role = {role: channel_squares(layer, layer.roles[role][0]) for role in PLAIN if role in layer.roles}
     squares_by_role |= {**_heads(layer, "q", "k"), **_heads(layer, "o", "v"), **_ffn(layer, ""), **_ffn(layer, "shared_")}
     sizes = {f"channels.{role}": np.sqrt(squares) for role, squares in squares_by_role.items()}

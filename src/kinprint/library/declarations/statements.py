@@ -234,6 +234,9 @@ def _follows(statement: Statement) -> Check:
             return Check("verdict", "holds", "both models have one fingerprint")
         reason = "p-values cannot show that weights are the same up to rounding; give the reference (--reference)"
         return Check("verdict", "not-checked", reason)
+    if statement.verdict == "related" and log10_p is None:
+        reason = "no test applies, so it rests on tensors that agree bit for bit; give the reference (--reference)"
+        return Check("verdict", "not-checked", reason)
     verdict = decide(Sameness(None), statement.log10_p, statement.alpha)
     if verdict != statement.verdict:
         reason = f"it says {statement.verdict}, but its p-values say {verdict}"
