@@ -36,12 +36,14 @@ ARCHITECTURES = {
     "falcon": gguf.MODEL_ARCH.FALCON,
     "phi3": gguf.MODEL_ARCH.PHI3,
     "glm4": gguf.MODEL_ARCH.GLM4,
+    "olmo": gguf.MODEL_ARCH.OLMO,
     "olmo2": gguf.MODEL_ARCH.OLMO2,
     "olmoe": gguf.MODEL_ARCH.OLMOE,
     "cohere": gguf.MODEL_ARCH.COMMAND_R,
     "stablelm": gguf.MODEL_ARCH.STABLELM,
+    "starcoder2": gguf.MODEL_ARCH.STARCODER2,
 }
-PERMUTED = ("llama", "mistral", "mixtral", "granite")
+PERMUTED = ("llama", "mistral", "mixtral", "granite", "olmo")
 GROUPED = ("gpt_neox", "bloom", "falcon")
 
 
