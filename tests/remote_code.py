@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -489,6 +489,10 @@ REMOTE: dict[str, Remote] = {
             2: {"self_attn.k_proj.weight": (WIDTH, HIDDEN), "self_attn.v_proj.weight": (WIDTH, HIDDEN)}
             | {"mlp.gate_proj.weight": (24, HIDDEN), "mlp.up_proj.weight": (24, HIDDEN), "mlp.down_proj.weight": (HIDDEN, 24)}
         },
+    ),
+    "deci": replace(
+        llama("deci", num_hidden_layers=LAYERS + 1, num_key_value_heads_per_layer=[2, 1, 2]),
+        unlike={1: {"self_attn.k_proj.weight": (WIDTH, HIDDEN), "self_attn.v_proj.weight": (WIDTH, HIDDEN)}},
     ),
     "llada": Remote(
         {
