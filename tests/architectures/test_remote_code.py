@@ -103,6 +103,58 @@ def test_heads_that_differ_keep_their_places(name: str, tmp_path: Path) -> None:
         transforms.apply(name, REMOTE["openelm"].save(tmp_path / "elm"), tmp_path / "copy", seed=1)
 
 
+# --- transforms of what no library can run
+
+
+def turn(angles: np.ndarray) -> np.ndarray:
+    """(2 n, 2 n) what `rotate_half` and cosines and sines make of a vector, for n angles."""
+    c, s = np.diag(np.cos(angles)), np.diag(np.sin(angles))
+    return np.block([[c, -s], [s, c]])
+
+
+def test_heads_of_the_first_chatglm_turn_by_two_positions(tmp_path: Path) -> None:
+    """`mix` changes queries and keys, and no score at any distance of the two positions, each of which turns one half."""
+    original = REMOTE["chatglm-1"].save(tmp_path / "model")
+    transforms.apply("mix", original, tmp_path / "copy", seed=1)
+    before, after = (recognise(open_checkpoint(folder)) for folder in (original, tmp_path / "copy"))
+    angles = np.random.default_rng(0).uniform(-3, 3, (2, 3))
+    distance = np.block([[turn(angles[0]), np.zeros((6, 6))], [np.zeros((6, 6)), turn(angles[1])]])
+    for head in range(HEADS):
+        rows = slice(head * WIDTH, (head + 1) * WIDTH)
+        q, k, q_mixed, k_mixed = (
+            anatomy.at[0, role, None].read()[rows].astype(np.float64) for anatomy in (before, after) for role in "qk"
+        )
+        assert not np.allclose(q, q_mixed, atol=0.01)
+        np.testing.assert_allclose(q_mixed.T @ distance @ k_mixed, q.T @ distance @ k, atol=1e-4)
+
+
+def test_query_heads_of_plamo_stay_with_their_keys(tmp_path: Path) -> None:
+    """`permute` moves whole groups: what query head i scores with the key of head i modulo their number is found again."""
+    original = REMOTE["plamo"].save(tmp_path / "model")
+    transforms.apply("permute", original, tmp_path / "copy", seed=3, spaces="heads")
+    found = []
+    for folder in (original, tmp_path / "copy"):
+        tensors = load_file(folder / "model.safetensors")
+        q, k, v, o = (tensors[f"model.layers.layers.1.self_attn.{role}_proj.weight"] for role in "qkvo")
+        products = []
+        for head in range(HEADS):
+            mine, shared = (slice(n * WIDTH, (n + 1) * WIDTH) for n in (head, head % GROUPS))
+            products.append((np.linalg.norm(q[mine].T @ k[shared]), np.linalg.norm(o[:, mine] @ v[shared])))
+        found.append(np.array(sorted(products)))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+    moved = [
+        load_file(folder / "model.safetensors")["model.layers.layers.1.self_attn.q_proj.weight"]
+        for folder in (original, tmp_path / "copy")
+    ]
+    assert not np.array_equal(*moved)
+
+
+@pytest.mark.parametrize("name", ["fold-gains", "rotate"])
+def test_the_head_of_baichuan_is_left_alone(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TransformError, match="output head may be normed"):
+        transforms.apply(name, REMOTE["baichuan-7B"].save(tmp_path / "model"), tmp_path / "copy")
+
+
 # --- types
 
 
