@@ -42,6 +42,8 @@ ARCHITECTURES = {
     "cohere": gguf.MODEL_ARCH.COMMAND_R,
     "stablelm": gguf.MODEL_ARCH.STABLELM,
     "starcoder2": gguf.MODEL_ARCH.STARCODER2,
+    "gpt_bigcode": gguf.MODEL_ARCH.STARCODER,
+    "mpt": gguf.MODEL_ARCH.MPT,
 }
 PERMUTED = ("llama", "mistral", "mixtral", "granite", "olmo")
 GROUPED = ("gpt_neox", "bloom", "falcon")
@@ -111,6 +113,8 @@ def write_metadata(writer: gguf.GGUFWriter, config: Any, tokens: list[str] | Non
     writer.add_embedding_length(config.hidden_size)
     writer.add_head_count(config.num_attention_heads)
     groups = getattr(config, "num_key_value_heads", None)
+    if config.model_type == "gpt_bigcode":
+        groups = 1 if config.multi_query else None
     if config.model_type == "falcon":
         groups = 1 if config.multi_query else config.num_kv_heads
     if groups:
