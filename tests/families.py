@@ -9,6 +9,8 @@ GROUPED = {**SIZES, "num_key_value_heads": 2}
 EXPERTS = {**GROUPED, "num_experts_per_tok": 3, "norm_topk_prob": True}
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 OLD = {"n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 72}
+ROPE_BY_KIND = {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}
+SHORT = {"d_model": 48, "num_layers": 2, "attention_heads": 4, "ffn_dim": 56, "vocab_size": 72, "max_position_embeddings": 16}
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {**GROUPED, "attention_bias": True, "mlp_bias": True},
@@ -26,11 +28,44 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "glm4": {**GROUPED, **TOKENS, "head_dim": 12, "attention_bias": True},
     "olmo2": {**GROUPED, **TOKENS},
     "cohere": {**GROUPED, **TOKENS, "use_qk_norm": True},
+    "cohere_compass_text": {**GROUPED, **TOKENS, "layer_types": ["full_attention"] * 2, "rope_parameters": ROPE_BY_KIND},
     "stablelm": {**GROUPED, "use_qkv_bias": True, "partial_rotary_factor": 0.5},
     "gpt2": {**OLD, "n_positions": 16},
     "gpt_neox": {**SIZES, "rotary_pct": 0.5},
     "gptj": {**OLD, "rotary_dim": 4, "n_positions": 16},
     "opt": {**SIZES, "ffn_dim": 56, "max_position_embeddings": 16, "word_embed_proj_dim": 48},
+    "phi": {**GROUPED, "qk_layernorm": True},
+    "starcoder2": GROUPED,
+    "nemotron": {**GROUPED, "head_dim": 16},
+    "jais2": {**GROUPED, **TOKENS, "head_dim": 12},
+    "olmo": {**GROUPED, **TOKENS},
+    "ernie4_5": {**GROUPED, "head_dim": 12, "use_bias": True},
+    "hyperclovax": {**GROUPED, "head_dim": 12, "use_post_norm": True, "residual_multiplier": 0.5},
+    "vaultgemma": {**GROUPED, "head_dim": 16},
+    "hunyuan_v1_dense": {**GROUPED, **TOKENS, "head_dim": 16},
+    "bitnet": GROUPED,
+    "nanochat": GROUPED,
+    "apertus": {**GROUPED, **TOKENS, "head_dim": 12, "hidden_act": "relu2"},
+    "glm": {**GROUPED, **TOKENS, "head_dim": 12, "attention_bias": True},
+    "persimmon": SIZES,
+    "gpt_neox_japanese": {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 72},
+    "gpt_neo": {
+        "hidden_size": 48,
+        "num_layers": 2,
+        "num_heads": 4,
+        "vocab_size": 72,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 2,
+        "max_position_embeddings": 16,
+    },
+    "gpt_bigcode": {**OLD, "n_positions": 16, "multi_query": True},
+    "gpt_bigcode-interleaved": {**OLD, "n_positions": 16, "multi_query": False},
+    "codegen": {**OLD, "n_head": 8, "rotary_dim": 4, "n_positions": 16},
+    "mpt": {"d_model": 48, "n_layers": 2, "n_heads": 4, "vocab_size": 72, "max_seq_len": 16},
+    "xglm": SHORT,
+    "biogpt": {**SIZES, "max_position_embeddings": 16},
+    "ctrl": {**OLD, "dff": 56, "n_positions": 16},
+    "openai-gpt": {**OLD, "n_positions": 16},
     "bloom": {"hidden_size": 48, "n_layer": 2, "n_head": 4, "vocab_size": 72},
     "falcon": {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 72, "multi_query": True},
     "falcon-grouped": {
@@ -202,11 +237,23 @@ MIXED: dict[str, dict[str, Any]] = {
         **{"num_experts": 4, "num_decoder_layers": 2},
     },
     "t5gemma": {"encoder": STACK, "decoder": {**STACK, "num_hidden_layers": 3}, "vocab_size": 96},
+    "granite_swa": {**HEADS, "layer_types": ["full_attention", "sliding_attention", "full_attention"], "sliding_window": 2},
+    "diffllama": HEADS,
+    "doge": HEADS,
+    "cpmant": {**TINY, "dim_head": 16, "dim_ff": 80, "prompt_length": 2, "prompt_types": 4},
 }
 """Families with latents, layers of different kinds, two stacks of layers, or other layouts of experts."""
 
 
-NAMED_WITH_A_HYPHEN = {"modernbert-decoder", "deberta-v2", "roberta-prelayernorm", "megatron-bert", "xlm-roberta-xl", "nllb-moe"}
+NAMED_WITH_A_HYPHEN = {
+    "modernbert-decoder",
+    "deberta-v2",
+    "roberta-prelayernorm",
+    "megatron-bert",
+    "xlm-roberta-xl",
+    "nllb-moe",
+    "openai-gpt",
+}
 ENCODERS = {
     *("bert", "roberta", "modernbert", "albert", "distilbert", "electra", "rembert", "deberta", "deberta-v2", "mpnet", "ibert"),
     *("longformer", "roformer", "roberta-prelayernorm", "ernie", "esm", "megatron-bert", "xlm-roberta-xl", "nomic_bert", "gte"),

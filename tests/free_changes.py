@@ -7,27 +7,39 @@ from families import FAMILIES
 from kinprint.transforms import known
 
 DISGUISES = [name for name, transform in known().items() if transform.kind == "disguise"]
-UNGATED = {"arcee", "bloom", "falcon", "falcon-grouped", "falcon-interleaved", "gpt2", "gpt_neox", "gptj", "opt"}
+UNGATED = {
+    *("arcee", "bloom", "falcon", "falcon-grouped", "falcon-interleaved", "gpt2", "gpt_neox", "gptj", "opt"),
+    *("phi", "starcoder2", "nemotron", "jais2", "nanochat", "apertus", "persimmon", "gpt_neox_japanese", "gpt_neo"),
+    *("gpt_bigcode", "gpt_bigcode-interleaved", "codegen", "mpt", "xglm", "biogpt", "ctrl", "openai-gpt"),
+}
 ENCODERS = {"bert", "roberta"}
 LATENT = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "minicpm3"}
-WHOLE = {*LATENT, "glm4_moe", "gpt_oss", "llama4_text", "granitemoe"}
+WHOLE = {*LATENT, "glm4_moe", "gpt_oss", "llama4_text", "granitemoe", "granite_swa"}
 """Families of `families.MIXED` of which every tensor has a role; of the others most disguises refuse."""
 
-DERIVED = {"helium", "stablelm", "gpt2", "gpt_neox", "gptj", "opt", "olmoe", "falcon", "falcon-grouped", "falcon-interleaved"}
+DERIVED = {
+    *("helium", "stablelm", "gpt2", "gpt_neox", "gptj", "opt", "olmoe", "falcon", "falcon-grouped", "falcon-interleaved"),
+    *("phi", "starcoder2", "persimmon", "gpt_neox_japanese", "gpt_neo", "gpt_bigcode", "gpt_bigcode-interleaved", "codegen"),
+    *("mpt", "xglm", "biogpt", "ctrl", "openai-gpt"),
+}
 """Configurations derive the size of a head from the number of heads."""
 
 SEVERAL_WIDTHS = {"deepseek_v2", "deepseek_v2-plain_queries", "deepseek_v3", "glm4_moe", "llama4_text"}
 """Layers have different numbers of neurons."""
 
+SINES = {"xglm", "ctrl"}
+"""Channels have names, and no file holds the positions that name them."""
+
 REFUSED: dict[str, set[str]] = {
-    "fold-gains": ENCODERS,
-    "rotate": {*ENCODERS, "gemma2", "gemma3_text", "glm4", "olmo2", "bloom"},
-    "mix": ENCODERS,
+    "fold-gains": {*ENCODERS, "openai-gpt"},
+    "rotate": {*ENCODERS, "openai-gpt", "gemma2", "gemma3_text", "glm4", "olmo2", "bloom", "hyperclovax", *SINES},
+    "mix": {*ENCODERS, "bitnet"},
     "permute": ENCODERS,
-    "split": {"bloom", "gpt_oss", *SEVERAL_WIDTHS},
-    "split-heads": {*ENCODERS, *DERIVED, *LATENT, "olmo2", "bloom"},
-    "shift": {"gemma2"},
-    "scale-stream": {*ENCODERS, "opt", "llama4_text"},
+    "scale": {"bitnet"},
+    "split": {"bloom", "gpt_oss", "bitnet", "gpt_neox_japanese", "mpt", "openai-gpt", *SEVERAL_WIDTHS},
+    "split-heads": {*ENCODERS, *DERIVED, *LATENT, "olmo2", "bloom", "bitnet"},
+    "shift": {"gemma2", "vaultgemma", "nanochat"},
+    "scale-stream": {*ENCODERS, "opt", "llama4_text", "olmo", "nanochat", "openai-gpt", *SINES},
     "flip": {*ENCODERS, *UNGATED, "gpt_oss"},
 }
 """Disguise -> families that it refuses. docs/transforms.md says why."""

@@ -36,12 +36,16 @@ ARCHITECTURES = {
     "falcon": gguf.MODEL_ARCH.FALCON,
     "phi3": gguf.MODEL_ARCH.PHI3,
     "glm4": gguf.MODEL_ARCH.GLM4,
+    "olmo": gguf.MODEL_ARCH.OLMO,
     "olmo2": gguf.MODEL_ARCH.OLMO2,
     "olmoe": gguf.MODEL_ARCH.OLMOE,
     "cohere": gguf.MODEL_ARCH.COMMAND_R,
     "stablelm": gguf.MODEL_ARCH.STABLELM,
+    "starcoder2": gguf.MODEL_ARCH.STARCODER2,
+    "gpt_bigcode": gguf.MODEL_ARCH.STARCODER,
+    "mpt": gguf.MODEL_ARCH.MPT,
 }
-PERMUTED = ("llama", "mistral", "mixtral", "granite")
+PERMUTED = ("llama", "mistral", "mixtral", "granite", "olmo")
 GROUPED = ("gpt_neox", "bloom", "falcon")
 
 
@@ -109,6 +113,8 @@ def write_metadata(writer: gguf.GGUFWriter, config: Any, tokens: list[str] | Non
     writer.add_embedding_length(config.hidden_size)
     writer.add_head_count(config.num_attention_heads)
     groups = getattr(config, "num_key_value_heads", None)
+    if config.model_type == "gpt_bigcode":
+        groups = 1 if config.multi_query else None
     if config.model_type == "falcon":
         groups = 1 if config.multi_query else config.num_kv_heads
     if groups:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from kinprint.checkpoints import Checkpoint, Tensor
 
 GAINS_READ, ENTRIES_READ = 6, 1 << 16
 """Stored gains that are looked at, and how many entries of each at most."""
+
+
+NORMS = {"gains.input", "gains.post_attention"}
+"""Gains of the norms in front of blocks."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,21 @@ class _Candidate:
     @property
     def adds(self) -> bool:
         return any(match.entry.add for match in self.explained.matches)
+
+    @property
+    def missing(self) -> int:
+        """How many of the norms in front of its blocks have no gain in the file."""
+        own = {role for name, entry in self.table.tensors.items() if "{layer}" in name for role in entry.roles}
+        return len(own & NORMS - self._roles)
+
+    @property
+    def gainless(self) -> bool:
+        """Whether the file has no gain in any layer, where models of the table have."""
+        return self.missing > 0 and not any(role.startswith("gains.") for role in self._roles)
+
+    @cached_property
+    def _roles(self) -> set[str]:
+        return {role for match in self.explained.matches if match.layer is not None for role in match.entry.roles}
 
 
 def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[Table] = ()) -> Iterator[Choice]:
@@ -83,10 +103,17 @@ def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[T
 
 
 def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
-    """The most tensors of layers explained, then what the values of gains say, then the type, then the plainest."""
+    """The most tensors of layers explained, then of all tensors; then what gains say, there or not, and by their values; then
+    the type, then the plainest."""
     contradicted = stored is not None and one.adds != stored
-    plain = (one.adds and stored is None, one.table.rotary_pairs != "halves", len(one.table.tensors), one.table.like != "")
-    return (-one.explained.inside, contradicted, not one.named, -len(one.explained.matches), *plain)
+    plain = (
+        one.missing,
+        one.adds and stored is None,
+        one.table.rotary_pairs != "halves",
+        len(one.table.tensors),
+        one.table.like != "",
+    )
+    return (-one.explained.inside, -len(one.explained.matches), one.gainless, contradicted, not one.named, *plain)
 
 
 def complete(table: Table, explained: Fit) -> bool:

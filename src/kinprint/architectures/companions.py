@@ -57,7 +57,8 @@ _PATTERNS = tuple(
 BUFFERS = re.compile(
     r"(?:^|\.)(inv_freq|original_inv_freq|position_ids|masked_bias|num_batches_tracked|freqs_cis|cos_cached|sin_cached|"
     r"rope_freqs|rope_factors_\w+|attn_rot_embd|attention\.bias|attn\.bias|attn\.attention\.bias|causal_mask|attn_mask|"
-    r"embed_positions\._float_tensor|token_type_ids|mask)(\.|$)|rotary_emb\.",
+    r"embed_positions\._float_tensor|embed_positions\.weights|pos_encoding|logn_tensor|token_type_ids|mask)(\.|$)|"
+    r"rotary_emb\.",
     re.ASCII,
 )
 """Names of what a model computes itself, and some files hold all the same."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kinprint.architectures.table import Table
@@ -28,25 +29,48 @@ def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) and inner else config
 
 
-def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[str, int]:
-    """Every number the configuration gives, under the name that kinprint has for it.
+BY_LAYER = "by_layer"
+"""The fact that holds numbers that differ among layers: name of a fact -> its value in every layer, 0 where it has none."""
+
+
+def declared(table: Table, config: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """Every number the configuration gives, under the name that kinprint has for it. Of a list, a number for each layer, the
+    most common one; the list itself stands under `BY_LAYER`.
 
     Raises:
         ArchitectureError: a value that is no positive whole number of sensible size.
     """
-    numbers: dict[str, int] = {}
+    numbers: dict[str, Any] = {}
+    lists: dict[str, list[int]] = {}
     for fact, names in {**DEFAULTS, **table.config}.items():
         value = lookup(names, config)
-        if value is None:
+        if value is None or value == []:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < LARGEST:
+        values = value if isinstance(value, list) else [value]
+        wrong = [each for each in values if type(each) is not int or not 0 <= each < LARGEST] or ([] if any(values) else [0])
+        if wrong:
             raise ArchitectureError(
-                source, f"the configuration gives {fact} as {value!r}", "it must be a positive whole number"
+                source, f"the configuration gives {fact} as {wrong[0]!r}", "it must be a positive whole number"
             )
-        numbers[fact] = value
+        numbers[fact] = most_common(values)
+        if isinstance(value, list):
+            lists[fact] = value
     if "head_dim" not in numbers and {"hidden_size", "num_attention_heads"} <= numbers.keys():
         numbers["head_dim"] = max(numbers["hidden_size"] // numbers["num_attention_heads"], 1)
-    return numbers
+    return numbers | ({BY_LAYER: lists} if lists else {})
+
+
+def of_layer(numbers: Mapping[str, Any], layer: int | None) -> Mapping[str, Any]:
+    """Facts as they are in one layer."""
+    lists = numbers.get(BY_LAYER)
+    if layer is None or not lists:
+        return numbers
+    return {**numbers, **{fact: values[layer] for fact, values in lists.items() if layer < len(values) and values[layer]}}
+
+
+def most_common(values: Iterable[int]) -> int:
+    """The value that most layers have, the first of several; those without one (0) do not count."""
+    return Counter(value for value in values if value).most_common(1)[0][0]
 
 
 def states(table: Table, config: Mapping[str, Any], fact: str) -> bool:
@@ -58,12 +82,12 @@ def states(table: Table, config: Mapping[str, Any], fact: str) -> bool:
 def lookup(names: Any, config: Mapping[str, Any]) -> Any:
     """The first alternative that the configuration has.
 
-    An alternative is a key (dots go into tables), or a table with `key` or `value` that may hold only `when` another key is
-    set to something true.
+    An alternative is a key (dots go into tables), or a table with `key` or `value` that may hold only `when` another key (with
+    dots too) is set to something true.
     """
     for alternative in [names] if isinstance(names, (str, Mapping)) else names:
         rule = {"key": alternative} if isinstance(alternative, str) else alternative
-        if "when" in rule and not config.get(rule["when"]):
+        if "when" in rule and not _at(rule["when"], config):
             continue
         value = rule["value"] if "value" in rule else _at(rule["key"], config)
         if value is not None:

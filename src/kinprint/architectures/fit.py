@@ -20,6 +20,9 @@ NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 UNTRACKED = Skip("")
 
+FEW = 8
+"""Modules of a layer that have a number for a name, at most."""
+
 MAX_FRONTS = 12
 """Places in a file where the layers of a table are looked for."""
 
@@ -68,9 +71,20 @@ class Fit:
 
 
 def examples(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One tensor of each kind, the first: names that differ in their numbers are one kind. A mixture has tens of thousands."""
-    kinds = {NUMBER.sub("0", name): name for name in reversed(list(tensors))}
+    """One tensor of each kind, the first: names that differ in their numbers are one kind. A mixture has tens of thousands.
+
+    Behind the first number one below `FEW` stays: it may tell apart modules of one layer (`ffn.0`, `ffn.2`), not experts.
+    """
+    kinds = {_kind(name): name for name in reversed(list(tensors))}
     return {name: tensors[name] for name in sorted(kinds.values())}
+
+
+def _kind(name: str) -> str:
+    first = NUMBER.search(name)
+    if first is None:
+        return name
+    rest = NUMBER.sub(lambda number: number[0] if int(number[0][:5]) < FEW else "0", name[first.end() :])
+    return f"{name[: first.start()]}0{rest}"
 
 
 def fit(table: Table, tensors: Mapping[str, Tensor]) -> Fit:

@@ -22,7 +22,7 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
 
     Args:
         entry: what the tensor holds.
-        outputs: length of its output axis.
+        outputs: length of its output axis; of its input axis if `entry.columns`.
         numbers: facts of the model; fused queries, keys and values need its heads.
         name, source: of the tensor and the model, for errors.
 
@@ -30,12 +30,13 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
         ArchitectureError: the heads are not known, or do not add up to `outputs`.
     """
     if len(entry.roles) == 1:
-        return [_by_halves(entry, outputs, numbers, name, source) if entry.layout == "interleaved" else slice(0, outputs)]
+        reordered = {"interleaved": _by_halves, "tiled": _by_groups}.get(entry.layout)
+        return [reordered(entry, outputs, numbers, name, source) if reordered else slice(0, outputs)]
     kinds = [role.rpartition(".")[2] for role in entry.roles]
     if entry.sizes:
         sizes = _sizes(entry, numbers, name, source)
-    elif {*kinds} in ({"gate", "up"}, {"shared_gate", "shared_up"}):
-        sizes = [outputs // 2] * 2
+    elif all(kind.removeprefix("shared_") in ("gate", "up") for kind in kinds):
+        sizes = [outputs // len(kinds)] * len(kinds)
     else:
         try:
             heads, groups, width = (numbers[n] for n in ("num_attention_heads", "num_key_value_heads", "head_dim"))
@@ -44,7 +45,7 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
                 source, f"tensor {name} holds queries, keys and values, which only a configuration can tell apart",
                 "put the model's config.json beside its weights",
             ) from None  # fmt: skip
-        sizes = [heads * width, groups * width, groups * width]
+        sizes = [(heads if kind == "q" else groups) * width for kind in kinds]
     if sum(sizes) != outputs:
         raise ArchitectureError(
             source, f"tensor {name} has {outputs} rows where the configuration asks for {sum(sizes)}",
@@ -55,10 +56,12 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
         return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
     if entry.layout == "alternating":
         return [slice(first, outputs, len(entry.roles)) for first in range(len(entry.roles))]
-    if entry.layout == "by_head":
-        heads = int(numbers["num_attention_heads"])
-        cuts = np.cumsum([size // heads for size in sizes])[:-1]
-        return [part.ravel() for part in np.split(np.arange(outputs).reshape(heads, -1), cuts, axis=1)]
+    if entry.layout in ("by_head", "blocks"):
+        blocks = entry.blocks if entry.layout == "blocks" else int(numbers["num_attention_heads"])
+        if any(size % blocks for size in sizes):
+            raise ArchitectureError(source, f"the {outputs} rows of tensor {name} do not lie in {blocks} equal blocks")
+        cuts = np.cumsum([size // blocks for size in sizes])[:-1]
+        return [part.ravel() for part in np.split(np.arange(outputs).reshape(blocks, -1), cuts, axis=1)]
     if heads % groups:
         raise ArchitectureError(source, f"{heads} heads cannot share {groups} key-value heads")
     grid = np.arange(outputs).reshape(groups, heads // groups + 2, width)
@@ -74,6 +77,17 @@ def _by_halves(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str
             "use the configuration that belongs to the weights",
         )  # fmt: skip
     return np.arange(outputs).reshape(heads, -1, 2).swapaxes(1, 2).ravel()
+
+
+def _by_groups(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, source: str) -> NDArray[np.int64]:
+    """Rows of query heads in an order in which those of a group follow each other, from one in which the groups take turns."""
+    heads, groups = (numbers.get(fact) for fact in ("num_attention_heads", "num_key_value_heads"))
+    if not heads or not groups or heads % groups or outputs % heads:
+        raise ArchitectureError(
+            source, f"the {outputs} rows of tensor {name} are not those of {heads} heads in {groups} groups",
+            "use the configuration that belongs to the weights",
+        )  # fmt: skip
+    return np.arange(outputs).reshape(heads // groups, groups, -1).swapaxes(0, 1).ravel()
 
 
 def _sizes(entry: Entry, numbers: Mapping[str, Any], name: str, source: str) -> list[int]:
@@ -110,7 +124,7 @@ def reader(tensor: Tensor, entry: Entry, expert: int | None, own: Rows, shape: t
         elif entry.flat:
             array = array.reshape(len(array), -1)
         array = array.T if entry.matrix and entry.transposed else array
-        part = array[own]
+        part = array[:, own] if entry.columns else array[own]
         return part if not entry.add else (part.astype(np.float32) + np.float32(entry.add))
 
     return read
@@ -123,9 +137,9 @@ def lines(tensor: Tensor, entry: Entry, own: Rows) -> Lines | None:
         own: the part's rows, of `rows`.
 
     Returns:
-        None for vectors, and for stacked experts, whose first axis counts the experts.
+        None for vectors, for stacked experts, whose first axis counts the experts, and where columns lie in another order.
     """
-    if not entry.matrix or entry.stacked_experts:
+    if not entry.matrix or entry.stacked_experts or entry.columns:
         return None
 
     if isinstance(own, slice) and own.step not in (None, 1):
@@ -168,6 +182,10 @@ def join(
     for arrays in parts:
         outputs = sum(len(array) for array in arrays)
         whole = np.empty((outputs, *arrays[0].shape[1:]), dtype)
+        if entry.columns:
+            whole[:, rows(entry, whole.shape[1], numbers, name, name)[0]] = arrays[0]
+            joined.append(whole)
+            continue
         for mine, array in zip(rows(entry, outputs, numbers, name, name), arrays, strict=True):
             whole[mine] = array if not entry.add else np.asarray(array, np.float32) - np.float32(entry.add)
         joined.append(np.ascontiguousarray(whole.T) if entry.transposed and entry.matrix else whole)

@@ -43,11 +43,15 @@ def recognise(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Anatomy:
     """
     config = configuration.text_part(checkpoint.config)
     refused: ArchitectureError | None = None
+    contradicted = False
     for choice in choices(checkpoint, config, given):
+        if contradicted and choice.guessed:
+            continue  # a table that asks less of a configuration is no better guess
         try:
             return _read(choice, config, checkpoint)
         except ArchitectureError as error:
             refused = refused or (error if choice.whole and not choice.guessed else None)
+            contradicted = contradicted or choice.whole
     if refused:
         raise refused
     if given:
@@ -70,8 +74,9 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
     """The anatomy that a table gives, the numbers of the configuration checked."""
     table, source = choice.table, checkpoint.source
     explained = fit(table, checkpoint.tensors)
-    layers = _complete_layers(explained, source)
     numbers = configuration.declared(table, config, source)
+    layers = _complete_layers(explained, numbers.get("num_hidden_layers", 1) if table.gaps else 0, source)
+    _count_keys(numbers, explained)
     parts = _limited(
         list(islice((part for match in explained.matches for part in _parts(match, numbers, source)), MAX_PARTS + 1)), source
     )
@@ -104,16 +109,31 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
     )
 
 
+def _count_keys(numbers: dict[str, Any], explained: Fit) -> None:
+    """How many key-value heads there are, where only the tensor of the keys says it."""
+    if "head_dim" in numbers and "num_attention_heads" in numbers and "num_key_value_heads" not in numbers:
+        rows = {match.layer: match.tensor.shape[0] for match in explained.matches if match.entry.roles == ("k",)}
+        if rows:
+            numbers["num_key_value_heads"] = max(configuration.most_common(rows.values()) // numbers["head_dim"], 1)
+
+
 def _others(explained: Fit) -> dict[str, str]:
     """What every tensor without a role belongs to, in words."""
     said = {name: passed.skip.what or belongs_to(name) for name, passed in explained.skipped.items()}
     return said | {name: belongs_to(name) for name in explained.unknown}
 
 
-def _complete_layers(explained: Fit, source: str) -> int:
-    """How many layers there are, of which none may be missing."""
+def _complete_layers(explained: Fit, declared: int, source: str) -> int:
+    """How many layers there are, of which none may be missing.
+
+    Args:
+        declared: how many there are at least, where some may be without any tensor; else 0.
+    """
     layers = {match.layer for match in explained.matches if match.layer is not None}
     layers |= {item.layer for item in explained.skipped.values() if item.layer is not None and not item.skip.layer}
+    least = max([declared, *(layer + 1 for layer in layers)])
+    if declared and least <= 2 * len(layers):
+        layers = set(range(least))
     if layers != set(range(len(layers))):
         raise ArchitectureError(
             source, f"layers are missing: {len(layers)} explained, the last is {max(layers)}", "use the complete checkpoint"
@@ -202,7 +222,7 @@ def _place(part: Part) -> Place:
     return part.layer, part.role, part.expert
 
 
-def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Part]:
+def _parts(match: Match, numbers: Mapping[str, Any], source: str) -> Iterable[Part]:
     """The parts of one tensor."""
     tensor, entry = match.tensor, match.entry
     if tensor.dtype.kind not in "fV":
@@ -225,7 +245,8 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
         raise ArchitectureError(source, f"tensor {tensor.name} has shape {tensor.shape}, expected a matrix")
     if entry.transposed and matrix:
         shape = shape[::-1]
-    pieces = layout.rows(entry, shape[0], numbers, tensor.name, source)
+    length = shape[1 if entry.columns else 0]
+    pieces = layout.rows(entry, length, configuration.of_layer(numbers, match.layer), tensor.name, source)
     for expert in experts:
         for role, rows in zip(entry.roles, pieces, strict=True):
             yield Part(
@@ -233,7 +254,7 @@ def _parts(match: Match, numbers: Mapping[str, int], source: str) -> Iterable[Pa
                 layer=match.layer,
                 expert=expert,
                 axes=roles.axes(role),
-                shape=(layout.count(rows), *shape[1:]),
+                shape=shape if entry.columns else (layout.count(rows), *shape[1:]),
                 dtype=tensor.dtype,
                 tensor=match.name,
                 read=layout.reader(tensor, entry, expert, rows, shape),
@@ -263,8 +284,7 @@ def _width(parts: list[Part]) -> int:
 
 def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
     """Numbers that the shapes give, checked against those of the configuration."""
-    first = {part.role: part for part in reversed(parts)}
-    query, key = (first.get(role) or first.get(roles.LATENT[role].up) for role in ("q", "k"))
+    facts.pop(configuration.BY_LAYER, None)
     _check(facts, "hidden_size", _width(parts), source)
     for part in parts:
         for axis, length in zip(part.axes, part.shape, strict=True):
@@ -273,18 +293,56 @@ def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
                 raise ArchitectureError(
                     source, f"tensor {part.tensor} has shape {part.shape}, which does not fit {facts['hidden_size']} channels"
                 )
-    if "embedding" in first:
-        facts["vocab_size"] = first["embedding"].shape[0]
-    if "up" in first:
-        facts["intermediate_size"] = first["up"].shape[0]
-    if query is None or key is None:
+    tokens = next((part.shape[0] for part in parts if part.role == "embedding"), None)
+    if tokens is not None:
+        facts["vocab_size"] = tokens
+    if neurons := _rows(parts, "up"):
+        facts["intermediate_size"] = configuration.most_common(neurons.values())
+    _measure_heads(facts, parts, source)
+
+
+def _rows(parts: Iterable[Part], *names: str) -> dict[int, int]:
+    """Layer -> rows of its first part of one of these roles, by layer."""
+    rows: dict[int, int] = {}
+    for part in parts:
+        if part.layer is not None and part.role in names:
+            rows.setdefault(part.layer, part.shape[0])
+    return dict(sorted(rows.items()))
+
+
+def _measure_heads(facts: dict[str, Any], parts: list[Part], source: str) -> None:
+    """How many heads the layers have, and of which size. Layers may differ: facts say what most of them have, and what each
+    has; a configuration may say what any of them has."""
+    queries, keys, gains = (_rows(parts, *names) for names in (_of("q"), _of("k"), ("gains.q",)))
+    if not queries or not keys:
         return
-    if "head_dim" not in facts and "gains.q" in first:
-        facts["head_dim"] = first["gains.q"].shape[0]
-    if "num_attention_heads" not in facts and "head_dim" in facts and query.shape[0] % facts["head_dim"] == 0:
-        facts["num_attention_heads"] = query.shape[0] // facts["head_dim"]
-        facts["num_key_value_heads"] = max(key.shape[0] // facts["head_dim"], 1)
-    if "num_attention_heads" in facts:
-        facts.setdefault("head_dim", max(query.shape[0] // facts["num_attention_heads"], 1))
-        for part, fact in ((query, "num_attention_heads"), (key, "num_key_value_heads")):
-            _check(facts, fact, part.shape[0] // facts["head_dim"], source)
+    one = {layer: size for layer, size in gains.items() if size < queries.get(layer, 0)}  # a gain for each dimension of a head
+    if "head_dim" not in facts and one:
+        facts["head_dim"] = configuration.most_common(one.values())
+    if "head_dim" not in facts and "num_attention_heads" in facts:
+        facts["head_dim"] = max(configuration.most_common(queries.values()) // facts["num_attention_heads"], 1)
+    if "head_dim" not in facts:
+        return
+    widths = {layer: one.get(layer, size) if (size := facts["head_dim"]) in one.values() else size for layer in queries}
+    if "num_attention_heads" not in facts and any(size % widths[layer] for layer, size in queries.items()):
+        return
+    counted = {
+        "num_attention_heads": {layer: max(size // widths[layer], 1) for layer, size in queries.items()},
+        "num_key_value_heads": {layer: max(size // widths.get(layer, facts["head_dim"]), 1) for layer, size in keys.items()},
+        "head_dim": widths,
+    }
+    for fact, by_layer in counted.items():
+        if facts.get(fact) not in by_layer.values():
+            _check(facts, fact, configuration.most_common(by_layer.values()), source)
+        facts[fact] = configuration.most_common(by_layer.values())
+    layers = range(facts["num_hidden_layers"])
+    different = {fact: by_layer for fact, by_layer in counted.items() if len(set(by_layer.values())) > 1}
+    if different:
+        facts[configuration.BY_LAYER] = {
+            fact: [by_layer.get(layer, 0) for layer in layers] for fact, by_layer in different.items()
+        }
+
+
+def _of(role: str) -> tuple[str, str]:
+    """The role whose rows are the heads, read directly or through a latent."""
+    return role, roles.LATENT[role].up

@@ -61,11 +61,13 @@ VECTORS: dict[str, tuple[str]] = {
     "gains.k": ("free",),
     "gains.q_latent": ("q_latent",),
     "gains.kv_latent": ("kv_latent",),
+    "gains.o": ("heads",),
+    "gains.down": ("neurons",),
     "norm_biases.q": ("free",),
     "norm_biases.k": ("free",),
 }
 """Vectors that do not lie on the output of the matrix they are named after, or on the residual stream: attention sinks, what is
-added to an expert's score before the choice, norms on queries, keys and latents."""
+added to an expert's score before the choice, norms on queries, keys and latents, on what all heads or all neurons write."""
 
 
 class Via(NamedTuple):

@@ -19,11 +19,11 @@ from kinprint import discovery
 from kinprint.architectures import named, roles
 from kinprint.errors import ArchitectureError
 
-LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "interleaved")
+LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "blocks", "interleaved", "tiled")
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
     *("norm", "norm_first", "positions", "named", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
-    *("softmax_router", "essential", "written_as"),
+    *("softmax_router", "free_head", "gaps", "essential", "written_as"),
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -36,9 +36,12 @@ class Entry:
         roles: one role, or those that are fused in it, in order.
         layout: how fused roles lie on the output axis: "stacked" one after the other, or "grouped" by key-value group,
             each with its query heads, then its key, then its value head (one head a group: interleaved q, k, v);
-            "alternating": one row of each role in turn; "by_head": of each head the rows of every role. For one role,
-            "interleaved": rows of a head that rotate together are neighbours, half a head apart in the order of parts.
+            "alternating": one row of each role in turn; "by_head": of each head the rows of every role; "blocks": in each
+            of `blocks` equal parts some rows of every role. For one role, "interleaved": rows of a head that rotate
+            together are neighbours, half a head apart in the order of parts; "tiled": of queries, heads of one group do
+            not follow each other, but groups take turns (of outputs: columns).
         sizes: facts that say how many rows each role has (of one head, if by_head).
+        blocks: how many, if the layout is that.
         transposed: the file holds (input, output).
         stacked_experts: the first axis is the expert.
         add: what the model adds to a gain before it multiplies (Gemma: 1).
@@ -48,6 +51,7 @@ class Entry:
     roles: tuple[str, ...]
     layout: str = "stacked"
     sizes: tuple[str, ...] = ()
+    blocks: int = 1
     transposed: bool = False
     stacked_experts: bool = False
     add: float = 0.0
@@ -58,10 +62,15 @@ class Entry:
         return self.roles[0] in roles.MATRICES
 
     @property
+    def columns(self) -> bool:
+        """Whether it is the input axis that lies in another order."""
+        return self.layout == "tiled" and self.roles == ("o",)
+
+    @property
     def plain(self) -> bool:
         """Whether the tensor is its one part, as it is."""
-        changed = self.transposed or self.stacked_experts or self.flat or self.add or self.layout == "interleaved"
-        return len(self.roles) == 1 and not changed
+        other = self.transposed or self.stacked_experts or self.flat or self.add or self.layout in ("interleaved", "tiled")
+        return len(self.roles) == 1 and not other
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,8 @@ class Table:
     qk_norm: Any = ({"value": False},)
     free_signs: bool = True
     softmax_router: bool = False
+    free_head: bool = True
+    gaps: bool = False
     named: Mapping[str, Any] = field(default_factory=dict)
     upcycled: Mapping[str, Any] = field(default_factory=dict)
     essential: tuple[str, ...] = roles.ESSENTIAL
@@ -175,6 +186,8 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         qk_norm=raw.get("qk_norm", Table.qk_norm),
         free_signs=raw.get("free_signs", True),
         softmax_router=raw.get("softmax_router", False),
+        free_head=raw.get("free_head", True),
+        gaps=raw.get("gaps", False),
         named={space: [{"value": why}] if isinstance(why, str) else why for space, why in raw.get("named", {}).items()},
         upcycled=raw.get("upcycled", {}),
         essential=tuple(raw.get("essential", roles.ESSENTIAL)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinprint.architectures.facts import of_layer
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s
 from kinprint.errors import NotApplicable
@@ -100,7 +101,8 @@ def _products(model: Weights, layer: int) -> dict[str, Float32s]:
     ffn = np.zeros((model.hidden, model.hidden), np.float32)
     for expert in model.experts(layer):
         ffn += _read(model, layer, "up", expert).T @ _read(model, layer, "down", expert).T
-    return {"qk": _grouped(q, len(k), model).T @ k, "vo": v.T @ _grouped(o.T, len(v), model), "ffn": ffn}
+    groups = int(of_layer(model.facts, layer)["num_key_value_heads"])
+    return {"qk": _grouped(q, len(k), groups).T @ k, "vo": v.T @ _grouped(o.T, len(v), groups), "ffn": ffn}
 
 
 def _read(model: Weights, layer: int, role: str, expert: int | None = None) -> Float32s:
@@ -110,9 +112,8 @@ def _read(model: Weights, layer: int, role: str, expert: int | None = None) -> F
     return found
 
 
-def _grouped(heads: Float32s, width: int, model: Weights) -> Float32s:
+def _grouped(heads: Float32s, width: int, groups: int) -> Float32s:
     """(heads * head_dim, hidden) -> (kv heads * head_dim, hidden): the sum over the query heads of each group."""
-    groups = int(model.facts["num_key_value_heads"])
     return np.asarray(heads.reshape(groups, -1, width // groups, heads.shape[1]).sum(axis=1).reshape(width, -1))
 
 

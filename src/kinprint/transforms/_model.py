@@ -117,7 +117,11 @@ class Model:
     @property
     def whole_layers(self) -> bool:
         """Whether every tensor inside the layers has a role."""
-        return not any(f".{layer}." in name for name in self.rest for layer in range(self.layers))
+        return all(self.whole(layer) for layer in range(self.layers))
+
+    def whole(self, layer: int) -> bool:
+        """Whether every tensor of a layer has a role."""
+        return not any(f".{layer}." in name for name in self.rest)
 
     def normed_heads(self, layer: int | None, norm: str) -> Literal["each", "all"] | None:
         """What a norm on queries ("gains.q") or keys ("gains.k") goes over: each head, or all together; None without one."""
@@ -139,6 +143,8 @@ class Model:
         """TransformError if heads are not known."""
         if "num_attention_heads" not in self.facts:
             raise TransformError(self.source, "the configuration does not say how many heads it has")
+        if configuration.BY_LAYER in self.facts:
+            raise TransformError(self.source, "its layers have different numbers of heads")
 
     def require_plain_heads(self) -> None:
         """TransformError if heads are not known, or what they read passes through a latent (MLA)."""
@@ -150,6 +156,21 @@ class Model:
         """TransformError if gated neurons compute something else with up and down multiplied and divided alike."""
         if not self.facts.get("free_signs", True):
             raise TransformError(self.source, "its gates multiply up + 1 instead of up, so up cannot be changed alone")
+
+    def require_free_products(self) -> None:
+        """TransformError if changes of two matrices that follow each other do not cancel: something stands between them."""
+        if (why := self.between) is not None:
+            raise TransformError(self.source, why)
+
+    @property
+    def between(self) -> str | None:
+        """What stands between values and outputs, or neurons and their outputs, in words; None if nothing does."""
+        inner = next((role for _, role, _ in self.parts if role in ("gains.o", "gains.down")), None)
+        if inner is not None:
+            return f"a norm goes over all that its {'heads' if inner == 'gains.o' else 'neurons'} write"
+        places = (self.config, self.config.get("attn_config"))
+        clipped = any(place.get("clip_qkv") for place in places if isinstance(place, Mapping))
+        return "its configuration clips queries, keys and values" if clipped else None
 
     def require_one_kind(self) -> None:
         """TransformError if layers are of different kinds, whose order the configuration fixes."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place, layout
 from kinprint.architectures.anatomy import Name
+from kinprint.architectures.facts import of_layer
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.files import replacing_folder
 from kinprint.checkpoints.folders import ModelFolder
@@ -186,7 +187,7 @@ def _piece(model: Model, name: Name, layer: int | None, expert: int | None, part
     def compute() -> NDArray[Any]:
         arrays = [[part.read() for part in row] for row in parts]
         with np.errstate(over="ignore"):
-            return layout.join(name.entry, arrays, model.facts, dtype, full).reshape(shape)
+            return layout.join(name.entry, arrays, of_layer(model.facts, layer), dtype, full).reshape(shape)
 
     return TensorPiece(full, dtype, shape, compute)
 

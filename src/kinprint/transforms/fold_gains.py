@@ -22,6 +22,8 @@ def fold_gains(model: Model) -> Model:
     if not model.facts["norm_first"]:
         raise TransformError(model.source, "its norms stand behind the blocks, on the residual stream, and cannot be folded")
     model.require_known("fold-gains")
+    if not model.table.free_head:
+        raise TransformError(model.source, "the rows of its output head may be normed, which undoes what is folded into them")
     model = untied(model)
     parts: dict[Place, Part] = {}
     for (layer, role, _), readers in read_through(model).items():

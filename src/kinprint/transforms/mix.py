@@ -29,6 +29,7 @@ def mix(model: Model, *, seed: int | None = None) -> Model:
     """
     seed = drawn(seed)
     model.require_heads()
+    model.require_free_products()
     model.require_known("mix")
     if model.facts["positions"] == "unknown":
         raise TransformError(model.source, "it does not say how it tells positions apart, and a mixed head must keep to that")
@@ -45,6 +46,8 @@ class Maps:
     def applied(self, place: Place, part: Part) -> Part:
         layer, role, _ = place
         kind = role.removeprefix("biases.")
+        if role in ("norm_biases.q", "norm_biases.k"):
+            return self.applied((layer, role.replace("norm_biases", "gains"), None), part)
         if layer is None or role.startswith("norm_biases."):
             return part
         if kind in ("v", "v_up"):
@@ -107,6 +110,9 @@ class Maps:
         half = int(self.model.facts.get("rotary_dim", 0)) // 2
         if self.model.facts.get("rotary_pairs") == "interleaved":
             return np.arange(0, 2 * half, 2), np.arange(1, 2 * half, 2)
+        if self.model.facts.get("rotary_pairs") == "quarters":
+            first = np.concatenate([np.arange(half // 2), half + np.arange(half // 2)])
+            return first, first + half // 2
         return np.arange(half), np.arange(half, 2 * half)
 
     def _pair_of(self) -> NDArray[np.int64]:

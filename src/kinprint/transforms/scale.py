@@ -35,6 +35,7 @@ def scale(model: Model, *, seed: int | None = None) -> Model:
     """
     seed = drawn(seed)
     model.require_heads()
+    model.require_free_products()
     factors = Factors(model, seed)
     return model.each(lambda place, part: factors.applied(place, part))
 
@@ -56,7 +57,7 @@ class Factors:
         elif kind in ("up", "gate", "shared_up", "shared_gate"):
             part = scaled(part, 0, self.neurons(layer, kind, expert, part.shape[0]))
         elif role == "o" or kind in ("v", "v_up"):
-            part = self._values(layer, role, part)
+            part = self._values(layer, role, part) if self.model.whole(layer) else part
         elif not self.model.rest:
             part = self._scores(layer, role, kind, part)
         return self._normed_output(layer, role, part)

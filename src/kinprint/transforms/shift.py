@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.architectures.facts import BY_LAYER
 from kinprint.arrays import Float64s
 from kinprint.errors import TransformError
 from kinprint.transforms._model import Model, changed, drawn, generator, widened
@@ -128,7 +129,7 @@ def _normed_heads(model: Model, seed: int) -> dict[Place, Part]:
 def _logits(model: Model, seed: int) -> dict[Place, Part]:
     """One vector to every row of the output matrix, where it is not the embedding too."""
     head = model.get(None, "head")
-    return {} if head is None or _capped(model) else _alike(model, seed, (None, "head", None))
+    return {} if head is None or _capped(model) or not model.table.free_head else _alike(model, seed, (None, "head", None))
 
 
 def _routers(model: Model, seed: int) -> dict[Place, Part]:
@@ -187,7 +188,8 @@ def _tokens(model: Model, seed: int) -> dict[Place, Part]:
     if embedding is None or position is None or model.facts["positions"] != "learned":
         return {}
     tied_and_capped = model.get(None, "head") is None and _capped(model)
-    apart = embedding.shape[1] != position.shape[1] or (model.rest and model.facts["norm_first"])
+    scaled = model.config.get("scale_embedding")
+    apart = embedding.shape[1] != position.shape[1] or scaled or (model.rest and model.facts["norm_first"])
     if apart or tied_and_capped:
         return {}
     numbers = _numbers(seed, position, position.shape[1], "tokens")
@@ -209,7 +211,8 @@ def _sums_to_one(model: Model, layer: int) -> bool:
     """Whether the weights of a layer's attention are a softmax of scores alone, and values reach the outputs unchanged."""
     known = model.whole_layers and model.facts["positions"] not in ("decay", "unknown")
     added = (model.get(layer, role) for role in ("biases.sinks", "attention_gate"))
-    return known and not _capped(model) and all(part is None for part in added)
+    plain = model.between is None and BY_LAYER not in model.facts
+    return known and plain and not _capped(model) and all(part is None for part in added)
 
 
 def _capped(model: Model) -> bool:

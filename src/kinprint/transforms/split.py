@@ -29,6 +29,7 @@ def split(model: Model, *, seed: int | None = None, share: float = 0.1, dead: fl
     if not (0 <= share <= 1 and 0 <= dead <= 10):
         raise TransformError(model.source, "the share must lie between 0 and 1, dead units between 0 and 10 times the neurons")
     model.require_free_signs()
+    model.require_free_products()
     sizes = {part.shape[0] for place, part in model.parts.items() if place[1] == "up"}
     if len(sizes) > 1:
         raise TransformError(model.source, f"its layers have different numbers of neurons ({sorted(sizes)})")

@@ -29,6 +29,7 @@ def split_heads(model: Model, *, seed: int | None = None, groups: int | None = N
     """
     seed = drawn(seed)
     model.require_plain_heads()
+    model.require_free_products()
     model.require_known("split-heads")
     if (why := model.why_kept("heads")) is not None:
         raise TransformError(model.source, f"its heads have names: the model {why}")

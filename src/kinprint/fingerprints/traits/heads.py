@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.architectures.facts import of_layer
 from kinprint.architectures.folding import centred
 from kinprint.architectures.roles import LATENT
 from kinprint.arrays import Array
@@ -45,12 +46,13 @@ class Side:
 
 
 def rows(layer: Layer) -> dict[str, Array]:
-    """heads.qk_spectrum, heads.vo_spectrum (heads, rank), a row for each query head; NaN if not all of it is finite."""
+    """heads.qk_spectrum, heads.vo_spectrum (heads, rank), a row for each query head; NaN if not all of it is finite. Nothing of
+    a layer whose heads are grouped unlike those of most layers: its heads cannot be exchanged as theirs can."""
     spectra = {}
     for name, left, right in (("heads.qk_spectrum", "q", "k"), ("heads.vo_spectrum", "o", "v")):
         sides = both_sides(layer, left, right)
         divided = heads_and_groups(layer, name, sides) if sides else None
-        if sides and divided:
+        if sides and divided and divided == (layer.facts["num_attention_heads"], layer.facts["num_key_value_heads"]):
             spectra[name] = product_spectra(*(head_grams(layer, *pair) for pair in zip(sides, divided, strict=True)))
     if "heads.vo_spectrum" in spectra and "gains.attention_output" in layer.roles:  # a norm behind the layer undoes its size
         with np.errstate(invalid="ignore"):
@@ -85,7 +87,8 @@ def _finite(layer: Layer, *roles: str) -> bool:
 
 def heads_and_groups(layer: Layer, name: str, sides: tuple[Side, Side]) -> tuple[int, int] | None:
     """Query heads and key-value heads, by which the rows of two factors divide; None, and a note, where they do not."""
-    heads, groups = layer.facts.get("num_attention_heads"), layer.facts.get("num_key_value_heads")
+    facts = of_layer(layer.facts, layer.index)
+    heads, groups = facts.get("num_attention_heads"), facts.get("num_key_value_heads")
     left, right = (len(side.rows) for side in sides)
     if heads and groups and not heads % groups and left * groups == right * heads and not right % groups:
         return heads, groups
