@@ -6,9 +6,10 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+import families
 import numpy as np
 import pytest
-from families import FAMILIES, MIXED, model_type, random_model
+from families import FAMILIES, MIXED, MIXERS, model_type, random_model
 from remote_code import REMOTE
 
 from kinprint.architectures import Anatomy, known, recognise
@@ -225,7 +226,7 @@ def test_norm_gains(family: Family) -> None:
 
 def test_every_family_is_here() -> None:
     """Each table is tested by at least one of its model types; some in test_gguf, test_multimodal and test_remote_code."""
-    tried = {model_type(name) for name in (*FAMILIES, *MIXED)} | {
+    tried = {model_type(name) for name in (*FAMILIES, *MIXED, *MIXERS, *families.MIXTURES)} | {
         str(remote.config["model_type"]) for remote in REMOTE.values()
     }
     tables = [table for table in known() if not table.family.startswith(("gguf", "mllama"))]

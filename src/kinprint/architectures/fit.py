@@ -135,9 +135,10 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
         kind = NUMBER.sub("0", name)
         spellings = [name[len(parent) :] for parent in parents if name.startswith(parent)]
         hit = _pattern_of(table, spellings, likely.get(kind))
-        if hit is not None:
+        entry = _held(hit, name, tensors) if hit else None
+        if hit is not None and entry is not None:
             likely[kind] = hit.pattern
-            key, _, entry = hit.pattern
+            key = hit.pattern[0]
             stripped = len(name) - len(hit.spelled)
             match = Match(
                 name, tensor, entry, name[:stripped] + key, hit.layer, hit.numbers.get("expert"), "second" in hit.numbers
@@ -182,6 +183,17 @@ def _pattern_of(table: Table, spellings: Iterable[str], likely: Pattern | None) 
             if match := pattern[1].fullmatch(spelled):
                 return Hit(pattern, spelled, {index: int(value) for index, value in match.groupdict().items()})
     return None
+
+
+def _held(hit: Hit, name: str, tensors: Mapping[str, Tensor]) -> Entry | None:
+    """What a tensor holds, which may depend on what else its layer has; None where the table does not know it there."""
+    front, entry = name[: len(name) - len(hit.spelled)], hit.pattern[2]
+    for other, held in entry.beside:
+        for index, number in hit.numbers.items():
+            other = other.replace(f"{{{index}}}", str(number))
+        if front + other in tensors:
+            return held if held.roles else None
+    return entry if entry.roles else None
 
 
 def _passed(table: Table, name: str, spellings: Iterable[str]) -> Passed | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -36,7 +37,7 @@ def kinds(parts: Iterable[Part], skipped: Iterable[Passed], layers: int) -> list
             known[part.layer].add(piece)
     passed: list[set[str]] = [set() for _ in range(layers)]
     for item in skipped:
-        if item.layer is not None and not item.skip.layer:
+        if item.layer is not None and item.skip.what and not item.skip.layer:
             passed[item.layer].add(item.skip.what)
     order = ("attention", "cross-attention", "dense", "experts")
     return [
@@ -55,15 +56,26 @@ def _piece(part: Part) -> str:
     return ""
 
 
-def passed_over(skipped: Iterable[Passed]) -> list[str]:
-    """A note for each kind of thing that is known and not measured, with the layers it is in."""
+def passed_over(skipped: Mapping[str, Passed], parts: Iterable[Part]) -> list[str]:
+    """A note for each kind of thing that is known and not measured, or only in part, with the layers it is in.
+
+    Args:
+        skipped: by the names of the tensors.
+        parts: of the whole model.
+    """
+    measured = {_module(part.tensor) for part in parts if part.role.startswith("mixer_")}
     places: dict[str, set[int]] = {}
-    for item in skipped:
+    for name, item in skipped.items():
         if item.skip.what:
-            places.setdefault(item.skip.what, set()).update([] if item.layer is None else [item.layer])
-    return [
-        f"not measured: {what}" + (f" of layers {spans(sorted(layers))}" if layers else "") for what, layers in places.items()
-    ]
+            text = f"{'measured in part' if _module(name) in measured else 'not measured'}: {item.skip.what}"
+            places.setdefault(text, set()).update([] if item.layer is None else [item.layer])
+    return [text + (f" of layers {spans(sorted(layers))}" if layers else "") for text, layers in places.items()]
+
+
+def _module(name: str) -> str:
+    """What stands in a name up to the step behind the number of the layer."""
+    found = re.match(r".*?\.\d+\.[^.]+", name, re.ASCII)
+    return found[0] if found else name
 
 
 def spans(numbers: Sequence[int]) -> str:

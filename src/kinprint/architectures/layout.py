@@ -34,8 +34,8 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
         return [reordered(entry, outputs, numbers, name, source) if reordered else slice(0, outputs)]
     kinds = [role.rpartition(".")[2] for role in entry.roles]
     if entry.sizes:
-        sizes = _sizes(entry, numbers, name, source)
-    elif all(kind.removeprefix("shared_") in ("gate", "up") for kind in kinds):
+        sizes = _sizes(entry, outputs, numbers, name, source)
+    elif not {*kinds} <= {"q", "k", "v"}:
         sizes = [outputs // len(kinds)] * len(kinds)
     else:
         try:
@@ -46,7 +46,7 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
                 "put the model's config.json beside its weights",
             ) from None  # fmt: skip
         sizes = [(heads if kind == "q" else groups) * width for kind in kinds]
-    if sum(sizes) != outputs:
+    if sum(sizes) != outputs or not all(sizes):
         raise ArchitectureError(
             source, f"tensor {name} has {outputs} rows where the configuration asks for {sum(sizes)}",
             "use the configuration that belongs to the weights",
@@ -57,7 +57,7 @@ def rows(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, sour
     if entry.layout == "alternating":
         return [slice(first, outputs, len(entry.roles)) for first in range(len(entry.roles))]
     if entry.layout in ("by_head", "blocks"):
-        blocks = entry.blocks if entry.layout == "blocks" else int(numbers["num_attention_heads"])
+        blocks = entry.blocks if entry.layout == "blocks" else int(numbers[entry.heads])
         if any(size % blocks for size in sizes):
             raise ArchitectureError(source, f"the {outputs} rows of tensor {name} do not lie in {blocks} equal blocks")
         cuts = np.cumsum([size // blocks for size in sizes])[:-1]
@@ -90,16 +90,20 @@ def _by_groups(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str
     return np.arange(outputs).reshape(heads // groups, groups, -1).swapaxes(0, 1).ravel()
 
 
-def _sizes(entry: Entry, numbers: Mapping[str, Any], name: str, source: str) -> list[int]:
-    """Rows of each role, from the facts that say them."""
-    heads = ["num_attention_heads"] if entry.layout == "by_head" else []
-    missing = next((fact for fact in (*heads, *entry.sizes) if fact not in numbers), None)
+def _sizes(entry: Entry, outputs: int, numbers: Mapping[str, Any], name: str, source: str) -> list[int]:
+    """Rows of each role, from the facts that say them; an equal share of what these leave for each that is "rest"."""
+    heads = [entry.heads] if entry.layout == "by_head" else []
+    facts = [size for size in entry.sizes if size != "rest"]
+    missing = next((fact for fact in (*heads, *facts) if fact not in numbers), None)
     if missing:
         raise ArchitectureError(
             source, f"tensor {name} holds several matrices, which only {missing} in a configuration can tell apart",
             "put the model's config.json beside its weights",
         )  # fmt: skip
-    return [numbers[size] * (numbers["num_attention_heads"] if heads else 1) for size in entry.sizes]
+    count = numbers[entry.heads] if heads else 1
+    left = max(outputs - count * sum(numbers[fact] for fact in facts), 0)
+    share = left // (count * max(entry.sizes.count("rest"), 1))
+    return [count * (share if size == "rest" else numbers[size]) for size in entry.sizes]
 
 
 def count(rows: Rows) -> int:

@@ -74,7 +74,7 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
     """The anatomy that a table gives, the numbers of the configuration checked."""
     table, source = choice.table, checkpoint.source
     explained = fit(table, checkpoint.tensors)
-    numbers = configuration.declared(table, config, source)
+    numbers = _mixers(explained) | configuration.declared(table, config, source)
     layers = _complete_layers(explained, numbers.get("num_hidden_layers", 1) if table.gaps else 0, source)
     _count_keys(numbers, explained)
     parts = _limited(
@@ -91,13 +91,13 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
         _said(table, config, parts, where) | {"norm": norm} | {"layer_kinds": kinds(parts, explained.skipped.values(), layers)}
     )
     facts |= {} if choice.guessed else _rotary(table, config, facts, source)
-    names = {match.pattern: Name(match.pattern, match.entry, match.tensor.shape) for match in explained.matches}
+    names = {(match.pattern, match.entry): Name(match.pattern, match.entry, match.tensor.shape) for match in explained.matches}
     return Anatomy(
         family=table.family,
         facts=facts,
         parts=_ordered(parts, source),
         unknown=tuple(explained.unknown),
-        notes=(*_notes(choice, config), *passed_over(explained.skipped.values())),
+        notes=(*_notes(choice, config), *passed_over(explained.skipped, parts)),
         names=tuple(names.values()),
         skipped=tuple(explained.skipped),
         others=_others(explained),
@@ -117,6 +117,13 @@ def _count_keys(numbers: dict[str, Any], explained: Fit) -> None:
             numbers["num_key_value_heads"] = max(configuration.most_common(rows.values()) // numbers["head_dim"], 1)
 
 
+def _mixers(explained: Fit) -> dict[str, int]:
+    """What shapes say of what stands in the place of attention: how many units it writes from (`mixer_size`)."""
+    writers = (match.tensor.shape for match in explained.matches if match.entry.roles == ("mixer_out",))
+    size = next((shape[1] for shape in writers if len(shape) == 2), None)
+    return {} if size is None else {"mixer_size": size}
+
+
 def _others(explained: Fit) -> dict[str, str]:
     """What every tensor without a role belongs to, in words."""
     said = {name: passed.skip.what or belongs_to(name) for name, passed in explained.skipped.items()}
@@ -131,6 +138,7 @@ def _complete_layers(explained: Fit, declared: int, source: str) -> int:
     """
     layers = {match.layer for match in explained.matches if match.layer is not None}
     layers |= {item.layer for item in explained.skipped.values() if item.layer is not None and not item.skip.layer}
+    layers |= _unknown_layers(explained)
     least = max([declared, *(layer + 1 for layer in layers)])
     if declared and least <= 2 * len(layers):
         layers = set(range(least))
@@ -139,6 +147,15 @@ def _complete_layers(explained: Fit, declared: int, source: str) -> int:
             source, f"layers are missing: {len(layers)} explained, the last is {max(layers)}", "use the complete checkpoint"
         )
     return len(layers)
+
+
+def _unknown_layers(explained: Fit) -> set[int | None]:
+    """Layers of which the table knows nothing, where it knows others of the only stack."""
+    roots = {match.pattern.partition("{")[0] for match in explained.matches if match.layer is not None}
+    if len(roots) > 1 or any(match.second for match in explained.matches):
+        return set()
+    behind = (name[len(root) :].partition(".")[0] for root in roots for name in explained.unknown if name.startswith(root))
+    return {int(number) for number in behind if number.isdigit() and len(number) < 6}
 
 
 def _said(table: Table, config: Mapping[str, Any], parts: Sequence[Part], where: str) -> dict[str, Any]:

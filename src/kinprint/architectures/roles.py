@@ -63,6 +63,7 @@ VECTORS: dict[str, tuple[str]] = {
     "gains.kv_latent": ("kv_latent",),
     "gains.o": ("heads",),
     "gains.down": ("neurons",),
+    "gains.k_rotary": ("rotary",),
     "norm_biases.q": ("free",),
     "norm_biases.k": ("free",),
 }

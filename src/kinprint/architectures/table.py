@@ -40,12 +40,16 @@ class Entry:
             of `blocks` equal parts some rows of every role. For one role, "interleaved": rows of a head that rotate
             together are neighbours, half a head apart in the order of parts; "tiled": of queries, heads of one group do
             not follow each other, but groups take turns (of outputs: columns).
-        sizes: facts that say how many rows each role has (of one head, if by_head).
+        sizes: facts that say how many rows each role has (of one head, if by_head); an equal share of what these leave where
+            it is "rest". Without sizes, roles other than queries, keys and values have an equal share of all.
         blocks: how many, if the layout is that.
         transposed: the file holds (input, output).
         stacked_experts: the first axis is the expert.
         add: what the model adds to a gain before it multiplies (Gemma: 1).
         flat: a matrix has more than two axes in the file; those behind the first are one, last index fastest.
+        heads: the fact that counts the heads, if by_head.
+        beside: names of tensors, and what this one holds in layers that have one of them; without roles of its own it is
+            known in no other layer.
     """
 
     roles: tuple[str, ...]
@@ -56,6 +60,8 @@ class Entry:
     stacked_experts: bool = False
     add: float = 0.0
     flat: bool = False
+    heads: str = "num_attention_heads"
+    beside: tuple[tuple[str, Entry], ...] = ()
 
     @property
     def matrix(self) -> bool:
@@ -219,8 +225,9 @@ def markdown_table() -> str:
 
 def _entry(family: str, value: Any) -> Entry:
     fields = {"roles": value} if isinstance(value, str) else dict(value)
-    names, sizes = fields.pop("roles"), tuple(fields.pop("sizes", ()))
-    entry = Entry(roles=(names,) if isinstance(names, str) else tuple(names), sizes=sizes, **fields)
+    names, sizes = fields.pop("roles", ()), tuple(fields.pop("sizes", ()))
+    beside = tuple((name, _entry(family, other)) for name, other in fields.pop("beside", {}).items())
+    entry = Entry(roles=(names,) if isinstance(names, str) else tuple(names), sizes=sizes, beside=beside, **fields)
     try:
         for role in entry.roles:
             roles.axes(role)

@@ -140,7 +140,7 @@ class Model:
             )
 
     def require_heads(self) -> None:
-        """TransformError if heads are not known."""
+        """TransformError if heads are not known, or layers have different numbers of them."""
         if "num_attention_heads" not in self.facts:
             raise TransformError(self.source, "the configuration does not say how many heads it has")
         if configuration.BY_LAYER in self.facts:

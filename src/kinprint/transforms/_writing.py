@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,11 +155,17 @@ def _shards(pieces: list[TensorPiece], limit: int) -> list[list[TensorPiece]]:
 def _pieces(model: Model) -> Iterator[TensorPiece]:
     """Every tensor of the new file: the model's parts under its names, then the tensors without a role."""
     left = set(model.parts)
+    claims: dict[str, set[str]] = defaultdict(set)
+    for name in model.names:
+        claims[name.entry.roles[0]].add(_kind(name.pattern))
     for name in model.names:
         for layer in range(model.layers) if "{layer}" in name.pattern else [None]:
             present = {place[2] for place in model.parts if place[0] == layer and place[1] == name.entry.roles[0]}
             of_experts = name.entry.stacked_experts or "{expert}" in name.pattern
             present = {expert for expert in present if (expert is not None) == of_experts}
+            own = {expert: _kind(model.parts[layer, name.entry.roles[0], expert].tensor) for expert in present}
+            others = claims[name.entry.roles[0]] - {_kind(name.pattern)}  # layers may call one role by different names
+            present = {expert for expert, kind in own.items() if kind not in others}
             experts = sorted(present, key=lambda e: -1 if e is None else e)
             together = [experts] if name.entry.stacked_experts else [[expert] for expert in experts]
             for group in together if experts else []:
@@ -168,6 +176,11 @@ def _pieces(model: Model) -> Iterator[TensorPiece]:
         raise TransformError(model.source, f"its file has no name for {_spoken(min(left, key=str))}")
     for name_in_file, tensor in model.rest.items():
         yield TensorPiece(name_in_file, tensor.dtype, tensor.shape, tensor.read)
+
+
+def _kind(name: str) -> str:
+    """A name, or a pattern of names, with every index alike."""
+    return re.sub(r"(?<![^.])(\d+|\{\w+\})(?![^.])", "0", name)
 
 
 def _piece(model: Model, name: Name, layer: int | None, expert: int | None, parts: list[list[Part]]) -> TensorPiece:

@@ -31,6 +31,8 @@ def mix(model: Model, *, seed: int | None = None) -> Model:
     model.require_heads()
     model.require_free_products()
     model.require_known("mix")
+    if any(role == "attention_gate" for _, role, _ in model.parts):
+        raise TransformError(model.source, "a gate weighs every dimension of its values, which therefore cannot be mixed")
     if model.facts["positions"] == "unknown":
         raise TransformError(model.source, "it does not say how it tells positions apart, and a mixed head must keep to that")
     maps = Maps(model, seed)

@@ -167,6 +167,8 @@ def _values(model: Model, seed: int) -> dict[Place, Part]:
 
 def _keys(model: Model, seed: int) -> dict[Place, Part]:
     """A vector more in the keys' bias, on the dimensions that positions do not turn: every score of a query moves alike."""
+    if "head_dim" not in model.facts:
+        return {}
     positions = model.facts["positions"]
     turned = int(model.facts["rotary_dim"]) if positions == "rope" and "rotary_dim" in model.facts else 0
     if not (positions in UNTURNED or (positions == "rope" and 0 < turned < model.head_dim)):

@@ -33,6 +33,8 @@ def split(model: Model, *, seed: int | None = None, share: float = 0.1, dead: fl
     sizes = {part.shape[0] for place, part in model.parts.items() if place[1] == "up"}
     if len(sizes) > 1:
         raise TransformError(model.source, f"its layers have different numbers of neurons ({sorted(sizes)})")
+    if not sizes:
+        raise TransformError(model.source, "it has no neurons that the architecture table knows")
     size = sizes.pop()
     plans: dict[tuple[int | None, int | None], NeuronPlan] = {}
 
