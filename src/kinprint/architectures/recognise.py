@@ -149,7 +149,7 @@ def _complete_layers(explained: Fit, declared: int, source: str) -> int:
     return len(layers)
 
 
-def _unknown_layers(explained: Fit) -> set[int | None]:
+def _unknown_layers(explained: Fit) -> set[int]:
     """Layers of which the table knows nothing, where it knows others of the only stack."""
     roots = {match.pattern.partition("{")[0] for match in explained.matches if match.layer is not None}
     if len(roots) > 1 or any(match.second for match in explained.matches):

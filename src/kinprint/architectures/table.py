@@ -224,7 +224,7 @@ def markdown_table() -> str:
 
 
 def _entry(family: str, value: Any) -> Entry:
-    fields = {"roles": value} if isinstance(value, str) else dict(value)
+    fields: dict[str, Any] = {"roles": value} if isinstance(value, str) else dict(value)
     names, sizes = fields.pop("roles", ()), tuple(fields.pop("sizes", ()))
     beside = tuple((name, _entry(family, other)) for name, other in fields.pop("beside", {}).items())
     entry = Entry(roles=(names,) if isinstance(names, str) else tuple(names), sizes=sizes, beside=beside, **fields)
