@@ -87,7 +87,7 @@ MOSAIC: Shapes = {
 )
 @pytest.mark.parametrize("front", ["", "bert."])
 def test_jina_and_mosaic_are_no_bert(shapes: Shapes, table: str, tensor: str, gate: int, front: str) -> None:
-    """Their configurations say "bert". Heads are named by ALiBi, and the half of a tensor that is the gate is not always the first."""
+    """Their configurations say "bert". Heads are named by ALiBi, and the gate is not always the first half of a tensor."""
     anatomy, made = read({front + name: shape for name, shape in shapes.items()}, BERT)
     assert (anatomy.family, anatomy.guessed, anatomy.unknown) == (table, False, ())
     assert anatomy.facts["positions"] == "alibi"

@@ -148,7 +148,7 @@ def in_memory(tensor: str) -> str:
 
 IN_MEMORY = {
     r"^backbone\.": "model.",
-    r"^(nomic_bert|roberta|gte)\.encoder\.layers?\.(?=\d+\.(mixer|attn|mlp|norm[12]|\w+_ln|attention\.\w+_proj)\b)": r"\1.layers.",
+    r"^(nomic_bert|roberta|gte)\.encoder\.layers?\.(?=\d+\.(mixer|attn|mlp|norm[12]|\w+_ln|attention\.\w+j)\b)": r"\1.layers.",
     r"\.(mixer|attn|attention)\.(Wqkv|qkv_proj)\.": ".self_attn.q_proj.",
     r"\.(mixer|attn)\.out_proj\.|\.attention\.o_proj\.": ".self_attn.o_proj.",
     r"\.(norm1|attn_ln)\.": ".post_attention_layernorm.",
