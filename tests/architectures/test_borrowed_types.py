@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from families import random_model
 
+from kinprint import compare
 from kinprint.architectures import Anatomy, recognise
-from kinprint.checkpoints import Checkpoint
+from kinprint.checkpoints import Checkpoint, open_checkpoint
 
 WIDTH, NEURONS, TOKENS = 24, 40, 50
 BERT = {
@@ -48,6 +52,7 @@ def norm(name: str) -> Shapes:
 
 EMBEDDINGS = {"embeddings.word_embeddings.weight": (TOKENS, WIDTH), "embeddings.token_type_embeddings.weight": (2, WIDTH)}
 LAYER = "encoder.layer.{n}."
+SMALL = {"embedding_size": 48, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 56}
 JINA: Shapes = {
     **EMBEDDINGS,
     **norm("embeddings.LayerNorm"),
@@ -152,3 +157,42 @@ def test_gte_under_the_type_of_its_makers() -> None:
     assert (anatomy.family, anatomy.unknown, anatomy.facts["positions"]) == ("gte", (), "rope")
     fused = made.tensors["new.encoder.layer.0.mlp.up_gate_proj.weight"].read()
     np.testing.assert_array_equal(anatomy.at[0, "gate", None].read(), fused[NEURONS:])
+
+
+def test_convolutions_in_groups(tmp_path: Path) -> None:
+    """SqueezeBERT: the one matrix that connects all channels has a role, and computes what its module does. A copy is identical,
+    one with noise is related, a stranger is not."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    seen: list[np.ndarray] = []
+    for seed, name in enumerate(("one", "other")):
+        torch.manual_seed(seed)
+        model = transformers.SqueezeBertForMaskedLM(transformers.SqueezeBertConfig(**SMALL, vocab_size=72)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+        model.save_pretrained(tmp_path / name)
+        if name == "one":
+            module = model.transformer.encoder.layers[1].post_attention.conv1d
+            module.register_forward_hook(lambda _, x, y: seen.extend(array[0].detach().double().numpy() for array in (x[0], y)))
+            model(input_ids=torch.tensor([[5, 9, 33]]))
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(torch.randn_like(parameter) * 0.05 * parameter.std())
+            model.save_pretrained(tmp_path / "noised")
+    anatomy = recognise(open_checkpoint(tmp_path / "one"))
+    assert (anatomy.family, anatomy.unknown) == ("squeezebert", ())
+    assert anatomy.facts["layer_kinds"] == ["convolutions in groups"] * 2
+    found = anatomy.at[1, "o", None].read() @ seen[0] + anatomy.at[1, "biases.o", None].read()[:, None]
+    np.testing.assert_allclose(found, seen[1], atol=1e-4)
+    verdicts = [compare(tmp_path / "one", tmp_path / name).verdict for name in ("one", "noised", "other")]
+    assert verdicts == ["identical", "related", "no-evidence"]
+
+
+def test_positions_beside_biases_are_not_all(tmp_path: Path) -> None:
+    """MPNet under another type: its matrix of positions is learned, and its biases name heads all the same."""
+    random_model("mpnet").save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "model_type": "renamed"}))
+    anatomy = recognise(open_checkpoint(tmp_path))
+    assert (anatomy.family, anatomy.guessed) == ("mpnet", True)
+    assert "heads" in anatomy.facts["named_spaces"]

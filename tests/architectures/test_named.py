@@ -171,7 +171,7 @@ SPEECH = {"max_target_positions": 64, "max_source_positions": 50, "num_mel_bins"
     ],
 )
 def test_positions_of_encoder_decoders(model_type: str, more: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    """Two unrelated models of the real library, one of them under another type: channels that have names are not tested."""
+    """Two unrelated models of the real library, or of it under another type: channels that have names are not tested."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     kind = transformers.AutoModelForSpeechSeq2Seq if model_type == "whisper" else transformers.AutoModelForSeq2SeqLM
     for seed in range(2):
