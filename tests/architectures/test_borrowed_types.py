@@ -160,8 +160,8 @@ def test_gte_under_the_type_of_its_makers() -> None:
 
 
 def test_convolutions_in_groups(tmp_path: Path) -> None:
-    """SqueezeBERT: the one matrix that connects all channels has a role, and computes what its module does. A copy is identical,
-    one with noise is related, a stranger is not."""
+    """SqueezeBERT: the one matrix that connects all channels has a role, and computes what its module does. A copy with
+    noise is related, a stranger is not."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     seen: list[np.ndarray] = []
     for seed, name in enumerate(("one", "other")):
@@ -173,7 +173,7 @@ def test_convolutions_in_groups(tmp_path: Path) -> None:
         model.save_pretrained(tmp_path / name)
         if name == "one":
             module = model.transformer.encoder.layers[1].post_attention.conv1d
-            module.register_forward_hook(lambda _, x, y: seen.extend(array[0].detach().double().numpy() for array in (x[0], y)))
+            module.register_forward_hook(lambda _, x, y: seen.extend(each[0].detach().double().numpy() for each in (x[0], y)))
             model(input_ids=torch.tensor([[5, 9, 33]]))
             with torch.no_grad():
                 for parameter in model.parameters():
