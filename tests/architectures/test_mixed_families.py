@@ -148,7 +148,7 @@ def in_memory(tensor: str) -> str:
 
 IN_MEMORY = {
     r"^backbone\.": "model.",
-    r"^(nomic_bert|roberta|gte)\.encoder\.layers?\.(?=\d+\.(mixer|attn|attn_ln|mlp|mlp_ln|norm1|norm2|attention\.(qkv|o)_proj)\.)": r"\1.layers.",
+    r"^(nomic_bert|roberta|gte)\.encoder\.layers?\.(?=\d+\.(mixer|attn|mlp|norm[12]|\w+_ln|attention\.\w+j)\b)": r"\1.layers.",
     r"\.(mixer|attn|attention)\.(Wqkv|qkv_proj)\.": ".self_attn.q_proj.",
     r"\.(mixer|attn)\.out_proj\.|\.attention\.o_proj\.": ".self_attn.o_proj.",
     r"\.(norm1|attn_ln)\.": ".post_attention_layernorm.",
@@ -228,7 +228,7 @@ def test_attention_of_xlnet(runs: Callable[[str], Run]) -> None:
     """Values, weighted as the library says and written by o, are what the norm behind attention reads beside the stream."""
     run = runs("xlnet")
     for layer in range(2):
-        x, normed = run.of(f"transformer.layer.{layer}.rel_attn.q")
+        x, _ = run.of(f"transformer.layer.{layer}.rel_attn.q")
         values = split(x @ run.read(layer, "v").T, 12, 4)
         weights = run.output.attentions[layer][0].double().numpy()
         written = (weights @ values).swapaxes(0, 1).reshape(len(x), -1) @ run.read(layer, "o").T
@@ -262,7 +262,7 @@ def test_cross_attention(name: str, runs: Callable[[str], Run]) -> None:
 
 
 def split(array: Array, width: int, heads: int) -> Array:
-    """(tokens, heads * width) by head, (heads, tokens, width); key-value heads are repeated for the query heads that share them."""
+    """(tokens, heads * width) by head, (heads, tokens, width); key-value heads are repeated for the queries that share them."""
     by_head = array.reshape(len(array), -1, width).swapaxes(0, 1)
     return np.repeat(by_head, heads // len(by_head), axis=0)
 
@@ -375,10 +375,7 @@ WINDOWED = ("longt5", "pegasus_x", "led")
 
 def attended(output: Any, name: str, layer: int, kinds: list[str]) -> Array:
     """(heads, tokens, tokens) attention of a layer; the library may list layers with attention only."""
-    if name in SEQ2SEQ:
-        listed = (*output.encoder_attentions, *output.decoder_attentions)
-    else:
-        listed = output.attentions
+    listed = (*output.encoder_attentions, *output.decoder_attentions) if name in SEQ2SEQ else output.attentions
     if len(listed) < len(kinds):
         layer = [n for n, kind in enumerate(kinds) if "attention" in kind.split(" + ")].index(layer)
     return np.asarray(listed[layer][0].detach().numpy())

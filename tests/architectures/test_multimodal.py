@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from kinprint.architectures import recognise
+from kinprint.architectures.companions import companion
 from kinprint.checkpoints import open_checkpoint
 from kinprint.comparison import compare
+from kinprint.errors import ArchitectureError
 from kinprint.fingerprints import fingerprint
 
 torch = pytest.importorskip("torch")
@@ -64,7 +66,7 @@ def test_the_language_model_is_found(tmp_path: Path, name: str) -> None:
     assert both.notes == alone.notes == ()
     assert alone.unknown == ()
     assert both.unknown
-    assert all(any(part in tensor for part in ("vision", "visual", "projector", "connector")) for tensor in both.unknown)
+    assert {both.others[tensor] for tensor in both.unknown} == {"vision tower", "projector"}
     found, expected = (fingerprint(tmp_path / kind, cache=False) for kind in ("multimodal", "text"))
     assert found.traits.keys() - expected.traits.keys() == {"others.digests", "others.samples"}
     for trait, values in expected.traits.items():
@@ -75,6 +77,109 @@ def test_the_language_model_is_found(tmp_path: Path, name: str) -> None:
     comparison = compare(*(tmp_path / kind for kind in ("text", "multimodal")), methods=[])
     assert comparison.verdict == "related"
     assert "missing in the reference" in comparison.sentence()
+
+
+SOUND = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 40, "num_mel_bins": 8}
+SOUND |= {"max_source_positions": 16}
+WAVES = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 32}
+WAVES |= {"conv_dim": [16, 16], "conv_stride": [2, 2], "conv_kernel": [3, 3], "num_feat_extract_layers": 2}
+WAVES |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+
+
+def test_an_encoder_of_sound_is_named(tmp_path: Path) -> None:
+    """Qwen2-Audio: Whisper's encoder and a projector stand beside the language model."""
+    config = T.Qwen2AudioConfig(text_config={**TEXT, "model_type": "qwen2"}, audio_config=SOUND)
+    T.Qwen2AudioForConditionalGeneration(config).save_pretrained(tmp_path)
+    anatomy = recognise(open_checkpoint(tmp_path))
+    assert (anatomy.family, anatomy.guessed) == ("qwen2", False)
+    assert {anatomy.others[tensor] for tensor in anatomy.unknown} == {"audio encoder", "projector"}
+
+
+def alone(name: str) -> Any:
+    """An encoder of images or sound, or of images and text, by itself."""
+    seen, letters = {**SEEN, "patch_size": 14}, {**SEEN, "vocab_size": 72, "max_position_embeddings": 16}
+    return {
+        "clip": lambda: T.CLIPModel(T.CLIPConfig(text_config=letters, vision_config=seen, projection_dim=16)),
+        "clip-vision": lambda: T.CLIPVisionModel(T.CLIPVisionConfig(**seen)),
+        "siglip": lambda: T.SiglipModel(T.SiglipConfig(text_config=letters, vision_config=seen)),
+        "vit": lambda: T.ViTForImageClassification(T.ViTConfig(**seen)),
+        "dinov2": lambda: T.Dinov2Model(T.Dinov2Config(**seen)),
+        "wav2vec2": lambda: T.Wav2Vec2ForCTC(T.Wav2Vec2Config(**WAVES)),
+        "swin": lambda: T.SwinModel(T.SwinConfig(image_size=32, embed_dim=24, depths=[1, 1], num_heads=[2, 4], window_size=4)),
+        "resnet": lambda: T.ResNetModel(T.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])),
+    }[name]()
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "beside"),
+    [
+        ("clip", "text_model.encoder.layers.1.self_attn.q_proj.weight", {"vision tower", "projector"}),
+        ("clip-vision", "encoder.layers.1.self_attn.q_proj.weight", set()),
+        ("siglip", "text_model.encoder.layers.1.self_attn.q_proj.weight", {"vision tower"}),
+        ("vit", "vit.encoder.layer.1.attention.attention.query.weight", {"head for scores"}),
+        ("dinov2", "encoder.layer.1.attention.attention.query.weight", set()),
+        ("wav2vec2", "wav2vec2.encoder.layers.1.attention.q_proj.weight", {"output head"}),
+    ],
+)
+def test_encoders_of_images_and_sound_alone(name: str, query: str, beside: set[str], tmp_path: Path) -> None:
+    """No table knows them, and none is guessed: roles are inferred, and a copy is identical. What is called something else
+    besides keeps its name."""
+    alone(name).save_pretrained(tmp_path)
+    anatomy = recognise(open_checkpoint(tmp_path))
+    assert (anatomy.family, anatomy.guessed, anatomy.facts["positions"]) == ("inferred", True, "unknown")
+    assert anatomy.at[1, "q", None].tensor.endswith(query)
+    assert beside <= set(anatomy.others.values())
+    assert compare(tmp_path, tmp_path, methods=[]).verdict == "identical"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("swin", "does not fit 24 channels"), ("resnet", "nothing in it looks like the layers")]
+)
+def test_what_has_no_stream_is_refused(name: str, reason: str, tmp_path: Path) -> None:
+    """A pyramid of widths, and convolutions."""
+    alone(name).save_pretrained(tmp_path)
+    with pytest.raises(ArchitectureError, match=reason):
+        recognise(open_checkpoint(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("model.vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight", "vision tower"),
+        ("vision_model.embeddings.patch_embedding.weight", "vision tower"),
+        ("model.visual.blocks.3.attn.qkv.weight", "vision tower"),
+        ("vpm.encoder.layers.0.mlp.fc1.weight", "vision tower"),
+        ("model.video_tower.encoder.layers.0.mlp.fc1.weight", "vision tower"),
+        ("model.high_res_vision_model.neck.conv1.weight", "vision tower"),
+        ("v.blk.0.attn_q.weight", "vision tower"),
+        ("model.visual.merger.mlp.0.weight", "projector"),
+        ("model.visual.deepstack_merger_list.0.linear_fc1.weight", "projector"),
+        ("language_projection.weight", "projector"),
+        ("model.projector.linear_1.weight", "projector"),
+        ("mlp1.1.weight", "projector"),
+        ("model.sam_model.blocks.0.attn.qkv.weight", "vision tower"),
+        ("model.mm_projector.0.weight", "projector"),
+        ("qformer.encoder.layer.0.attention.attention.query.weight", "projector"),
+        ("model.vqmodel.encoder.conv_in.weight", "image decoder"),
+        ("model.generation_head.proj_out.weight", "image decoder"),
+        ("thinker.audio_tower.layers.0.fc1.weight", "audio encoder"),
+        ("wav2vec2.encoder.layers.0.attention.q_proj.weight", "audio encoder"),
+        ("model.acoustic_tokenizer_encoder.conv_layers.0.weight", "audio encoder"),
+        ("speech_encoder.encoder.layers.0.ffn1.output_dense.weight", "audio encoder"),
+        ("talker.model.layers.0.mlp.up_proj.weight", "speech decoder"),
+        ("t2u_model.model.encoder.layers.0.fc1.weight", "speech decoder"),
+        ("cls.predictions.transform.dense.weight", "head for masked words"),
+        ("discriminator_predictions.dense.weight", "head for masked words"),
+        ("lm_head.dense.weight", "output head"),
+        ("bert.pooler.dense.weight", "pooler"),
+        ("model.layers.0.self_attn.q_proj.weight", ""),
+        ("model.decoder.layers.0.fc1.weight", ""),
+        ("model.embed_tokens.weight", ""),
+    ],
+)
+def test_words_for_what_stands_beside(name: str, what: str) -> None:
+    """Names as models of the real library and files on hubs have them."""
+    assert companion(name) == what
 
 
 def test_layers_that_attend_to_images_are_listed(tmp_path: Path) -> None:

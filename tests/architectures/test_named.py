@@ -161,21 +161,27 @@ SPEECH = {"max_target_positions": 64, "max_source_positions": 50, "num_mel_bins"
     ("model_type", "more", "expected"),
     [
         ("marian", {}, "sinusoidal"),
-        ("marian", {"static_position_embeddings": True}, "sinusoidal"),
+        ("marian", {"model_type": "renamed"}, "unknown"),
+        ("marian", {"model_type": "renamed", "static_position_embeddings": True}, "sinusoidal"),
         ("m2m_100", {}, "sinusoidal"),
+        ("m2m_100", {"model_type": "renamed"}, "unknown"),
         ("pegasus", {}, "sinusoidal"),
         ("whisper", {**SPEECH, "suppress_tokens": None, "begin_suppress_tokens": None}, "sinusoidal"),
         ("bart", {}, "learned"),
     ],
 )
-def test_encoders_with_a_decoder(model_type: str, more: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    """Two unrelated models of the real library: channels that have names are not tested."""
+def test_positions_of_encoder_decoders(model_type: str, more: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    """Two unrelated models of the real library, or of it under another type: channels that have names are not tested."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     kind = transformers.AutoModelForSpeechSeq2Seq if model_type == "whisper" else transformers.AutoModelForSeq2SeqLM
     for seed in range(2):
         torch.manual_seed(seed)
-        config = transformers.AutoConfig.for_model(model_type, **{**SMALL, **more})
+        config = transformers.AutoConfig.for_model(
+            model_type, **SMALL, **{key: more[key] for key in more if key != "model_type"}
+        )
         kind.from_config(config).save_pretrained(tmp_path / str(seed))
+        file = tmp_path / str(seed) / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **more}))
     assert positions(tmp_path / "0")[0] == expected
     found = compare(tmp_path / "0", tmp_path / "1")
     channels = next(test for test in found.tests if test.method == "channels")

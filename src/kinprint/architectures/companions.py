@@ -17,13 +17,14 @@ WORDS: tuple[tuple[str, str], ...] = (
     (
         "projector",
         r"(multi_?modal|mm|vision|visual|audio|image|modality|speech)_?(projector|projection|adapter|aligner|resampler|connector)"
-        r"|mm|connector|resampler\w*|perceiver|qformer|merger\w*|deepstack_merger\w*|embed_vision|embed_audio|vision_proj|aligner"
-        r"|projector|language_projection|text_projection|query_tokens",
+        r"|mm|connector|resampler\w*|perceiver|qformer|merger\w*|deepstack_merger\w*|embed_vision|embed_audio|vision_proj"
+        r"|aligner|projector|language_projection|text_projection|query_tokens|mlp1",
     ),
     ("image decoder", r"vqmodel|vq_?vae|gen_\w+|generation_(head|embeddings|aligner)"),
     (
         "vision tower",
-        r"vision_?\w*|visual\w*|vit|vit_\w+|image_\w*|img_\w*|video_\w*|clip|siglip\w*|dino\w*|vpm|high_res_vision\w*|v",
+        r"vision_?\w*|visual\w*|vit|vit_\w+|image_\w*|img_\w*|video_\w*|clip|siglip\w*|dino\w*|vpm|high_res_vision\w*"
+        r"|sam_model|v",
     ),
     (
         "audio encoder",

@@ -98,9 +98,11 @@ def found(
         if are_sinusoids(read_rows(tensor, rows.start, rows.stop)):
             return Found("sinusoidal", nbytes)
     own = configuration.lookup(table.positions, config)
-    if guessed:
-        own = "rope" if "rope" in told else "learned" if stored else None
-    return Found(own if isinstance(own, str) and own in POSITIONS else "unknown", nbytes)
+    own = own if isinstance(own, str) and own in POSITIONS else "unknown"
+    if guessed:  # a matrix of positions is all there is, unless models with such tensors have more that names heads (MPNet)
+        alone = bool(stored) and (own == "unknown" or "heads" not in POSITIONS[own])
+        own = "rope" if "rope" in told else "learned" if alone else "unknown"
+    return Found(own, nbytes)
 
 
 def stated(config: Mapping[str, Any]) -> str | None:

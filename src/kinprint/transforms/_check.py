@@ -85,8 +85,11 @@ def _outputs(folder: Path) -> NDArray[np.float64]:
     import transformers
 
     config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    stored = getattr(
+        transformers, str((config.architectures or [""])[0]), None
+    )  # another may have a head that is not in the file
     kinds = (transformers.AutoModelForCausalLM, transformers.AutoModelForMaskedLM, transformers.AutoModel)
-    kind: Any = next(kind for kind in kinds if type(config) in kind._model_mapping)
+    kind: Any = stored or next(kind for kind in kinds if type(config) in kind._model_mapping)
     model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False).eval()
     vocabulary = json.loads(json.dumps(getattr(config.get_text_config(), "vocab_size", 2)))
     tokens = np.random.default_rng(0).integers(min(4, vocabulary - 1), vocabulary, TOKENS)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.architectures.companions import companion
 from kinprint.architectures.facts import BY_LAYER
 from kinprint.arrays import Float64s
 from kinprint.errors import TransformError
@@ -104,6 +105,7 @@ def _written(model: Model, seed: int) -> dict[Place, Part]:
     first = model.facts["norm_first"]
     outside = {"embedding", "position"} if first or model.get(None, "gains.embedding") is not None else set()
     outside |= {"norm_biases.embedding"} if first else set()
+    outside -= {"embedding"} if _predicts(model) else set()
     parts: dict[Place, Part] = {}
     for place, part in model.parts.items():
         if place[1] in (WRITERS if place[0] is not None else outside):
@@ -199,6 +201,11 @@ def _tokens(model: Model, seed: int) -> dict[Place, Part]:
         (None, "embedding", None): _added(embedding, numbers),
         (None, "position", None): _added(position, _then(numbers, np.negative)),
     }
+
+
+def _predicts(model: Model) -> bool:
+    """Whether a head without a role reads the stream, which may multiply it by the embedding (words that are masked)."""
+    return any(companion(name) in ("head for masked words", "output head") for name in model.rest)
 
 
 def _folded(model: Model) -> bool:
