@@ -13,6 +13,7 @@ from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refus
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
 from kinprint.checkpoints.folders import CARD, CONFIG, Location, ModelFolder, local
+from kinprint.checkpoints.foreign_config import foreign_files, read_foreign
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.names import renamed
@@ -85,10 +86,10 @@ def _open(location: Location) -> Checkpoint:
     folder = location.folder
     refuse_alone(location)
     tensors, weight_files = read_weights(folder, location.only)
-    configuration, card = folder.sources(sorted(folder.there((CONFIG,)))), _card(folder)
+    configuration, card = folder.sources(sorted(folder.there((CONFIG,)))) or foreign_files(folder), _card(folder)
     vocabulary = tokenizer_files(folder)
     inside = read_inside(weight_files)
-    config = inside.config or (read_config(configuration[0]) if configuration else {})
+    config = inside.config or _config(configuration)
     tensors, quantization = decoded(tensors, config, location.source)
     return Checkpoint(
         name=location.name,
@@ -102,6 +103,12 @@ def _open(location: Location) -> Checkpoint:
         card=_read_card(card),
         revision=location.revision,
     )
+
+
+def _config(files: tuple[ByteSource, ...]) -> Mapping[str, Any]:
+    if not files:
+        return {}
+    return read_config(files[0]) if files[0].name == CONFIG else read_foreign(files)
 
 
 def _card(folder: ModelFolder) -> tuple[ByteSource, ...]:

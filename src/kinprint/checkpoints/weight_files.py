@@ -13,6 +13,7 @@ from kinprint.checkpoints.folders import ModelFolder
 from kinprint.checkpoints.formats import open_file
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.source import EDGE, ByteSource
+from kinprint.checkpoints.tensor_parallel import PART, joined
 from kinprint.checkpoints.weight_choice import Choice, choose_weights, is_index, require_all
 from kinprint.errors import CheckpointError
 
@@ -39,6 +40,9 @@ def read_weights(folder: ModelFolder, only: str = "") -> tuple[dict[str, Tensor]
     if choice.index:
         return _indexed(folder, choice.index)
     sources = folder.sources(choice.files)
+    if PART.fullmatch(choice.files[0]):
+        _fetch_beginnings(sources)
+        return joined([(source, open_file(source)) for source in sources]), sources
     return _together(dict.fromkeys(sources)), sources
 
 

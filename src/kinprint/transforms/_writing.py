@@ -104,7 +104,7 @@ def _write_all(model: Model, folder: Path, progress: Progress | None, shard_byte
 
 
 def _config(model: Model) -> dict[str, Any]:
-    return {**model.outer, "text_config": dict(model.config)} if model.outer else dict(model.config)
+    return replaced(model.outer, model.config) if model.outer else dict(model.config)
 
 
 def in_memory(model: Model, name: str) -> Checkpoint:

@@ -15,6 +15,7 @@ import numpy as np
 
 from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
+from kinprint.checkpoints.nested_config import within
 from kinprint.checkpoints.quantizations._quantization import Config, Rows, Tensors
 from kinprint.errors import CheckpointError
 
@@ -31,8 +32,7 @@ FLOAT32 = np.dtype(np.float32)
 
 def settings(config: Config) -> Mapping[str, Any]:
     """What the configuration says about quantisation, around or inside the language model; empty where it says nothing."""
-    inner = config.get("text_config")
-    for part in (config, inner if isinstance(inner, Mapping) else {}):
+    for part in within(config):
         for key in ("quantization_config", "compression_config"):
             found = part.get(key)
             if isinstance(found, Mapping):

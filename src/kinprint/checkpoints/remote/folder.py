@@ -12,6 +12,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from kinprint.checkpoints.files import cache_folder
+from kinprint.checkpoints.foreign_config import FILES as FOREIGN
 from kinprint.checkpoints.folders import CARD, CONFIG, ModelFolder
 from kinprint.checkpoints.remote.sparse import RemoteFile, open_sparse
 from kinprint.checkpoints.source import ByteSource, LocalFile
@@ -19,7 +20,7 @@ from kinprint.checkpoints.tokenizer import FORMS
 from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG, ADAPTER_WEIGHTS, standard_names
 from kinprint.errors import CheckpointError, KinprintError
 
-BESIDE = frozenset({CONFIG, CARD, ADAPTER_CONFIG, *(file for form in FORMS for file in form)})
+BESIDE = frozenset({CONFIG, CARD, ADAPTER_CONFIG, *FOREIGN, *(file for form in FORMS for file in form)})
 """Names of what may lie beside weights."""
 
 
