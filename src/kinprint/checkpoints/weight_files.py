@@ -14,8 +14,8 @@ from kinprint.checkpoints.formats import open_file
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.source import EDGE, ByteSource
 from kinprint.checkpoints.tensor_parallel import PART, joined
-from kinprint.checkpoints.weight_choice import Choice, choose_weights, is_index, require_all
-from kinprint.errors import CheckpointError
+from kinprint.checkpoints.weight_choice import Choice, choose_weights, is_index, left_out, one_of_several, require_all
+from kinprint.errors import CheckpointError, printable
 
 AT_ONCE = 8
 """Files whose beginnings are fetched at the same time."""
@@ -36,6 +36,8 @@ def read_weights(folder: ModelFolder, only: str = "") -> tuple[dict[str, Tensor]
     """
     if is_index(only):
         return _indexed(folder, only)
+    if only and (count := one_of_several(only, folder)):
+        raise CheckpointError(folder.source(only), f"one of the {count} files of a model", f"give the folder: {folder}")
     choice = Choice((only,)) if only else choose_weights(folder.names(), folder)
     if choice.index:
         return _indexed(folder, choice.index)
@@ -57,6 +59,8 @@ def shards_of(folder: ModelFolder, index: str) -> dict[str, set[str]]:
     for name, shard in _weight_map(source).items():
         listed[shard].add(name)
     require_all(source, listed.keys() - folder.there(listed), len(listed))
+    if more := left_out(listed, folder):
+        raise CheckpointError(source, f"does not name {printable(more[0], 80)}, which lies beside it and belongs to it", _AGAIN)
     return dict(sorted(listed.items()))
 
 

@@ -59,6 +59,11 @@ def open_file(source: ByteSource) -> dict[str, Tensor]:
     }
 
 
+def _begins(start: bytes) -> bool:
+    """The length of a header, and a JSON object."""
+    return len(start) > 8 and int.from_bytes(start[:8], "little") <= MAX_HEADER and start[8:9] == b"{"
+
+
 def _read_header(source: ByteSource) -> tuple[dict[str, Any], int, int]:
     """The parsed header, where the data starts, and the size of the file."""
     with source.open() as file:
@@ -119,4 +124,4 @@ def _damaged(source: ByteSource, problem: str) -> CheckpointError:
     return CheckpointError(source, f"not a valid safetensors file: {problem}", "download or write the file again")
 
 
-FORMAT = Format("safetensors", (".safetensors",), open_file, stem="model", rank=0)
+FORMAT = Format("safetensors", (".safetensors",), open_file, stem="model", rank=0, begins=_begins)

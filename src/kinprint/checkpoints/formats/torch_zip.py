@@ -432,4 +432,4 @@ def _named_views(root: dict[Any, Any]) -> Iterator[tuple[str, _View]]:
                 queue.append((f"{prefix}{key}."[: MAX_NAME + 1], value, depth + 1))
 
 
-FORMAT = Format("PyTorch zip", (".bin", ".pt", ".pth"), open_file, stem="pytorch_model", rank=10, inside=inside)
+FORMAT = Format("PyTorch zip", (".bin", ".pt", ".pth"), open_file, stem="pytorch_model", rank=10, inside=inside, begins=lambda start: start.startswith(b"PK\x03\x04"))
