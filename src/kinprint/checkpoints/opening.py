@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone
+from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone, refuse_loose, unties
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
 from kinprint.checkpoints.folders import CARD, CONFIG, Location, ModelFolder, local
@@ -68,12 +68,15 @@ def _with_adapter(base: str, adapter: str, offline: bool) -> Checkpoint:
     """A base with an adapter added: its configuration, the adapter's tokenizer and card where it has them."""
     model, location = open_checkpoint(base, offline=offline), located(adapter, offline=offline)
     found = open_adapter(location.folder)
+    tensors = adapted(model.tensors, found)
+    untied = {"tie_word_embeddings": False} if model.config and unties(model.tensors, tensors) else {}
     vocabulary, card = tokenizer_files(location.folder), _card(location.folder)
     return replace(
         model,
+        config={**model.config, **untied} if untied else model.config,
         name=f"{model.name}+{location.name}",
         source=f"{model.source}+{location.source}",
-        tensors=adapted(model.tensors, found),
+        tensors=tensors,
         files=(*model.files, *found.files, *vocabulary, *card),
         tokenizer=_tokenizer(vocabulary) if vocabulary else model.tokenizer,
         card=_read_card(card) if card else model.card,
@@ -86,6 +89,7 @@ def _open(location: Location) -> Checkpoint:
     folder = location.folder
     refuse_alone(location)
     tensors, weight_files = read_weights(folder, location.only)
+    refuse_loose(location, tensors)
     configuration, card = folder.sources(sorted(folder.there((CONFIG,)))) or foreign_files(folder), _card(folder)
     vocabulary = tokenizer_files(folder)
     inside = read_inside(weight_files)

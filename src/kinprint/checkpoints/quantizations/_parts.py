@@ -41,8 +41,12 @@ def settings(config: Config) -> Mapping[str, Any]:
 
 
 def method(config: Config) -> str:
-    """The method that the configuration names, in lower case; "" if none."""
-    return str(settings(config).get("quant_method") or "").lower()
+    """The method that the configuration names, in lower case; "" if none. AutoRound packs as GPTQ or AWQ do, if it says so."""
+    named = str(settings(config).get("quant_method") or "").lower()
+    packing = str(settings(config).get("packing_format") or "").lower()
+    if named in ("auto-round", "intel/auto-round"):
+        return next((way for way in ("gptq", "awq") if packing.endswith(f"auto_{way}")), named)
+    return named
 
 
 class Parts:
