@@ -45,7 +45,8 @@ def read_weights(folder: ModelFolder, only: str = "") -> tuple[dict[str, Tensor]
     if PART.fullmatch(choice.files[0]):
         _fetch_beginnings(sources)
         return joined([(source, open_file(source)) for source in sources]), sources
-    return _together(dict.fromkeys(sources)), sources
+    tensors = _together(dict.fromkeys(sources), folder)
+    return tensors, (*sources, *_beside(tensors, sources))
 
 
 def shards_of(folder: ModelFolder, index: str) -> dict[str, set[str]]:
@@ -68,7 +69,7 @@ def _indexed(folder: ModelFolder, index: str) -> tuple[dict[str, Tensor], tuple[
     """The tensors that an index lists; index and shards must agree exactly."""
     shards = shards_of(folder, index)
     sources = folder.sources(shards)
-    return _together(dict(zip(sources, shards.values(), strict=True))), (folder.source(index), *sources)
+    return _together(dict(zip(sources, shards.values(), strict=True)), folder), (folder.source(index), *sources)
 
 
 def _weight_map(index: ByteSource) -> dict[str, str]:
@@ -87,7 +88,13 @@ def _weight_map(index: ByteSource) -> dict[str, str]:
     return table
 
 
-def _together(files: Mapping[ByteSource, AbstractSet[str] | None]) -> dict[str, Tensor]:
+def _beside(tensors: Mapping[str, Tensor], sources: Sequence[ByteSource]) -> list[ByteSource]:
+    """Files that tensors lie in and that are not listed themselves (external data of ONNX)."""
+    used = dict.fromkeys(source for tensor in tensors.values() for source, _ in getattr(tensor, "spans", ()))
+    return [source for source in used if source not in sources]
+
+
+def _together(files: Mapping[ByteSource, AbstractSet[str] | None], folder: ModelFolder) -> dict[str, Tensor]:
     """All tensors of `files`, in the order of their names; two files may not hold the same one.
 
     Args:
@@ -96,7 +103,7 @@ def _together(files: Mapping[ByteSource, AbstractSet[str] | None]) -> dict[str, 
     _fetch_beginnings(list(files))
     tensors: dict[str, Tensor] = {}
     for source, expected in files.items():
-        found = open_file(source)
+        found = open_file(source, folder.source)
         for name in found.keys() & tensors.keys():
             raise CheckpointError(source, f"holds the tensor {name}, which another shard holds too", _AGAIN)
         if expected is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kinprint import discovery
 from kinprint.checkpoints.checkpoint import Tensor
@@ -55,9 +55,14 @@ def form_of(source: ByteSource) -> Format:
     return by_name
 
 
-def open_file(source: ByteSource) -> dict[str, Tensor]:
-    """The tensors in one weights file, by name; CheckpointError if it cannot be one."""
-    return form_of(source).open_file(source)
+def open_file(source: ByteSource, beside: Callable[[str], ByteSource] | None = None) -> dict[str, Tensor]:
+    """The tensors in one weights file, by name; CheckpointError if it cannot be one.
+
+    Args:
+        beside: opens other files of its folder.
+    """
+    form = form_of(source)
+    return form.open_file(source) if beside is None or form.open_beside is None else form.open_beside(source, beside)
 
 
 def read_inside(files: Iterable[ByteSource]) -> Inside:

@@ -36,6 +36,7 @@ class Format:
         stem: a folder's weights are named `stem + suffix` or listed in `stem + suffix + ".index.json"` by custom.
         rank: where a folder holds several formats, the lowest rank is read.
         begins: first bytes of a file (512, or all of it) -> whether they are those of the format; None if they do not tell.
+        open_beside: as `open_file` for a format whose files need others of their folder: given what opens those by name.
         inside: the files of one model -> what they say besides; None for formats that hold tensors only.
     """
 
@@ -45,4 +46,5 @@ class Format:
     stem: str = "model"
     rank: int = 100
     begins: Callable[[bytes], bool] | None = None
+    open_beside: Callable[[ByteSource, Callable[[str], ByteSource]], dict[str, Tensor]] | None = None
     inside: Callable[[Sequence[ByteSource]], Inside] | None = None
