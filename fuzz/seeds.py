@@ -93,8 +93,18 @@ def onnx_seed() -> bytes:
     return bytes(model([tensor("onnx::MatMul_7", weight), tensor("norm.weight", weight[0]), listed], nodes))
 
 
-PARAMS = {"dim": HIDDEN, "n_layers": 1, "n_heads": 4, "n_kv_heads": 4, "vocab_size": -1, "moe": {"num_experts": 2}, "norm_eps": 1e-5}
-LITGPT = f"name: x\nn_embd: {HIDDEN}\nn_layer: 1\nn_head: 4\nrotary_percentage: 1.0\nnorm_class_name: RMSNorm\nx: {{y: [1, 2]}}\n"
+PARAMS = {
+    "dim": HIDDEN,
+    "n_layers": 1,
+    "n_heads": 4,
+    "n_kv_heads": 4,
+    "vocab_size": -1,
+    "moe": {"num_experts": 2},
+    "norm_eps": 1e-5,
+}
+LITGPT = (
+    f"name: x\nn_embd: {HIDDEN}\nn_layer: 1\nn_head: 4\nrotary_percentage: 1.0\nnorm_class_name: RMSNorm\nx: {{y: [1, 2]}}\n"
+)
 
 
 def torch_zip(pickled: bytes) -> bytes:

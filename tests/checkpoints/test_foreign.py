@@ -33,7 +33,7 @@ def original(tmp_path: Path) -> Callable[[str], tuple[Path, Any]]:
 
 
 def assert_same(one: Path, other: Path) -> None:
-    """Every trait, to the rounding of sums in another order. Buffers, which only one of them holds, are no traits of a model."""
+    """Every trait, to the rounding of sums in another order. Buffers, which one of them holds, are no traits."""
     mine, theirs = (
         {trait: values for trait, values in fingerprint(path, cache=False).traits.items() if not trait.startswith("others.")}
         for path in (one, other)

@@ -118,7 +118,10 @@ CASES: dict[str, tuple[Make, str]] = {
     "Keras file": (given(named("x.bin", b"\x89HDF\r\n\x1a\n"), "x.bin"), "weights of TensorFlow or Keras, which is not read"),
     "saved_model": (named("saved_model.pb"), "weights of TensorFlow or Keras (saved_model.pb)"),
     "TensorFlow's old form": (named("bert_model.ckpt.data-00000-of-00001"), "weights of TensorFlow or Keras"),
-    "Flax": (named("flax_model.msgpack"), "weights of Flax (flax_model.msgpack), which is not read; load them with transformers"),
+    "Flax": (
+        named("flax_model.msgpack"),
+        "weights of Flax (flax_model.msgpack), which is not read; load them with transformers",
+    ),
     "Core ML": (named("Model.mlpackage/Manifest.json"), "a model of Core ML (Model.mlpackage)"),
     "OpenVINO": (files(openvino_model__xml="<net/>", openvino_model__bin=b"xyz"), "a model of OpenVINO, which is not read"),
     "OpenVINO's file": (given(named("openvino_model.bin"), "openvino_model.bin"), "a model of OpenVINO, which is not read"),
@@ -126,9 +129,15 @@ CASES: dict[str, tuple[Make, str]] = {
     "TensorFlow Lite": (given(named("m.tflite", b"\0\0\0\0TFL3"), "m.tflite"), "a model of TensorFlow Lite"),
     "ExecuTorch": (named("m.pte"), "a program of ExecuTorch"),
     "TensorRT": (named("rank0.engine"), "an engine of TensorRT (rank0.engine)"),
-    "CTranslate2": (given(named("model.bin", b"\6\0\0\0\x17\0TransformerDecoderSpec\0"), "model.bin"), "a model of CTranslate2"),
+    "CTranslate2": (
+        given(named("model.bin", b"\6\0\0\0\x17\0TransformerDecoderSpec\0"), "model.bin"),
+        "a model of CTranslate2",
+    ),
     "MLC": (named("params_shard_0.bin"), "a model of MLC"),
-    "GGML before GGUF": (given(named("m.bin", b"tjgg" + bytes(20)), "m.bin"), "from before GGUF, which is not read; convert it"),
+    "GGML before GGUF": (
+        given(named("m.bin", b"tjgg" + bytes(20)), "m.bin"),
+        "from before GGUF, which is not read; convert it",
+    ),
     "llamafile": (given(named("m.llamafile", b"MZqFpD"), "m.llamafile"), "a llamafile, which is not read; unzip it"),
     "distributed": (named("__0_0.distcp"), "a distributed checkpoint of PyTorch (__0_0.distcp), which is not read; join it"),
     "DeepSpeed": (named("zero_pp_rank_0_mp_rank_00_model_states.pt"), "zero_to_fp32.py"),
@@ -170,14 +179,20 @@ CASES: dict[str, tuple[Make, str]] = {
         files("consolidated.00.pth", consolidated__00__pth=b"x", consolidated__01__pth=b"x"),
         "one of the 2 files of a model; give the folder",
     ),
-    "a part is missing": (files(consolidated__00__pth=b"x", consolidated__02__pth=b"x"), "1 of 3 shards missing: consolidated.01"),
+    "a part is missing": (
+        files(consolidated__00__pth=b"x", consolidated__02__pth=b"x"),
+        "1 of 3 shards missing: consolidated.01",
+    ),
     "an index names what is not there": (index({"w0": SHARDS[0], "w1": SHARDS[1]}, SHARDS[0]), "1 of 2 shards missing"),
     "an index leaves out a file": (
-        index({"w0": SHARDS[0], "w1": SHARDS[1]}, *SHARDS), f"does not name {SHARDS[2]}, which lies beside it"
+        index({"w0": SHARDS[0], "w1": SHARDS[1]}, *SHARDS),
+        f"does not name {SHARDS[2]}, which lies beside it",
     ),
     "an index leaves out a tensor": (index({"x": SHARDS[0]}, SHARDS[0]), "does not hold the tensor x"),
     "a cache without a snapshot": (
-        lambda folder: files(**{"models--a--b___snapshots___x": "", "models--a--b___refs___main": "abc"})(folder) / "models--a--b",
+        lambda folder: (
+            files(**{"models--a--b___snapshots___x": "", "models--a--b___refs___main": "abc"})(folder) / "models--a--b"
+        ),
         "a repository in a hub's cache whose refs/main names no snapshot",
     ),
     # adapters
@@ -187,13 +202,15 @@ CASES: dict[str, tuple[Make, str]] = {
     ),
     "an adapter without settings": (files("x.safetensors", x__safetensors=ADAPTER), "a LoRA adapter alone, not a model"),
     "an adapter as GGUF": (
-        gguf(type="adapter", base_model__0__name="Base"), "a LoRA adapter of Base as GGUF, not a model; merge it"
+        gguf(type="adapter", base_model__0__name="Base"),
+        "a LoRA adapter of Base as GGUF, not a model; merge it",
     ),
     "a vision part": (gguf(type="mmproj", architecture="clip"), "the vision or audio part of a model"),
     "statistics": (gguf(type="imatrix"), "statistics for quantising a model (imatrix), not a model"),
     # pickles
     "a whole module": (
-        torch_file(lambda torch: torch.nn.Linear(2, 2)), "a whole module, not its state dict: loading it would run torch.nn"
+        torch_file(lambda torch: torch.nn.Linear(2, 2)),
+        "a whole module, not its state dict: loading it would run torch.nn",
     ),
     "no tensors": (torch_file(lambda torch: {"lr": 0.1}), "holds no dictionary of tensors"),
     # quantisations

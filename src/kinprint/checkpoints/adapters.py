@@ -359,7 +359,9 @@ def _with_rows(base: Tensor, rows: Tensor, module: str, adapter: Adapter) -> Ten
     if isinstance(said, dict):
         said = next((value for name, value in said.items() if module == name or module.endswith(f".{name}")), None)
     if not isinstance(said, list) or not all(type(index) is int and 0 <= index < base.shape[0] for index in said):
-        raise CheckpointError(adapter.weights, f"nothing beside it says which tokens of {printable(module, 120)} were trained", MERGE)
+        raise CheckpointError(
+            adapter.weights, f"nothing beside it says which tokens of {printable(module, 120)} were trained", MERGE
+        )
     if len(base.shape) != 2 or rows.shape != (len(said), base.shape[1]) or len(set(said)) != len(said):
         problem = f"rows of {len(said)} tokens of {printable(module, 120)} have shape {rows.shape}, its weight {base.shape}"
         raise CheckpointError(adapter.weights, problem, TRAINED_ON)

@@ -46,7 +46,13 @@ _LITGPT = {
     "rope_base": "rope_theta",
     "block_size": "max_position_embeddings",
 }
-_NANOGPT = {"n_embd": "n_embd", "n_layer": "n_layer", "n_head": "n_head", "vocab_size": "vocab_size", "block_size": "n_positions"}
+_NANOGPT = {
+    "n_embd": "n_embd",
+    "n_layer": "n_layer",
+    "n_head": "n_head",
+    "vocab_size": "vocab_size",
+    "block_size": "n_positions",
+}
 
 
 def foreign_files(folder: ModelFolder) -> tuple[ByteSource, ...]:
@@ -86,7 +92,9 @@ def _whole(said: Mapping[Any, Any], *keys: str) -> bool:
 def _renamed(said: Mapping[Any, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Positive numbers under other names; what says "not known" by a negative one is left out."""
     numbers = {new: said.get(old) for old, new in names.items()}
-    return {name: value for name, value in numbers.items() if type(value) in (int, float) and value > 0}
+    return {
+        name: value for name, value in numbers.items() if isinstance(value, (int, float)) and value is not True and value > 0
+    }
 
 
 def _type_of_meta(said: Mapping[Any, Any]) -> str:

@@ -81,7 +81,9 @@ OTHERS = (
         "convert it to Hugging Face with NeMo's script, or unpack it (tar -xf) and give the weights inside",
         r".*\.nemo",
     ),
-    _form("a model of TensorFlow Lite", "give the model that it was converted from", r".*\.(tflite|litertlm|task)", rb".{4}TFL3"),
+    _form(
+        "a model of TensorFlow Lite", "give the model that it was converted from", r".*\.(tflite|litertlm|task)", rb".{4}TFL3"
+    ),
     _form("a program of ExecuTorch", "give the model that it was converted from", r".*\.pte", rb".{4}ET1\d"),
     _form("an engine of TensorRT", "give the model that it was built from", r".*\.(engine|plan|trt)"),
     _form(

@@ -161,7 +161,13 @@ def _only_set(names: Sequence[str], stem: str, subject: object) -> tuple[str, ..
     sets: dict[tuple[str, int, str], list[str]] = defaultdict(list)
     for name in names:
         shard, part = _SHARD.fullmatch(name), PART.fullmatch(name)
-        key = (shard["stem"], int(shard["count"]), shard["suffix"]) if shard else ("consolidated", 0, "") if part else (name, 0, "")
+        key = (
+            (shard["stem"], int(shard["count"]), shard["suffix"])
+            if shard
+            else ("consolidated", 0, "")
+            if part
+            else (name, 0, "")
+        )
         sets[key].append(name)
     chosen = next(iter(sets)) if len(sets) == 1 else next((key for key in sets if key[0] == stem), None)
     if chosen is None:
@@ -191,5 +197,7 @@ def _listed(names: Sequence[str], subject: object) -> str:
     details = [f"{len(names)} files"] if len(names) > 1 else []
     if sizes:
         total = sum(sizes.values())
-        details.append(f"{total / 1e9:.1f} GB" if total >= 1e8 else f"{total / 1e6:.1f} MB" if total >= 1e5 else f"{total:,} bytes")
+        details.append(
+            f"{total / 1e9:.1f} GB" if total >= 1e8 else f"{total / 1e6:.1f} MB" if total >= 1e5 else f"{total:,} bytes"
+        )
     return printable(names[0], 60) + (f" {', '.join(details)}" if details else "")

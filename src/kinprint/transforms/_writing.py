@@ -22,6 +22,7 @@ from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.files import replacing_folder
 from kinprint.checkpoints.folders import ModelFolder
 from kinprint.checkpoints.formats.safetensors import DTYPES
+from kinprint.checkpoints.nested_config import replaced
 from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError, TransformError
 from kinprint.transforms._model import Model

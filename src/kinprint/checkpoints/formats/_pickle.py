@@ -83,9 +83,7 @@ def read_pickle(
 class _Machine:
     """The pickle machine: a stack, the stacks below the marks, and the memo."""
 
-    def __init__(
-        self, known: Mapping[str, Any], persistent: Callable[[Any], Any], other: Callable[[str], Any]
-    ) -> None:
+    def __init__(self, known: Mapping[str, Any], persistent: Callable[[Any], Any], other: Callable[[str], Any]) -> None:
         self.known = known
         self.persistent = persistent
         self.other = other

@@ -269,4 +269,6 @@ def _types(headers: Sequence[Header]) -> str:
     return "GGUF, " + (f"{', '.join(names)} and {last}" if names else last)
 
 
-FORMAT = Format("GGUF", (".gguf",), open_file, stem="model", rank=20, inside=inside, begins=lambda start: start.startswith(b"GGUF"))
+FORMAT = Format(
+    "GGUF", (".gguf",), open_file, stem="model", rank=20, inside=inside, begins=lambda start: start.startswith(b"GGUF")
+)

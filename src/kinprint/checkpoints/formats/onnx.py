@@ -182,7 +182,9 @@ def _stored(message: Message, tensor: Field) -> _Stored:
             case 13:
                 key, value = ("", "")
                 for entry in message.fields(part.start, part.stop):
-                    key, value = (message.text(entry, MAX_TEXT), value) if entry.number == 1 else (key, message.text(entry, MAX_TEXT))
+                    key, value = (
+                        (message.text(entry, MAX_TEXT), value) if entry.number == 1 else (key, message.text(entry, MAX_TEXT))
+                    )
                 found.external[key] = value
             case 14:
                 found.outside = part.value == 1

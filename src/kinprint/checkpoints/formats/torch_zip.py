@@ -20,10 +20,10 @@ import ml_dtypes
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
+from kinprint.checkpoints.foreign_config import translated
 from kinprint.checkpoints.formats._format import Format, Inside
 from kinprint.checkpoints.formats._inert import inert, settings
 from kinprint.checkpoints.formats._pickle import Kind, Opaque, Stub, read_pickle
-from kinprint.checkpoints.foreign_config import translated
 from kinprint.checkpoints.mapped import MAX_NAME, MAX_RANK, MAX_TENSORS, MappedTensor, check_name
 from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError, PickleError
@@ -432,4 +432,12 @@ def _named_views(root: dict[Any, Any]) -> Iterator[tuple[str, _View]]:
                 queue.append((f"{prefix}{key}."[: MAX_NAME + 1], value, depth + 1))
 
 
-FORMAT = Format("PyTorch zip", (".bin", ".pt", ".pth"), open_file, stem="pytorch_model", rank=10, inside=inside, begins=lambda start: start.startswith(b"PK\x03\x04"))
+FORMAT = Format(
+    "PyTorch zip",
+    (".bin", ".pt", ".pth", ".ckpt"),
+    open_file,
+    stem="pytorch_model",
+    rank=10,
+    inside=inside,
+    begins=lambda start: start.startswith(b"PK\x03\x04"),
+)

@@ -52,7 +52,7 @@ def _load(parts: Parts, packed: Tensor, scale: Tensor, multiplied: bool) -> Rows
         index = np.arange(start, stop)
         shifts = (2 * (index // height)).astype(np.uint8)
         codes = ((stored[index % height] >> shifts[:, None]) & 3).astype(np.float32) - 1
-        return (codes * factor if multiplied else codes / factor).astype(scale.dtype)
+        return np.asarray((codes * factor if multiplied else codes / factor).astype(scale.dtype))
 
     return rows
 

@@ -102,7 +102,7 @@ def _load_affine(parts: Parts, packed: Tensor, scales: Tensor, biases: Tensor, b
         each = (parts.finite(tensor, array[start:stop]) for tensor, array in ((scales, factors), (biases, shifts)))
         scale, bias = (np.repeat(values, size, axis=1) for values in each)
         with np.errstate(over="ignore", invalid="ignore"):
-            return (codes * scale + bias).astype(scales.dtype)
+            return np.asarray((codes * scale + bias).astype(scales.dtype))
 
     return _by_rows(packed.shape, flat)
 
@@ -116,15 +116,12 @@ def _load_float(parts: Parts, packed: Tensor, scales: Tensor, mode: str) -> Rows
         codes = unpack(words[start:stop], bits, inputs)
         values = FP4[codes] if bits == 4 else codes.view(ml_dtypes.float8_e4m3fn).astype(np.float32)
         stored = factors[start:stop]
-        if mode == "nvfp4":
-            scale = parts.finite(scales, stored.view(ml_dtypes.float8_e4m3fn))
-        else:
-            scale = parts.powers(scales, stored)
+        numbers = mode == "nvfp4"
+        scale = parts.finite(scales, stored.view(ml_dtypes.float8_e4m3fn)) if numbers else parts.powers(scales, stored)
         with np.errstate(over="ignore", invalid="ignore"):
-            return (values * np.repeat(scale, size, axis=1)).astype(BFLOAT16)
+            return np.asarray((values * np.repeat(scale, size, axis=1)).astype(BFLOAT16))
 
     return _by_rows(packed.shape, flat)
 
 
 QUANTIZATION = Quantization("MLX", applies, decode)
-

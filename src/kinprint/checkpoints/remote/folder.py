@@ -12,8 +12,8 @@ from pathlib import Path
 from blake3 import blake3
 
 from kinprint.checkpoints.files import cache_folder
-from kinprint.checkpoints.foreign_config import FILES as FOREIGN
 from kinprint.checkpoints.folders import CARD, CONFIG, ModelFolder
+from kinprint.checkpoints.foreign_config import FILES as FOREIGN
 from kinprint.checkpoints.remote.sparse import RemoteFile, open_sparse
 from kinprint.checkpoints.source import ByteSource, LocalFile
 from kinprint.checkpoints.tokenizer import FORMS
