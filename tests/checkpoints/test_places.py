@@ -138,6 +138,18 @@ def test_inert_values_beside_tensors_are_left_alone(tmp_path: Path) -> None:
             assert list(open_checkpoint(tmp_path / "x.pt").tensors) == ["a.weight", "b.weight"]
 
 
+def test_settings_among_tensors(tmp_path: Path) -> None:
+    """In a table that is not wrapped they stand beside tensors; in the place of one, nobody knows what they are."""
+    from kinprint.errors import CheckpointError
+
+    torch = pytest.importorskip("torch")
+    torch.save({"a.weight": torch.ones(2), "config": Settings(), "more": {"kind": Colour.RED}}, tmp_path / "x.pt")
+    assert list(open_checkpoint(tmp_path / "x.pt").tensors) == ["a.weight"]
+    torch.save({"a.weight": torch.ones(2), "b.weight": Settings()}, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match=r"b\.weight among its tensors is a .*Settings, which only its own code can read"):
+        open_checkpoint(tmp_path / "x.pt")
+
+
 def test_an_odd_type_without_a_role_is_no_reason_to_refuse_the_file(tmp_path: Path, write_raw: Any) -> None:
     """Its bytes are read as they are."""
     header = {

@@ -52,6 +52,10 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
     "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+    "float8_e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "float8_e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "float8_e8m0fnu": np.dtype(ml_dtypes.float8_e8m0fnu),
+    "float4_e2m1fn_x2": np.dtype(np.uint8, metadata={"stored": "float4_e2m1fn_x2"}),  # two to a byte
     "complex64": np.dtype("<c8"),
     "complex128": np.dtype("<c16"),
     "int64": np.dtype("<i8"),
@@ -382,6 +386,11 @@ def _is_value(name: str) -> bool:
     return name.partition(".")[0] in sys.stdlib_module_names | {"numpy", "__builtin__", "set", "key"}
 
 
+def _names_tensor(key: Any) -> bool:
+    """Whether a key is like those of tensors in modules, and not like "config" or "args"."""
+    return isinstance(key, str) and ("." in key or key in ("weight", "bias"))
+
+
 def _described(name: str) -> str:
     """What an object is that stands where a tensor may be expected, for people."""
     tool = TOOLS.get(name.partition(".")[0])
@@ -420,11 +429,12 @@ def _named_views(root: dict[Any, Any]) -> Iterator[tuple[str, _View]]:
     steps, queue = 0, [("", root, 0)]
     while queue:
         prefix, table, depth = queue.pop()
+        tensors = any(isinstance(value, _View) for value in table.values())
         for key, value in table.items():
             steps += 1
             if steps > MAX_TENSORS or depth > MAX_DEPTH:
                 raise PickleError(f"more than {MAX_TENSORS:,} tensors, or nested more than {MAX_DEPTH} deep")
-            if isinstance(value, Opaque) and not _is_value(value.name) and isinstance(key, str):
+            if isinstance(value, Opaque) and tensors and not _is_value(value.name) and _names_tensor(key):
                 raise PickleError(f"{prefix}{key} among its tensors is {_described(value.name)}")
             if isinstance(value, _View) and isinstance(key, str):
                 yield prefix + key, value
