@@ -69,6 +69,44 @@ def torch_pickle() -> bytes:
     return buffer.getvalue()
 
 
+def training_pickle() -> bytes:
+    """Settings beside tensors: objects of classes, a set, bytes, keys that are no texts."""
+    tensor = _Call("torch._utils _rebuild_tensor_v2", _Storage(), 0, (2, 2), (2, 1), False, collections.OrderedDict())
+    number = _Call("numpy._core.multiarray scalar", _Call("numpy dtype", "f8", False, True), b"12345678")
+    beside = {"path": _Call("pathlib PosixPath", "a", "b"), "kind": _Call("a.b Kind", "x"), ("t", 1): number, "bytes": b"abc"}
+    sizes = {"n_embd": 2, "n_layer": 1, "n_head": 1, "vocab_size": 2, "block_size": 4}
+    buffer = io.BytesIO()
+    _Pickler(buffer, 2).dump({"model": {"w": tensor}, "args": beside, "model_args": sizes})
+    return buffer.getvalue()
+
+
+def onnx_seed() -> bytes:
+    """Two weights, one of which is named by the node that uses it, and numbers that are listed."""
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from onnx_files import field, model, node, tensor
+
+    weight = np.arange(12, dtype=np.float32).reshape(3, 4)
+    listed = field(1, 2) + field(2, 7) + field(8, "i") + field(7, 3) + field(7, 5)
+    nodes = [node("MatMul", "/layers.0/q_proj/MatMul", "x", "onnx::MatMul_7")]
+    return bytes(model([tensor("onnx::MatMul_7", weight), tensor("norm.weight", weight[0]), listed], nodes))
+
+
+PARAMS = {
+    "dim": HIDDEN,
+    "n_layers": 1,
+    "n_heads": 4,
+    "n_kv_heads": 4,
+    "vocab_size": -1,
+    "moe": {"num_experts": 2},
+    "norm_eps": 1e-5,
+}
+LITGPT = (
+    f"name: x\nn_embd: {HIDDEN}\nn_layer: 1\nn_head: 4\nrotary_percentage: 1.0\nnorm_class_name: RMSNorm\nx: {{y: [1, 2]}}\n"
+)
+
+
 def torch_zip(pickled: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -158,6 +196,19 @@ def quantised() -> dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]:
             llama() | {"experts_blocks": ones((2, 4, 2, 16), np.uint8), "experts_scales": ones((2, 4, 2), np.uint8)},
             {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens"]},
         ),
+        "mlx": (
+            llama(weight=ones((HIDDEN, eight), np.uint32), scales=ones((HIDDEN, 2)), biases=ones((HIDDEN, 2))),
+            {"group_size": 32, "bits": 4, "model.layers.0.mlp.up_proj": {"bits": 8}},
+        ),
+        "nvfp4": (
+            llama(weight=ones((HIDDEN, HIDDEN // 2), np.uint8), weight_scale=ones((HIDDEN, 4), ml_dtypes.float8_e4m3fn),
+                  weight_scale_2=np.full((), 0.5, np.float32)),
+            {"quant_method": "modelopt", "quant_algo": "NVFP4"},
+        ),
+        "bitnet": (
+            llama(weight=ones((HIDDEN // 4, HIDDEN), np.uint8), weight_scale=ones((1,), np.float32)),
+            {"quant_method": "bitnet", "linear_class": "autobitlinear"},
+        ),
     }  # fmt: skip
 
 
@@ -238,7 +289,11 @@ def corpus() -> dict[str, bytes]:
         "safetensors-header/small": small[8 : 8 + int.from_bytes(small[:8], "little")],
         "bin/small": torch_zip(torch_pickle()),
         "pytorch-pickle/small": torch_pickle(),
+        "pytorch-pickle/training": training_pickle(),
         "gguf/llama": gguf_seed(),
+        "onnx/small": onnx_seed(),
+        "params/meta": json.dumps(PARAMS).encode(),
+        "litgpt-config/small": LITGPT.encode(),
         "index/small": json.dumps(index).encode(),
         "config/llama": json.dumps(CONFIG).encode(),
         "config/moe": json.dumps(CONFIG | {"model_type": "mixtral", "num_local_experts": 4, "layer_types": ["full"]}).encode(),

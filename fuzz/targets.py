@@ -145,6 +145,8 @@ TARGETS = (
     Target("pytorch-pickle", as_pickle, tensors_alone),
     Target("index", as_file("model.safetensors.index.json", shard__safetensors="../safetensors/small"), tensors_alone),
     Target("config", as_file("config.json", model__safetensors="llama.safetensors"), whole_checkpoint),
+    Target("params", as_file("params.json", model__safetensors="llama.safetensors"), whole_checkpoint),
+    Target("litgpt-config", as_file("model_config.yaml", model__safetensors="llama.safetensors"), whole_checkpoint),
     Target("tokenizer", as_file("tokenizer.json", model__safetensors="llama.safetensors"), whole_checkpoint),
     Target("vocabulary", as_file("vocab.json", model__safetensors="llama.safetensors"), whole_checkpoint),
     Target("card", as_file("README.md", model__safetensors="llama.safetensors"), whole_checkpoint),

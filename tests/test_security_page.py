@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 
 from kinprint.benchmark import pairs
-from kinprint.checkpoints import adapters, card, json_text, mapped, opening, tokenizer, weight_files
-from kinprint.checkpoints.formats import _gguf, _pickle, safetensors, torch_zip
+from kinprint.checkpoints import adapters, card, foreign_config, json_text, mapped, opening, tokenizer, weight_files
+from kinprint.checkpoints.formats import _gguf, _pickle, _protobuf, onnx, safetensors, torch_zip
 from kinprint.library.declarations import statements
 from kinprint.observation import endpoint, probe
 from kinprint.zoo import lineage
@@ -25,6 +25,8 @@ LIMITS = {
     "header of a GGUF file": (_gguf.MAX_HEADER, "bytes"),
     "keys in it, nested arrays": (_gguf.MAX_KEYS, f", {_gguf.MAX_NESTING}"),
     "strings in its arrays, arrays within arrays": (_gguf.MAX_ITEMS, f", {_gguf.MAX_NESTED:,}"),
+    "fields of an ONNX file, numbers that a tensor of it lists": (_protobuf.MAX_FIELDS, f", {onnx.MAX_LISTED:,}"),
+    "`params.json` or `model_config.yaml`": (foreign_config.MAX_BYTES, "bytes"),
     "tensors of a file": (mapped.MAX_TENSORS, ""),
     "name of a tensor": (mapped.MAX_NAME, "characters"),
     "axes of a tensor": (mapped.MAX_RANK, ""),

@@ -45,6 +45,8 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
         "gpt2",
         {"r": 4, "lora_alpha": 8, "target_modules": ["c_proj"], "fan_in_fan_out": True, "use_dora": True},
     ),
+    "tokens": ("llama", {**ATTENTION, "trainable_token_indices": [5, 2]}),
+    "tokens of a module": ("llama", {**ATTENTION, "trainable_token_indices": {"lm_head": [3]}}),
     "tied": ("qwen2", {"r": 4, "lora_alpha": 8, "target_modules": ["embed_tokens"]}),
 }  # fmt: skip
 
@@ -87,6 +89,57 @@ def test_base_and_adapter_are_what_peft_merges(tmp_path: Path, name: str) -> Non
         np.testing.assert_allclose(found.read(), values, atol=2e-6, rtol=2e-6, err_msg=tensor)
         np.testing.assert_array_equal(read_rows(found, 1, 3), found.read()[1:3])
     assert any(not np.allclose(merged[tensor], base[tensor], atol=1e-3) for tensor in merged)
+
+
+def test_names_with_the_name_of_the_adapter_are_those_without(made: Path) -> None:
+    """As a training script saves them from memory: `lora_A.default.weight`."""
+    weights = made / "adapter" / "adapter_model.safetensors"
+    source = f"{made / 'base'}+{made / 'adapter'}"
+    before = {name: tensor.read() for name, tensor in open_checkpoint(source).tensors.items()}
+    save_file({name.replace(".weight", ".default.weight"): array for name, array in load_file(weights).items()}, weights)
+    after = open_checkpoint(source).tensors
+    assert after.keys() == before.keys()
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name].read(), values)
+
+
+def test_a_tied_head_is_changed_alone(tmp_path: Path) -> None:
+    """The embedding stays what it is, the head is one of its own: what the adapted model computes."""
+    import transformers
+
+    model = random_model("qwen2")
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+    model.save_pretrained(tmp_path / "base")
+    base = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    adapted = peft.get_peft_model(base, peft.LoraConfig(r=4, target_modules=["lm_head", "q_proj"]))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    adapted.save_pretrained(tmp_path / "adapter")
+    found = open_checkpoint(f"{tmp_path / 'base'}+{tmp_path / 'adapter'}")
+    assert found.config["tie_word_embeddings"] is False
+    config = transformers.AutoConfig.for_model(**found.config)
+    whole = transformers.AutoModelForCausalLM.from_config(config).eval()
+    whole.load_state_dict({name: torch.tensor(tensor.read().copy()) for name, tensor in found.tensors.items()})
+    tokens = torch.arange(12)[None]
+    torch.testing.assert_close(whole(tokens).logits, adapted.eval()(tokens).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_an_adapter_beside_its_base_in_one_file_leaves_the_base_readable(tmp_path: Path) -> None:
+    """Saved from memory without merging: the base has its roles, the matrices of the adapter count as an adapter."""
+    from kinprint.architectures import recognise
+
+    adapted = train("llama", ATTENTION, tmp_path)
+    torch.save(adapted.state_dict(), tmp_path / "both.bin")
+    (tmp_path / "config.json").write_bytes((tmp_path / "base" / "config.json").read_bytes())
+    both = recognise(open_checkpoint(tmp_path / "both.bin"))
+    alone = recognise(open_checkpoint(tmp_path / "base"))
+    assert [(part.layer, part.role, part.shape) for part in both.parts] == [
+        (part.layer, part.role, part.shape) for part in alone.parts
+    ]
+    assert {both.others[name] for name in both.unknown} == {"adapter"}
 
 
 def test_the_sum_is_a_model(made: Path) -> None:
@@ -234,7 +287,8 @@ WEIGHTS: dict[str, tuple[dict[str, np.ndarray | None], str]] = {
     "integers": ({A: np.ones((4, 48), "i4")}, "not floating-point"),
     "lengths of others": ({LAYER.format(0) + "lora_magnitude_vector": np.ones(7, "f4")}, "not one an output"),
     "biases of B": ({LAYER.format(0) + "lora_B.bias": np.ones(48, "f4")}, "lora_B.bias, which is not read"),
-    "tokens": ({TOKENS: np.ones(3, "f4")}, "which is not read"),
+    "tokens that nobody names": ({TOKENS: np.ones((3, 48), "f4")}, "nothing beside it says which tokens of model.embed_tokens"),
+    "two adapters": ({LAYER.format(1) + f"lora_{x}.other.weight": np.ones((4, 4), "f4") for x in "AB"}, "several adapters"),
 }
 
 

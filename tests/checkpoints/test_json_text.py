@@ -23,7 +23,6 @@ from kinprint.errors import CheckpointError
         b'{"a": 1,}',
         b'{"a": NaN}',
         b'{"a": "\xff"}',
-        b'\xef\xbb\xbf{"a": 1}',
         b'{"a": "\\ud800"}',
         b'{"\\uDFFF": 1}',
         b'{"a": ' + b"9" * 5000 + b"}",
@@ -53,6 +52,12 @@ def test_duplicate_keys_are_refused_where_they_could_hide_something() -> None:
     assert parse_object(b'{"a": 1, "a": 2}', "") == {"a": 2}
     with pytest.raises(CheckpointError, match="'a' appears twice"):
         parse_object(b'{"b": {"a": 1, "a": 2}}', "", strict=True)
+
+
+def test_a_byte_order_mark_passes_only_where_it_is_found_in_the_wild() -> None:
+    assert parse_object(b'\xef\xbb\xbf{"a": 1}', "") == {"a": 1}
+    with pytest.raises(CheckpointError, match="not valid JSON"):
+        parse_object(b'\xef\xbb\xbf{"a": 1}', "", strict=True)
 
 
 def test_surrogate_pairs_are_ordinary_text() -> None:

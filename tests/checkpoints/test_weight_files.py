@@ -80,7 +80,7 @@ def test_a_complete_set_of_shards_needs_no_index(tmp_path: Path, write_tensors: 
     assert values(tmp_path) == {"a": 1, "b": 2}
 
 
-@pytest.mark.parametrize("names", [(), ("config.json",), ("README.md", "tokenizer.json", "model.onnx")])
+@pytest.mark.parametrize("names", [(), ("config.json",), ("README.md", "tokenizer.json", "model.txt")])
 def test_a_folder_without_weights_is_refused(tmp_path: Path, names: Any) -> None:
     for name in names:
         (tmp_path / name).write_text("{}")

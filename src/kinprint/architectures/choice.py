@@ -18,6 +18,9 @@ from kinprint.architectures.fit import Fit, examples, fit
 from kinprint.architectures.table import Table, known
 from kinprint.checkpoints import Checkpoint, Tensor
 
+GAINS = ("gains.input", "gains.post_attention")
+"""Gains on the residual stream, whatever is beside it."""
+
 GAINS_READ, ENTRIES_READ = 6, 1 << 16
 """Stored gains that are looked at, and how many entries of each at most."""
 
@@ -62,6 +65,24 @@ class _Candidate:
         return len(own & NORMS - self._roles)
 
     @property
+    def turned(self) -> bool:
+        """Whether matrices lie the other way round than the table says: GPT-2 has Conv1D where others of its names have Linear.
+
+        Their other axis is as long as the gains of the residual stream.
+        """
+        matches = self.explained.matches
+        widths = {match.tensor.shape[-1] for match in matches if match.entry.roles[0] in GAINS and match.tensor.shape}
+        for match in matches if len(widths) == 1 else ():
+            axes = roles.MATRICES.get(match.entry.roles[0], ())
+            shape = match.tensor.shape[::-1] if match.entry.transposed else match.tensor.shape
+            if match.layer is not None and len(shape) == 2 and "residual" in axes:
+                stream = axes.index("residual")
+                if shape[stream] not in widths and shape[1 - stream] in widths:
+                    return True
+        return False
+
+
+    @property
     def gainless(self) -> bool:
         """Whether the file has no gain in any layer, where models of the table have."""
         return self.missing > 0 and not any(role.startswith("gains.") for role in self._roles)
@@ -103,8 +124,8 @@ def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[T
 
 
 def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
-    """The most tensors of layers explained, then of all tensors; then what gains say, there or not, and by their values; then
-    the type, then the plainest."""
+    """What has the right shapes, then the most tensors of layers explained, then of all tensors; then what gains say, there or
+    not, and by their values; then the type, then the plainest."""
     contradicted = stored is not None and one.adds != stored
     plain = (
         one.missing,
@@ -113,7 +134,7 @@ def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
         len(one.table.tensors),
         one.table.like != "",
     )
-    return (-one.explained.inside, -len(one.explained.matches), one.gainless, contradicted, not one.named, *plain)
+    return (one.turned, -one.explained.inside, -len(one.explained.matches), one.gainless, contradicted, not one.named, *plain)
 
 
 def complete(table: Table, explained: Fit) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kinprint.architectures.table import Table
+from kinprint.checkpoints.nested_config import within
 from kinprint.errors import ArchitectureError
 
 LARGEST = 1 << 31
@@ -25,8 +26,7 @@ DEFAULTS: Mapping[str, Any] = {
 
 def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The configuration of the language model inside a multimodal one, or the configuration itself."""
-    inner = config.get("text_config")
-    return inner if isinstance(inner, Mapping) and inner else config
+    return within(config)[-1]
 
 
 BY_LAYER = "by_layer"

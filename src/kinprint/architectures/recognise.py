@@ -243,8 +243,9 @@ def _parts(match: Match, numbers: Mapping[str, Any], source: str) -> Iterable[Pa
     """The parts of one tensor."""
     tensor, entry = match.tensor, match.entry
     if tensor.dtype.kind not in "fV":
+        stored = dict[Any, Any](tensor.dtype.metadata or {}).get("stored", tensor.dtype)
         raise ArchitectureError(
-            source, f"tensor {tensor.name} holds {tensor.dtype} values, a quantised form that is not read yet",
+            source, f"tensor {tensor.name} holds {stored} values, a quantised form that is not read yet",
             "use the unquantised original",
         )  # fmt: skip
     if 0 in tensor.shape:

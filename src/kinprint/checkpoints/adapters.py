@@ -34,13 +34,28 @@ TRAINED_ON = "give the base that it was trained on"
 MERGE = "merge it with peft (merge_and_unload) where you trust it, and save the result"
 CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Values of init_lora_weights for which the weights of the base are changed before training starts."""
-UNSUPPORTED = ("target_parameters", "layer_replication", "trainable_token_indices", "use_qalora", "use_bdlora", "arrow_config",
+UNSUPPORTED = ("target_parameters", "layer_replication", "use_qalora", "use_bdlora", "arrow_config",
                "alora_invocation_tokens", "kasa_config", "velora_config", "monteclora_config", "megatron_config")  # fmt: skip
 _PREFIX = "base_model.model."
 _PART = re.compile(
-    r"(?P<module>.+)\.(?P<part>lora_embedding_[AB]|lora_[AB]\.weight|lora_magnitude_vector(\.weight)?)", re.DOTALL
+    r"(?P<module>.+)\.(?P<part>lora_embedding_[AB]|lora_[AB]|lora_magnitude_vector|token_adapter\.trainable_tokens_delta)"
+    r"(?:\.(?P<adapter>(?!weight$|bias$)\w+))?(?:\.weight)?",
+    re.DOTALL | re.ASCII,
 )
-_KINDS = {"lora_A.weight": "A", "lora_B.weight": "B", "lora_embedding_A": "embedding A", "lora_embedding_B": "embedding B"}
+_KINDS = {
+    "lora_A": "A",
+    "lora_B": "B",
+    "lora_embedding_A": "embedding A",
+    "lora_embedding_B": "embedding B",
+    "lora_magnitude_vector": "lengths",
+    "token_adapter.trainable_tokens_delta": "tokens",
+}
+_WHOLE = re.compile(r"\.modules_to_save\.(?:\w+\.(?=.*\.|weight$|bias$))?", re.ASCII)
+_LOOSE = re.compile(r"\.lora_(up|down|A|B|a|b)(\.|$)|\.alpha$|^lora_(unet|te)", re.ASCII)
+HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "tok_embeddings.weight")
+"""Names of the head, and of the embedding that is the head where there is none of its own."""
+
 _LITERAL = re.compile(r"\^?[\w.\\-]+", re.ASCII)
 
 
@@ -110,6 +125,18 @@ def refuse_alone(location: Location) -> None:
         raise CheckpointError(location.folder, f"an adapter of {base}, not a model", f"write {base}+{adapter}")
 
 
+def refuse_loose(location: Location, tensors: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError if a file holds nothing but an adapter, whatever it is called."""
+    if not tensors or not all(_PART.fullmatch(name) or _LOOSE.search(name) for name in tensors):
+        return
+    folder = location.folder
+    configured = folder.there({ADAPTER_CONFIG})
+    base = _config(folder.source(ADAPTER_CONFIG)).get("base_model_name_or_path") if configured else None
+    told = f" of {printable(base, 100)}" if base else ""
+    remedy = f"call the file {ADAPTER_WEIGHTS[0]}, put its {ADAPTER_CONFIG} beside it, and write BASE+FOLDER"
+    raise CheckpointError(location.source, f"a LoRA adapter{told} alone, not a model", remedy)
+
+
 def open_adapter(folder: ModelFolder) -> Adapter:
     """The adapter in a folder, headers only.
 
@@ -132,7 +159,7 @@ def _config(source: ByteSource) -> dict[str, Any]:
 
 def _require_plain_lora(source: ByteSource, config: Mapping[str, Any]) -> None:
     kind = config.get("peft_type")
-    if kind != "LORA":
+    if kind not in ("LORA", "TRAINABLE_TOKENS"):
         raise CheckpointError(source, f"an adapter of type {printable(kind, 40)}; only LORA is read", MERGE)
     initial = config.get("init_lora_weights")
     if isinstance(initial, str) and initial.lower().startswith(CHANGES_BASE):
@@ -239,27 +266,108 @@ def adapted(base: Mapping[str, Tensor], adapter: Adapter) -> dict[str, Tensor]:
     """
     weights = adapter.weights
     names = _Names(base, weights)
-    tensors, parts = dict(base), dict[str, dict[str, Tensor]]()
+    tensors, parts, called = dict(base), dict[str, dict[str, Tensor]](), set[str | None]()
     for key, tensor in adapter.tensors.items():
         stem = key.removeprefix(_PREFIX)
         found = _PART.fullmatch(stem)
         if found:
-            parts.setdefault(found["module"], {})[_KINDS.get(found["part"], "lengths")] = tensor
+            called.add(found["adapter"])
+            mine = parts.setdefault(found["module"], {})
+            if mine.setdefault(_KINDS[found["part"]], tensor) is not tensor:
+                raise CheckpointError(weights, f"holds several adapters of {printable(found['module'], 120)}", MERGE)
         elif ".lora_" in stem or ".token_adapter." in stem:
             raise CheckpointError(weights, f"holds {printable(key, 120)}, which is not read", MERGE)
-        else:
-            plain = stem.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+        elif ".original_module." not in stem:  # the base's own, beside a module that was trained whole
+            plain = _WHOLE.sub(".", stem.replace(".base_layer.", "."))
             tensors[names.find(plain) or plain] = tensor
+    if len(called) > 1:
+        listed = ", ".join(sorted(printable(name, 40) for name in called))
+        raise CheckpointError(weights, f"holds several adapters ({listed})", MERGE)
     for module, mine in parts.items():
-        name = names.find(f"{module}.weight")
-        if name is None:
-            raise CheckpointError(
-                weights,
-                f"changes {printable(module, 120)}, which the base does not have",
-                TRAINED_ON,
-            )
-        tensors[name] = AdaptedTensor(tensors[name], _change(tensors[name], mine, module, adapter))
+        plain = f"{module}.weight"
+        name = names.find(plain) or (plain if plain in tensors else None)
+        stored = tensors[name] if name is not None else _tied(plain, tensors, names)
+        if stored is None:
+            problem = f"changes {printable(module, 120)}, which the base does not have"
+            raise CheckpointError(weights, problem, TRAINED_ON)
+        if tokens := mine.pop("tokens", None):
+            stored = _with_rows(stored, tokens, module, adapter)
+        tensors[name or plain] = AdaptedTensor(stored, _change(stored, mine, module, adapter)) if mine else stored
     return {name: tensors[name] for name in sorted(tensors)}
+
+
+def unties(base: Mapping[str, Tensor], adapted: Mapping[str, Tensor]) -> bool:
+    """Whether the adapter gives a head of its own to a base whose embedding is the head."""
+    return any(name in adapted and name not in base for name in HEADS)
+
+
+def _tied(head: str, tensors: Mapping[str, Tensor], names: _Names) -> Tensor | None:
+    """The embedding, which stands for a head that the base does not have: the adapter changes the head alone."""
+    if not head.endswith(HEADS):
+        return None
+    embedding = next((name for ending in EMBEDDINGS if (name := names.find(ending))), None)
+    return None if embedding is None else tensors[embedding]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedRows:
+    """A matrix some of whose rows were trained alone.
+
+    Attributes:
+        base: as it is without the adapter.
+        rows: the new ones.
+        places: of each in the matrix.
+    """
+
+    base: Tensor
+    rows: Tensor
+    places: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.base.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.result_type(np.float32, np.float64 if self.base.dtype == np.float64 else np.float32)
+
+    @property
+    def spans(self) -> tuple[Any, ...]:
+        return tuple(span for tensor in (self.base, self.rows) for span in getattr(tensor, "spans", ()))
+
+    def read(self) -> NDArray[Any]:
+        return self.read_rows(0, self.shape[0])
+
+    def read_rows(self, start: int, stop: int) -> NDArray[Any]:
+        start, stop, _ = slice(start, stop).indices(self.shape[0])
+        found = read_rows(self.base, start, stop).astype(self.dtype)
+        new = self.rows.read()
+        for index, place in enumerate(self.places):
+            if start <= place < stop:
+                found[place - start] = new[index]
+        found.flags.writeable = False
+        return found
+
+
+def _with_rows(base: Tensor, rows: Tensor, module: str, adapter: Adapter) -> Tensor:
+    """A matrix with the rows of the tokens that were trained alone; which tokens, the settings say."""
+    said = adapter.config.get("trainable_token_indices") or adapter.config.get("token_indices")
+    if isinstance(said, dict):
+        said = next((value for name, value in said.items() if module == name or module.endswith(f".{name}")), None)
+    if not isinstance(said, list) or not all(type(index) is int and 0 <= index < base.shape[0] for index in said):
+        raise CheckpointError(
+            adapter.weights, f"nothing beside it says which tokens of {printable(module, 120)} were trained", MERGE
+        )
+    if len(base.shape) != 2 or rows.shape != (len(said), base.shape[1]) or len(set(said)) != len(said):
+        problem = f"rows of {len(said)} tokens of {printable(module, 120)} have shape {rows.shape}, its weight {base.shape}"
+        raise CheckpointError(adapter.weights, problem, TRAINED_ON)
+    if any(tensor.dtype.kind not in "fV" for tensor in (base, rows)):
+        raise CheckpointError(adapter.weights, f"the weights of {printable(module, 120)} are not floating-point numbers", MERGE)
+    return ReplacedRows(base, rows, tuple(said))
 
 
 class _Names:

@@ -37,6 +37,11 @@ _Loader.yaml_constructors = {
 }
 
 
+def parse_yaml(text: str) -> Any:
+    """A document from a stranger: strings, booleans, nulls, lists and tables. Raises what PyYAML raises."""
+    return yaml.load(text, _Loader)
+
+
 def read_card(source: ByteSource) -> dict[str, Any]:
     """The front matter of a card, empty if it has none; CheckpointError if it is damaged."""
     text = source.read(MAX_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
@@ -47,7 +52,7 @@ def read_card(source: ByteSource) -> dict[str, Any]:
     if len(matter) > MAX_FRONT_MATTER:
         raise CheckpointError(source, f"a front matter of {len(matter):,} characters, at most {MAX_FRONT_MATTER:,} read")
     try:
-        content = yaml.load(matter, _Loader)
+        content = parse_yaml(matter)
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise CheckpointError(source, f"its front matter is not valid YAML ({error})") from error
     if not isinstance(content, dict):

@@ -53,7 +53,7 @@ def parse(data: bytes, source: object, *, strict: bool = False) -> Any:
         return result
 
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8" if strict else "utf-8-sig")  # editors of some systems put a byte-order mark in front
         value = json.loads(text, parse_constant=constant, object_pairs_hook=unique if strict else None)
         if ("\\ud" in text or "\\uD" in text) and any(escape["lone"] for escape in _LONE.finditer(text)):
             raise ValueError("half a surrogate pair")

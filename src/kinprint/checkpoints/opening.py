@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone
+from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone, refuse_loose, unties
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
 from kinprint.checkpoints.folders import CARD, CONFIG, Location, ModelFolder, local
+from kinprint.checkpoints.foreign_config import foreign_files, read_foreign
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.names import renamed
@@ -67,12 +68,15 @@ def _with_adapter(base: str, adapter: str, offline: bool) -> Checkpoint:
     """A base with an adapter added: its configuration, the adapter's tokenizer and card where it has them."""
     model, location = open_checkpoint(base, offline=offline), located(adapter, offline=offline)
     found = open_adapter(location.folder)
+    tensors = adapted(model.tensors, found)
+    untied = {"tie_word_embeddings": False} if model.config and unties(model.tensors, tensors) else {}
     vocabulary, card = tokenizer_files(location.folder), _card(location.folder)
     return replace(
         model,
+        config={**model.config, **untied} if untied else model.config,
         name=f"{model.name}+{location.name}",
         source=f"{model.source}+{location.source}",
-        tensors=adapted(model.tensors, found),
+        tensors=tensors,
         files=(*model.files, *found.files, *vocabulary, *card),
         tokenizer=_tokenizer(vocabulary) if vocabulary else model.tokenizer,
         card=_read_card(card) if card else model.card,
@@ -85,10 +89,11 @@ def _open(location: Location) -> Checkpoint:
     folder = location.folder
     refuse_alone(location)
     tensors, weight_files = read_weights(folder, location.only)
-    configuration, card = folder.sources(sorted(folder.there((CONFIG,)))), _card(folder)
+    refuse_loose(location, tensors)
+    configuration, card = folder.sources(sorted(folder.there((CONFIG,)))) or foreign_files(folder), _card(folder)
     vocabulary = tokenizer_files(folder)
     inside = read_inside(weight_files)
-    config = inside.config or (read_config(configuration[0]) if configuration else {})
+    config = inside.config or _config(configuration)
     tensors, quantization = decoded(tensors, config, location.source)
     return Checkpoint(
         name=location.name,
@@ -102,6 +107,12 @@ def _open(location: Location) -> Checkpoint:
         card=_read_card(card),
         revision=location.revision,
     )
+
+
+def _config(files: tuple[ByteSource, ...]) -> Mapping[str, Any]:
+    if not files:
+        return {}
+    return read_config(files[0]) if files[0].name == CONFIG else read_foreign(files)
 
 
 def _card(folder: ModelFolder) -> tuple[ByteSource, ...]:

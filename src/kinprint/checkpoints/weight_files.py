@@ -13,8 +13,9 @@ from kinprint.checkpoints.folders import ModelFolder
 from kinprint.checkpoints.formats import open_file
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.source import EDGE, ByteSource
-from kinprint.checkpoints.weight_choice import Choice, choose_weights, is_index, require_all
-from kinprint.errors import CheckpointError
+from kinprint.checkpoints.tensor_parallel import PART, joined
+from kinprint.checkpoints.weight_choice import Choice, choose_weights, is_index, left_out, one_of_several, require_all
+from kinprint.errors import CheckpointError, printable
 
 AT_ONCE = 8
 """Files whose beginnings are fetched at the same time."""
@@ -35,11 +36,17 @@ def read_weights(folder: ModelFolder, only: str = "") -> tuple[dict[str, Tensor]
     """
     if is_index(only):
         return _indexed(folder, only)
+    if only and (count := one_of_several(only, folder)):
+        raise CheckpointError(folder.source(only), f"one of the {count} files of a model", f"give the folder: {folder}")
     choice = Choice((only,)) if only else choose_weights(folder.names(), folder)
     if choice.index:
         return _indexed(folder, choice.index)
     sources = folder.sources(choice.files)
-    return _together(dict.fromkeys(sources)), sources
+    if PART.fullmatch(choice.files[0]):
+        _fetch_beginnings(sources)
+        return joined([(source, open_file(source)) for source in sources]), sources
+    tensors = _together(dict.fromkeys(sources), folder)
+    return tensors, (*sources, *_beside(tensors, sources))
 
 
 def shards_of(folder: ModelFolder, index: str) -> dict[str, set[str]]:
@@ -53,6 +60,8 @@ def shards_of(folder: ModelFolder, index: str) -> dict[str, set[str]]:
     for name, shard in _weight_map(source).items():
         listed[shard].add(name)
     require_all(source, listed.keys() - folder.there(listed), len(listed))
+    if more := left_out(listed, folder):
+        raise CheckpointError(source, f"does not name {printable(more[0], 80)}, which lies beside it and belongs to it", _AGAIN)
     return dict(sorted(listed.items()))
 
 
@@ -60,7 +69,7 @@ def _indexed(folder: ModelFolder, index: str) -> tuple[dict[str, Tensor], tuple[
     """The tensors that an index lists; index and shards must agree exactly."""
     shards = shards_of(folder, index)
     sources = folder.sources(shards)
-    return _together(dict(zip(sources, shards.values(), strict=True))), (folder.source(index), *sources)
+    return _together(dict(zip(sources, shards.values(), strict=True)), folder), (folder.source(index), *sources)
 
 
 def _weight_map(index: ByteSource) -> dict[str, str]:
@@ -79,7 +88,13 @@ def _weight_map(index: ByteSource) -> dict[str, str]:
     return table
 
 
-def _together(files: Mapping[ByteSource, AbstractSet[str] | None]) -> dict[str, Tensor]:
+def _beside(tensors: Mapping[str, Tensor], sources: Sequence[ByteSource]) -> list[ByteSource]:
+    """Files that tensors lie in and that are not listed themselves (external data of ONNX)."""
+    used = dict.fromkeys(source for tensor in tensors.values() for source, _ in getattr(tensor, "spans", ()))
+    return [source for source in used if source not in sources]
+
+
+def _together(files: Mapping[ByteSource, AbstractSet[str] | None], folder: ModelFolder) -> dict[str, Tensor]:
     """All tensors of `files`, in the order of their names; two files may not hold the same one.
 
     Args:
@@ -88,7 +103,7 @@ def _together(files: Mapping[ByteSource, AbstractSet[str] | None]) -> dict[str, 
     _fetch_beginnings(list(files))
     tensors: dict[str, Tensor] = {}
     for source, expected in files.items():
-        found = open_file(source)
+        found = open_file(source, folder.source)
         for name in found.keys() & tensors.keys():
             raise CheckpointError(source, f"holds the tensor {name}, which another shard holds too", _AGAIN)
         if expected is not None:

@@ -24,6 +24,7 @@ from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.files import replacing_folder
 from kinprint.checkpoints.folders import ModelFolder
 from kinprint.checkpoints.formats.safetensors import DTYPES
+from kinprint.checkpoints.nested_config import replaced
 from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError, TransformError
 from kinprint.transforms._model import Model
@@ -106,7 +107,7 @@ def _write_all(model: Model, folder: Path, progress: Progress | None, shard_byte
 
 
 def _config(model: Model) -> dict[str, Any]:
-    return {**model.outer, "text_config": dict(model.config)} if model.outer else dict(model.config)
+    return replaced(model.outer, model.config) if model.outer else dict(model.config)
 
 
 def in_memory(model: Model, name: str) -> Checkpoint:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kinprint import discovery
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.formats._format import Format, Inside
+from kinprint.checkpoints.other_forms import START, refuse_in_place, refuse_other
 from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError
-
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @functools.cache
@@ -35,20 +34,39 @@ def known_suffixes() -> tuple[str, ...]:
     return tuple(suffix for form in formats() for suffix in form.suffixes)
 
 
-def open_file(source: ByteSource) -> dict[str, Tensor]:
-    """The tensors in one weights file, by name; CheckpointError if it cannot be one."""
-    form = format_of(source.name)
-    if form is None:
-        raise CheckpointError(source, "not a weights file by its name", f"the endings known are {', '.join(known_suffixes())}")
+def form_of(source: ByteSource) -> Format:
+    """The format of a file: what its first bytes say, else its name.
+
+    Raises:
+        CheckpointError: it is none, something else, or cannot be read. The message says which.
+    """
     with source.open() as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise CheckpointError(source, "a Git LFS pointer, not the weights", "run `git lfs pull` in its repository")
-    return form.open_file(source)
+        start = file.read(START)
+    refuse_in_place(source, start)
+    by_name = format_of(source.name)
+    for form in ([by_name] if by_name else []) + list(formats()):
+        if form.begins is not None and form.begins(start):
+            return form
+    if by_name is not None and by_name.begins is None:
+        return by_name
+    refuse_other(source, start)
+    if by_name is None:
+        raise CheckpointError(source, "not a weights file by its name", f"the endings known are {', '.join(known_suffixes())}")
+    return by_name
+
+
+def open_file(source: ByteSource, beside: Callable[[str], ByteSource] | None = None) -> dict[str, Tensor]:
+    """The tensors in one weights file, by name; CheckpointError if it cannot be one.
+
+    Args:
+        beside: opens other files of its folder.
+    """
+    form = form_of(source)
+    return form.open_file(source) if beside is None or form.open_beside is None else form.open_beside(source, beside)
 
 
 def read_inside(files: Iterable[ByteSource]) -> Inside:
     """What a model's weights files say besides its tensors, if their format holds such things."""
-    weights = [(source, form) for source in files if (form := format_of(source.name)) is not None]
-    if not weights or weights[0][1].inside is None:
-        return Inside()
-    return weights[0][1].inside([source for source, _ in weights])
+    weights = [source for source in files if not source.name.endswith(".json")]
+    form = form_of(weights[0]) if weights else None
+    return form.inside(weights) if form is not None and form.inside is not None else Inside()

@@ -35,6 +35,8 @@ class Format:
         open_file: source -> the tensors in that one file, by name, not read yet; CheckpointError for whatever is wrong.
         stem: a folder's weights are named `stem + suffix` or listed in `stem + suffix + ".index.json"` by custom.
         rank: where a folder holds several formats, the lowest rank is read.
+        begins: first bytes of a file (512, or all of it) -> whether they are those of the format; None if they do not tell.
+        open_beside: as `open_file` for a format whose files need others of their folder: given what opens those by name.
         inside: the files of one model -> what they say besides; None for formats that hold tensors only.
     """
 
@@ -43,4 +45,6 @@ class Format:
     open_file: Callable[[ByteSource], dict[str, Tensor]]
     stem: str = "model"
     rank: int = 100
+    begins: Callable[[bytes], bool] | None = None
+    open_beside: Callable[[ByteSource, Callable[[str], ByteSource]], dict[str, Tensor]] | None = None
     inside: Callable[[Sequence[ByteSource]], Inside] | None = None

@@ -1,7 +1,8 @@
 """Pickles as data: an interpreter of the few instructions that tables of tensors need, unable to call anything.
 
 Python's unpickler runs what a file tells it to run. This one knows no function: a global is a name, looked up in a
-table of inert stand-ins and refused if it is not there, and "calling" a stand-in builds a plain record.
+table of inert stand-ins, and "calling" a stand-in builds a plain record. What is not in the table is refused, or a class that
+is only a name (`Kind`), whose objects are records too (`Opaque`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from kinprint.errors import PickleError
 
@@ -24,18 +25,46 @@ class Stub:
     build: Callable[[tuple[Any, ...]], Any]
 
 
-def read_pickle(data: bytes, known: Mapping[str, Any], persistent: Callable[[Any], Any]) -> Any:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A class, of which nothing is known but the name."""
+
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Opaque:
+    """An object of a `Kind`: inert, whatever it is to Python.
+
+    Attributes:
+        name: of the class.
+        state: what the file gives it for attributes.
+    """
+
+    name: str
+    state: Any = None
+
+
+def refused(name: str) -> NoReturn:
+    """No global is known but those of the table."""
+    raise PickleError(f"loading it would run {name}")
+
+
+def read_pickle(
+    data: bytes, known: Mapping[str, Any], persistent: Callable[[Any], Any], other: Callable[[str], Any] = refused
+) -> Any:
     """What `data` describes, of dicts, lists, tuples, strings, numbers and the values of `known`.
 
     Args:
         data: a pickle of protocol 2 or later.
-        known: what stands for each global, by its full name; only a `Stub` can be called.
+        known: what stands for each global, by its full name; only a `Stub` can be called, and objects made of a `Kind`.
         persistent: makes a record of a persistent id.
+        other: what stands for a global that is not known; PickleError if it is refused.
 
     Raises:
         PickleError: for every other instruction and global, too many steps, or a damaged pickle.
     """
-    machine = _Machine(known, persistent)
+    machine = _Machine(known, persistent, other)
     try:
         for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             if step >= MAX_STEPS:
@@ -54,9 +83,10 @@ def read_pickle(data: bytes, known: Mapping[str, Any], persistent: Callable[[Any
 class _Machine:
     """The pickle machine: a stack, the stacks below the marks, and the memo."""
 
-    def __init__(self, known: Mapping[str, Any], persistent: Callable[[Any], Any]) -> None:
+    def __init__(self, known: Mapping[str, Any], persistent: Callable[[Any], Any], other: Callable[[str], Any]) -> None:
         self.known = known
         self.persistent = persistent
+        self.other = other
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -123,45 +153,72 @@ class _Machine:
 
     def reduce(self, _: object) -> None:
         arguments, stub = self.stack.pop(), self.stack.pop()
+        if isinstance(stub, Kind) and isinstance(arguments, tuple):
+            self.stack.append(Opaque(stub.name))
+            return
         if not isinstance(stub, Stub) or not isinstance(arguments, tuple) or len(arguments) > 16:
             raise PickleError("calls what is no constructor of tensors")
         self.stack.append(stub.build(arguments))
 
+    def new_object(self, _: object) -> None:
+        arguments, kind = self.stack.pop(), self.stack.pop()
+        if not isinstance(kind, Kind) or not isinstance(arguments, tuple):
+            raise PickleError("makes an object of what is no class")
+        self.stack.append(Opaque(kind.name))
+
+    def new_object_named(self, _: object) -> None:
+        self.stack.pop()  # arguments by name
+        self.new_object(None)
+
+    def empty_set(self, _: object) -> None:
+        self.stack.append(Opaque("set"))
+
+    def set_since_mark(self, _: object) -> None:
+        self.since_mark()
+        self.stack.append(Opaque("set"))
+
     def set_state(self, _: object) -> None:
         # A state dict carries `_metadata` (versions of its modules) as the state of its OrderedDict.
-        self.stack.pop()
-        if not isinstance(self.stack[-1], dict):
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Opaque):
+            target.state = state
+        elif not isinstance(target, dict):
             raise PickleError("sets the state of what is no dictionary")
 
     def persistent_id(self, _: object) -> None:
         self.stack.append(self.persistent(self.stack.pop()))
 
     def _list(self) -> list[Any]:
+        if isinstance(self.stack[-1], Opaque):
+            return []
         if not isinstance(self.stack[-1], list):
             raise PickleError("appends to what is no list")
         return self.stack[-1]
 
     def _update(self, items: list[Any]) -> None:
         target = self.stack[-1]
+        if isinstance(target, Opaque):
+            return
         if not isinstance(target, dict) or len(items) % 2:
             raise PickleError("sets items of what is no dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
+            if isinstance(key, (tuple, Opaque)):  # names no tensor
+                target[Opaque("key")] = value
+                continue
             # Nested keys and colliding numbers would make hashing slow.
             if not isinstance(key, (str, bool, type(None))) and not (type(key) is int and abs(key) < 2**60):
                 raise PickleError(f"a dictionary key of type {type(key).__name__}")
             target[key] = value
 
     def _push_global(self, name: str) -> None:
-        if name not in self.known:
-            raise PickleError(f"loading it would run {name}")
-        self.stack.append(self.known[name])
+        self.stack.append(self.known[name] if name in self.known else self.other(name))
 
 
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, _: None),
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), _Machine.push),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"), _Machine.push),
     **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), _Machine.push),
-    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _Machine.push),
+    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), _Machine.push),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.put),
     **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.get),
     "MEMOIZE": _Machine.memoize,
@@ -186,6 +243,11 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "GLOBAL": _Machine.global_name,
     "STACK_GLOBAL": _Machine.stack_global,
     "REDUCE": _Machine.reduce,
+    "NEWOBJ": _Machine.new_object,
+    "NEWOBJ_EX": _Machine.new_object_named,
+    "EMPTY_SET": _Machine.empty_set,
+    "ADDITEMS": _Machine.appends,
+    "FROZENSET": _Machine.set_since_mark,
     "BUILD": _Machine.set_state,
     "BINPERSID": _Machine.persistent_id,
 }

@@ -21,7 +21,7 @@ from kinprint.checkpoints.formats._format import Format, Inside
 from kinprint.checkpoints.formats._gguf import Entry, Header, damaged, read_header
 from kinprint.checkpoints.mapped import MappedTensor
 from kinprint.checkpoints.source import ByteSource
-from kinprint.errors import CheckpointError
+from kinprint.errors import CheckpointError, printable
 
 PLAIN: dict[int, np.dtype[Any]] = {
     0: np.dtype("<f4"),
@@ -113,6 +113,7 @@ def open_file(source: ByteSource) -> dict[str, Tensor]:
         CheckpointError: no GGUF file, damaged, big-endian, of version 1, or with a type that cannot be decoded.
     """
     header = read_header(source)
+    _refuse_parts(source, header.metadata)
     alignment = header.metadata.get("general.alignment", 32)
     if type(alignment) is not int or alignment not in (1 << n for n in range(17)):
         raise damaged(source, "its alignment is not a small power of two")
@@ -121,6 +122,22 @@ def open_file(source: ByteSource) -> dict[str, Tensor]:
     stored = {name: t.codes if isinstance(t, CodedTensor) else t for name, t in tensors.items()}
     _check_cover(source, stored.values(), alignment, start, header.size)
     return dict(tensors)
+
+
+def _refuse_parts(source: ByteSource, metadata: Mapping[str, Any]) -> None:
+    """Raise CheckpointError for what is no model by itself, by the file's own word."""
+    kind, architecture = (metadata.get(f"general.{key}") for key in ("type", "architecture"))
+    if kind == b"adapter" or "adapter.type" in metadata:
+        base = metadata.get("general.base_model.0.repo_url") or metadata.get("general.base_model.0.name")
+        told = f" of {printable(base.decode('utf-8', 'backslashreplace'), 100)}" if isinstance(base, bytes) else ""
+        raise CheckpointError(
+            source, f"a LoRA adapter{told} as GGUF, not a model",
+            "merge it with llama.cpp's llama-export-lora, or give BASE+ADAPTER with the adapter that peft has written",
+        )  # fmt: skip
+    if kind == b"mmproj" or architecture == b"clip":
+        raise CheckpointError(source, "the vision or audio part of a model, without its language model", "give the other GGUF")
+    if kind == b"imatrix":
+        raise CheckpointError(source, "statistics for quantising a model (imatrix), not a model", "give the model's GGUF")
 
 
 def _aligned(offset: int, alignment: int) -> int:
@@ -252,4 +269,6 @@ def _types(headers: Sequence[Header]) -> str:
     return "GGUF, " + (f"{', '.join(names)} and {last}" if names else last)
 
 
-FORMAT = Format("GGUF", (".gguf",), open_file, stem="model", rank=20, inside=inside)
+FORMAT = Format(
+    "GGUF", (".gguf",), open_file, stem="model", rank=20, inside=inside, begins=lambda start: start.startswith(b"GGUF")
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import struct
 from typing import Any
 
@@ -23,6 +24,9 @@ from kinprint.errors import CheckpointError
 
 MAX_HEADER = 100_000_000  # of the specification
 
+_TYPE = re.compile(r"(BOOL|[CFIUB]F?(?P<bits>[0-9]{1,3})(_E[0-9]M[0-9]\w{0,8})?)", re.ASCII)
+"""Names of types, also of those to come: a letter and the number of bits."""
+
 DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -31,6 +35,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
     "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
     "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
+    "F8_E4M3FNUZ": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "F8_E5M2FNUZ": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "C64": np.dtype("<c8"),
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
     "I16": np.dtype("<i2"),
@@ -53,10 +60,20 @@ def open_file(source: ByteSource) -> dict[str, Tensor]:
         raise _damaged(source, f"{len(header):,} tensors in one file, more than the {MAX_TENSORS:,} allowed")
     spans = {name: _check_entry(source, name, entry) for name, entry in header.items()}
     _check_cover(source, spans, size - start)
-    return {
-        name: MappedTensor(name, DTYPES[entry["dtype"]], tuple(entry["shape"]), source, size, start + spans[name][0])
-        for name, entry in header.items()
-    }
+    return {name: _tensor(source, name, entry, spans[name], start, size) for name, entry in header.items()}
+
+
+def _tensor(source: ByteSource, name: str, entry: dict[str, Any], span: tuple[int, int], start: int, size: int) -> MappedTensor:
+    """A tensor; of a type that is not known its bytes as they are, which is no fault where it has no role."""
+    known = DTYPES.get(entry["dtype"])
+    shape = (span[1] - span[0],) if known is None else tuple(entry["shape"])
+    dtype = np.dtype(np.uint8, metadata={"stored": entry["dtype"]}) if known is None else known
+    return MappedTensor(name, dtype, shape, source, size, start + span[0])
+
+
+def _begins(start: bytes) -> bool:
+    """The length of a header, and a JSON object."""
+    return len(start) > 8 and int.from_bytes(start[:8], "little") <= MAX_HEADER and start[8:9] == b"{"
 
 
 def _read_header(source: ByteSource) -> tuple[dict[str, Any], int, int]:
@@ -83,17 +100,18 @@ def _check_entry(source: ByteSource, name: str, entry: Any) -> tuple[int, int]:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise _damaged(source, f"the entry of tensor {name} does not have exactly dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
+    named = _TYPE.fullmatch(dtype) if isinstance(dtype, str) else None
+    if named is None:
         raise CheckpointError(source, f"tensor {name} has the unknown dtype {dtype}", f"known are {', '.join(DTYPES)}")
     if not _is_counts(shape) or len(shape) > MAX_RANK:
         raise _damaged(source, f"the shape of tensor {name} is not a list of at most {MAX_RANK} sizes")
     if not _is_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise _damaged(source, f"the data_offsets of tensor {name} are not a begin and an end")
-    itemsize = DTYPES[dtype].itemsize
+    bits = DTYPES[dtype].itemsize * 8 if dtype in DTYPES else int(named["bits"])
     # numpy multiplies the non-zero sizes even of an empty array
-    if math.prod(max(n, 1) for n in shape) * itemsize > np.iinfo(np.int64).max:
+    if math.prod(max(n, 1) for n in shape) * bits > 8 * np.iinfo(np.int64).max:
         raise _damaged(source, f"the shape of tensor {name} is beyond any memory")
-    if math.prod(shape) * itemsize != offsets[1] - offsets[0]:
+    if math.prod(shape) * bits != 8 * (offsets[1] - offsets[0]):
         raise _damaged(source, f"tensor {name} takes {offsets[1] - offsets[0]:,} bytes, not what its shape and dtype say")
     return offsets[0], offsets[1]
 
@@ -119,4 +137,4 @@ def _damaged(source: ByteSource, problem: str) -> CheckpointError:
     return CheckpointError(source, f"not a valid safetensors file: {problem}", "download or write the file again")
 
 
-FORMAT = Format("safetensors", (".safetensors",), open_file, stem="model", rank=0)
+FORMAT = Format("safetensors", (".safetensors",), open_file, stem="model", rank=0, begins=_begins)

@@ -10,8 +10,9 @@ import io
 import math
 import os
 import struct
+import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -19,8 +20,10 @@ import ml_dtypes
 import numpy as np
 
 from kinprint.checkpoints.checkpoint import Tensor
-from kinprint.checkpoints.formats._format import Format
-from kinprint.checkpoints.formats._pickle import Stub, read_pickle
+from kinprint.checkpoints.foreign_config import translated
+from kinprint.checkpoints.formats._format import Format, Inside
+from kinprint.checkpoints.formats._inert import inert, settings
+from kinprint.checkpoints.formats._pickle import Kind, Opaque, Stub, read_pickle
 from kinprint.checkpoints.mapped import MAX_NAME, MAX_RANK, MAX_TENSORS, MappedTensor, check_name
 from kinprint.checkpoints.source import ByteSource
 from kinprint.errors import CheckpointError, PickleError
@@ -30,7 +33,17 @@ MAX_PICKLE = 64_000_000
 MAX_DEPTH = 16  # of dictionaries within dictionaries
 MAX_OVERLAP = 8  # how often, on average, the bytes of a file may be shared between tensors
 REMEDY = "where you trust it, load it with PyTorch and save its state dict with safetensors"
-WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "params", "weights", "ema")
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "params", "weights", "ema"),
+    *("model_ema", "ema_model", "state"),
+)
+"""Keys under which trainers save the weights, the first one counts."""
+
+SETTINGS = ("model_args", "model_config", "config", "args", "hyper_parameters", "hparams", "cfg")
+"""Keys under which they save what a configuration says."""
+
+TYPES = ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.Parameter", "torch.nn.parameter.Buffer", "torch.nn.Buffer")
+"""Types of tensors whose bytes are their values."""
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "float64": np.dtype("<f8"),
@@ -39,6 +52,10 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
     "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+    "float8_e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "float8_e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "float8_e8m0fnu": np.dtype(ml_dtypes.float8_e8m0fnu),
+    "float4_e2m1fn_x2": np.dtype(np.uint8, metadata={"stored": "float4_e2m1fn_x2"}),  # two to a byte
     "complex64": np.dtype("<c8"),
     "complex128": np.dtype("<c16"),
     "int64": np.dtype("<i8"),
@@ -96,7 +113,7 @@ def open_file(source: ByteSource) -> dict[str, Tensor]:
         if order.strip() != b"little":
             raise CheckpointError(source, "written on a big-endian machine", REMEDY)
         try:
-            content = read_pickle(archive.read("data.pkl", limit=MAX_PICKLE), _KNOWN, _storage)
+            content = read_pickle(archive.read("data.pkl", limit=MAX_PICKLE), _KNOWN, _storage, inert)
             views: dict[str, _View] = {}
             for name, view in _named_views(_state_dict(content)):
                 if name in views:
@@ -108,6 +125,24 @@ def open_file(source: ByteSource) -> dict[str, Tensor]:
     if sum(t.nbytes for t in tensors.values()) > MAX_OVERLAP * archive.size + 2**26:
         raise CheckpointError(source, "its tensors claim far more bytes than the file holds", REMEDY)
     return dict(tensors)
+
+
+# --- what the file says besides
+
+
+def inside(files: Sequence[ByteSource]) -> Inside:
+    """The configuration that a training script has saved beside the weights, where it is of a kind that is known.
+
+    Raises:
+        CheckpointError: as `open_file`.
+    """
+    with files[0].open() as file:
+        data = _Archive(files[0], file).read("data.pkl", limit=MAX_PICKLE)
+    if not any(key.encode() in data for key in SETTINGS):
+        return Inside()
+    content = read_pickle(data, _KNOWN, _storage, inert)
+    said = (settings(content.get(key)) for key in SETTINGS) if isinstance(content, dict) else ()
+    return Inside(next((config for one in said if (config := translated(one))), {}))
 
 
 # --- the zip
@@ -269,6 +304,25 @@ def _parameter(arguments: tuple[Any, ...]) -> _View:
     return arguments[0]
 
 
+def _of_type(arguments: tuple[Any, ...]) -> _View | Opaque:
+    """(function, type, its arguments, state): a tensor of a type, which may keep anything instead of the values"""
+    match arguments:
+        case (Stub() as stub, Kind(name), tuple(inner), _):
+            view = stub.build(inner)
+            return view if isinstance(view, _View) and name in TYPES else Opaque(name)
+        case (_, Kind(name), *_):
+            return Opaque(name)
+    raise PickleError("a tensor of what is no type")
+
+
+def _wrapper(arguments: tuple[Any, ...]) -> Opaque:
+    """(type, ...): a tensor that is made of others"""
+    match arguments:
+        case (Kind(name), *_):
+            return Opaque(name)
+    raise PickleError("a tensor of what is no type")
+
+
 def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
     """(); the items follow one by one"""
     if arguments:
@@ -295,6 +349,8 @@ _KNOWN: dict[str, Any] = {
             "torch._utils._rebuild_tensor_v3": _tensor_v3,
             "torch._utils._rebuild_parameter": _parameter,
             "torch._utils._rebuild_parameter_with_state": _parameter,
+            "torch._tensor._rebuild_from_type_v2": _of_type,
+            "torch._utils._rebuild_wrapper_subclass": _wrapper,
             "collections.OrderedDict": _ordered_dict,
             "torch.Size": _size,
             "torch.device": lambda arguments: None,
@@ -320,6 +376,25 @@ def _state_dict(content: Any) -> dict[Any, Any]:
             return dict(content)
         content = wrapped
     raise PickleError("holds no dictionary of tensors")
+
+
+TOOLS = {"torchao": "torchao", "quanto": "quanto", "optimum": "quanto", "hqq": "HQQ", "bitsandbytes": "bitsandbytes"}
+
+
+def _is_value(name: str) -> bool:
+    """Whether objects of a class are plain values of Python or numpy, beside which tensors mean what they mean."""
+    return name.partition(".")[0] in sys.stdlib_module_names | {"numpy", "__builtin__", "set", "key"}
+
+
+def _names_tensor(key: Any) -> bool:
+    """Whether a key is like those of tensors in modules, and not like "config" or "args"."""
+    return isinstance(key, str) and ("." in key or key in ("weight", "bias"))
+
+
+def _described(name: str) -> str:
+    """What an object is that stands where a tensor may be expected, for people."""
+    tool = TOOLS.get(name.partition(".")[0])
+    return f"quantised by {tool} ({name}), a form that is not read" if tool else f"a {name}, which only its own code can read"
 
 
 def _is_optimizer(key: Any) -> bool:
@@ -354,14 +429,25 @@ def _named_views(root: dict[Any, Any]) -> Iterator[tuple[str, _View]]:
     steps, queue = 0, [("", root, 0)]
     while queue:
         prefix, table, depth = queue.pop()
+        tensors = any(isinstance(value, _View) for value in table.values())
         for key, value in table.items():
             steps += 1
             if steps > MAX_TENSORS or depth > MAX_DEPTH:
                 raise PickleError(f"more than {MAX_TENSORS:,} tensors, or nested more than {MAX_DEPTH} deep")
+            if isinstance(value, Opaque) and tensors and not _is_value(value.name) and _names_tensor(key):
+                raise PickleError(f"{prefix}{key} among its tensors is {_described(value.name)}")
             if isinstance(value, _View) and isinstance(key, str):
                 yield prefix + key, value
             elif isinstance(value, dict) and not _is_optimizer(key):
                 queue.append((f"{prefix}{key}."[: MAX_NAME + 1], value, depth + 1))
 
 
-FORMAT = Format("PyTorch zip", (".bin", ".pt", ".pth"), open_file, stem="pytorch_model", rank=10)
+FORMAT = Format(
+    "PyTorch zip",
+    (".bin", ".pt", ".pth", ".ckpt"),
+    open_file,
+    stem="pytorch_model",
+    rank=10,
+    inside=inside,
+    begins=lambda start: start.startswith(b"PK\x03\x04"),
+)

@@ -14,6 +14,7 @@ from kinprint import discovery
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.quantizations._parts import method
 from kinprint.checkpoints.quantizations._quantization import Quantization
+from kinprint.checkpoints.quantizations._unread import refuse_unread
 from kinprint.errors import CheckpointError
 
 
@@ -40,6 +41,7 @@ def decoded(tensors: Mapping[str, Tensor], config: Mapping[str, Any], source: ob
         if scheme.applies(tensors, config):
             found, label = scheme.decode(tensors, config, source)
             return {name: found[name] for name in sorted(found)}, label
+    refuse_unread(tensors, source)
     named = method(config)
     for name, tensor in tensors.items():
         if named and tensor.dtype.kind in "iu" and len(tensor.shape) == 2 and min(tensor.shape) > 1:

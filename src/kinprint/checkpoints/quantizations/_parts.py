@@ -15,6 +15,7 @@ import numpy as np
 
 from kinprint.arrays import Array
 from kinprint.checkpoints.checkpoint import Tensor
+from kinprint.checkpoints.nested_config import within
 from kinprint.checkpoints.quantizations._quantization import Config, Rows, Tensors
 from kinprint.errors import CheckpointError
 
@@ -31,8 +32,7 @@ FLOAT32 = np.dtype(np.float32)
 
 def settings(config: Config) -> Mapping[str, Any]:
     """What the configuration says about quantisation, around or inside the language model; empty where it says nothing."""
-    inner = config.get("text_config")
-    for part in (config, inner if isinstance(inner, Mapping) else {}):
+    for part in within(config):
         for key in ("quantization_config", "compression_config"):
             found = part.get(key)
             if isinstance(found, Mapping):
@@ -41,8 +41,12 @@ def settings(config: Config) -> Mapping[str, Any]:
 
 
 def method(config: Config) -> str:
-    """The method that the configuration names, in lower case; "" if none."""
-    return str(settings(config).get("quant_method") or "").lower()
+    """The method that the configuration names, in lower case; "" if none. AutoRound packs as GPTQ or AWQ do, if it says so."""
+    named = str(settings(config).get("quant_method") or "").lower()
+    packing = str(settings(config).get("packing_format") or "").lower()
+    if named in ("auto-round", "intel/auto-round"):
+        return next((way for way in ("gptq", "awq") if packing.endswith(f"auto_{way}")), named)
+    return named
 
 
 class Parts:

@@ -34,14 +34,14 @@ from kinprint.checkpoints.quantizations._parts import (
 from kinprint.checkpoints.quantizations._quantization import Config, DecodedRows, Quantization, Rows, Tensors
 from kinprint.errors import CheckpointError, printable
 
-METHODS = ("", "fp8", "fbgemm_fp8", "modelopt")
+METHODS = ("", "fp8", "fbgemm_fp8", "modelopt", "modelopt_fp8", "modelopt_mxfp8", "mxfp8")
 SUFFIXES = ("_scale_inv", "_scale")
 USUAL = 128
 
 
 def applies(tensors: Tensors, config: Config) -> bool:
     """Whether FP8 tensors have scales, or the configuration says that they should."""
-    if method(config) not in METHODS:
+    if method(config) not in METHODS or any(name.endswith(".weight_scale_2") for name in tensors):
         return False
     names = [name for name, tensor in tensors.items() if tensor.dtype.name in FP8]
     return bool(names) and (method(config) == "fp8" or any(name + end in tensors for name in names for end in SUFFIXES))

@@ -13,13 +13,14 @@ from blake3 import blake3
 
 from kinprint.checkpoints.files import cache_folder
 from kinprint.checkpoints.folders import CARD, CONFIG, ModelFolder
+from kinprint.checkpoints.foreign_config import FILES as FOREIGN
 from kinprint.checkpoints.remote.sparse import RemoteFile, open_sparse
 from kinprint.checkpoints.source import ByteSource, LocalFile
 from kinprint.checkpoints.tokenizer import FORMS
 from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG, ADAPTER_WEIGHTS, standard_names
 from kinprint.errors import CheckpointError, KinprintError
 
-BESIDE = frozenset({CONFIG, CARD, ADAPTER_CONFIG, *(file for form in FORMS for file in form)})
+BESIDE = frozenset({CONFIG, CARD, ADAPTER_CONFIG, *FOREIGN, *(file for form in FORMS for file in form)})
 """Names of what may lie beside weights."""
 
 
@@ -35,6 +36,7 @@ class RemoteFolder(ModelFolder):
         listing: relative paths of its files; None where a place cannot list them, and names are tried.
         only: the one file that is meant, or "": then no other names of weights are tried.
         whole: where such a file lies on this disk already, if it does.
+        known_sizes: relative path -> bytes, as far as the listing says.
         opened: told about all files that are read through sparse copies, whenever files have been opened.
     """
 
@@ -45,6 +47,7 @@ class RemoteFolder(ModelFolder):
     listing: AbstractSet[str] | None = None
     only: str = ""
     whole: Callable[[str], Path | None] = lambda name: None
+    known_sizes: Mapping[str, int] = field(default_factory=dict)
     opened: Callable[[Mapping[str, RemoteFile]], None] = lambda files: None
     _files: dict[str, RemoteFile] = field(default_factory=dict)
     _sources: dict[str, ByteSource] = field(default_factory=dict)
@@ -58,6 +61,12 @@ class RemoteFolder(ModelFolder):
         if self.listing is not None:
             return self.listing
         return self.exists(BESIDE | ({self.only} if self.only else standard_names() | set(ADAPTER_WEIGHTS)))
+
+    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
+        return {name: self.known_sizes[name] for name in names if name in self.known_sizes}
+
+    def below(self) -> list[str]:
+        return sorted(name for name in self.listing or () if "/" in name)
 
     def there(self, names: Iterable[str]) -> set[str]:
         return self.exists(names)

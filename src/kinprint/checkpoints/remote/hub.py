@@ -137,6 +137,7 @@ def _looked_up(model: str, name: str, revision: str | None) -> Location:
 
     folder = _folder(model, name, commit, listing.keys(), file)
     folder.opened = opened
+    folder.known_sizes = {path: file.size for path, file in listing.items() if isinstance(file.size, int)}
     return Location(name, model, folder, revision=commit)
 
 
