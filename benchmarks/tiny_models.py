@@ -118,7 +118,6 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "vision_config.embed_dim": [16, 16, 32, 32],
         "vision_config.num_heads": [4] * 4,
         "vision_config.num_groups": [4] * 4,
-        "vision_config.depths": [1, 1, 1, 1],
     },
     "fun_asr_nano": {"adaptor_config.intermediate_size": 16},
     "funnel": {"d_inner": NEURONS, "block_sizes": [2, 2], "block_repeats": [1, 1]},
@@ -239,6 +238,8 @@ def _shrunk(said: Mapping[str, Any]) -> dict[str, Any]:
             small[key] = len(kept)
         elif isinstance(value, int):
             small[key] = HEADS if _GROUPS.fullmatch(key) and value in heads else _number(key, value)
+        elif key == "depths" and isinstance(value, list):
+            small[key] = [1] * len(value)
         elif isinstance(value, list):
             small[key] = [_token(each) for each in value] if _TOKEN.fullmatch(key) else value
         else:

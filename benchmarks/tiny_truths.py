@@ -16,7 +16,7 @@ GROUPS = ("num_key_value_heads", "num_kv_heads", "kv_n_heads", "n_kv_heads")
 WIDTHS = ("head_dim", "attention_head_size", "dim_per_head", "d_head", "key_value_proj_dim", "head_size",
           "qk_nope_head_dim", "qk_head_dim", "v_head_dim")  # fmt: skip
 
-ROTATES = re.compile(r"^(?!.*(vision|visual|audio|image|speech|codec|encoder_model)).*inv_freq$")
+ROTATES = re.compile(r"^(?!.*(vision|visual|audio|image|speech|codec|timestamp)).*inv_freq$")
 """Buffers of frequencies, but for those of what sees and hears."""
 
 ROTATIONS = re.compile(r"^( *)def (\w*rot\w*)\((.*?)(?=^\1(?:def |class |@)|\Z)", re.DOTALL | re.MULTILINE)
@@ -118,11 +118,20 @@ def _layers(config: Any) -> list[int]:
         return next((value for key in keys if isinstance(value := getattr(text, key, None), int)), None)
 
     pair = first("encoder_layers", "num_encoder_layers", "num_layers"), first("decoder_layers", "num_decoder_layers")
-    if getattr(config, "is_encoder_decoder", False) and None not in pair:
+    if None in pair:
+        encoder = _depth_of(config, "encoder")
+        pair = encoder, _depth_of(config, "decoder") or (None if encoder is None else first("num_hidden_layers"))
+    if None not in pair and getattr(config, "is_encoder_decoder", True):
         return [sum(pair), *pair]  # type: ignore[list-item]
     # ALBERT: the layers of a group are one; LongCat: a layer is two
     said = (first("num_hidden_layers", "n_layer"), first("num_layers"), first("num_hidden_groups"))
     return [value for value in said if value is not None]
+
+
+def _depth_of(config: Any, side: str) -> int | None:
+    """Layers that a configuration inside another gives an encoder or a decoder."""
+    inner = getattr(config, side, None) or getattr(config, f"{side}_config", None)
+    return getattr(inner.get_text_config(), "num_hidden_layers", None) if hasattr(inner, "get_text_config") else None
 
 
 def _attention(model: Any) -> dict[str, list[int]]:

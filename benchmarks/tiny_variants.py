@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,6 +77,21 @@ def variants(
         kinds = list({NUMBER.sub("0", name): name for name in known}.values())
         for name in kinds if every else ([known[int(random.integers(len(known)))]] if known else []):
             yield made(what, "not identical", {**tensors, name: _anew(tensors[name], random)}, detail=name)
+    weights = {name: tensors[name] for name in {*roles, *others} if name in tensors}
+    left_out = str(random.choice(sorted(weights)))
+    rest = {name: array for name, array in tensors.items() if name != left_out}
+    yield made("one left out", "not identical", rest, detail=left_out)
+    if pair := _exchanged(weights, random):
+        one, other = pair
+        changed = {**tensors, one: tensors[other], other: tensors[one]}
+        yield made("two exchanged", "not identical", changed, detail=f"{one}, {other}")
+
+
+def _exchanged(tensors: Tensors, random: np.random.Generator) -> tuple[str, str] | None:
+    """Two tensors of one shape and other values, that a look-alike has under each other's name."""
+    names = [str(name) for name in random.permutation(sorted(tensors))]
+    pairs = ((one, other) for one, other in combinations(names, 2) if tensors[one].shape == tensors[other].shape)
+    return next((pair for pair in pairs if not np.array_equal(tensors[pair[0]], tensors[pair[1]], equal_nan=True)), None)
 
 
 def _noisy(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
