@@ -117,7 +117,10 @@ def _layers(config: Any) -> list[int]:
     def first(*keys: str) -> int | None:
         return next((value for key in keys if isinstance(value := getattr(text, key, None), int)), None)
 
-    pair = first("encoder_layers", "num_encoder_layers", "num_layers"), first("decoder_layers", "num_decoder_layers")
+    pair = (
+        first("encoder_layers", "num_encoder_layers", "encoder_num_hidden_layers", "num_layers"),
+        first("decoder_layers", "num_decoder_layers", "decoder_num_hidden_layers"),
+    )
     if None in pair:
         encoder = _depth_of(config, "encoder")
         pair = encoder, _depth_of(config, "decoder") or (None if encoder is None else first("num_hidden_layers"))
