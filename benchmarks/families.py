@@ -313,8 +313,8 @@ def lines_of(figures: dict[str, Any]) -> list[str]:
     return [
         f"{figures['built']} of {figures['types']} types could be built; {figures['refused']} of them are refused, "
         f"the others read: {by}.",
-        f"{figures['right']} types are right in everything; {figures['misread']} are misread, and {figures['copies misread']} copies; "
-        f"{figures['false identical']} pairs are falsely identical.",
+        f"{figures['right']} types are right in everything; {figures['misread']} are misread, and "
+        f"{figures['copies misread']} copies; {figures['false identical']} pairs are falsely identical.",
         f"{figures['believed a false type']} renamed copies are read with numbers or norms of the type that they claim.",
         f"{100 * figures['share']:.0f} % of the parameters of a type that is read have a role, on average.",
     ]

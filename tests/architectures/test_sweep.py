@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-TYPES = ("llama", "gemma2", "qwen2_moe", "cohere", "gpt2", "bloom", "bert", "bart", "t5", "llava")
+TYPES = ("llama", "gemma2", "qwen2_moe", "olmo2", "gpt2", "bloom", "bert", "bart", "t5", "llava")
 
 
 @pytest.fixture(scope="module")
