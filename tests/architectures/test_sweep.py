@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-TYPES = ("llama", "gemma2", "qwen2_moe", "olmo2", "gpt2", "bloom", "bert", "bart", "t5", "llava")
+TYPES = ("llama", "gemma2", "qwen2_moe", "falcon", "gpt2", "bloom", "bert", "bart", "whisper", "llava")
 
 
 @pytest.fixture(scope="module")
