@@ -86,7 +86,7 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
     _check(facts, "num_hidden_layers", layers, source)
     _measure(facts, parts, source)
     where, nbytes = positions.found(table, config, checkpoint.tensors, parts, guessed=choice.guessed)
-    norm = _norm(table, config, parts) if choice.guessed else table.norm
+    norm = _norm(table, parts) if choice.guessed else table.norm
     facts |= (
         _said(table, config, parts, where) | {"norm": norm} | {"layer_kinds": kinds(parts, explained.skipped.values(), layers)}
     )
@@ -178,13 +178,9 @@ def _said(table: Table, config: Mapping[str, Any], parts: Sequence[Part], where:
     }
 
 
-def _norm(table: Table, config: Mapping[str, Any], parts: Iterable[Part]) -> str:
-    """Which norms a model has whose table is a guess: those with biases are LayerNorms, and configurations say what they add to
-    a variance."""
-    if any(part.role.startswith("norm_biases.") for part in parts):
-        return "layer"
-    of_layer_norm = any(key in config for key in ("layer_norm_eps", "layer_norm_epsilon"))
-    return "layer" if of_layer_norm and "rms_norm_eps" not in config else table.norm
+def _norm(table: Table, parts: Iterable[Part]) -> str:
+    """Which norms a model has whose table is a guess: those with biases are LayerNorms."""
+    return "layer" if any(part.role.startswith("norm_biases.") for part in parts) else table.norm
 
 
 def _rotary(table: Table, config: Mapping[str, Any], facts: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def inner_products(layer: Layer, prefix: str = "") -> list[Array]:
     """
     products_by_expert = []
     scans = [layer.roles[prefix + role] for role in FFN if prefix + role in layer.roles]
-    if len(scans) < 2 or len({len(items) for items in scans}) > 1:
+    if not {f"{prefix}up", f"{prefix}down"} <= layer.roles.keys() or len({len(items) for items in scans}) > 1:
         return []
     for number, items in enumerate(zip(*scans, strict=True)):
         name = f"{prefix}products {number}"
