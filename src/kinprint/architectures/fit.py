@@ -156,7 +156,8 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
             skipped[name] = passed
         else:
             unknown.append(name)
-    return Fit([*matches, *(match for _, match in outside.values())], unknown, skipped, buffers)
+    found = {match.name: match for match in (*matches, *(match for _, match in outside.values()))}
+    return Fit([found[name] for name in tensors if name in found], unknown, skipped, buffers)
 
 
 Pattern = tuple[str, re.Pattern[str], Entry]
