@@ -81,7 +81,6 @@ class _Candidate:
                     return True
         return False
 
-
     @property
     def gainless(self) -> bool:
         """Whether the file has no gain in any layer, where models of the table have."""
