@@ -389,6 +389,26 @@ REMOTE: dict[str, Remote] = {
             "down": ("mlp.c_proj.weight", whole),
         },
     ),
+    "arctic": Remote(
+        {
+            **LLAMA_CONFIG,
+            "model_type": "arctic",
+            "num_key_value_heads": GROUPS,
+            "num_local_experts": 3,
+            "num_experts_per_tok": 2,
+        },
+        "model.layers.",
+        without(LLAMA, "mlp")
+        | {
+            "residual_layernorm.weight": (HIDDEN,),
+            **{f"residual_mlp.{name}.weight": (HIDDEN, HIDDEN) for name in ("w1", "w2", "w3")},
+            "block_sparse_moe.gate.weight": (3, HIDDEN),
+            **{f"block_sparse_moe.experts.{n}.{name}.weight": (NEURONS, HIDDEN) for n in range(3) for name in ("w1", "w3")},
+            **{f"block_sparse_moe.experts.{n}.w2.weight": (HIDDEN, NEURONS) for n in range(3)},
+        },
+        LLAMA_OUTSIDE,
+        without(LLAMA_PARTS, "gate", "up", "down") | {"router": ("block_sparse_moe.gate.weight", whole)},
+    ),
     "deepseek": Remote(
         {
             **LLAMA_CONFIG,

@@ -258,8 +258,9 @@ def compressed(run: Run, layer: int, x: Array, role: str = "kv") -> Array:
 def test_queries_and_keys(name: str, role: str, tmp_path: Path) -> None:
     """Without the rows of one head its attention looks at no content, and no other head changes."""
     run = Run(name, tmp_path)
-    layer = next(layer for layer, kind in enumerate(KINDS[name]) if "attention" in kind.split(" + "))
     heads, groups = run.anatomy.facts["num_attention_heads"], run.anatomy.facts["num_key_value_heads"]
+    keys = {layer: run.parts[layer, "k", None].shape[0] for layer in range(len(KINDS[name])) if (layer, "k", None) in run.parts}
+    layer = next(layer for layer, rows in keys.items() if rows == groups * run.anatomy.facts["head_dim"])
     head = 1 if role == "q" else groups - 1
     affected = [1] if role == "q" else list(range(head * heads // groups, heads))
     before = attended(run.output, layer, KINDS[name])
