@@ -123,7 +123,7 @@ def test_upcycled_without_noise_computes_what_the_dense_model_does(
     original: Callable[[str], Path], outputs: Callable[[Path], Any], tmp_path: Path
 ) -> None:
     """All experts agree, so whatever the router chooses gives the dense FFN (arXiv 2212.05055, section 3)."""
-    for family in ("mistral", "qwen3"):
+    for family in ("mistral", "qwen2", "qwen3"):
         transforms.apply("upcycle", original(family), tmp_path / family, experts=4, top=2, seed=0)
         np.testing.assert_allclose(outputs(tmp_path / family), outputs(original(family)), atol=1e-4)
 

@@ -20,7 +20,8 @@ ROUTER_SPREAD = 0.02
 def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0, seed: int | None = None) -> Model:
     """Turn every FFN into experts that are copies of it, with a new random router (sparse upcycling, arXiv 2212.05055).
 
-    Before training the copies agree, so the new model computes what the dense one does.
+    Before training the copies agree, so the new model computes what the dense one does. A shared expert, where the mixture has
+    one, begins without output.
 
     Args:
         experts: in every layer.
@@ -37,9 +38,10 @@ def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0,
         )
     if not 0 < top <= experts:
         raise TransformError(model.source, f"{top} of {experts} experts cannot be chosen")
-    biases = next((part for part in model.parts.values() if part.role.startswith("biases.")), None)
-    if biases is not None or any("gate" not in _roles(model, layer) for layer in range(model.layers)):
-        raise TransformError(model.source, f"{table.family} has neither biases nor ungated FFNs")
+    places = {role for entry in table.tensors.values() for role in entry.roles}
+    lacking = next((part.role for part in model.parts.values() if part.role not in places), None)
+    if lacking is not None or any("gate" not in _roles(model, layer) for layer in range(model.layers)):
+        raise TransformError(model.source, f"{table.family} has no {lacking or 'ungated FFNs'}")
     parts: dict[Place, Part] = {}
     for (layer, role, _), part in model.parts.items():
         if role not in FFN:
@@ -51,7 +53,10 @@ def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0,
         parts[layer, "router", None] = _router(model.parts[layer, "up", None], layer, experts, seed)
     settings = table.upcycled
     size = model.facts["intermediate_size"]
-    config = {**model.config, **settings["config"], settings["experts"]: experts, settings["top"]: top}
+    shared: dict[str, int] = {settings["shared"]: size} if "shared" in settings else {}
+    for layer in range(model.layers) if shared else ():
+        parts |= _shared_expert(model, layer, seed)
+    config = {**model.config, **settings["config"], settings["experts"]: experts, settings["top"]: top} | shared
     new = replace(model, table=table, config=config, parts=parts, names=_names(model, table))
     return new.resized(intermediate_size=size)
 
@@ -76,6 +81,23 @@ def _router(up: Part, layer: int, experts: int, seed: int) -> Part:
     return replace(up, role="router", shape=shape, axes=roles.axes("router"), read=drawn)
 
 
+def _shared_expert(model: Model, layer: int, seed: int) -> dict[Place, Part]:
+    """An expert that every token uses: what it reads is drawn, what it writes is nothing, until it is trained."""
+    found: dict[Place, Part] = {}
+    for role in FFN:
+        like = model.parts[layer, role, None]
+
+        def drawn(shape: tuple[int, ...] = like.shape, role: str = role) -> np.ndarray:
+            spread = 0.0 if role == "down" else ROUTER_SPREAD
+            return (spread * generator(seed, "shared", layer, role).normal(size=shape)).astype(np.float32)
+
+        name = f"shared_{role}"
+        found[layer, name, None] = replace(like, role=name, axes=roles.axes(name), read=drawn)
+    router = _router(model.parts[layer, "up", None], layer, 1, seed)
+    found[layer, "shared_router", None] = replace(router, role="shared_router", axes=roles.axes("shared_router"))
+    return found
+
+
 def _names(model: Model, table: Table) -> tuple[Name, ...]:
     """The names of the dense file, with those of the mixture for router and experts (one tensor an expert)."""
     prefix = next(name.pattern for name in model.names if name.entry.roles == ("q",)).partition("layers.")[0]
@@ -83,7 +105,7 @@ def _names(model: Model, table: Table) -> tuple[Name, ...]:
     new: dict[str, Name] = {}
     for key, entry in table.tensors.items():
         role = entry.roles[0]
-        if role == "router" or (role in FFN and "{expert}" in key):
+        if role == "router" or role.startswith("shared_") or (role in FFN and "{expert}" in key):
             new.setdefault(role, Name(prefix + key, entry, ()))
     return (*kept, *new.values())
 
