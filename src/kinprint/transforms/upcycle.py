@@ -38,10 +38,11 @@ def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0,
         )
     if not 0 < top <= experts:
         raise TransformError(model.source, f"{top} of {experts} experts cannot be chosen")
-    places = {role for entry in table.tensors.values() for role in entry.roles}
-    lacking = next((part.role for part in model.parts.values() if part.role not in places), None)
-    if lacking is not None or any("gate" not in _roles(model, layer) for layer in range(model.layers)):
-        raise TransformError(model.source, f"{table.family} has no {lacking or 'ungated FFNs'}")
+    biases = {part.role for part in model.parts.values() if part.role.startswith("biases.")}
+    if not biases <= set(table.upcycled.get("biases", ())):
+        raise TransformError(model.source, f"{table.family} has no such biases ({', '.join(sorted(biases))})")
+    if any("gate" not in _roles(model, layer) for layer in range(model.layers)):
+        raise TransformError(model.source, f"{table.family} has no ungated FFNs")
     parts: dict[Place, Part] = {}
     for (layer, role, _), part in model.parts.items():
         if role not in FFN:
