@@ -195,3 +195,26 @@ def test_litgpts_file_of_a_model_with_layer_norms(original: Callable[..., tuple[
     (target / "model_config.yaml").write_text(said)
     assert recognise(open_checkpoint(target)).unknown == ()
     assert_same(folder, target)
+
+
+@pytest.mark.parametrize("kind", ["nanogpt", "meta"])
+def test_what_a_transform_writes_opens_in_transformers(
+    original: Callable[..., tuple[Path, Any]], tmp_path: Path, kind: str
+) -> None:
+    """Under the names, the orientation and the configuration of the Hugging Face model, which computes the same."""
+    import transformers
+
+    import kinprint
+
+    _, model = original("gpt2" if kind == "nanogpt" else "mistral")
+    if kind == "nanogpt":
+        sizes = {"n_layer": 2, "n_head": 4, "n_embd": 48, "block_size": 16, "vocab_size": 72}
+        torch.save({"model": nanogpt(model), "model_args": sizes}, tmp_path / "ckpt.pt")
+    else:
+        torch.save(meta(model), tmp_path / "consolidated.00.pth")
+        (tmp_path / "params.json").write_text(json.dumps({**MISTRAL, "rope_theta": 10000.0}))
+    given = tmp_path / ("ckpt.pt" if kind == "nanogpt" else "consolidated.00.pth")
+    kinprint.transform("permute", given, tmp_path / "written", seed=1)
+    written = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "written").eval()
+    tokens = torch.arange(12)[None]
+    torch.testing.assert_close(written(tokens).logits, model(tokens).logits, atol=1e-4, rtol=1e-4)

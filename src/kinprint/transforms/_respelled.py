@@ -1,4 +1,4 @@
-"""A model whose file is not one of transformers (a GGUF), under the names and the configuration that transformers opens."""
+"""A model whose file is not one of transformers (a GGUF, nanoGPT's), under the names and the configuration that transformers opens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kinprint.architectures.anatomy import Name
 from kinprint.errors import TransformError
 
 REBUILT = (
-    "its configuration was rebuilt from what the GGUF says; what a GGUF does not say has the defaults of transformers, and the "
+    "its configuration was rebuilt from what the file says; what it does not say has the defaults of transformers, and the "
     "tokenizer was not converted"
 )
 
@@ -34,7 +34,7 @@ def target_of(table: Table, config: Mapping[str, Any], facts: Mapping[str, Any],
     found = next((other for other in known() if wanted in other.model_types and not other.written_as), None)
     if found is None:
         raise TransformError(
-            source, f"a GGUF of {model_type} does not say all that transformers must know of it",
+            source, f"a file of a {model_type} in these names does not say all that transformers must know of it",
             "transform the folder that it was made from",
         )  # fmt: skip
     if scaled := next((name for name in SCALED if name in stored), None):
