@@ -85,9 +85,8 @@ def _outputs(folder: Path) -> NDArray[np.float64]:
     import transformers
 
     config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    stored = getattr(
-        transformers, str((config.architectures or [""])[0]), None
-    )  # another may have a head that is not in the file
+    named = str((config.architectures or [""])[0])  # another class may have a head that is not in the file
+    stored = getattr(transformers, named, None)
     kinds = (transformers.AutoModelForCausalLM, transformers.AutoModelForMaskedLM, transformers.AutoModel)
     kind: Any = stored or next(kind for kind in kinds if type(config) in kind._model_mapping)
     model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False).eval()
