@@ -1,4 +1,4 @@
-"""A model whose file is not one of transformers (a GGUF, nanoGPT's), under the names and the configuration that transformers opens."""
+"""A model whose file is not one of transformers (a GGUF, nanoGPT's), in names and a configuration that transformers opens."""
 
 from __future__ import annotations
 
