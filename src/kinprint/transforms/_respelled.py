@@ -1,4 +1,4 @@
-"""A model whose file is not one of transformers (GGUF, nanoGPT), under the names and configuration that transformers opens."""
+"""A model whose file is not one of transformers (a GGUF, nanoGPT's), in names and a configuration that transformers opens."""
 
 from __future__ import annotations
 
