@@ -39,7 +39,8 @@ def outputs() -> Callable[[Path], Any]:
     """
 
     def of(folder: Path) -> Any:
-        kind = getattr(transformers, json.loads(folder.joinpath("config.json").read_text())["architectures"][0])
+        named = json.loads(folder.joinpath("config.json").read_text()).get("architectures") or ["AutoModelForCausalLM"]
+        kind = getattr(transformers, named[0])
         model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
         computed = {name for name, _ in model.named_buffers()}
         left = {*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]} - computed
