@@ -151,9 +151,7 @@ def _stored_gains(best: list[_Candidate], tensors: Mapping[str, Tensor]) -> tupl
     names = dict.fromkeys(
         match.name for one in best if one.adds for match in one.explained.matches if match.entry.add and match.layer is not None
     )
-    judged = [
-        name for name in names if name.removesuffix("weight") + "bias" not in tensors
-    ]  # those of LayerNorms may be either
+    judged = [name for name in names if name.removesuffix("weight") + "bias" not in tensors]  # LayerNorms may be either
     read = [tensors[name] for name in judged[:GAINS_READ]]
     vectors = [tensor.read().reshape(-1)[:ENTRIES_READ].astype(np.float32) for tensor in read if tensor.dtype.kind in "fV"]
     values = np.concatenate(vectors) if vectors else np.zeros(0, np.float32)

@@ -99,8 +99,8 @@ def test_a_fingerprint_made_earlier_costs_headers_only(hub: Serve, base: Path) -
 
 
 def test_what_is_not_of_the_model_is_never_fetched(hub: Serve, base: Path, tmp_path: Path) -> None:
-    """A second format and an optimizer's state beside the weights: none of their bytes. A vision tower inside the weights file is
-    part of what must agree: it is read once, and not at all with --quick."""
+    """A second format and an optimizer's state beside the weights: none of their bytes. A vision tower inside the weights file
+    is part of what must agree: it is read once, and not at all with --quick."""
     folder = tmp_path / "multimodal"
     shutil.copytree(base, folder)
     tower = {f"vision_tower.layers.{i}.weight": np.ones((512, 1024), np.float32) for i in range(4)}
