@@ -51,7 +51,7 @@ NUMBERS: tuple[tuple[str, int | Rule], ...] = (
     (r"qk_rope_head_dim|index_rope_head_dim|(\w*_)?rotary_dim|rotary_ndims", 8),
     (r"v_head_dim", 12),
     (r"(\w*_)?(head_dim|head_size|d_kv|d_head|kv_channels|attention_head_size|qk_head_dim|qk_nope_head_dim"
-     r"|global_head_dim|attention_key_size|key_length|attention_head_dim)", WIDTH),
+     r"|global_head_dim|attention_key_size|key_length|attention_head_dim|dim_head)", WIDTH),
     (r"(\w*_)?(kv_lora_rank)", 24),
     (r"(\w*_)?(q_lora_rank)", 40),
     (r"(\w*_)?(lora_rank|o_lora_rank|low_rank_dim)", 16),

@@ -13,7 +13,7 @@ import numpy as np
 
 HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "num_q_heads")
 GROUPS = ("num_key_value_heads", "num_kv_heads", "kv_n_heads", "n_kv_heads")
-WIDTHS = ("head_dim", "attention_head_size", "dim_per_head", "d_head", "key_value_proj_dim", "head_size",
+WIDTHS = ("head_dim", "attention_head_size", "dim_per_head", "d_head", "dim_head", "key_value_proj_dim", "head_size",
           "qk_nope_head_dim", "qk_head_dim", "v_head_dim")  # fmt: skip
 
 ROTATES = re.compile(r"^(?!.*(vision|visual|audio|image|speech|codec|timestamp)).*inv_freq$")
