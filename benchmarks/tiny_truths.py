@@ -126,9 +126,10 @@ def _layers(config: Any) -> list[int]:
         pair = encoder, _depth_of(config, "decoder") or (None if encoder is None else first("num_hidden_layers"))
     if None not in pair and getattr(config, "is_encoder_decoder", True):
         return [sum(pair), *pair]  # type: ignore[list-item]
-    # ALBERT: the layers of a group are one; LongCat: a layer is two
+    # ALBERT: the layers of a group are one; LongCat: a layer is two; HRM: two stacks
     said = (first("num_hidden_layers", "n_layer"), first("num_layers"), first("num_hidden_groups"))
-    return [value for value in said if value is not None]
+    stack = first("num_layers_per_stack")
+    return [value for value in (*said, stack and 2 * stack) if value is not None]
 
 
 def _depth_of(config: Any, side: str) -> int | None:
