@@ -47,11 +47,11 @@ NUMBERS: tuple[tuple[str, int | Rule], ...] = (
     (r"(\w*_)?(num_key_value_heads|num_kv_heads|n_kv_heads?|kv_n_heads|num_query_groups|n_head_kv|num_global_key_value_heads)",
      GROUPS),
     (r"(\w*_)?(num_attention_heads|n_heads?|num_heads|attention_heads|num_self_attention_heads|num_cross_attention_heads"
-     r"|heads|num_query_heads|encoder_attention_heads|decoder_attention_heads)", HEADS),
+     r"|heads|num_query_heads|encoder_attention_heads|decoder_attention_heads|num_attention_heads_per_layer)", HEADS),
     (r"qk_rope_head_dim|index_rope_head_dim|(\w*_)?rotary_dim|rotary_ndims", 8),
     (r"v_head_dim", 12),
     (r"(\w*_)?(head_dim|head_size|d_kv|d_head|kv_channels|attention_head_size|qk_head_dim|qk_nope_head_dim"
-     r"|global_head_dim|attention_key_size|key_length|attention_head_dim)", WIDTH),
+     r"|global_head_dim|attention_key_size|key_length|attention_head_dim|dim_head)", WIDTH),
     (r"(\w*_)?(kv_lora_rank)", 24),
     (r"(\w*_)?(q_lora_rank)", 40),
     (r"(\w*_)?(lora_rank|o_lora_rank|low_rank_dim)", 16),

@@ -13,7 +13,7 @@ import numpy as np
 
 HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "num_q_heads")
 GROUPS = ("num_key_value_heads", "num_kv_heads", "kv_n_heads", "n_kv_heads")
-WIDTHS = ("head_dim", "attention_head_size", "dim_per_head", "d_head", "key_value_proj_dim", "head_size",
+WIDTHS = ("head_dim", "attention_head_size", "dim_per_head", "d_head", "dim_head", "key_value_proj_dim", "head_size",
           "qk_nope_head_dim", "qk_head_dim", "v_head_dim")  # fmt: skip
 
 ROTATES = re.compile(r"^(?!.*(vision|visual|audio|image|speech|codec|timestamp)).*inv_freq$")
@@ -126,9 +126,10 @@ def _layers(config: Any) -> list[int]:
         pair = encoder, _depth_of(config, "decoder") or (None if encoder is None else first("num_hidden_layers"))
     if None not in pair and getattr(config, "is_encoder_decoder", True):
         return [sum(pair), *pair]  # type: ignore[list-item]
-    # ALBERT: the layers of a group are one; LongCat: a layer is two
+    # ALBERT: the layers of a group are one; LongCat: a layer is two; HRM: two stacks
     said = (first("num_hidden_layers", "n_layer"), first("num_layers"), first("num_hidden_groups"))
-    return [value for value in said if value is not None]
+    stack = first("num_layers_per_stack")
+    return [value for value in (*said, stack and 2 * stack) if value is not None]
 
 
 def _depth_of(config: Any, side: str) -> int | None:
