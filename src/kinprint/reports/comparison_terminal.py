@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -101,6 +102,6 @@ def _context(facts: Iterable[words.Fact]) -> Table:
 
 
 def _bars(layers: Sequence[float]) -> str:
-    """z by layer as a row of bars, full at 10; at most 40 layers shown."""
+    """z by layer as a row of bars, full at 10; at most 40 layers shown. A layer that was not compared is a dot."""
     step = max(-(-len(layers) // 40), 1)
-    return "".join(BARS[min(max(int(z * 0.8), 0), 8)] for z in list(layers)[::step])
+    return "".join("·" if math.isnan(z) else BARS[int(min(max(z * 0.8, 0), 8))] for z in list(layers)[::step])
