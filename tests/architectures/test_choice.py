@@ -95,7 +95,7 @@ def test_a_language_model_is_found_behind_any_front() -> None:
 
 def test_types_that_are_spelled_alike() -> None:
     assert nearest("qwen33").split(", ")[0] == "qwen3"
-    assert {table.family for table in tables_of("llama")} == {"llama", "gguf_llama"}
+    assert {table.family for table in tables_of("llama")} >= {"llama", "gguf_llama"}
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ class _Candidate:
         return False
 
     @property
+    def usual(self) -> bool:
+        """Whether norms stand in front of blocks, as nearly everywhere: names alone do not tell them from norms behind."""
+        return "gains.post_attention" in self._roles or "gains.attention_output" not in self._roles
+
+    @property
     def gainless(self) -> bool:
         """Whether the file has no gain in any layer, where models of the table have."""
         return self.missing > 0 and not any(role.startswith("gains.") for role in self._roles)
@@ -127,6 +132,7 @@ def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
     not, and by their values; then the type, then the plainest."""
     contradicted = stored is not None and one.adds != stored
     plain = (
+        not one.usual,
         one.missing,
         one.adds and stored is None,
         one.table.rotary_pairs != "halves",
