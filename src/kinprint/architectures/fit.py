@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
-from kinprint.architectures.companions import companion, is_buffer
+from kinprint.architectures.companions import ANYWHERE, companion, is_buffer
 from kinprint.architectures.kinds import Passed
 from kinprint.architectures.table import Entry, Skip, Table
 from kinprint.checkpoints import Tensor
@@ -152,7 +152,7 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
             unknown.extend([] if known is None else [name if known[0] >= stripped else known[1].name])
         elif any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored) or is_buffer(name):
             buffers.append(name)
-        elif passed := _passed(table, name, spellings):
+        elif not ANYWHERE.search(name) and (passed := _passed(table, name, spellings)):
             skipped[name] = passed
         else:
             unknown.append(name)
