@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinprint.checkpoints.names import STEPS, plain, renamed
+from kinprint.fingerprints.content import short_names
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,13 @@ def test_two_tensors_are_never_one() -> None:
     """A file with both the wrapped and the plain name keeps both."""
     names = ["a.weight", "a._orig_mod.weight"]
     assert sorted(plain(names).values()) == sorted(names)
+
+
+def test_a_name_that_stays_is_not_taken_by_another() -> None:
+    """Two would both be called x and stay as they are; a third would take the name of one of them, and hide it."""
+    names = ["module.module.x", "module.x", "module.x._orig_mod"]
+    assert len(set(plain(names).values())) == 3
+    assert len(set(short_names(["model.model.x", "model.x", "x"]).values())) == 3
 
 
 STEP = st.sampled_from(["a", "0", "norm", "weight", "gamma", "module", "base_model", "model", *sorted(STEPS)])

@@ -42,15 +42,20 @@ OLD = (
 
 
 def plain(names: Iterable[str]) -> dict[str, str]:
-    """Name in the file -> name without what wrappers have added, and as it is spelled now.
-
-    A name stays as it is where another tensor has the plain one: two tensors are never taken for one.
-    """
+    """Name in the file -> name without what wrappers have added, and as it is spelled now, as far as `apart` allows."""
     stored = list(names)
     front = _common_front(stored)
-    found = {name: _respelled(name[len(front) :]) for name in stored}
-    count = Counter(found.values())
-    return {name: new if new and count[new] == 1 else name for name, new in found.items()}
+    return apart({name: _respelled(name[len(front) :]) for name in stored})
+
+
+def apart(new_names: Mapping[str, str]) -> dict[str, str]:
+    """Name -> its new name; the old one where the new one is empty, or is the new or the old name of another tensor.
+
+    So two tensors are never taken for one, whatever they are called.
+    """
+    count = Counter(new_names.values())
+    taken = {new for new in new_names.values() if not new or count[new] > 1 or new in new_names}
+    return {name: name if new in taken else new for name, new in new_names.items()}
 
 
 def renamed(tensors: Mapping[str, T]) -> dict[str, T]:

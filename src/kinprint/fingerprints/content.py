@@ -7,7 +7,7 @@ count. What is stored a second time (an output matrix tied to the embedding) cou
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from kinprint.architectures import Anatomy, known
 from kinprint.architectures.companions import in_a_layer
 from kinprint.checkpoints import Checkpoint, Tensor
 from kinprint.checkpoints.checkpoint import read_rows
+from kinprint.checkpoints.names import apart
 from kinprint.fingerprints.pieces import pieces
 
 SAMPLED = 16
@@ -131,11 +132,9 @@ def described(
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Names without what stands in front of all names of some family; those that would then be the same stay as they are."""
+    """Names without what stands in front of all names of some family, as far as `apart` allows."""
     fronts = sorted({front for table in known() for front in table.prefixes if front}, key=len, reverse=True)
-    short = {name: name.removeprefix(next((front for front in fronts if name.startswith(front)), "")) for name in names}
-    count = Counter(short.values())
-    return {name: new if count[new] == 1 else name for name, new in short.items()}
+    return apart({name: name.removeprefix(next((front for front in fronts if name.startswith(front)), "")) for name in names})
 
 
 def _stored_twice(tensors: Mapping[str, Tensor], digests: Mapping[str, bytes], anatomy: Anatomy) -> set[str]:
