@@ -18,15 +18,11 @@ from kinprint.architectures.fit import Fit, examples, fit
 from kinprint.architectures.table import Table, known
 from kinprint.checkpoints import Checkpoint, Tensor
 
-GAINS = ("gains.input", "gains.post_attention")
-"""Gains on the residual stream, whatever is beside it."""
-
 GAINS_READ, ENTRIES_READ = 6, 1 << 16
 """Stored gains that are looked at, and how many entries of each at most."""
 
-
 NORMS = {"gains.input", "gains.post_attention"}
-"""Gains of the norms in front of blocks."""
+"""Gains of the norms in front of blocks, as wide as the residual stream."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class _Candidate:
         Their other axis is as long as the gains of the residual stream.
         """
         matches = self.explained.matches
-        widths = {match.tensor.shape[-1] for match in matches if match.entry.roles[0] in GAINS and match.tensor.shape}
+        widths = {match.tensor.shape[-1] for match in matches if match.entry.roles[0] in NORMS and match.tensor.shape}
         for match in matches if len(widths) == 1 else ():
             axes = roles.MATRICES.get(match.entry.roles[0], ())
             shape = match.tensor.shape[::-1] if match.entry.transposed else match.tensor.shape
