@@ -6,7 +6,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -79,6 +79,7 @@ class Fingerprint:
         self.traits: Mapping[str, NDArray[Any]] = MappingProxyType(arrays)
         self.facts: Mapping[str, Any] = MappingProxyType(_json_object(name, "facts", facts))
         self.provenance: Mapping[str, Any] = MappingProxyType(_json_object(name, "provenance", provenance))
+        self.kept: dict[Hashable, Any] = {}  # by `kept` alone
 
     @cached_property
     def digest(self) -> str:

@@ -2,16 +2,86 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.arrays import Float64s, Int64s
+from kinprint.compiled import compiled
+
+TILE = 1 << 18
+"""Distances worked out at a time: they stay in the processor's cache."""
+
+
+class Closest(NamedTuple):
+    """Of each unit of one side (n,) the nearest of the other side, at what distance, and the distance of the second nearest;
+    infinity where there is none."""
+
+    index: Int64s
+    distance: Float64s
+    second: Float64s
 
 
 def distances(x: Float64s, y: Float64s) -> Float64s:
     """(units of x, units of y) squared distances of their features; what is not finite is infinitely far from everything."""
     squares = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
     return np.where(np.isfinite(squares), squares, np.inf)
+
+
+def closest(x: Float64s, y: Float64s) -> tuple[Closest, Closest]:
+    """Of each unit of x the nearest of y, and of each of y the nearest of x, by squared distances; a table of all is never made.
+
+    Args:
+        x, y: (units, features); a row that is not finite is infinitely far from everything.
+    """
+    ours, theirs = _far(len(x)), _far(len(y))
+    squares, others, turned = (x**2).sum(1), (y**2).sum(1), np.ascontiguousarray(y.T)
+    rows = max(TILE // max(len(y), 1), 1)
+    for start in range(0, len(x), rows):
+        part = slice(start, start + rows)
+        _update((2 * x[part]) @ turned, squares[part], others, start, *(array[part] for array in ours), *theirs)
+    return ours, theirs
+
+
+def _far(count: int) -> Closest:
+    return Closest(np.zeros(count, np.int64), np.full(count, np.inf), np.full(count, np.inf))
+
+
+@compiled()
+def _update(
+    inner: Float64s,
+    squares: Float64s,
+    others: Float64s,
+    first: int,
+    index: Int64s,
+    best: Float64s,
+    second: Float64s,
+    column_index: Int64s,
+    column_best: Float64s,
+    column_second: Float64s,
+) -> None:
+    """Enter the distances of some rows, the first of which is row `first`, given twice their inner products."""
+    rows, columns = inner.shape
+    here = np.empty(columns)
+    for i in range(rows):
+        square = squares[i]
+        for j in range(columns):
+            distance = square - inner[i, j] + others[j]
+            distance = distance if distance < np.inf else np.inf  # and not NaN
+            here[j] = distance
+            closer = distance < column_best[j]
+            column_second[j] = column_best[j] if closer else min(column_second[j], distance)
+            column_index[j] = first + i if closer else column_index[j]
+            column_best[j] = distance if closer else column_best[j]
+        nearest, nearest_distance, next_distance = 0, np.inf, np.inf
+        for j in range(columns):
+            if here[j] < next_distance:
+                if here[j] < nearest_distance:
+                    nearest, nearest_distance, next_distance = j, here[j], nearest_distance
+                else:
+                    next_distance = here[j]
+        index[i], best[i], second[i] = nearest, nearest_distance, next_distance
 
 
 def mutual(distance: NDArray[np.floating]) -> tuple[Int64s, Int64s]:
@@ -23,18 +93,31 @@ def mutual(distance: NDArray[np.floating]) -> tuple[Int64s, Int64s]:
 
 def nearest(ours: Float64s, theirs: Float64s) -> tuple[Int64s, Int64s, Float64s]:
     """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
-    distance = distances(ours, theirs)
-    left, right = mutual(distance)
-    if not len(left) or min(distance.shape) < 2:
+    one, other = closest(ours, theirs)
+    if not len(ours) or not len(theirs):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    left = np.flatnonzero((other.index[one.index] == np.arange(len(ours))) & (one.distance < np.inf))
+    right = one.index[left]
+    if not len(left) or min(len(ours), len(theirs)) < 2:
         return left, right, np.zeros(len(left))
-    margins = [np.partition(rows, 1, axis=1)[:, 1] - rows.min(axis=1) for rows in (distance[left], distance[:, right].T)]
+    margins = one.second[left] - one.distance[left], other.second[right] - other.distance[right]
     margin = np.nan_to_num(np.minimum(*margins), posinf=0.0)
     return left, right, np.minimum(margin, np.quantile(margin, 0.9))
 
 
-def partners(x: Float64s, y: Float64s) -> Int64s:
-    """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not."""
-    left, right = mutual(distances(x, y))
+def partners(x: Float64s, y: Float64s, wanted: Int64s | None = None) -> Int64s:
+    """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not.
+
+    Args:
+        wanted: units of y that are asked about, all by default; -1 for the others.
+    """
+    asked = np.arange(len(y)) if wanted is None else wanted
     partner = np.full(len(y), -1)
-    partner[right] = left
+    if not len(x) or not len(asked):
+        return partner
+    there = distances(x, y[asked])
+    candidate = there.argmin(axis=0)
+    back = distances(x[candidate], y).argmin(axis=1)
+    found = (back == asked) & (there[candidate, np.arange(len(asked))] < np.inf)
+    partner[asked[found]] = candidate[found]
     return partner

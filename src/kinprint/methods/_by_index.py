@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.matching.nearest import partners
@@ -96,25 +96,29 @@ def test_by_order(reference: Float64s, suspect: Float64s) -> ExchangeabilityResu
 
     measures: dict[int, Float64s | None] = {}  # of a layer of the narrower model, whichever layer it is paired with
 
-    def score(i: int, j: int, grid: NDArray[np.int64]) -> Float64s:
+    def score(i: int, j: int, grid: Int64s) -> Float64s:
         if j not in measures:
             measures[j] = _sorted_by(np.nan_to_num(y[j]), grid)
-        match, sorted_by = partners(x[i], y[j]), measures[j]
-        place, order = np.zeros(count), np.zeros(count)
-        for block in grid:
-            labels = block[block >= 0]
-            place[labels] = np.linspace(-1, 1, len(labels)) if len(labels) > 1 else 0.0
-            apart = np.subtract.outer(match[labels], match[labels])
-            near = (match[labels] >= 0)[:, None] & (match[labels] >= 0) & (np.abs(apart) <= reach)
-            order[labels] = np.where(near, np.sign(apart), 0.0).sum(axis=1)
-            if sorted_by is not None:
-                own = sorted_by[labels].argsort().argsort() - (len(labels) - 1) / 2
-                order[labels] -= own * (own @ order[labels]) / max(float(own @ own), 1e-9)
-        return np.outer(place, order)
+        match, known = partners(x[i], y[j], grid[grid >= 0])[grid], grid >= 0
+        there = known & (match >= 0)
+        apart = match[:, :, None] - match[:, None, :]
+        near = there[:, :, None] & there[:, None, :] & (np.abs(apart) <= reach)
+        order = np.where(near, np.sign(apart), 0.0).sum(axis=2)
+        if (measure := measures[j]) is not None:
+            places = np.where(known, measure[grid], np.inf).argsort(axis=1).argsort(axis=1)
+            own = np.where(known, places - (known.sum(axis=1, keepdims=True) - 1) / 2, 0.0)
+            order -= own * (own * order).sum(axis=1, keepdims=True) / np.maximum((own**2).sum(axis=1, keepdims=True), 1e-9)
+        return _along(known)[:, :, None] * order[:, None, :]
 
     layers = len(x), len(y)
     result = exchangeability_test_of_scores(score, layers, count)
     return result if not exchanged else replace(result, layer_map=inverted(result.layer_map, layers[0]), layers=())
+
+
+def _along(known: NDArray[np.bool_]) -> Float64s:
+    """(blocks, size) from -1 to 1 along the units of each block, 0 in a block of one."""
+    steps = known.sum(axis=1, keepdims=True) - 1
+    return np.where(steps > 0, np.arange(known.shape[1]) * (2 / np.maximum(steps, 1)) - 1, 0.0)
 
 
 def _sorted_by(y: Float64s, grid: NDArray[np.int64]) -> Float64s | None:

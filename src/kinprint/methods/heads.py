@@ -49,12 +49,12 @@ def test_inside_groups(
     )
     ours, ordered = without_order(ours, neighbours, np.nan_to_num(x).reshape(ours.shape))
 
-    def score(i: int, j: int, _: NDArray[np.int64]) -> Float64s:
+    def score(i: int, j: int, grid: NDArray[np.int64]) -> Float64s:
         single = np.einsum("gmf,hnf->gmhn", ours[i], theirs[j], optimize=True)
         best = np.empty((reference.groups, suspect.groups))
         for g, h in np.ndindex(best.shape):
             best[g, h] = single[g, :, h][linear_sum_assignment(single[g, :, h], maximize=True)].sum()
-        return best
+        return best[grid[:, :, None], grid[:, None, :]]
 
     result = replace(exchangeability_test_of_scores(score, (len(x), len(y)), suspect.groups), order=ordered)
     return replace(result, layer_map=inverted(result.layer_map, len(x)), layers=()) if exchanged else result

@@ -132,18 +132,18 @@ def exchangeability_test_of_scores(
     """Test units of which only pairwise scores are known.
 
     Args:
-        score: of (reference layer, suspect layer, blocks), gives (units, units): how well position i fits the suspect unit
-            labelled j. The blocks (blocks, size) hold the labels that are exchanged, -1 pads. Must not look at the suspect's
-            labels beyond that: relabelling units inside blocks may only permute the columns.
+        score: of (reference layer, suspect layer, blocks), gives (blocks, size, size): how well position i of a block fits the
+            suspect unit labelled j of it. The blocks (blocks, size) hold the labels that are exchanged, -1 pads; what is said
+            of those counts for nothing. Must not look at the suspect's labels beyond that: relabelling units inside blocks may
+            only permute the columns.
         layers: numbers of layers of the reference and of the suspect, which may not have more.
         units: number of units that are relabelled.
     """
     pairs = np.argwhere(alignment.admissible(*layers))
     chosen = Neighbours.of(units, max(BUDGET // len(pairs), 1))
     outer = np.where(chosen.grid >= 0, chosen.labels[chosen.grid], -1)
-    rows, columns = outer[:, :, None], outer[:, None, :]
-    known = (rows >= 0) & (columns >= 0)
-    scores = np.stack([np.where(known, score(i, j, outer)[rows, columns], 0.0) for i, j in pairs])
+    known = (outer >= 0)[:, :, None] & (outer >= 0)[:, None, :]
+    scores = np.stack([np.where(known, score(i, j, outer), 0.0) for i, j in pairs.tolist()])
     grids = np.broadcast_to(outer, (layers[1], *outer.shape))
     return Problem(
         scores[..., None, None, None], pairs, grids, RelabellingGroup(units).inner(), layers, np.arange(layers[1])

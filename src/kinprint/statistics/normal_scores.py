@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float64s, Int64s
+from kinprint.compiled import compiled
 
 RIDGE = 0.01
 """Added to the unit variance of every feature before whitening: directions with less than about 1 % of it are noise."""
@@ -23,10 +23,57 @@ def normal_scores(features: NDArray[np.floating]) -> Float64s:
         (layers, units, features) float64. Ties share their mean rank. NaN (a quantity that a unit does not have) becomes
         zero, the middle, and counts for nothing; the others are ranked among themselves.
     """
-    absent = np.isnan(features)
-    ranks = rankdata(np.where(absent, np.inf, features), axis=1)
-    known = np.maximum((~absent).sum(axis=1, keepdims=True), 1)
-    return np.where(absent, 0.0, ndtri(np.minimum(ranks / (known + 1), known / (known + 1))))
+    columns = np.ascontiguousarray(np.moveaxis(features, 1, 2))
+    absent = np.isnan(columns)
+    columns[absent] = np.inf
+    scores = np.empty(features.shape)
+    if scores.size:
+        known = columns.shape[-1] - absent.sum(axis=-1)
+        counts, which = np.unique(known, return_inverse=True)
+        _from_order(columns, np.argsort(columns, axis=-1), absent, known, which.reshape(known.shape), _by_rank(counts), scores)
+    return scores
+
+
+def _by_rank(counts: Int64s) -> Float64s:
+    """(counts, 2 n + 1): for a feature that so many units have, the score of each rank, in halves since ties share one."""
+    table = np.zeros((len(counts), 2 * int(counts.max()) + 1))
+    for row, known in zip(table, counts, strict=True):
+        ranks = np.arange(2 * known + 1) / 2
+        row[: len(ranks)] = ndtri(np.minimum(ranks / (known + 1), max(known, 1) / (max(known, 1) + 1)))
+    return table
+
+
+@compiled()
+def _from_order(
+    columns: NDArray[np.floating],
+    order: Int64s,
+    absent: NDArray[np.bool_],
+    known: Int64s,
+    which: Int64s,
+    by_rank: Float64s,
+    scores: Float64s,
+) -> None:
+    """Fill scores (layers, units, features) from columns (layers, features, units) and the order of their units.
+
+    Args:
+        known: (layers, features) units that have the feature.
+        which: (layers, features) row of `by_rank` for so many.
+    """
+    layers, features, units = columns.shape
+    for layer in range(layers):
+        for feature in range(features):
+            values, places = columns[layer, feature], order[layer, feature]
+            count, by = known[layer, feature], by_rank[which[layer, feature]]
+            first = 0
+            while first < units:
+                last = first
+                while last + 1 < units and values[places[last + 1]] == values[places[first]]:
+                    last += 1
+                score = by[min(first + last + 2, 2 * count)]
+                for place in range(first, last + 1):
+                    unit = places[place]
+                    scores[layer, unit, feature] = 0.0 if absent[layer, feature, unit] else score
+                first = last + 1
 
 
 def whiten(scores: Float64s) -> Float64s:
