@@ -24,6 +24,9 @@ of all would take minutes to find and tell no more: a thousand directions tell n
 DESCRIBED = 512
 """Of these, neurons that carry descriptors and find the first matches."""
 
+TILE = 256
+"""Units compared at a time with all before them."""
+
 COPY = 0.7
 """Cosine of what two neurons read, whitened, from which one counts as a copy of the other: split neurons, experts that were
 one FFN, layers that were one. Leaving out some that are none costs little."""
@@ -178,12 +181,17 @@ def _first(reads: Float32s) -> NDArray[np.bool_]:
         gram = reads @ reads.T
         inner = np.linalg.solve(gram / count + ridge * np.eye(count, dtype=np.float32), gram)
     length = np.sqrt(np.maximum(np.diag(inner), 1e-30))
-    return originals(inner / np.outer(length, length))
+    return np.asarray(~np.tril(inner / np.outer(length, length) > COPY, -1).any(axis=1))
 
 
-def originals(cosines: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(n,) False for units that are copies of an earlier one, from cosines (n, n) of what they read, whitened."""
-    return np.asarray(~np.tril(cosines > COPY, -1).any(axis=1))
+def originals(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(n,) False for units that are copies of an earlier one, from what they read, whitened: (n, directions) unit vectors."""
+    kept = np.empty(len(reads), dtype=bool)
+    for start in range(0, len(reads), TILE):
+        stop = start + TILE
+        alike = reads[start:stop] @ reads[:stop].T > COPY
+        kept[start:stop] = ~np.tril(alike, start - 1).any(axis=1)
+    return kept
 
 
 def _gram(reads: Half) -> NDArray[np.float64]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float64s, Int64s
+from kinprint.compiled import compiled
 
 PRODUCT = 1
 """Column of `neurons.invariants` that holds the size of what a neuron writes."""
@@ -45,7 +46,7 @@ def groups(layer: Float64s) -> list[NDArray[np.int64]]:
     values = np.where(np.array(columns) > PRODUCT, np.abs(values), values)
     near = np.array([SAME[column] for column in columns]) * values.std(axis=0)
     order = np.argsort(values[:, 0], kind="stable")
-    pairs = np.array(list(_pairs(values[order], near)), dtype=np.int64).reshape(-1, 2)
+    pairs = _pairs(values[order], near)
     if not len(pairs):
         return []
     graph = coo_array((np.ones(len(pairs)), (order[pairs[:, 0]], order[pairs[:, 1]])), shape=(len(there),) * 2)
@@ -54,11 +55,28 @@ def groups(layer: Float64s) -> list[NDArray[np.int64]]:
     return [there[member == group] for group in np.flatnonzero(sizes > 1)]
 
 
-def _pairs(values: Float64s, near: Float64s) -> Iterator[tuple[int, int]]:
-    """Rows, sorted by their first column, that are near each other in all columns."""
-    for apart in range(1, min(NEIGHBOURS, len(values) - 1) + 1):
-        steps = np.abs(values[apart:] - values[:-apart]) <= near
-        if not steps[:, 0].any():
-            return
-        for first in np.flatnonzero(steps.all(axis=1)):
-            yield int(first), int(first) + apart
+def _pairs(values: Float64s, near: Float64s) -> Int64s:
+    """(pairs, 2) rows, sorted by their first column, that are near each other in all columns."""
+    found = np.empty((_count_or_fill(values, near, np.empty((0, 2), np.int64)), 2), np.int64)
+    _count_or_fill(values, near, found)
+    return found
+
+
+@compiled()
+def _count_or_fill(values: Float64s, near: Float64s, found: Int64s) -> int:
+    """The number of pairs; as many as there is room for are written down."""
+    count, columns = 0, values.shape[1]
+    for first in range(len(values)):
+        for second in range(first + 1, min(first + NEIGHBOURS + 1, len(values))):
+            if values[second, 0] - values[first, 0] > near[0]:
+                break
+            alike = True
+            for column in range(1, columns):
+                if not abs(values[second, column] - values[first, column]) <= near[column]:
+                    alike = False
+                    break
+            if alike:
+                if count < len(found):
+                    found[count, 0], found[count, 1] = first, second
+                count += 1
+    return count

@@ -15,7 +15,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.methods._by_index import ATTAINABLE
 from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding
-from kinprint.statistics import sign_test, smallest
+from kinprint.statistics import sign_test, sign_z, smallest
 
 UNBALANCED = -6.0
 """log10 p at which the signs of one model count as chosen."""
@@ -42,7 +42,7 @@ def as_finding(
         log10_p=result.log10_p,
         bound=result.bound,
         layer_map=layer_map,
-        layers=by_layer({layer: sign_test(values).z for layer, values in agreements.items()}, depth),
+        layers=by_layer({layer: sign_z(values) for layer, values in agreements.items()}, depth),
         forgeable=forgeable,
         note=f"{count} neurons in {len(agreements)} layers matched {how}.",
     )

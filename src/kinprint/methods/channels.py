@@ -17,7 +17,7 @@ from kinprint.methods._by_index import Labels, as_finding, both_scores, oriented
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import RelabellingGroup, admissible, best_map, exchangeability_test
-from kinprint.statistics.normal_scores import whiten
+from kinprint.statistics.normal_scores import normal_scores, whiten
 
 LAYERED = (
     *(f"channels.{role}" for role in MATRIX_ROLES),
@@ -40,11 +40,13 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     ours, theirs = (Side.of(model, layered, single) for model in (reference, suspect))
     if exchanged := oriented(ours.layers, theirs.layers):
         ours, theirs = theirs, ours
+    known = np.logical_and(*(np.isfinite(side.layers).any(axis=(0, 1)) for side in (ours, theirs)))
+    ours, theirs = (replace(side, layers=side.layers[..., known]) for side in (ours, theirs))
     scores = both_scores(ours.layers, theirs.layers)
     x, y = (np.nan_to_num(whiten(values)) for values in scores)
     layer_map, tested, how = align(x, y)
     require_attainable(RelabellingGroup(len(tested)), 1, "channels")
-    flat = both_scores(ours.side_by_side(list(layer_map)), theirs.side_by_side())
+    flat = side_by_side((ours, theirs), scores, (list(layer_map), list(range(len(y)))))
     sides = flat[::-1] if exchanged else flat
     labels = Labels.of("channels", (reference, suspect), (sides[0], sides[1]))
     if x.shape[1] == y.shape[1]:
@@ -79,11 +81,28 @@ class Side:
         there = np.isfinite(layers[..., norms if any(norms) else slice(None)]).any(axis=(0, 2))
         return cls(layers[:, there], outside[there])
 
-    def side_by_side(self, layers: list[int] | None = None) -> Float64s:
-        """(1, channels, all features): layers become features."""
-        chosen = self.layers if layers is None else self.layers[layers]
-        flat = np.moveaxis(chosen, 1, 0).reshape(chosen.shape[1], -1)
-        return np.concatenate([flat, self.single], axis=1)[None]
+    def side_by_side(self, layers: list[int], scores: Float64s | None = None) -> Float64s:
+        """(1, channels, all features): layers become features; or what is known of them, (layers, channels, traits)."""
+        chosen = (self.layers if scores is None else scores)[layers]
+        single = self.single if scores is None else normal_scores(self.single[None])[0]
+        return np.concatenate([np.moveaxis(chosen, 1, 0).reshape(chosen.shape[1], -1), single], axis=1)[None]
+
+
+def side_by_side(
+    sides: tuple[Side, Side], scores: tuple[Float64s, Float64s], layers: tuple[list[int], list[int]]
+) -> tuple[Float64s, Float64s]:
+    """Scores of both models, layers as features, of those features that both have; rows of NaN where there is no channel.
+
+    Ranks are taken in each layer by itself, so those known already serve.
+    """
+    values = [side.side_by_side(chosen) for side, chosen in zip(sides, layers, strict=True)]
+    common = np.logical_and(*(np.isfinite(flat).any(axis=(0, 1)) for flat in values))
+    found = []
+    for side, chosen, ranked, flat in zip(sides, layers, scores, values, strict=True):
+        joined = side.side_by_side(chosen, np.nan_to_num(ranked))[..., common]
+        joined[~np.isfinite(flat[..., common]).any(axis=-1)] = np.nan
+        found.append(joined)
+    return found[0], found[1]
 
 
 def align(x: Float64s, y: Float64s) -> tuple[tuple[int, ...], NDArray[np.int64], str]:

@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.matching.assignment import assignments
 from kinprint.matching.layers import once
 from kinprint.methods._by_index import ATTAINABLE
 from kinprint.methods._by_layer import by_layer
@@ -113,10 +114,8 @@ def _assigned(x: Float64s, y: Float64s) -> tuple[NDArray[np.int64], NDArray[np.i
     if members == 1:
         cost = between[..., 0, 0]
     else:
-        cost = np.empty(between.shape[:2])
-        for g, h in np.ndindex(cost.shape):
-            rows, inside[g, h] = linear_sum_assignment(between[g, h])
-            cost[g, h] = between[g, h][rows, inside[g, h]].mean()
+        inside = assignments(between.reshape(-1, members, members)).reshape(inside.shape)
+        cost = np.take_along_axis(between, inside[..., None], axis=-1)[..., 0].mean(axis=-1)
     left, right = linear_sum_assignment(cost)
     there = cost[left, right] < FAR / (2 * members)
     left, right = left[there], right[there]

@@ -20,7 +20,7 @@ from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import nearest
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
-from kinprint.statistics import sign_test
+from kinprint.statistics import sign_z
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
@@ -44,7 +44,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
     few = ours[0][:, :SEEDS], ours[1][:, :SEEDS]
     weight = {j: float(margin.sum()) for j, (_, margin) in each.items()}
-    tested = once(dict(enumerate(layers)), weight, lambda i, k: sign_test(_agreements(few, few, i, k)[0]).z > COPIED)
+    tested = once(dict(enumerate(layers)), weight, lambda i, k: sign_z(_agreements(few, few, i, k)[0]) > COPIED)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     return as_finding(
         {int(shown[j]): each[j][0] for j in tested},

@@ -22,7 +22,7 @@ from kinprint.matching.writes import write_agreements
 from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._signs import require_balanced_signs, require_free_signs, require_signs
-from kinprint.statistics import SignTestResult, bonferroni, sign_test
+from kinprint.statistics import SignTestResult, bonferroni, sign_test, sign_z
 
 TOLERANCE = 0.01
 """Mean cosine of what matched neurons write that is taken as nothing, since that null is approximate. Not tuned: groups of
@@ -135,7 +135,7 @@ class Tried:
     def layers(self) -> dict[int, float]:
         """Suspect layer -> z of its agreements."""
         pairs = zip(self.matching.matches, self.agreements, strict=True)
-        return {match.suspect.layer: sign_test(values).z for match, values in pairs}
+        return {match.suspect.layer: sign_z(values) for match, values in pairs}
 
     @cached_property
     def result(self) -> SignTestResult:

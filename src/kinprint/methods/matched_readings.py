@@ -31,7 +31,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     (gates, ups), (their_gates, their_ups) = (directions(model, shared) for model in (reference, suspect))
     for model, products in ((reference, gates * ups), (suspect, their_gates * their_ups)):
         require_balanced_signs([products.sum(axis=1, keepdims=True)], model.name)
-    kept = originals(gates @ gates.T)  # copies share their sign: in one of the models every neuron must be there once
+    kept = originals(gates)  # copies share their sign: in one of the models every neuron must be there once
     gates, ups = gates[kept], ups[kept]
     left, right, _ = nearest(gates, their_gates)
     closeness = np.maximum(np.einsum("nt,nt->n", gates[left], their_gates[right]), 0.0)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg import solve
 
 from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
@@ -128,12 +129,15 @@ def unexplained(reads: Float64s, writes: Float64s) -> Float64s:
     x, y = reads[known], writes[known]
     if len(x) < 3:
         return found
-    squares = (x**2).sum(axis=1)
-    distances = squares[:, None] + squares - 2 * x @ x.T
-    centre = np.eye(len(x)) - 1 / len(x)
-    kernel = centre @ (x @ x.T / x.shape[1] + 2 * np.exp(-distances / max(float(np.median(distances)), 1e-30))) @ centre
-    ridge = max(0.02 * float(np.trace(kernel)) / len(x), 1e-11) * np.eye(len(x))  # the trace is 0 if all neurons read alike
-    rest = centre @ y - kernel @ np.linalg.solve(kernel + ridge, centre @ y)
+    gram, y = x @ x.T, y - y.mean(axis=0)
+    distances = np.diag(gram)[:, None] + np.diag(gram) - 2 * gram
+    kernel = gram / x.shape[1] + 2 * np.exp(-distances / max(float(np.median(distances)), 1e-30))
+    means = kernel.mean(axis=0)
+    kernel += means.mean() - means - means[:, None]
+    ridge = max(0.02 * float(np.trace(kernel)) / len(x), 1e-11)  # the trace is 0 if all neurons read alike
+    # y - K (K + r)^-1 y = r (K + r)^-1 y, and K + r is positive definite
+    kernel[np.diag_indices_from(kernel)] += ridge
+    rest = ridge * solve(kernel, y, assume_a="pos", overwrite_a=True, check_finite=False)
     found[known] = rest / np.maximum(rest.std(axis=0), 1e-30)
     return found
 

@@ -20,7 +20,7 @@ from kinprint.statistics.multiplicity import alpha_of_each, bonferroni, smallest
 from kinprint.statistics.normal_scores import label_free_scores, normal_scores
 from kinprint.statistics.power import detectable
 from kinprint.statistics.relabelling_group import RelabellingGroup
-from kinprint.statistics.signs import SignTestResult, sign_test
+from kinprint.statistics.signs import SignTestResult, sign_test, sign_z
 
 __all__ = [
     "ExchangeabilityResult",
@@ -37,5 +37,6 @@ __all__ = [
     "normal_scores",
     "partners_test",
     "sign_test",
+    "sign_z",
     "smallest",
 ]

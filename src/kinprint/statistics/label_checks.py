@@ -26,6 +26,9 @@ FEWEST = 8
 SLOWEST = 128
 """Longest period that is looked for: heads are no wider."""
 
+LAYERS = 8
+"""Layers in which orders are looked for, evenly chosen; copies are looked for in all."""
+
 DIRECTIONS = 16
 """Leading directions of the features that are looked at, at most one for eight units."""
 
@@ -57,7 +60,8 @@ def label_checks(scores: Float64s) -> list[LabelCheck]:
     count = int(there.sum())
     if count < FEWEST:
         return found
-    values = _leading(np.nan_to_num(scores[:, there]))
+    shown = np.unique(np.linspace(0, layers - 1, min(layers, LAYERS)).round().astype(int))
+    values = _leading(np.nan_to_num(scores[np.ix_(shown, there)]))
     if not values.shape[2]:  # units that are all alike stand in no order
         return found
     sorted_ = ndtri((np.arange(count) + 1) / (count + 1))
@@ -66,7 +70,7 @@ def label_checks(scores: Float64s) -> list[LabelCheck]:
     found.append(LabelCheck("in two halves", _along(values, halves)))
     found.append(_periodic(values))
     found.append(LabelCheck("alike in neighbours", _neighbours(values)))
-    if layers > 1:
+    if len(shown) > 1:
         linked = linked_layers(values)
         apart = np.triu(linked[:, None] != linked, 1)
         if apart.any():

@@ -9,6 +9,7 @@ this changes no p-value's validity: it only forgoes evidence that a habit could 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -42,8 +43,9 @@ MOST_SEEN = 3
 """One direction in so many at most is given up for orders that were seen."""
 
 
+@lru_cache(maxsize=64)
 def blocks(count: int) -> Int64s:
-    """(blocks, BLOCK or fewer) the labels 0 ... count-1 in blocks of neighbours; -1 pads the shorter blocks.
+    """(blocks, BLOCK or fewer) the labels 0 ... count-1 in blocks of neighbours, read-only; -1 pads the shorter blocks.
 
     From four windows on every block holds the labels of equal parity in a window of sixteen neighbours: alternation is then as
     harmless as a trend. Fewer labels are cut into runs of neighbours, of sizes that differ by one at most.
@@ -61,6 +63,7 @@ def _padded(parts: list[Int64s]) -> Int64s:
     grid = np.full((len(parts), max(map(len, parts))), -1, dtype=np.int64)
     for row, part in zip(grid, parts, strict=True):
         row[: len(part)] = part
+    grid.flags.writeable = False
     return grid
 
 
@@ -78,6 +81,7 @@ class Neighbours(NamedTuple):
     total: int
 
     @classmethod
+    @lru_cache(maxsize=64)
     def of(cls, count: int, most: int) -> Neighbours:
         """The labels 0 ... count-1 in blocks of neighbours, and of more than `most` blocks an even subset."""
         every = blocks(count)

@@ -47,12 +47,9 @@ def sign_test(values: NDArray[np.floating]) -> SignTestResult:
     Args:
         values: (n,) float; zeros count for nothing.
     """
-    x = np.asarray(values, dtype=np.float64)
-    size = float(np.abs(x).max(initial=0.0))
-    if not size:
+    x, total, spread = _scaled(values)
+    if not len(x):
         return SignTestResult(0.0, 0.0, bound=False)
-    x = x[x != 0] / size
-    total, spread = float(x.sum()), math.sqrt(float(x @ x))
     sizes, least = np.abs(x), total - 1e-9 * spread
     rng = np.random.default_rng(SEED)
     exceeding = int(np.sum(_drawn(sizes, np.full_like(x, 0.5), tails.DRAWS, rng) >= least))
@@ -67,6 +64,22 @@ def sign_test(values: NDArray[np.floating]) -> SignTestResult:
 
     tail = tails.p_value(exceeding, lambda: _log_bound(sizes, total) / math.log(10), log_weights)
     return SignTestResult(total / spread, tail.log10_p, tail.bound)
+
+
+def sign_z(values: NDArray[np.floating]) -> float:
+    """The statistic of `sign_test` alone, without a p-value."""
+    x, total, spread = _scaled(values)
+    return total / spread if len(x) else 0.0
+
+
+def _scaled(values: NDArray[np.floating]) -> tuple[Float64s, float, float]:
+    """Numbers but for zeros, over the largest of them; their sum, and its standard deviation under the null hypothesis."""
+    x = np.asarray(values, dtype=np.float64)
+    size = float(np.abs(x).max(initial=0.0))
+    if not size:
+        return np.zeros(0), 0.0, 0.0
+    x = x[x != 0] / size
+    return x, float(x.sum()), math.sqrt(float(x @ x))
 
 
 def _drawn(sizes: Float64s, positive: Float64s, draws: int, rng: np.random.Generator) -> Float64s:
