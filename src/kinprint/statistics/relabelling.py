@@ -17,6 +17,9 @@ from kinprint.statistics.permanents import placements
 
 SEED = 0x6B696E7072696E74
 
+AHEAD = 8
+"""Permutations drawn side by side."""
+
 
 @compiled()
 def _next(state: np.uint64) -> tuple[np.uint64, np.uint64]:
@@ -46,6 +49,47 @@ def _shuffle(order: Int64s, count: int, state: np.uint64) -> np.uint64:
     return state
 
 
+@compiled()
+def _shuffles(orders: Int64s, count: int, state: np.uint64) -> np.uint64:
+    """Fill the first `count` rows of orders (size, AHEAD) with as many permutations as `_shuffle` gives one after the other, side
+    by side: each is a chain of dependent steps, and the processor works on several at a time."""
+    fractions = np.empty(AHEAD, np.uint64)
+    for lane in range(AHEAD):
+        state, bits = _next(state)
+        fractions[lane] = bits >> np.uint64(8)
+        orders[0, lane] = 0
+    for i in range(1, count):
+        for lane in range(AHEAD):
+            scaled = fractions[lane] * np.uint64(i + 1)
+            j = int(scaled >> np.uint64(56))
+            fractions[lane] = scaled & np.uint64(0xFFFFFFFFFFFFFF)
+            orders[i, lane] = orders[j, lane]
+            orders[j, lane] = i
+    return state
+
+
+@compiled()
+def _relabelled_units(
+    scores: Float64s, concerned: Int64s, block: int, count: int, draws: int, state: np.uint64, totals: Float64s
+) -> None:
+    """Add to totals (pairs, draws) what a block of units without members gives, scores (pairs, blocks, size, size)."""
+    size = scores.shape[2]
+    orders = np.empty((size, AHEAD), np.int64)
+    sums = np.empty(AHEAD)
+    for first in range(0, draws, AHEAD):
+        state = _shuffles(orders, count, state)
+        lanes = min(AHEAD, draws - first)
+        for pair in concerned:
+            matrix, row = scores[pair, block], totals[pair]
+            for lane in range(lanes):
+                sums[lane] = row[first + lane]
+            for unit in range(count):
+                for lane in range(lanes):
+                    sums[lane] += matrix[unit, np.uint64(orders[unit, lane])]
+            for lane in range(lanes):
+                row[first + lane] = sums[lane]
+
+
 @compiled(parallel=True)
 def relabelled(
     scores: Float64s, suspect_layer: Int64s, stream: Int64s, group_counts: Int64s, member_counts: Int64s, draws: int, seed: int
@@ -62,6 +106,7 @@ def relabelled(
     blocks, size, parts, width = scores.shape[1], scores.shape[2], scores.shape[4], scores.shape[5]
     matrix = width * width
     flat = scores.ravel()
+    units = flat[: len(scores) * blocks * size * size].reshape(len(scores), blocks, size, size)  # all there is of single members
     for layer in prange(len(stream)):
         concerned = np.flatnonzero(suspect_layer == layer)
         groups = np.empty(size, dtype=np.int64)
@@ -69,6 +114,9 @@ def relabelled(
         for block in range(blocks):
             state = np.uint64(seed) + np.uint64(stream[layer] * blocks + block) * np.uint64(0xD1342543DE82EF95)
             count = group_counts[layer, block]
+            if matrix == 1 and parts == 1:
+                _relabelled_units(units, concerned, block, count, draws if count else 0, state, totals)
+                continue
             for draw in range(draws if count else 0):
                 state = _shuffle(groups, count, state)
                 for group in range(count):
