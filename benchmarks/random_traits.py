@@ -68,7 +68,10 @@ def random_fingerprint(name: str, shape: Shape, seed: int, like: Fingerprint | N
     traits["neurons.invariants"] = drawn(layers, shape.neurons, 5) * np.float32(0.1)
     traits["neurons.forms"] = drawn(layers, forms, len(COLUMNS)) * np.float32(0.1)
     if like is not None:
-        traits = {key: np.asarray(like.traits[key] + np.float32(0.02) * np.std(like.traits[key]) * value) for key, value in traits.items()}
+        traits = {
+            key: np.asarray(like.traits[key] + np.float32(0.02) * np.std(like.traits[key]) * value)
+            for key, value in traits.items()
+        }
     traits["neurons.forms"][..., EXPERT] = 0
     facts = {
         "model_type": "llama", "num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": shape.heads,

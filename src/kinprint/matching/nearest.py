@@ -30,7 +30,7 @@ def distances(x: Float64s, y: Float64s) -> Float64s:
 
 
 def closest(x: Float64s, y: Float64s) -> tuple[Closest, Closest]:
-    """Of each unit of x the nearest of y, and of each of y the nearest of x, by squared distances; a table of all is never made.
+    """Of each unit of x the nearest of y, and of each of y the nearest of x, by squared distances; no table of all is made.
 
     Args:
         x, y: (units, features); a row that is not finite is infinitely far from everything.

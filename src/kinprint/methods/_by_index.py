@@ -16,7 +16,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.matching.nearest import partners
 from kinprint.methods._method import Finding
 from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test_of_scores, normal_scores
-from kinprint.statistics.copies import clones, linked_layers
+from kinprint.statistics.copies import Ranked, as_they_are, clones, linked_layers
 from kinprint.statistics.label_checks import LabelCheck, label_checks
 from kinprint.statistics.neighbourhoods import WINDOW
 from kinprint.statistics.normal_scores import whiten
@@ -45,13 +45,19 @@ def require_attainable(structure: RelabellingGroup, layers: int, units: str) -> 
 
 def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Float64s, Float64s]:
     """Normal scores of the features (last axis) that both models have for some unit; rows of NaN where there is no unit."""
+    ours, theirs = in_common(reference, suspect)
+    return scores_of(ours), scores_of(theirs)
+
+
+def in_common(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The features (last axis) that both models have for some unit."""
     common = np.isfinite(reference).any(axis=(0, 1)) & np.isfinite(suspect).any(axis=(0, 1))
     if not common.any():
         raise NotApplicable("the two models have no feature in common")
-    return _scores(reference[..., common]), _scores(suspect[..., common])
+    return (reference, suspect) if common.all() else (reference[..., common], suspect[..., common])
 
 
-def _scores(features: NDArray[np.floating]) -> Float64s:
+def scores_of(features: NDArray[np.floating]) -> Float64s:
     scores = normal_scores(np.where(np.isfinite(features), features, np.nan))
     scores[~np.isfinite(features).any(axis=-1)] = np.nan
     return scores
@@ -170,9 +176,16 @@ class Labels:
     names: tuple[str, str]
 
     @classmethod
-    def of(cls, space: str, models: tuple[Fingerprint, Fingerprint], scores: tuple[Float64s, Float64s]) -> Labels:
-        """Checks of both; scores (layers, units, features), heads of a group side by side as one unit."""
-        ours, theirs = (tuple(label_checks(side)) for side in scores)
+    def of(
+        cls,
+        space: str,
+        models: tuple[Fingerprint, Fingerprint],
+        scores: tuple[Float64s, Float64s],
+        ranked: Ranked = as_they_are,
+    ) -> Labels:
+        """Checks of both; scores (layers, units, features), heads of a group side by side as one unit; or features, and what
+        makes scores of them."""
+        ours, theirs = (tuple(label_checks(side, ranked)) for side in scores)
         return cls(space, ours, theirs, (models[0].name, models[1].name))
 
     def sentences(self) -> list[str]:

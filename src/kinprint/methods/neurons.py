@@ -12,14 +12,18 @@ from kinprint.methods._by_index import (
     Labels,
     as_finding,
     both_scores,
+    in_common,
     known_layers,
     real_units,
     require_attainable,
+    scores_of,
     test_by_order,
 )
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test
+from kinprint.statistics.exchangeability import blocks_of_each
+from kinprint.statistics.neighbourhoods import Neighbours
 
 QUICK = "neurons.leading"
 
@@ -60,16 +64,27 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     if quick:
         # Whatever the widths: given which neurons are in front, their order among themselves is uniformly random.
         x, y = (values[:, : min(ours, theirs)] for values in (x, y))
-    scores = both_scores(x, y)
-    labels = Labels.of("neurons", (reference, suspect), scores)
+    x, y = in_common(x, y)
+    labels = Labels.of("neurons", (reference, suspect), (x, y), scores_of)
     if x.shape[1] == y.shape[1]:
         how = f"the {x.shape[1]} leading neurons of each layer" if quick else f"{theirs} neurons a layer"
-        result = exchangeability_test(*scores, RelabellingGroup(x.shape[1]))
+        cloned = any(check.tells_clones for check in (*labels.reference, *labels.suspect))
+        result = _by_label(x, y, cloned=cloned)
     else:
         kept = min(MATCHED / min(ours, theirs), 1.0)
         result = test_by_order(*both_scores(heaviest(x, round(kept * ours)), heaviest(y, round(kept * theirs))))
         how = f"{ours} against {theirs} neurons a layer, matched by their invariants and tested by the order of neighbours"
     return as_finding(result, f"Norms and angles of gate, up and down in {layers} layers, {how}.", labels)
+
+
+def _by_label(x: Float64s, y: Float64s, *, cloned: bool) -> ExchangeabilityResult:
+    """The test of as many neurons on both sides. Of very many only those are ranked that it looks at, unless some are clones,
+    which it must look for among all."""
+    chosen = Neighbours.of(x.shape[1], blocks_of_each((len(x), len(y))))
+    if cloned or len(chosen.labels) == x.shape[1]:
+        return exchangeability_test(scores_of(x), scores_of(y), RelabellingGroup(x.shape[1]))
+    ours, theirs = (scores_of(side[:, chosen.labels]) for side in (x, y))
+    return exchangeability_test(ours, theirs, RelabellingGroup(len(chosen.labels)), chosen)
 
 
 def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> ExchangeabilityResult | None:

@@ -7,6 +7,8 @@ with itself: layer with layer by label, unit with unit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -50,6 +52,14 @@ QUERIES = 256
 """Units that are looked up first: clones come in such numbers that one of these has a copy."""
 
 
+Ranked = Callable[[Float64s], Float64s]
+
+
+def as_they_are(scores: Float64s) -> Float64s:
+    """What is ranked already."""
+    return scores
+
+
 def agreements(scores: Float64s, freedom: int) -> tuple[Float64s, Float64s]:
     """(layers, layers) correlation of all pairs of layers by label, and its size in standard deviations under relabelling.
 
@@ -66,15 +76,23 @@ def agreements(scores: Float64s, freedom: int) -> tuple[Float64s, Float64s]:
     return inner / np.outer(size, size), inner / spread
 
 
-def linked_layers(scores: Float64s, most: int = BLOCKS) -> Int64s:
+def linked_layers(
+    scores: Float64s, most: int = BLOCKS, ranked: Ranked = as_they_are, neighbours: Neighbours | None = None
+) -> Int64s:
     """(layers,) a number for every layer, the same for layers that are copies of each other, whatever order units stand in.
 
     Args:
         scores: (layers, units, features) normal scores, zero where nothing is known.
         most: blocks of units that are looked at.
+        ranked: makes normal scores of what is looked at, if these are features.
+        neighbours: which units these are, if they were chosen already.
     """
-    neighbours = Neighbours.of(scores.shape[1], most)
-    left = without(_softened(scores[:, neighbours.labels]), neighbours, seen=len(neighbours.labels) >= MANY)
+    if len(scores) == 1:
+        return np.zeros(1, dtype=np.int64)
+    if neighbours is None:
+        neighbours = Neighbours.of(scores.shape[1], most)
+        scores = scores[:, neighbours.labels]
+    left = without(_softened(np.nan_to_num(ranked(scores))), neighbours, seen=len(neighbours.labels) >= MANY)
     correlations, deviations = agreements(left, neighbours.freedom)
     with np.errstate(divide="ignore", invalid="ignore"):
         dimensions = np.where(correlations != 0, (deviations / correlations) ** 2, 0.0)
@@ -89,7 +107,7 @@ def connected(linked: NDArray[np.bool_]) -> Int64s:
     return found
 
 
-def clones(scores: Float64s) -> Int64s | None:
+def clones(scores: Float64s, ranked: Ranked = as_they_are) -> Int64s | None:
     """(originals, copies) labels of the units that are copies of each other, ascending; None where units are no clones.
 
     Units are compared by their features in all layers at once. Believed is only a layout in which most units stand in groups of
@@ -97,12 +115,13 @@ def clones(scores: Float64s) -> Int64s | None:
 
     Args:
         scores: (layers, units, features) normal scores; NaN rows where there is no unit.
+        ranked: makes normal scores of what is looked at, if these are features.
     """
     layers, units, width = scores.shape
     if units < 4:
         return None
     chosen = np.linspace(0, layers * width - 1, min(layers * width, COLUMNS)).astype(int)
-    vectors = np.nan_to_num(np.moveaxis(scores, 1, 0).reshape(units, -1)[:, chosen])
+    vectors = np.nan_to_num(ranked(scores[chosen // width, :, chosen % width].T[None])[0])
     vectors = _softened(vectors - vectors.mean(axis=0))
     size = np.linalg.norm(vectors, axis=1)
     there = np.flatnonzero(size > 1e-9)

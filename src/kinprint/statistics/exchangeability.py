@@ -67,13 +67,21 @@ class ExchangeabilityResult:
     copies: int = 0
 
 
-def exchangeability_test(reference: Float64s, suspect: Float64s, structure: RelabellingGroup) -> ExchangeabilityResult:
+def blocks_of_each(layers: tuple[int, int]) -> int:
+    """Blocks that a test looks at in each pair of layers of two models of so many."""
+    return max(BUDGET // int(alignment.admissible(max(layers), min(layers)).sum()), 1)
+
+
+def exchangeability_test(
+    reference: Float64s, suspect: Float64s, structure: RelabellingGroup, neighbours: Neighbours | None = None
+) -> ExchangeabilityResult:
     """Test units described by features.
 
     Args:
         reference, suspect: (layers, units, features) normal scores (`normal_scores`) of equal units and features; a row of NaN
             is no unit, a zero row one of which nothing is known. The numbers of layers may differ.
         structure: how the units may be relabelled.
+        neighbours: which units these are, if they were chosen among more that are no clones: `blocks_of_each` blocks of them.
 
     Raises:
         ValueError: if shapes disagree.
@@ -82,12 +90,13 @@ def exchangeability_test(reference: Float64s, suspect: Float64s, structure: Rela
         raise ValueError(f"features {reference.shape} and {suspect.shape} do not fit {structure}")
     exchanged = _first(suspect, reference)
     given, relabelled_side = (suspect, reference) if exchanged else (reference, suspect)
-    given, relabelled_side, structure = _originals(given, relabelled_side, structure)
+    if neighbours is None:
+        given, relabelled_side, structure = _originals(given, relabelled_side, structure)
     layers = len(given), len(relabelled_side)
-    pairs = np.argwhere(alignment.admissible(*layers))
-    most = max(BUDGET // len(pairs), 1)
-    linked = linked_layers(np.nan_to_num(relabelled_side).reshape(layers[1], structure.groups, -1), most)
-    ours, theirs, outer, ordered = _in_blocks(given, relabelled_side, structure, pairs, most)
+    pairs, most = np.argwhere(alignment.admissible(*layers)), blocks_of_each(layers)
+    by_group = np.nan_to_num(relabelled_side).reshape(layers[1], structure.groups, -1)
+    linked = linked_layers(by_group, most, neighbours=neighbours)
+    ours, theirs, outer, ordered = _in_blocks(given, relabelled_side, structure, pairs, most, neighbours)
     scores = np.stack(
         [np.einsum("agjcf,ahjdf->aghjcd", own, theirs[j], optimize=True) for own, (_, j) in zip(ours, pairs, strict=True)]
     )
@@ -104,7 +113,12 @@ def exchangeability_test(reference: Float64s, suspect: Float64s, structure: Rela
 
 
 def _in_blocks(
-    given: Float64s, relabelled_side: Float64s, structure: RelabellingGroup, pairs: Int64s, most: int
+    given: Float64s,
+    relabelled_side: Float64s,
+    structure: RelabellingGroup,
+    pairs: Int64s,
+    most: int,
+    chosen: Neighbours | None,
 ) -> tuple[list[Float64s], list[Float64s], Int64s, bool]:
     """Decorrelated scores of both sides in the blocks of the relabelled one, the given side freed of what its labels may mean.
 
@@ -114,7 +128,7 @@ def _in_blocks(
     """
     x, y = (_by_group(whiten(side), structure) for side in (given, relabelled_side))
     plain = _by_group(np.nan_to_num(given), structure)
-    neighbours = [_neighbours(layer, most) for layer in y]
+    neighbours = [_neighbours(layer, most, chosen) for layer in y]
     x, y, inner = np.nan_to_num(x), np.nan_to_num(y), structure.inner()
     freed: dict[bytes, tuple[Float64s, bool]] = {}  # layers mostly have the same units
     for labels, blocks in neighbours:
@@ -140,7 +154,7 @@ def exchangeability_test_of_scores(
         units: number of units that are relabelled.
     """
     pairs = np.argwhere(alignment.admissible(*layers))
-    chosen = Neighbours.of(units, max(BUDGET // len(pairs), 1))
+    chosen = Neighbours.of(units, blocks_of_each(layers))
     outer = np.where(chosen.grid >= 0, chosen.labels[chosen.grid], -1)
     known = (outer >= 0)[:, :, None] & (outer >= 0)[:, None, :]
     scores = np.stack([np.where(known, score(i, j, outer), 0.0) for i, j in pairs.tolist()])
@@ -206,11 +220,13 @@ def _by_group(scores: Float64s, structure: RelabellingGroup) -> Float64s:
     return scores.reshape(len(scores), structure.groups, structure.members, -1)
 
 
-def _neighbours(layer: Float64s, most: int) -> tuple[Int64s, Neighbours]:
+def _neighbours(layer: Float64s, most: int, chosen: Neighbours | None = None) -> tuple[Int64s, Neighbours]:
     """Of the groups of a layer that are there, every member of them, those that are looked at; and these in blocks."""
-    there = np.flatnonzero(np.isfinite(layer).all(axis=(1, 2)))
-    neighbours = Neighbours.of(len(there), most)
-    return there[neighbours.labels], neighbours
+    there = np.isfinite(layer).all(axis=(1, 2))
+    if chosen is not None:
+        return np.flatnonzero(there), chosen.present(there)
+    neighbours = Neighbours.of(int(there.sum()), most)
+    return np.flatnonzero(there)[neighbours.labels], neighbours
 
 
 def _stacked(grids: list[Int64s]) -> Int64s:

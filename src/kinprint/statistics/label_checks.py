@@ -17,7 +17,7 @@ from scipy.special import log_ndtr, ndtri
 from scipy.stats import chi2
 
 from kinprint.arrays import Float64s
-from kinprint.statistics.copies import agreements, clones, linked_layers
+from kinprint.statistics.copies import Ranked, agreements, as_they_are, clones, linked_layers
 from kinprint.statistics.multiplicity import bonferroni
 
 FEWEST = 8
@@ -26,11 +26,14 @@ FEWEST = 8
 SLOWEST = 128
 """Longest period that is looked for: heads are no wider."""
 
-LAYERS = 8
+LAYERS = 4
 """Layers in which orders are looked for, evenly chosen; copies are looked for in all."""
 
 DIRECTIONS = 16
 """Leading directions of the features that are looked at, at most one for eight units."""
+
+
+COPIES = "copies of each other"
 
 
 @dataclass(frozen=True)
@@ -45,23 +48,29 @@ class LabelCheck:
     order: str
     log10_p: float | None
 
+    @property
+    def tells_clones(self) -> bool:
+        """Whether it says that units are copies of each other."""
+        return self.order.startswith(COPIES)
 
-def label_checks(scores: Float64s) -> list[LabelCheck]:
+
+def label_checks(scores: Float64s, ranked: Ranked = as_they_are) -> list[LabelCheck]:
     """Every check of one space.
 
     Args:
         scores: (layers, units, features) normal scores, NaN rows where there is no unit.
+        ranked: makes normal scores of what is looked at, if these are features.
     """
     scores = scores[np.any(np.all(np.isfinite(scores), axis=2), axis=1)]  # layers that have such units
     layers = len(scores)
     absent: NDArray[np.bool_] = np.logical_not(np.isfinite(scores).all(axis=2))
-    found = _counted(scores, absent)
+    found = _counted(scores, absent, ranked)
     there = ~absent.any(axis=0)
     count = int(there.sum())
     if count < FEWEST:
         return found
     shown = np.unique(np.linspace(0, layers - 1, min(layers, LAYERS)).round().astype(int))
-    values = _leading(np.nan_to_num(scores[np.ix_(shown, there)]))
+    values = _leading(np.nan_to_num(ranked(scores[np.ix_(shown, there)])))
     if not values.shape[2]:  # units that are all alike stand in no order
         return found
     sorted_ = ndtri((np.arange(count) + 1) / (count + 1))
@@ -80,18 +89,18 @@ def label_checks(scores: Float64s) -> list[LabelCheck]:
     return found
 
 
-def _counted(scores: Float64s, absent: NDArray[np.bool_]) -> list[LabelCheck]:
+def _counted(scores: Float64s, absent: NDArray[np.bool_], ranked: Ranked) -> list[LabelCheck]:
     """Zero units, copies of layers and of units."""
     found: list[LabelCheck] = []
     if absent.any():
         found.append(LabelCheck(f"zero in part ({absent.mean():.1%})", None))
     layers = len(scores)
-    linked = linked_layers(np.nan_to_num(scores))
+    linked = linked_layers(scores, ranked=ranked)
     if len(set(linked.tolist())) < layers:
         found.append(LabelCheck(f"the same in {layers - len(set(linked.tolist()))} of {layers} layers as in others", None))
-    groups = clones(scores)
+    groups = clones(scores, ranked)
     if groups is not None:
-        found.append(LabelCheck(f"copies of each other, {groups.shape[1]} of each", None))
+        found.append(LabelCheck(f"{COPIES}, {groups.shape[1]} of each", None))
     return found
 
 

@@ -9,10 +9,12 @@ this changes no p-value's validity: it only forgoes evidence that a habit could 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import f as f_distribution
 
@@ -90,6 +92,15 @@ class Neighbours(NamedTuple):
         grid = np.where(chosen >= 0, np.searchsorted(labels, np.maximum(chosen, 0)), -1)
         return cls(labels, grid, count)
 
+    def present(self, there: NDArray[np.bool_]) -> Neighbours:
+        """Those of them that are there, (labels,) each, in the same blocks."""
+        if there.all():
+            return self
+        new = np.where(there, there.cumsum() - 1, -1)
+        grid = np.where(self.grid >= 0, new[self.grid], -1)
+        grid = np.take_along_axis(grid, np.argsort(grid < 0, axis=1, kind="stable"), axis=1)
+        return Neighbours(self.labels[there], grid[(grid >= 0).any(axis=1)], self.total)
+
     @property
     def freedom(self) -> int:
         """Labels less blocks."""
@@ -152,7 +163,7 @@ def without(features: Float64s, neighbours: Neighbours, *, seen: bool = True, pl
     count = len(neighbours.labels)
     given_up = np.arange(len(energies)) < count // SHARE
     if seen:
-        clear = energies > _common(centred, neighbours.freedom, SEEN)
+        clear = energies > _by_chance(centred, neighbours.freedom)(SEEN)
         if len(clear) and told_by(
             features if plain is None else plain, ndtri((neighbours.labels + 1) / (neighbours.total + 1))
         ):
@@ -198,8 +209,9 @@ def _without_steps(centred: Float64s, neighbours: Neighbours) -> Float64s:
     window = (squares <= 1e-9).cumsum()  # a step between two windows lies inside no block
     order = np.lexsort((-energies, window))
     best = order[np.unique(window[order], return_index=True)[1]]
-    sure = best[energies[best] > _common(centred, neighbours.freedom, STEP_SURE)]
-    likely = best[energies[best] > _common(centred, neighbours.freedom, STEP_SEEN)]
+    by_chance = _by_chance(centred, neighbours.freedom)
+    sure = best[energies[best] > by_chance(STEP_SURE)]
+    likely = best[energies[best] > by_chance(STEP_SEEN)]
     chosen = np.union1d(likely, [sure - 1, sure + 1]).astype(np.int64)
     chosen = chosen[(chosen >= 0) & (chosen < len(squares))]
     chosen = chosen[squares[chosen] > 1e-9]
@@ -220,11 +232,12 @@ def _step_squares(grid: Int64s) -> Float64s:
     return np.asarray(changes.cumsum())
 
 
-def _common(centred: Float64s, freedom: int, deviations: float) -> float:
+def _by_chance(centred: Float64s, freedom: int) -> Callable[[float], float]:
     """What the energy of one direction among labels, over all layers and features, reaches by chance and so many deviations.
 
     The energy of a random direction in a layer has the trace of its covariance of features as mean, and twice the trace of the
     square as variance.
     """
     inner = centred.swapaxes(1, 2) @ centred / max(freedom, 1)
-    return float(np.trace(inner, axis1=1, axis2=2).sum() + deviations * np.sqrt(2 * (inner**2).sum()))
+    mean, spread = np.trace(inner, axis1=1, axis2=2).sum(), np.sqrt(2 * (inner**2).sum())
+    return lambda deviations: float(mean + deviations * spread)

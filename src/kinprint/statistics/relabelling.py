@@ -51,8 +51,10 @@ def _shuffle(order: Int64s, count: int, state: np.uint64) -> np.uint64:
 
 @compiled()
 def _shuffles(orders: Int64s, count: int, state: np.uint64) -> np.uint64:
-    """Fill the first `count` rows of orders (size, AHEAD) with as many permutations as `_shuffle` gives one after the other, side
-    by side: each is a chain of dependent steps, and the processor works on several at a time."""
+    """Fill the first `count` rows of orders (size, AHEAD) with the permutations that `_shuffle` gives one after the other.
+
+    Each is a chain of dependent steps: side by side, the processor works on several at a time.
+    """
     fractions = np.empty(AHEAD, np.uint64)
     for lane in range(AHEAD):
         state, bits = _next(state)
@@ -106,7 +108,9 @@ def relabelled(
     blocks, size, parts, width = scores.shape[1], scores.shape[2], scores.shape[4], scores.shape[5]
     matrix = width * width
     flat = scores.ravel()
-    units = flat[: len(scores) * blocks * size * size].reshape(len(scores), blocks, size, size)  # all there is of single members
+    units = flat[: len(scores) * blocks * size * size].reshape(
+        len(scores), blocks, size, size
+    )  # all there is of single members
     for layer in prange(len(stream)):
         concerned = np.flatnonzero(suspect_layer == layer)
         groups = np.empty(size, dtype=np.int64)
