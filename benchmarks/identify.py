@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinprint import Fingerprint, fingerprint
-from kinprint.library.identify import CANDIDATES, identify, retrieve
+from kinprint.library.identify import identify, retrieve
 from kinprint.library.vectors import DIMENSIONS, vectors
+from kinprint.terms import CANDIDATES
 from kinprint.zoo import Lineage
 
 

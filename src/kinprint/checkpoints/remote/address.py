@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,17 +24,11 @@ from kinprint.checkpoints.remote.sparse import RemoteFile
 from kinprint.checkpoints.weight_choice import is_index
 from kinprint.errors import CheckpointError, WebError
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
 AT_ONCE = 8
 """Names that are looked up at the same time."""
 
 _NOT_THERE = (401, 403, 404, 410)
 """Answers to a name that may not be there: storage that must not be listed says "denied" for those that are not."""
-
-
-def means_url(model: str) -> bool:
-    """Whether `model` is a URL rather than a path."""
-    return _URL.fullmatch(model) is not None
 
 
 def locate(url: str, *, offline: bool = False) -> Location:
