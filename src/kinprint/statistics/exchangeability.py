@@ -30,11 +30,11 @@ from scipy.special import gammaln
 from kinprint.arrays import Float64s, Int64s
 from kinprint.statistics import alignment, tails
 from kinprint.statistics.copies import clones, linked_layers
+from kinprint.statistics.divided import log_permanents, relabelled, tilted
 from kinprint.statistics.neighbourhoods import Neighbours
 from kinprint.statistics.normal_scores import whiten
 from kinprint.statistics.order import without_order
-from kinprint.statistics.permanents import log_permanents
-from kinprint.statistics.relabelling import SEED, relabelled, tilted
+from kinprint.statistics.relabelling import SEED
 from kinprint.statistics.relabelling_group import RelabellingGroup
 
 BUDGET = 1 << 13

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from kinprint.arrays import Float64s
+from kinprint.statistics.ranks import mean_ranks
 
 RIDGE = 0.01
 """Added to the unit variance of every feature before whitening: directions with less than about 1 % of it are noise."""
@@ -24,7 +24,7 @@ def normal_scores(features: NDArray[np.floating]) -> Float64s:
         zero, the middle, and counts for nothing; the others are ranked among themselves.
     """
     absent = np.isnan(features)
-    ranks = rankdata(np.where(absent, np.inf, features), axis=1)
+    ranks = mean_ranks(np.where(absent, np.inf, features))
     known = np.maximum((~absent).sum(axis=1, keepdims=True), 1)
     return np.where(absent, 0.0, ndtri(np.minimum(ranks / (known + 1), known / (known + 1))))
 

@@ -46,7 +46,7 @@ def _shuffle(order: Int64s, count: int, state: np.uint64) -> np.uint64:
     return state
 
 
-@compiled(parallel=True)
+@compiled()
 def relabelled(
     scores: Float64s, suspect_layer: Int64s, stream: Int64s, group_counts: Int64s, member_counts: Int64s, draws: int, seed: int
 ) -> Float64s:
@@ -104,7 +104,7 @@ def _place(order: Int64s, count: int, entries: Float64s, sums: Float64s, state: 
     return state
 
 
-@compiled(parallel=True)
+@compiled()
 def tilted(
     scores: Float64s,
     theta: float,
