@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from numba import get_num_threads, njit
+from numba.core import event
 
 T = TypeVar("T")
 
@@ -31,6 +32,20 @@ def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Callabl
             return njit(**options)(function)  # type: ignore[no-any-return]
 
     return decorate
+
+
+def on_compiling(tell: Callable[[], None]) -> None:
+    """Have `tell` called, once, when a function is compiled: no process before has kept its machine code."""
+    waiting = [tell]
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            if waiting:
+                waiting.pop()()
+
+        def on_end(self, event: Any) -> None: ...
+
+    event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]
 
 
 def processors() -> int:

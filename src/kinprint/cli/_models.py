@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from kinprint.checkpoints.places import require_there
-from kinprint.cli._progress import byte_bar
+from kinprint.cli._progress import byte_bar, say_when_compiling
 from kinprint.errors import printable
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def read(
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     if isinstance(model, str):
         require_there(model)
+    say_when_compiling()
     from kinprint.fingerprints import fingerprint
 
     with byte_bar(_shown_name(model)) as progress:

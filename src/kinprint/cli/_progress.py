@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
+
+import typer
 
 from kinprint.errors import printable
 
@@ -12,6 +16,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 T = TypeVar("T")
+
+
+@cache
+def say_when_compiling() -> None:
+    """See to it that a run which has to compile says so: a user would wonder what it does for ten seconds."""
+    if sys.stderr.isatty():
+        from kinprint.compiled import on_compiling
+
+        on_compiling(lambda: typer.echo("kinprint: compiling for this machine, once; this takes some seconds", err=True))
 
 
 def _bars(*columns: str, width: int = 0) -> Progress:
