@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from kinprint.checkpoints.files import mode_of
 
@@ -31,4 +32,4 @@ def require_there(*models: str) -> None:
     """
     for model in models:
         if model and not (os.path.lexists(model) or means_url(model) or name_like_an_id(model) or "+" in model):
-            mode_of(model)
+            mode_of(Path(model))

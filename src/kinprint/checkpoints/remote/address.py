@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 from kinprint.checkpoints.folders import Location, local
 from kinprint.checkpoints.formats import format_of
@@ -42,6 +41,8 @@ def locate(url: str, *, offline: bool = False) -> Location:
     path = unquote(parts.path).rstrip("/")
     name = path.rpartition("/")[2] or parts.netloc.rpartition("@")[2] or url
     if parts.scheme.lower() == "file":
+        from urllib.request import url2pathname  # with all of http and ssl
+
         return replace(local(Path(url2pathname(parts.path)), shown), name=name)
     if offline:
         raise CheckpointError(shown, "offline, and a URL needs the network", "give a folder or a file")
