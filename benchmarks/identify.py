@@ -29,8 +29,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinprint import Fingerprint, fingerprint
-from kinprint.library.identify import CANDIDATES, identify, retrieve
-from kinprint.library.vectors import DIMENSIONS, vectors
+from kinprint.library.identify import identify, retrieve
+from kinprint.library.spaces import DIMENSIONS
+from kinprint.library.vectors import vectors
+from kinprint.terms import CANDIDATES
 from kinprint.zoo import Lineage
 
 

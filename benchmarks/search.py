@@ -29,7 +29,8 @@ from kinprint import fingerprint
 from kinprint.comparison import ALPHA, examine
 from kinprint.library import Library, records
 from kinprint.library.identify import retrieve
-from kinprint.library.vectors import DIMENSIONS, vectors
+from kinprint.library.spaces import DIMENSIONS
+from kinprint.library.vectors import vectors
 from kinprint.methods import known
 from kinprint.zoo import Lineage
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 import kinprint
 from kinprint.library import Library, records
-from kinprint.library.vectors import DIMENSIONS
+from kinprint.library.spaces import DIMENSIONS
 
 FAMILIES = ("llama", "qwen2", "mistral", "gemma2", "phi3")
 WHOLE = 200

@@ -15,7 +15,7 @@ from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import at_hand
 from kinprint.library.declarations.verify import Options, Verification
 from kinprint.library.declarations.verify import verify as verify_place
-from kinprint.library.identify import CANDIDATES, Identification
+from kinprint.library.identify import Identification
 from kinprint.library.identify import identify as identify_fingerprint
 from kinprint.library.merges.candidates import candidates as candidates_in
 from kinprint.library.merges.gather import gather as gather_fingerprint
@@ -23,6 +23,7 @@ from kinprint.library.merges.gather_result import Gathering
 from kinprint.library.store import Library
 from kinprint.library.trees.tree import Forest
 from kinprint.library.trees.tree import tree as tree_of_fingerprints
+from kinprint.terms import CANDIDATES
 
 AnyModel = str | os.PathLike[str] | Fingerprint
 """The place of a model (folder, file, hub id, URL, `.kinprint` file), or its fingerprint."""

@@ -17,6 +17,8 @@ from safetensors.numpy import save_file
 
 from kinprint.architectures import recognise
 from kinprint.checkpoints import open_checkpoint
+from kinprint.checkpoints.places import require_there
+from kinprint.errors import CheckpointError
 
 ONE = {"w": np.ones((2, 2), np.float32)}
 BASE = Path(__file__).parents[2] / "examples" / "models" / "base"
@@ -160,3 +162,23 @@ def test_an_odd_type_without_a_role_is_no_reason_to_refuse_the_file(tmp_path: Pa
     found = open_checkpoint(tmp_path).tensors
     assert (found["codes"].shape, str(found["codes"].dtype)) == ((4,), "uint8")
     assert found["w"].read().tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "place", ["nosuch", "./nosuch", "a/b/c", "nosuch.safetensors", "../nosuch/model", "~/nosuch", "no\0such"]
+)
+def test_a_path_to_nothing_is_refused_beforehand(place: str) -> None:
+    """In the words of `open_checkpoint`."""
+    with pytest.raises(CheckpointError) as later:
+        open_checkpoint(place, offline=True)
+    with pytest.raises(CheckpointError) as before:
+        require_there(".", place)
+    assert str(before.value) == str(later.value)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["", ".", "org/name", "org/name@main", "https://host/model", "s3://bucket/model", "file:///nosuch", "nosuch+adapter"],
+)
+def test_what_may_be_a_model_is_not(place: str) -> None:
+    require_there(place)

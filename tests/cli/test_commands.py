@@ -108,7 +108,7 @@ def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr("kinprint.cli.compare.read", interrupted)
-    monkeypatch.setattr("sys.argv", ["kinprint", "compare", "a", "b"])
+    monkeypatch.setattr("sys.argv", ["kinprint", "compare", ".", "."])
     monkeypatch.setattr("os._exit", sys.exit)
     with pytest.raises(SystemExit) as stopped:
         main()

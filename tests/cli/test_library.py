@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from kinprint import Fingerprint, Library, engines
 from kinprint.architectures import OpenModel
 from kinprint.cli import app
-from kinprint.cli.library import app as commands
 from kinprint.errors import KinprintError, LibraryError
 from kinprint.fingerprints import from_model
 from kinprint.library.adding import add_models
@@ -164,7 +164,8 @@ def test_the_library_may_come_from_the_environment(lib: Path, monkeypatch: pytes
 
 
 def test_every_command_has_an_example() -> None:
-    assert all("Example: kinprint library " in (command.callback.__doc__ or "") for command in commands.registered_commands)
+    commands: Any = typer.main.get_command(app)
+    assert all("Example: kinprint library " in command.help for command in commands.commands["library"].commands.values())
 
 
 def test_folders_of_models(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def measured(model: Model, name: str) -> Fingerprint:
     """Traits of the parts of a model, whatever its file could say."""
     from kinprint.architectures import Anatomy
     from kinprint.checkpoints import Checkpoint
-    from kinprint.fingerprints import measure
+    from kinprint.fingerprints.measure import measure
 
     order = sorted(model.parts.values(), key=lambda p: (p.layer is None, p.layer or 0, p.role, p.expert or 0))
     anatomy = Anatomy(model.table.family, model.facts, tuple(order))

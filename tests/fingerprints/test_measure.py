@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from kinprint.architectures import recognise
 from kinprint.checkpoints import open_checkpoint
-from kinprint.fingerprints import Fingerprint, fingerprint, measure
+from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.fingerprints.measure import measure
 from kinprint.fingerprints.sample_positions import positions
 
 PREFIX = "model.layers.2."

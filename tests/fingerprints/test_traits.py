@@ -10,7 +10,8 @@ import pytest
 from kinprint.architectures import Anatomy, Part, roles
 from kinprint.checkpoints import Checkpoint
 from kinprint.errors import FingerprintError
-from kinprint.fingerprints import Fingerprint, measure
+from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.measure import measure
 from kinprint.fingerprints.sample_positions import positions
 
 HIDDEN, NEURONS, EXPERTS = 24, 10, 3

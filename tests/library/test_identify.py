@@ -15,7 +15,8 @@ from kinprint import compare
 from kinprint.errors import LibraryError
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.identify import Candidate, identify, retrieve
-from kinprint.library.vectors import DIMENSIONS, vectors
+from kinprint.library.spaces import DIMENSIONS
+from kinprint.library.vectors import vectors
 from kinprint.methods import known
 
 

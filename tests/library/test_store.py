@@ -14,7 +14,7 @@ import pytest
 
 from kinprint import Fingerprint, Library
 from kinprint.errors import FingerprintError, KinprintError, LibraryError
-from kinprint.library import records, store, vectors
+from kinprint.library import records, spaces, store, vectors
 
 pytest.importorskip("lancedb")
 
@@ -240,8 +240,8 @@ def test_vectors_that_changed_are_measured_again(library: Library, monkeypatch: 
     """Also where a fingerprint is damaged: its model stays, without vectors."""
     library.add([model(1), model(2), model(3)])
     stored(library, "fingerprints").delete(f"digest = '{model(3).digest}'")
-    monkeypatch.setattr(vectors, "VERSION", vectors.VERSION + 1)
-    monkeypatch.setattr(vectors, "DIMENSIONS", {"sums": 2})
+    monkeypatch.setattr(spaces, "VERSION", spaces.VERSION + 1)
+    monkeypatch.setattr(spaces, "DIMENSIONS", {"sums": 2})
     monkeypatch.setattr(vectors, "vectors", lambda found: {"sums": np.array([found.facts["parameters"] - 1001, 1], np.float32)})
     opened = Library.open(library.where)
     assert opened.nearest("sums", [1, 1], 5) == [
@@ -253,7 +253,7 @@ def test_vectors_that_changed_are_measured_again(library: Library, monkeypatch: 
 
 def test_a_newer_library_is_refused(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     library.add([model(1)])
-    for module, name in ((store, "SCHEMA"), (vectors, "VERSION")):
+    for module, name in ((store, "SCHEMA"), (spaces, "VERSION")):
         with monkeypatch.context() as patched:
             patched.setattr(module, name, 0)
             with pytest.raises(LibraryError, match=r"newer version .*upgrade kinprint"):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from kinprint import fingerprint, transforms
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.vectors import BLOCK, DIMENSIONS, vectors
+from kinprint.library.spaces import DIMENSIONS
+from kinprint.library.vectors import BLOCK, vectors
 from kinprint.zoo.recipes import DISGUISE
 
 LAYERS, CHANNELS, NEURONS = 4, 512, 1024

@@ -22,7 +22,8 @@ from kinprint.checkpoints.checkpoint import Tensor, read_rows
 from kinprint.checkpoints.folders import Location, ModelFolder
 from kinprint.checkpoints.formats import open_file
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.remote import address, hub
+from kinprint.checkpoints.places import means_url
+from kinprint.checkpoints.remote import hub
 from kinprint.checkpoints.source import ByteSource
 from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_weights, choose_weights
 from kinprint.errors import CheckpointError, printable
@@ -98,9 +99,9 @@ def parts_of(model: str) -> tuple[str, str] | None:
 
 
 def _means_model(base: str, adapter: str) -> bool:
-    if os.path.lexists(adapter) or address.means_url(adapter):
+    if os.path.lexists(adapter) or means_url(adapter):
         return True
-    return hub.means_repository(adapter) and not address.means_url(base)  # a URL goes on as far as it can
+    return hub.means_repository(adapter) and not means_url(base)  # a URL goes on as far as it can
 
 
 def is_alone(location: Location) -> bool:

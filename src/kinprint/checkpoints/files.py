@@ -9,16 +9,12 @@ import contextlib
 import errno
 import glob
 import os
-import secrets
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
-
-import platformdirs
 
 from kinprint.errors import CheckpointError
 
@@ -90,7 +86,11 @@ def _require_regular(path: Path, mode: int) -> None:
 
 def cache_folder() -> Path:
     """$KINPRINT_CACHE, or the platform's cache folder."""
-    return Path(os.environ.get("KINPRINT_CACHE") or platformdirs.user_cache_dir("kinprint"))
+    if named := os.environ.get("KINPRINT_CACHE"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("kinprint"))
 
 
 def file_name(name: str) -> str:
@@ -116,7 +116,7 @@ def replacing(path: Path, *, durable: bool = False, private: bool = False) -> It
         OSError: it cannot be written.
     """
     _remove_leftovers(path)
-    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)) as file:
             yield file
@@ -136,6 +136,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made, or `path` is in use.
     """
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

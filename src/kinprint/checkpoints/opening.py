@@ -17,6 +17,7 @@ from kinprint.checkpoints.foreign_config import foreign_files, read_foreign
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.names import renamed
+from kinprint.checkpoints.places import means_url
 from kinprint.checkpoints.quantizations import decoded
 from kinprint.checkpoints.remote import address, hub
 from kinprint.checkpoints.source import ByteSource
@@ -59,7 +60,7 @@ def located(model: str | os.PathLike[str], *, offline: bool = False) -> Location
     """
     if isinstance(model, str) and hub.means_repository(model):
         return hub.locate(model, offline=offline)
-    if isinstance(model, str) and address.means_url(model):
+    if isinstance(model, str) and means_url(model):
         return address.locate(model, offline=offline)
     return local(Path(model), os.fspath(model))
 

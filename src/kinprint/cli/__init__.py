@@ -1,4 +1,8 @@
-"""The command line: one file a command, each found by its name."""
+"""The command line: one file a command, each found by its name and imported when it is asked for.
+
+The module of a command holds its options and its help, and imports what does the work inside its functions, after it has seen
+to wrong use: errors and help load neither numpy nor anything of its weight (tests/cli/test_startup.py).
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,14 @@ import os
 import sys
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from kinprint import discovery
+from kinprint.cli._groups import files, group
 from kinprint.errors import KinprintError
 
 INTERRUPTED = 130
 """Exit code of a command that was interrupted, as shells count."""
 
-app = typer.Typer(
-    name="kinprint",
-    help="Paternity tests for language models: does one model's weights come from another's?",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = group(files(__name__), "kinprint", "Paternity tests for language models: does one model's weights come from another's?")
 
 
 @app.callback(invoke_without_command=True)
@@ -33,19 +29,12 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
         raise typer.Exit
 
 
-for _module in discovery.modules(sys.modules[__name__]):
-    if hasattr(_module, "app"):  # a command of commands
-        app.add_typer(_module.app, name=_module.NAME)
-    else:
-        app.command(_module.NAME)(_module.command)
-
-
 def main() -> None:
     """Run the command line; an input that cannot be used ends in one line on stderr and exit code 1."""
     try:
         app()
     except KinprintError as error:
-        Console(stderr=True, soft_wrap=True).print(Text(f"kinprint: {error}"))
+        typer.echo(f"kinprint: {error}", err=True)
         sys.exit(1)
     except SystemExit as stopped:
         if stopped.code == INTERRUPTED:  # typer takes the interrupt and says nothing

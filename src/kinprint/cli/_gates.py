@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from kinprint.comparison import Verdict
 from kinprint.errors import KinprintError
+from kinprint.terms import Verdict
 
 FAILED = 3
 """Exit code of --fail-on."""
@@ -24,6 +22,6 @@ def stop_on(fail_on: str | None, verdict: Verdict) -> None:
 def stop_if(failed: Sequence[KinprintError]) -> None:
     """Print a line for everything that could not be read; exit code 1 if there is any."""
     for error in failed:
-        Console(stderr=True, soft_wrap=True).print(Text(f"kinprint: {error}"))
+        typer.echo(f"kinprint: {error}", err=True)
     if failed:
         raise typer.Exit(1)

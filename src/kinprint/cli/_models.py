@@ -8,16 +8,18 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from kinprint.architectures import OpenModel, Table
-from kinprint.checkpoints import open_checkpoint
-from kinprint.checkpoints.hashes import FileHash, hashes
-from kinprint.cli._progress import byte_bar
+from kinprint.checkpoints.places import require_there
+from kinprint.cli._progress import byte_bar, say_when_compiling
 from kinprint.errors import printable
-from kinprint.fingerprints import Fingerprint, fingerprint
-from kinprint.fingerprints.from_model import SUFFIX
+
+if TYPE_CHECKING:
+    from kinprint.architectures import OpenModel, Table
+    from kinprint.checkpoints.hashes import FileHash
+    from kinprint.fingerprints import Fingerprint
 
 
 def read(
@@ -30,19 +32,30 @@ def read(
     threads: int | None = None,
 ) -> Fingerprint:
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
+    if isinstance(model, str):
+        require_there(model)
+    say_when_compiling()
+    from kinprint.fingerprints import fingerprint
+
     with byte_bar(_shown_name(model)) as progress:
         return fingerprint(model, quick=quick, cache=cache, offline=offline, given=given, threads=threads, progress=progress)
 
 
 def _shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:
     """What to call a model beside its bar."""
-    if isinstance(model, OpenModel):
-        return model.checkpoint.source
-    return model.name if isinstance(model, Fingerprint) else os.fspath(model)
+    if isinstance(model, str | os.PathLike):
+        return os.fspath(model)
+    from kinprint.fingerprints import Fingerprint
+
+    return model.name if isinstance(model, Fingerprint) else model.checkpoint.source
 
 
 def hashed(model: str, *, offline: bool = False) -> tuple[FileHash, ...]:
     """The files of MODEL with their SHA-256, with a bar on stderr; none of a `.kinprint` file, which has no weights."""
+    from kinprint.checkpoints import open_checkpoint
+    from kinprint.checkpoints.hashes import hashes
+    from kinprint.fingerprints.from_model import SUFFIX
+
     if Path(model).suffix == SUFFIX:
         return ()
     with byte_bar(f"SHA-256 {model}") as progress:

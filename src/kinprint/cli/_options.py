@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from kinprint.architectures import Table
-from kinprint.architectures.given import table_from, tables_of
-from kinprint.comparison import Verdict
+from kinprint.terms import Verdict
+
+if TYPE_CHECKING:
+    from kinprint.architectures import Table
 
 PLACES = "folder, file, hub id, BASE+ADAPTER or .kinprint file"
 """What a model may be named by."""
@@ -92,9 +93,11 @@ def given_tables(model_type: str | None, table: Path | None) -> tuple[Table, ...
     """The tables that --as and --table allow; none where neither is given."""
     if model_type is not None and table is not None:
         raise typer.BadParameter("give --as or --table, not both", param_hint="--as")
-    if table is not None:
-        return table_from(table)
-    return () if model_type is None else tables_of(model_type)
+    if model_type is None and table is None:
+        return ()
+    from kinprint.architectures.given import table_from, tables_of
+
+    return table_from(table) if table is not None else tables_of(model_type or "")
 
 
 QuestionsOption = Annotated[

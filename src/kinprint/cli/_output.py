@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console, RenderableType
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def emit(as_json: bool, to_json: Callable[[], Any], render: Callable[[], RenderableType]) -> None:
@@ -25,4 +27,6 @@ def emit(as_json: bool, to_json: Callable[[], Any], render: Callable[[], Rendera
     if isinstance(shown, str):
         typer.echo(shown)
     else:
+        from rich.console import Console
+
         Console().print(shown)

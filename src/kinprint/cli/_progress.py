@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+import typer
 
 from kinprint.errors import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
 
-def _bars(*columns: ProgressColumn, width: int = 0) -> Progress:
+@cache
+def say_when_compiling() -> None:
+    """See to it that a run which has to compile says so: a user would wonder what it does for ten seconds."""
+    if sys.stderr.isatty():
+        from kinprint.compiled import on_compiling
+
+        on_compiling(lambda: typer.echo("kinprint: compiling for this machine, once; this takes some seconds", err=True))
+
+
+def _bars(*columns: str, width: int = 0) -> Progress:
+    """Bars with columns of `rich.progress`, by name."""
+    from rich import progress
+    from rich.console import Console
+
     terminal = Console(stderr=True)
-    text = TextColumn(f"{{task.description:<{width}}}")
-    return Progress(text, BarColumn(), *columns, console=terminal, transient=True, disable=not terminal.is_terminal)
+    text = progress.TextColumn(f"{{task.description:<{width}}}")
+    shown = [getattr(progress, name)() for name in columns]
+    return progress.Progress(
+        text, progress.BarColumn(), *shown, console=terminal, transient=True, disable=not terminal.is_terminal
+    )
+
+
+def _name(subject: object) -> str:
+    """What stands before a bar; rich's markup in it means nothing."""
+    from rich.markup import escape
+
+    return escape(printable(subject, 40))
 
 
 def count_bars(width: int = 0) -> Progress:
@@ -37,15 +53,15 @@ def count_bars(width: int = 0) -> Progress:
     Args:
         width: of the words before a bar, at least.
     """
-    return _bars(MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), width=width)
+    return _bars("MofNCompleteColumn", "TimeElapsedColumn", "TimeRemainingColumn", width=width)
 
 
 @contextmanager
 def byte_bar(subject: object) -> Iterator[Callable[[int, int], None]]:
     """A bar of bytes: call what it gives with bytes done and bytes in all. Nothing is shown before the first call: a download
     from a hub has its own bars, and two kinds garble each other."""
-    bars = _bars(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    bar = bars.add_task(escape(printable(subject, 40)), total=None)
+    bars = _bars("DownloadColumn", "TransferSpeedColumn", "TimeRemainingColumn")
+    bar = bars.add_task(_name(subject), total=None)
     with ExitStack() as shown:
 
         def progress(done: int, total: int) -> None:
@@ -60,16 +76,16 @@ def byte_bar(subject: object) -> Iterator[Callable[[int, int], None]]:
 def count_bar(subject: object) -> Iterator[Callable[[int, int], None]]:
     """A bar of what is counted: call what it gives with how many are done and how many there are."""
     with count_bars() as bars:
-        bar = bars.add_task(escape(printable(subject, 40)), total=None)
+        bar = bars.add_task(_name(subject), total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
 @contextmanager
 def step_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A bar of steps with names: call what it gives with the name of one, how many are done and how many there are."""
-    with _bars(MofNCompleteColumn(), TimeElapsedColumn()) as bars:
+    with _bars("MofNCompleteColumn", "TimeElapsedColumn") as bars:
         bar = bars.add_task("comparing", total=None)
-        yield lambda step, done, total: bars.update(bar, description=escape(printable(step, 40)), completed=done, total=total)
+        yield lambda step, done, total: bars.update(bar, description=_name(step), completed=done, total=total)
 
 
 def tracked(items: Iterator[T], subject: str, total: int) -> Iterator[T]:

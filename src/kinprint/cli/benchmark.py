@@ -9,19 +9,18 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinprint import benchmark, reports
-from kinprint.benchmark import BenchmarkResult, Pairs, Summary
 from kinprint.cli._options import CacheOption, DeepOption, HtmlOption, JobsOption, QuestionsOption, QuickOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import count_bars
 from kinprint.errors import ReportError
-from kinprint.fingerprints import Fingerprint
 
-NAME = "benchmark"
+if TYPE_CHECKING:
+    from kinprint.benchmark import BenchmarkResult, Pairs, Summary
+    from kinprint.fingerprints import Fingerprint
 
 
 def command(
@@ -54,10 +53,12 @@ def command(
     if quick and (deep or observe):
         raise typer.BadParameter("--deep and --observe take whole models: choose one", param_hint="--quick")
     _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
+    from kinprint import benchmark, reports
+
     wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
     open_model = partial(_observed, questions=questions, cache=cache) if observe else None
     result = _run(wanted, deep=deep, quick=quick, jobs=jobs, cache=cache, open_model=open_model)
-    summary = Summary(result)
+    summary = benchmark.Summary(result)
     emit(str(as_json) == "-", lambda: reports.benchmark_json(summary), lambda: reports.benchmark_text(summary))
     _write(summary, as_json if str(as_json) != "-" else None, markdown, html)
     if calibration is not None:
@@ -67,6 +68,8 @@ def command(
 
 def _write(summary: Summary, as_json: Path | None, markdown: Path | None, html: Path | None) -> None:
     """Write the reports that are wanted."""
+    from kinprint import reports
+
     if as_json is not None:
         reports.write_text(as_json, json.dumps(reports.benchmark_json(summary), allow_nan=False) + "\n")
     if markdown is not None:
@@ -100,6 +103,8 @@ def _observed(place: str, questions: int, cache: bool) -> Fingerprint:
 
 
 def _run(pairs: Pairs, **options: Any) -> BenchmarkResult:
+    from kinprint import benchmark
+
     with count_bars() as bars:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("models", "pairs")}
         return benchmark.run(

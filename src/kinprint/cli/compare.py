@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kinprint.checkpoints.places import require_there
 from kinprint.cli._gates import stop_on
 from kinprint.cli._models import epoch, hashed, read, retyped
 from kinprint.cli._options import (
@@ -27,17 +28,10 @@ from kinprint.cli._options import (
 )
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
-from kinprint.comparison import ALPHA, Comparison, both, examine
-from kinprint.reports import (
-    comparison_html,
-    comparison_text,
-    cyclonedx_bom,
-    in_toto_statement,
-    require_cyclonedx,
-    write_text,
-)
+from kinprint.terms import ALPHA
 
-NAME = "compare"
+if TYPE_CHECKING:
+    from kinprint.comparison import Comparison
 
 
 def command(
@@ -73,9 +67,13 @@ def command(
     """
     if deep and quick:
         raise typer.BadParameter("reads all weights, --quick about 1 %: choose one", param_hint="--deep")
+    made = epoch()
+    require_there(reference, suspect)
+    from kinprint.comparison import both, examine
+    from kinprint.reports import comparison_text, require_cyclonedx
+
     if cyclonedx is not None:
         require_cyclonedx()
-    made = epoch()
     tables = given_tables(as_type, table)
     fingerprints, weights = both(reference, suspect, partial(read, quick=quick, cache=cache), deep=deep, given=tables)
     with step_bar() as progress:
@@ -95,6 +93,8 @@ def _write(
     in_toto: Path | None,
 ) -> None:
     """Write the reports that name every file by its digest, those that are wanted."""
+    from kinprint.reports import comparison_html, cyclonedx_bom, in_toto_statement, write_text
+
     files = {"reference": hashed(places[0]), "suspect": hashed(places[1])}
     if html is not None:
         write_text(html, comparison_html(comparison, files=files, **retyped()))

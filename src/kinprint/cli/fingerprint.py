@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from kinprint.checkpoints.files import file_name
 from kinprint.cli._models import read
 from kinprint.cli._options import (
     AsOption,
@@ -19,8 +18,6 @@ from kinprint.cli._options import (
     given_tables,
 )
 from kinprint.errors import printable
-
-NAME = "fingerprint"
 
 
 def command(
@@ -38,6 +35,8 @@ def command(
 
     prints: base.kinprint: 38 traits of 4 layers, 0.4 MB
     """
+    from kinprint.checkpoints.files import file_name
+
     measured = read(model, quick=quick, cache=cache, threads=threads, given=given_tables(as_type, table))
     target = output or Path(f"{file_name(measured.name)}.kinprint")
     measured.save(target)

@@ -6,15 +6,12 @@ from typing import Annotated
 
 import typer
 
+from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import read
 from kinprint.cli._options import AlphaOption, CacheOption, JsonOption, OptionalLibraryOption, SuspectArgument
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
-from kinprint.comparison import ALPHA
-from kinprint.reports.gather_terminal import gathering_text
-from kinprint.verbs import gather
-
-NAME = "gather"
+from kinprint.terms import ALPHA
 
 
 def command(
@@ -38,6 +35,10 @@ def command(
     """
     if library is None and not among:
         raise typer.BadParameter("say where its parts are sought: --library or --among", param_hint="--library")
+    require_there(suspect, *(among or ()))
+    from kinprint.reports.gather_terminal import gathering_text
+    from kinprint.verbs import gather
+
     examined = read(suspect, cache=cache)
     candidates = [read(model, cache=cache) for model in among or ()]
     with step_bar() as progress:

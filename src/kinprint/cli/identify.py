@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from kinprint.checkpoints.places import require_there
 from kinprint.cli._gates import stop_on
 from kinprint.cli._models import read, retyped
 from kinprint.cli._options import (
@@ -25,16 +24,11 @@ from kinprint.cli._options import (
 )
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
-from kinprint.comparison import ALPHA
 from kinprint.errors import KinprintError, printable
-from kinprint.library import Library
-from kinprint.library.identify import CANDIDATES, FORMAT, Identification, identify
-from kinprint.library.watch import INTERVAL, SETTLED, arrivals
-from kinprint.reports import write_text
-from kinprint.reports.identification_html import identification_html
-from kinprint.reports.identification_terminal import identification_text
+from kinprint.terms import ALPHA, CANDIDATES, SETTLED
 
-NAME = "identify"
+if TYPE_CHECKING:
+    from kinprint.library.identify import Identification
 
 
 def command(
@@ -69,6 +63,11 @@ def command(
         raise typer.BadParameter("give a model or --watch FOLDER, one of the two", param_hint="SUSPECT")
     if fail_on is not None and watch is not None:
         raise typer.BadParameter("does not go with --watch", param_hint="--fail-on")
+    if suspect is not None:
+        require_there(suspect)
+    from kinprint.library import Library
+    from kinprint.library.identify import identify
+
     opened = Library.open(library)
 
     def identified(model: str) -> Identification:
@@ -80,6 +79,10 @@ def command(
         _watch(watch, settled, identified, as_json)
     if suspect is not None:
         identification = identified(suspect)
+        from kinprint.reports import write_text
+        from kinprint.reports.identification_html import identification_html
+        from kinprint.reports.identification_terminal import identification_text
+
         if html is not None:
             write_text(html, identification_html(identification, **retyped()))
         emit(as_json, identification.to_json, lambda: identification_text(identification))
@@ -88,6 +91,8 @@ def command(
 
 def _watch(folder: Path, settled: float, identified: Callable[[str], Identification], as_json: bool) -> None:
     """Identify what is in a folder and what arrives there, until the user interrupts."""
+    from kinprint.library.watch import INTERVAL, arrivals
+
     try:
         for path in arrivals(folder, settled=settled, interval=min(INTERVAL, max(settled, 0.1))):
             _line(path, identified, as_json)
@@ -97,13 +102,12 @@ def _watch(folder: Path, settled: float, identified: Callable[[str], Identificat
 
 def _line(path: Path, identified: Callable[[str], Identification], as_json: bool) -> None:
     """Identify one model and print one line; one that cannot be read says so and does not end the watch."""
+    from kinprint.library.identify import FORMAT
+
     try:
         identification = identified(str(path))
         line = json.dumps(identification.to_json(), allow_nan=False) if as_json else printable(identification.sentence(), 1000)
     except KinprintError as error:
         suspect = {"name": printable(path.name), "source": str(path), "digest": None}
         line = json.dumps({"format": FORMAT, "suspect": suspect, "error": str(error)}) if as_json else f"unreadable: {error}"
-    if as_json:
-        typer.echo(line)
-    else:
-        Console(soft_wrap=True).print(Text(line))
+    typer.echo(line)

@@ -6,12 +6,9 @@ from typing import Annotated
 
 import typer
 
+from kinprint.checkpoints.places import require_there
 from kinprint.cli._options import PLACES, AsOption, JsonOption, TableOption, given_tables
 from kinprint.cli._output import emit
-from kinprint.fingerprints.inspection import inspect
-from kinprint.reports import inspection_text
-
-NAME = "inspect"
 
 
 def command(
@@ -28,5 +25,9 @@ def command(
 
     prints "read as llama (known): its type is llama, and its tensors are those of such a model", then a line a role.
     """
+    require_there(model)
+    from kinprint.fingerprints.inspection import inspect
+    from kinprint.reports import inspection_text
+
     found = inspect(model, given=given_tables(as_type, table))
     emit(as_json, found.to_json, lambda: inspection_text(found))

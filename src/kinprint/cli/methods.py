@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from kinprint.cli._options import JsonOption
 from kinprint.cli._output import emit
-from kinprint.methods import known
-from kinprint.reports import methods_text
-
-NAME = "methods"
 
 
 def command(as_json: JsonOption = False) -> None:
@@ -15,4 +11,7 @@ def command(as_json: JsonOption = False) -> None:
 
     Example: kinprint methods
     """
+    from kinprint.methods import known
+    from kinprint.reports import methods_text
+
     emit(as_json, lambda: [method.to_json() for method in known()], lambda: methods_text(known()))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinprint.checkpoints.files import file_name
+from kinprint.checkpoints.places import require_there
 from kinprint.cli._options import CacheOption, FingerprintOption, QuestionsOption
 from kinprint.cli._progress import count_bar
 from kinprint.errors import printable
-from kinprint.fingerprints import Fingerprint
 
-NAME = "observe"
+if TYPE_CHECKING:
+    from kinprint.fingerprints import Fingerprint
 
 
 def command(
@@ -42,7 +42,10 @@ def command(
 
     Compare two such files with `kinprint compare`. Code of a model is never run. OPENAI_API_KEY is sent to --api if it is set.
     """
+    if api is None:
+        require_there(model)
     from kinprint import observation
+    from kinprint.checkpoints.files import file_name
 
     probe = observation.shipped()
     probe = replace(probe, texts=observation.read_texts(texts) if texts else probe.texts, questions=probe.questions[:questions])

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from kinprint.cli._options import LibraryOption
 from kinprint.errors import MissingExtraError
 
-NAME = "serve"
 TOKEN = "KINPRINT_TOKEN"
 """Environment variable of the token."""
 
@@ -51,10 +48,9 @@ def command(
     names = ("localhost", "127.0.0.1", "::1", host) if local else ()
     app = create_app(Settings(library, tuple(models or ()), reports, secret, names, writable))
     shown = f"[{host}]" if ":" in host else host
-    out = Console(stderr=True, soft_wrap=True)
-    out.print(Text(f"kinprint: serving {library} at http://{shown}:{port}  (Ctrl-C ends it)"))
+    typer.echo(f"kinprint: serving {library} at http://{shown}:{port}  (Ctrl-C ends it)", err=True)
     if secret and not os.environ.get(TOKEN):
-        out.print(Text(f"kinprint: token: {secret}"))
+        typer.echo(f"kinprint: token: {secret}", err=True)
     if not local:
-        out.print(Text("kinprint: the connection is not encrypted: put a proxy with TLS in front of it"))
+        typer.echo("kinprint: the connection is not encrypted: put a proxy with TLS in front of it", err=True)
     run(app, host, port)

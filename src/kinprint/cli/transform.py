@@ -9,21 +9,20 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from kinprint.checkpoints.places import require_there
+from kinprint.cli._groups import Commands, group, single
 from kinprint.cli._options import AsOption, TableOption, given_tables
 from kinprint.cli._progress import byte_bar
 from kinprint.errors import printable
-from kinprint.transforms import Transform, apply, known
+
+if TYPE_CHECKING:
+    from kinprint.transforms import Transform
 
 NAME = "transform"
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Make a model from a model: disguised copies that compute the same, and descendants of every kind.",
-)
-
 CHECK = Annotated[
     bool,
     typer.Option("--check/--no-check", help="Run both over a few tokens, where transformers is there."),
@@ -55,6 +54,9 @@ def _command(transform: Transform) -> Callable[..., None]:
 
     def run(model: str, output: Path, **chosen: Any) -> None:
         tables, check = given_tables(chosen.pop("as_type"), chosen.pop("table")), chosen.pop("check", False)
+        require_there(model)
+        from kinprint.transforms import apply
+
         given = {name: readers[name](value) for name, value in chosen.items() if value is not None}
         with byte_bar(output) as progress:
             made = apply(transform.name, model, output, given=tables, check=check, progress=progress, **given)
@@ -122,5 +124,21 @@ def _documentation(transform: Transform) -> tuple[str, dict[str, str]]:
     return text.strip(), {name: " ".join(help_text.split()) for name, help_text in entries}
 
 
-for _transform in known().values():
-    app.command(_transform.name, rich_help_panel=PANELS[_transform.kind])(_command(_transform))
+def _names() -> list[str]:
+    from kinprint.transforms import known
+
+    return list(known())
+
+
+def _made(name: str) -> Any:
+    from kinprint.transforms import known
+
+    transform = known()[name]
+    return single(name, _command(transform), PANELS[transform.kind])
+
+
+app = group(
+    Commands(_names, _made),
+    "transform",
+    "Make a model from a model: disguised copies that compute the same, and descendants of every kind.",
+)

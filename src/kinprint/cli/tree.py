@@ -7,16 +7,12 @@ from typing import Annotated
 
 import typer
 
-from kinprint import reports
+from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import read, retyped
 from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
-from kinprint.comparison import ALPHA
-from kinprint.reports.tree_html import tree_html
-from kinprint.verbs import tree
-
-NAME = "tree"
+from kinprint.terms import ALPHA
 
 
 def command(
@@ -43,6 +39,11 @@ def command(
     """
     if not models and library is None:
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODEL...")
+    require_there(*(models or ()))
+    from kinprint import reports
+    from kinprint.reports.tree_html import tree_html
+    from kinprint.verbs import tree
+
     fingerprints = [read(model, cache=cache) for model in models or ()]
     with step_bar() as progress:
         forest = tree(fingerprints, library=library, alpha=alpha, progress=progress)

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kinprint.checkpoints.remote import address
-from kinprint.cli._mirror import verify_mirror
+from kinprint.checkpoints.places import means_url, require_there
 from kinprint.cli._models import read
 from kinprint.cli._options import (
     PLACES,
@@ -23,13 +22,8 @@ from kinprint.cli._options import (
     QuickOption,
 )
 from kinprint.cli._output import emit
-from kinprint.cli._statements import checked
-from kinprint.comparison import ALPHA
-from kinprint.library.declarations.base_models import at_hand
-from kinprint.library.declarations.verify import Options, verify
-from kinprint.reports import statement_text, verification_text, verifications_text
+from kinprint.terms import ALPHA
 
-NAME = "verify"
 FAILED, UNTESTED = 3, 4
 """Exit codes: a declaration is contradicted or a relative undeclared; with --strict, something declared was not tested."""
 
@@ -77,8 +71,15 @@ def command(
     """
     _require_use(model, every, statement, reference)
     places = [place for place in (model, *(against or ())) if place is not None]
-    if offline and any(map(address.means_url, places)):
+    if offline and any(map(means_url, places)):
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
+    require_there(*places)
+    from kinprint.cli._mirror import verify_mirror
+    from kinprint.cli._statements import checked
+    from kinprint.library.declarations.base_models import at_hand
+    from kinprint.library.declarations.verify import Options, verify
+    from kinprint.reports import statement_text, verification_text, verifications_text
+
     if statement is not None and model is not None:
         check = checked(statement, model, reference, cache=cache, offline=offline)
         emit(as_json, check.to_json, lambda: statement_text(check))

@@ -2,6 +2,6 @@
 
 from kinprint.comparison.comparison import FORMAT, Comparison, compare, examine
 from kinprint.comparison.sides import both
-from kinprint.comparison.verdict import ALPHA, Verdict
+from kinprint.terms import ALPHA, Verdict
 
 __all__ = ["ALPHA", "FORMAT", "Comparison", "Verdict", "both", "compare", "examine"]

@@ -17,9 +17,10 @@ from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.parts import small_part
 from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.sides import both
-from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, unforgeable_log10_p, with_detectable
+from kinprint.comparison.verdict import combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.methods import Evidence, Method
+from kinprint.terms import ALPHA, Verdict
 from kinprint.words import p_value
 
 FORMAT = "kinprint-comparison/1"

@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from kinprint.comparison.identity import Sameness
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, detectable, smallest
-
-Verdict = Literal["identical", "related", "no-evidence", "untestable"]
-
-ALPHA = 1e-6
-"""Largest combined p-value that is called related."""
+from kinprint.terms import ALPHA, Verdict
 
 
 def combined_log10_p(evidence: Sequence[Evidence]) -> float | None:

@@ -19,15 +19,14 @@ from kinprint.comparison import ALPHA, Verdict, examine
 from kinprint.comparison.verdict import decide
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.vectors import DIMENSIONS, vectors
+from kinprint.library.spaces import DIMENSIONS
+from kinprint.library.vectors import vectors
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni
+from kinprint.terms import CANDIDATES
 from kinprint.words import p_value
 
 FORMAT = "kinprint-identification/1"
-
-CANDIDATES = 20
-"""How many models of a larger library are tested."""
 
 Progress = Callable[[str, int, int], None]
 

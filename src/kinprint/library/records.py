@@ -18,7 +18,7 @@ from kinprint._version import __version__
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, printable
 from kinprint.fingerprints import TRAIT_VERSION, Fingerprint
-from kinprint.library import vectors as index
+from kinprint.library import spaces
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,8 +111,8 @@ def models_schema() -> pa.Schema:
         )
         for name in COLUMNS
     ]
-    spaces = [pa.field(VECTOR + space, pa.list_(pa.float32(), length)) for space, length in index.DIMENSIONS.items()]
-    return pa.schema([*columns, *spaces])
+    vectors = [pa.field(VECTOR + space, pa.list_(pa.float32(), length)) for space, length in spaces.DIMENSIONS.items()]
+    return pa.schema([*columns, *vectors])
 
 
 def fingerprints_schema() -> pa.Schema:
@@ -163,11 +163,13 @@ def vector_columns(fingerprint: Fingerprint | None) -> dict[str, NDArray[np.floa
     Raises:
         ValueError: a vector of `kinprint.library.vectors` has the wrong length, or is not finite.
     """
-    vectors = index.vectors(fingerprint) if fingerprint else {}
-    for space, vector in vectors.items():
-        if vector.shape != (index.DIMENSIONS[space],) or not np.isfinite(vector).all():
+    from kinprint.library.vectors import vectors
+
+    found = vectors(fingerprint) if fingerprint else {}
+    for space, vector in found.items():
+        if vector.shape != (spaces.DIMENSIONS[space],) or not np.isfinite(vector).all():
             raise ValueError(f"the vector of {space} has shape {vector.shape}, or is not finite")
-    return {VECTOR + space: vectors.get(space) for space in index.DIMENSIONS}
+    return {VECTOR + space: found.get(space) for space in spaces.DIMENSIONS}
 
 
 def data_of(fingerprint: Fingerprint) -> bytes:

@@ -29,8 +29,7 @@ from kinprint._version import __version__
 from kinprint.checkpoints.files import file_name
 from kinprint.errors import FingerprintError, KinprintError, LibraryError, MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library import records
-from kinprint.library import vectors as index
+from kinprint.library import records, spaces
 from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, StoredModel
 
 if TYPE_CHECKING:
@@ -265,8 +264,8 @@ class Library:
         """The models whose vectors of a space point most nearly in the direction of `vector`.
 
         Args:
-            space: one of `kinprint.library.vectors.DIMENSIONS`.
-            vector: (DIMENSIONS[space],), finite.
+            space: one of `kinprint.library.spaces.DIMENSIONS`.
+            vector: (spaces.DIMENSIONS[space],), finite.
             count: how many; fewer where fewer models have a vector of this space.
 
         Returns:
@@ -276,9 +275,9 @@ class Library:
             ValueError: no such space, or a vector of another length or with numbers that are not finite.
         """
         query = np.asarray(vector, np.float32)
-        if query.shape != (index.DIMENSIONS.get(space),) or not np.isfinite(query).all():
+        if query.shape != (spaces.DIMENSIONS.get(space),) or not np.isfinite(query).all():
             raise ValueError(
-                f"a vector of {space!r} must be finite and as long as {dict(index.DIMENSIONS)} says, not {query.shape}"
+                f"a vector of {space!r} must be finite and as long as {dict(spaces.DIMENSIONS)} says, not {query.shape}"
             )
         with _clear_errors(self.where):
             search = self._table("models").search(query, vector_column_name=VECTOR + space).distance_type("cosine")
@@ -311,14 +310,14 @@ class Library:
         from lancedb.index import IvfRq
 
         indexed = {column for built in models.list_indices() for column in built.columns}
-        for space in index.DIMENSIONS:
+        for space in spaces.DIMENSIONS:
             column = VECTOR + space
             count = models.count_rows(f"{column} IS NOT NULL")
             if column not in indexed and count >= EXACT_BELOW:
                 partitions = max(count // PARTITION, 1)
                 models.create_index(column, config=IvfRq(distance_type="cosine", num_partitions=partitions))
                 indexed.add(column)
-        return tuple(space for space in index.DIMENSIONS if VECTOR + space in indexed)
+        return tuple(space for space in spaces.DIMENSIONS if VECTOR + space in indexed)
 
     def _commit(self, batch: list[tuple[dict[str, Any], bytes]]) -> int:
         """Add rows and their fingerprints where the digest is new; the number of new ones."""
@@ -414,7 +413,7 @@ class Library:
     def _sign(self) -> None:
         import pyarrow as pa
 
-        signed = {"schema": SCHEMA, "vectors": index.VERSION, "kinprint": __version__, "since": datetime.now(UTC)}
+        signed = {"schema": SCHEMA, "vectors": spaces.VERSION, "kinprint": __version__, "since": datetime.now(UTC)}
         self._table("versions").add(pa.Table.from_pylist([signed], records.versions_schema()))
 
     def _check(self) -> None:
@@ -424,10 +423,10 @@ class Library:
                 self.where, f"no library: the table {missing[0]} is missing", "make one with `kinprint library add`"
             )
         schema, vectors = self._versions()
-        if schema > SCHEMA or vectors > index.VERSION:
-            problem = f"made by a newer version (schema {schema}, vectors {vectors}; this is {SCHEMA}, {index.VERSION})"
+        if schema > SCHEMA or vectors > spaces.VERSION:
+            problem = f"made by a newer version (schema {schema}, vectors {vectors}; this is {SCHEMA}, {spaces.VERSION})"
             raise LibraryError(self.where, problem, "upgrade kinprint")
-        if (schema, vectors) != (SCHEMA, index.VERSION):
+        if (schema, vectors) != (SCHEMA, spaces.VERSION):
             with self._turn():
                 if self._versions() == (schema, vectors):  # nobody else has done it meanwhile
                     self._migrate(schema, vectors)
@@ -451,7 +450,7 @@ class Library:
 
         wanted, models = records.models_schema(), self._table("models")
         stored = models.schema.names
-        again = vectors != index.VERSION or not {VECTOR + space for space in index.DIMENSIONS} <= set(stored)
+        again = vectors != spaces.VERSION or not {VECTOR + space for space in spaces.DIMENSIONS} <= set(stored)
         keep = [name for name in stored if not (again and name.startswith(VECTOR))]
 
         def rewritten() -> Iterator[pa.RecordBatch]:

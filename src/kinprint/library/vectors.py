@@ -34,6 +34,7 @@ from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import EVEN, ODD
 from kinprint.fingerprints.readings import TOKENS
+from kinprint.library import spaces
 from kinprint.matching.forms import signs_of
 from kinprint.matching.invariants import invariants
 from kinprint.matching.readings import directions
@@ -41,12 +42,6 @@ from kinprint.statistics import label_free_scores
 from kinprint.statistics.normal_scores import decorrelation, normal_scores
 
 Vector = NDArray[np.float32]
-
-VERSION = 2
-"""Raised when vectors change their meaning: those of other versions lie elsewhere."""
-
-DIMENSIONS: Mapping[str, int] = {"channels": 128, "neurons": 128, "forms": 256, "signs": 256, "readings": 256}
-"""Length of the vectors of each space. Powers of two."""
 
 FREQUENCY = 3.5
 """Root mean square of the phases of `forms`: the characteristic function of a normal distribution is 0.002 there."""
@@ -74,7 +69,7 @@ CHANNELS = (
 
 
 def vectors(fingerprint: Fingerprint) -> Mapping[str, Vector]:
-    """Unit vectors by space, (DIMENSIONS[space],) float32. A space is absent if its traits are absent or constant."""
+    """Unit vectors by space, (spaces.DIMENSIONS[space],) float32. A space is absent if its traits are absent or constant."""
     by_index = {"channels": _channels(fingerprint), "neurons": _neurons(fingerprint)}
     sums = by_index | _without_labels(fingerprint) | _readings(fingerprint)
     return {space: unit for space, vector in sums.items() if (unit := _unit(vector)) is not None}
@@ -82,7 +77,7 @@ def vectors(fingerprint: Fingerprint) -> Mapping[str, Vector]:
 
 def _channels(fingerprint: Fingerprint) -> Float64s:
     """Each trait's normal scores over channels, averaged over layers."""
-    total = np.zeros(DIMENSIONS["channels"])
+    total = np.zeros(spaces.DIMENSIONS["channels"])
     for name in CHANNELS:
         if name in fingerprint.traits:
             scores = normal_scores(np.atleast_2d(np.asarray(fingerprint.traits[name], dtype=np.float64))[..., None])
@@ -92,7 +87,7 @@ def _channels(fingerprint: Fingerprint) -> Float64s:
 
 def _neurons(fingerprint: Fingerprint) -> Float64s:
     """Whitened scores of neurons by index. Layers are added: those of one model are independent, so only equal ones agree."""
-    total = np.zeros(DIMENSIONS["neurons"])
+    total = np.zeros(spaces.DIMENSIONS["neurons"])
     if "neurons.invariants" in fingerprint.traits:
         values = invariants(fingerprint)
         known = np.flatnonzero(np.isfinite(values).any(axis=(0, 1)))
@@ -129,7 +124,7 @@ def _readings(fingerprint: Fingerprint) -> dict[str, Float64s]:
         gates, ups = directions(fingerprint, TOKENS)
     except NotApplicable:
         return {}
-    count = DIMENSIONS["readings"]
+    count = spaces.DIMENSIONS["readings"]
     ways, turns = (_directions(f"readings {role}", TOKENS, count)[: gates.shape[1]] for role in ("gates", "ups"))
     shifts = 2 * np.pi * _uniform("readings shifts", count)
     return {"readings": (np.sin(UPS * ups @ turns) * np.cos(GATES * gates @ ways + shifts)).sum(axis=0)}
@@ -137,8 +132,8 @@ def _readings(fingerprint: Fingerprint) -> dict[str, Float64s]:
 
 def _characteristic(scores: Float64s, known: NDArray[np.bool_]) -> Float64s:
     """Empirical characteristic function of the scores, real and imaginary parts, less that of a normal distribution."""
-    ways = _frequencies("forms", known, DIMENSIONS["forms"] // 2, scores, FREQUENCY)
-    total = np.zeros(DIMENSIONS["forms"])
+    ways = _frequencies("forms", known, spaces.DIMENSIONS["forms"] // 2, scores, FREQUENCY)
+    total = np.zeros(spaces.DIMENSIONS["forms"])
     for block in _blocks(len(scores)):
         phases = scores[block] @ ways
         total += np.concatenate([np.cos(phases).sum(axis=0), np.sin(phases).sum(axis=0)])
@@ -149,7 +144,7 @@ def _characteristic(scores: Float64s, known: NDArray[np.bool_]) -> Float64s:
 
 def _signed(scores: Float64s, known: NDArray[np.bool_], signs: Float64s, columns: list[int]) -> Float64s:
     """Sum of functions odd in a neuron's signed invariants, each where its other scores make a cosine large."""
-    count = DIMENSIONS["signs"]
+    count = spaces.DIMENSIONS["signs"]
     ways, shifts = _frequencies("signs", known, count, scores, NEARBY), 2 * np.pi * _uniform("signs shifts", count)
     turns = _directions("signs odd", len(ODD), count)[columns]
     turns = turns * (ODD_SCALE / np.linalg.norm(turns, axis=0))
@@ -181,7 +176,7 @@ def _sketch(space: str, part: str, values: Float64s) -> Float64s:
     """Count sketch of one number a unit: each is added to, or subtracted from, one entry that its label decides."""
     words = _words(f"{space} {part} {len(values)}", len(values))
     signed = np.where(words >> 31, -values, values)
-    return np.bincount(words % DIMENSIONS[space], weights=signed, minlength=DIMENSIONS[space]).astype(np.float64)
+    return np.bincount(words % spaces.DIMENSIONS[space], weights=signed, minlength=spaces.DIMENSIONS[space]).astype(np.float64)
 
 
 @cache
@@ -196,7 +191,7 @@ def _uniform(text: str, count: int) -> Float64s:
 
 def _words(text: str, count: int) -> NDArray[np.uint32]:
     """The first 32-bit words of BLAKE3's output stream of a text."""
-    stream = blake3(f"kinprint vectors {VERSION} {text}".encode()).digest(length=4 * count)
+    stream = blake3(f"kinprint vectors {spaces.VERSION} {text}".encode()).digest(length=4 * count)
     return np.frombuffer(stream, "<u4").astype(np.uint32)
 
 

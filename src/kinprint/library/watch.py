@@ -12,12 +12,10 @@ from pathlib import Path
 
 from kinprint.errors import LibraryError
 from kinprint.library.model_folders import is_model_file, kind_of
+from kinprint.terms import SETTLED
 
 INTERVAL = 2.0
 """Seconds between two looks."""
-
-SETTLED = 5.0
-"""A model counts as complete when it has not changed for so many seconds."""
 
 UNFINISHED = (".tmp", ".part", ".partial", ".incomplete", ".crdownload", ".download")
 """Ends of the names under which programs copy and download."""

@@ -18,7 +18,7 @@ class Closest(NamedTuple):
     """Of each unit of one side (n,) the nearest of the other side, at what distance, and the distance of the second nearest;
     infinity where there is none."""
 
-    index: Int64s
+    which: Int64s
     distance: Float64s
     second: Float64s
 
@@ -96,8 +96,8 @@ def nearest(ours: Float64s, theirs: Float64s) -> tuple[Int64s, Int64s, Float64s]
     one, other = closest(ours, theirs)
     if not len(ours) or not len(theirs):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    left = np.flatnonzero((other.index[one.index] == np.arange(len(ours))) & (one.distance < np.inf))
-    right = one.index[left]
+    left = np.flatnonzero((other.which[one.which] == np.arange(len(ours))) & (one.distance < np.inf))
+    right = one.which[left]
     if not len(left) or min(len(ours), len(theirs)) < 2:
         return left, right, np.zeros(len(left))
     margins = one.second[left] - one.distance[left], other.second[right] - other.distance[right]

@@ -114,7 +114,7 @@ def test_by_order(reference: Float64s, suspect: Float64s) -> ExchangeabilityResu
             places = np.where(known, measure[grid], np.inf).argsort(axis=1).argsort(axis=1)
             own = np.where(known, places - (known.sum(axis=1, keepdims=True) - 1) / 2, 0.0)
             order -= own * (own * order).sum(axis=1, keepdims=True) / np.maximum((own**2).sum(axis=1, keepdims=True), 1e-9)
-        return _along(known)[:, :, None] * order[:, None, :]
+        return np.asarray(_along(known)[:, :, None] * order[:, None, :])
 
     layers = len(x), len(y)
     result = exchangeability_test_of_scores(score, layers, count)

@@ -40,7 +40,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     ours, theirs = (Side.of(model, layered, single) for model in (reference, suspect))
     if exchanged := oriented(ours.layers, theirs.layers):
         ours, theirs = theirs, ours
-    known = np.logical_and(*(np.isfinite(side.layers).any(axis=(0, 1)) for side in (ours, theirs)))
+    known = np.isfinite(ours.layers).any(axis=(0, 1)) & np.isfinite(theirs.layers).any(axis=(0, 1))
     ours, theirs = (replace(side, layers=side.layers[..., known]) for side in (ours, theirs))
     scores = both_scores(ours.layers, theirs.layers)
     x, y = (np.nan_to_num(whiten(values)) for values in scores)
@@ -96,7 +96,7 @@ def side_by_side(
     Ranks are taken in each layer by itself, so those known already serve.
     """
     values = [side.side_by_side(chosen) for side, chosen in zip(sides, layers, strict=True)]
-    common = np.logical_and(*(np.isfinite(flat).any(axis=(0, 1)) for flat in values))
+    common = np.isfinite(values[0]).any(axis=(0, 1)) & np.isfinite(values[1]).any(axis=(0, 1))
     found = []
     for side, chosen, ranked, flat in zip(sides, layers, scores, values, strict=True):
         joined = side.side_by_side(chosen, np.nan_to_num(ranked))[..., common]

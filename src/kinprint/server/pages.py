@@ -11,7 +11,6 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from kinprint.errors import UnknownError
-from kinprint.library.identify import CANDIDATES
 from kinprint.reports import comparison_html
 from kinprint.reports.pages import SCRIPT, STYLE, environment
 from kinprint.reports.tree_html import grown
@@ -19,6 +18,7 @@ from kinprint.reports.tree_svg import STYLE as TREE_STYLE
 from kinprint.server.api import InPath
 from kinprint.server.guard import COOKIE, SANDBOX, policy_for, policy_with, session
 from kinprint.server.service import Service
+from kinprint.terms import CANDIDATES
 
 FOLDER = Path(__file__).with_name("templates")
 STATIC = {

@@ -14,7 +14,7 @@ from kinprint.comparison import Comparison, examine
 from kinprint.errors import BusyError, UnknownError
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library import Library
-from kinprint.library.identify import CANDIDATES, Identification, identify
+from kinprint.library.identify import Identification, identify
 from kinprint.library.trees.tree import Forest, tree
 from kinprint.library.vectors import vectors
 from kinprint.server.catalogue import Catalogue
@@ -22,6 +22,7 @@ from kinprint.server.fingerprint_cache import FingerprintCache
 from kinprint.server.folders import Folders
 from kinprint.server.runs import Progress, Run, Runs
 from kinprint.server.settings import Settings
+from kinprint.terms import CANDIDATES
 
 T = TypeVar("T")
 

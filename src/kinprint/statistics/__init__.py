@@ -5,7 +5,8 @@ which of them are neighbours and what their labels may mean; `order` and `copies
 do so for the report; `permanents` gives the exact moment generating function of a relabelling, `relabelling` draws some;
 `alignment` searches for the layers that belong together; `exchangeability` joins them into a test. `signs` tests numbers whose
 signs the null hypothesis makes random. `tails` says how a p-value is found, `multiplicity` corrects it for the number of tries;
-`power` says what a test could have seen. `half_remainder` asks whether one explanation leaves less than half of what
+`power` says what a test could have seen; `ranks` and `distributions` stand for
+scipy.stats. `half_remainder` asks whether one explanation leaves less than half of what
 another leaves.
 """
 

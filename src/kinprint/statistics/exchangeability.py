@@ -24,17 +24,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln
 
 from kinprint.arrays import Float64s, Int64s
 from kinprint.statistics import alignment, tails
 from kinprint.statistics.copies import clones, linked_layers
+from kinprint.statistics.divided import log_permanents, relabelled, tilted
 from kinprint.statistics.neighbourhoods import Neighbours
 from kinprint.statistics.normal_scores import whiten
 from kinprint.statistics.order import without_order
-from kinprint.statistics.permanents import log_permanents
-from kinprint.statistics.relabelling import SEED, relabelled, tilted
+from kinprint.statistics.relabelling import SEED
 from kinprint.statistics.relabelling_group import RelabellingGroup
 
 BUDGET = 1 << 13
@@ -222,7 +223,7 @@ def _by_group(scores: Float64s, structure: RelabellingGroup) -> Float64s:
 
 def _neighbours(layer: Float64s, most: int, chosen: Neighbours | None = None) -> tuple[Int64s, Neighbours]:
     """Of the groups of a layer that are there, every member of them, those that are looked at; and these in blocks."""
-    there = np.isfinite(layer).all(axis=(1, 2))
+    there: NDArray[np.bool_] = np.asarray(np.isfinite(layer).all(axis=(1, 2)))
     if chosen is not None:
         return np.flatnonzero(there), chosen.present(there)
     neighbours = Neighbours.of(int(there.sum()), most)

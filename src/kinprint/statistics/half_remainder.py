@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from kinprint.statistics.distributions import student_log_density, student_tail
 
 HALF = 0.5
 """What a further part of an explanation has to halve: `kinprint.library.merges.combination.select` says why."""
@@ -38,8 +39,8 @@ def student_log10_p(t: float, clusters: int) -> float:
     Far out from the bound P(T >= t) <= (v + t^2) / ((v - 1) t) f(t), which does not underflow (f is the density).
     """
     t, v = abs(t), max(clusters - 1, 2)
-    p = 2 * float(stats.t.sf(t, v))
+    p = 2 * student_tail(t, v)
     if p > 1e-200:
         return math.log10(min(p, 1.0))
-    tail = float(stats.t.logpdf(t, v)) + math.log(v + t * t) - math.log(v - 1) - math.log(t)
+    tail = student_log_density(t, v) + math.log(v + t * t) - math.log(v - 1) - math.log(t)
     return (tail + math.log(2)) / math.log(10)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
-from scipy.stats import chi2
 
 from kinprint.arrays import Float64s
 from kinprint.statistics.copies import Ranked, agreements, as_they_are, clones, linked_layers
+from kinprint.statistics.distributions import chi_squared_log10_tail
 from kinprint.statistics.multiplicity import bonferroni
 
 FEWEST = 8
@@ -119,7 +119,7 @@ def _log10_of_energy(energy: Float64s, values: Float64s) -> Float64s:
     inner = values.swapaxes(1, 2) @ values / (values.shape[1] - 1)
     mean, variance = float(np.trace(inner, axis1=1, axis2=2).sum()), 2 * float((inner**2).sum())
     scale, freedom = variance / (2 * mean), 2 * mean**2 / variance
-    return np.asarray(chi2.logsf(energy / scale, freedom) / math.log(10))
+    return chi_squared_log10_tail(energy / scale, freedom)
 
 
 def _along(values: Float64s, direction: Float64s) -> float:

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import f as f_distribution
 
 from kinprint.arrays import Float64s, Int64s
+from kinprint.statistics.distributions import f_tail
 
 BLOCK = 8
 """Most units of a block: 8! = 40 320 relabellings each, the exact sum over them in 2^8 steps."""
@@ -194,7 +194,7 @@ def told_by(features: Float64s, position: Float64s) -> bool:
     directions = flat @ (vectors[:, kept] / np.sqrt(values[kept]))
     explained = float(((directions.T @ wanted) ** 2).sum() / max(float(wanted @ wanted), 1e-300))
     ratio = explained / len(kept) / max((1 - explained) / (known - len(kept)), 1e-12)
-    return bool(f_distribution.sf(ratio, len(kept), known - len(kept)) < TOLD)
+    return bool(f_tail(ratio, len(kept), known - len(kept)) < TOLD)
 
 
 def _without_steps(centred: Float64s, neighbours: Neighbours) -> Float64s:

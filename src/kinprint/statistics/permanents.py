@@ -55,7 +55,7 @@ def placements(logs: NDArray[np.float64], count: int, entries: NDArray[np.float6
     return scale + math.log(max(sums[(1 << count) - 1], TINY)) if scale > -math.inf else -math.inf
 
 
-@compiled(parallel=True)
+@compiled()
 def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """log perm(exp(logs)) for each of (count, n, n) matrices, n at most 8 or so (`placements`)."""
     count = logs.shape[0]

@@ -92,7 +92,7 @@ def _relabelled_units(
                 row[first + lane] = sums[lane]
 
 
-@compiled(parallel=True)
+@compiled()
 def relabelled(
     scores: Float64s, suspect_layer: Int64s, stream: Int64s, group_counts: Int64s, member_counts: Int64s, draws: int, seed: int
 ) -> Float64s:
@@ -156,7 +156,7 @@ def _place(order: Int64s, count: int, entries: Float64s, sums: Float64s, state: 
     return state
 
 
-@compiled(parallel=True)
+@compiled()
 def tilted(
     scores: Float64s,
     theta: float,

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 from kinprint.checkpoints.folders import Location, local
 from kinprint.checkpoints.formats import format_of
@@ -25,17 +23,11 @@ from kinprint.checkpoints.remote.sparse import RemoteFile
 from kinprint.checkpoints.weight_choice import is_index
 from kinprint.errors import CheckpointError, WebError
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
 AT_ONCE = 8
 """Names that are looked up at the same time."""
 
 _NOT_THERE = (401, 403, 404, 410)
 """Answers to a name that may not be there: storage that must not be listed says "denied" for those that are not."""
-
-
-def means_url(model: str) -> bool:
-    """Whether `model` is a URL rather than a path."""
-    return _URL.fullmatch(model) is not None
 
 
 def locate(url: str, *, offline: bool = False) -> Location:
@@ -49,6 +41,8 @@ def locate(url: str, *, offline: bool = False) -> Location:
     path = unquote(parts.path).rstrip("/")
     name = path.rpartition("/")[2] or parts.netloc.rpartition("@")[2] or url
     if parts.scheme.lower() == "file":
+        from urllib.request import url2pathname  # with all of http and ssl
+
         return replace(local(Path(url2pathname(parts.path)), shown), name=name)
     if offline:
         raise CheckpointError(shown, "offline, and a URL needs the network", "give a folder or a file")

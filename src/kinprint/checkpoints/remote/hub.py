@@ -23,6 +23,7 @@ from kinprint.checkpoints.files import replacing
 from kinprint.checkpoints.folders import LocalFolder, Location
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.json_text import parse_object
+from kinprint.checkpoints.places import name_like_an_id
 from kinprint.checkpoints.remote.folder import RemoteFolder, cache_root, explained
 from kinprint.checkpoints.remote.http import WebFile
 from kinprint.checkpoints.remote.sparse import RemoteFile
@@ -30,7 +31,6 @@ from kinprint.checkpoints.weight_choice import choose_weights, is_index
 from kinprint.checkpoints.weight_files import shards_of
 from kinprint.errors import CheckpointError, KinprintError, WebError, printable
 
-_LIKE_AN_ID = re.compile(r"(?![.~])[^/\\@]+/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
 _ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w][\w./+-]*))?", re.ASCII)
 _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -45,10 +45,10 @@ def means_repository(model: str) -> bool:
 
     `folder/model.safetensors` has that form too, but whoever writes it means a file.
     """
-    found = _LIKE_AN_ID.fullmatch(model)
-    if not found or os.path.lexists(model):
+    name = name_like_an_id(model)
+    if name is None or os.path.lexists(model):
         return False
-    return format_of(found["name"]) is None and not is_index(found["name"]) and not found["name"].endswith(".kinprint")
+    return format_of(name) is None and not is_index(name) and not name.endswith(".kinprint")
 
 
 def locate(model: str, *, offline: bool = False) -> Location:

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-from filelock import FileLock
-
 from kinprint.checkpoints.files import clear_errors, replacing
 from kinprint.checkpoints.source import Span
 from kinprint.errors import CheckpointError, KinprintError
@@ -43,6 +41,8 @@ class Record:
         Raises:
             CheckpointError: they cannot be written.
         """
+        from filelock import FileLock  # with all of asyncio: only what lies elsewhere needs it
+
         self.copy, self._path, self._subject, self._size, self._version = copy, path, subject, size, version
         self._read_to = 0
         with storing(subject):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kinprint.checkpoints.places import require_there
 from kinprint.cli._gates import stop_if
 from kinprint.cli._options import (
     CacheOption,
@@ -20,11 +21,9 @@ from kinprint.cli._options import (
 from kinprint.cli._output import emit
 from kinprint.cli._progress import tracked
 from kinprint.errors import printable
-from kinprint.library import Library
-from kinprint.library.adding import Added, add_models
-from kinprint.library.inputs import models_in
 
-NAME = "add"
+if TYPE_CHECKING:
+    from kinprint.library.adding import Added
 
 
 def command(
@@ -48,6 +47,12 @@ def command(
 
     prints: lib: 3 new, 0 already there; 3 models
     """
+    if len(models) == 1:  # of several, those that can be read are added
+        require_there(*models)
+    from kinprint.library import Library
+    from kinprint.library.adding import add_models
+    from kinprint.library.inputs import models_in
+
     opened = Library.open(library, create=True)
     wanted = models_in(models)
     results = add_models(opened, wanted, engine=engine, workers=workers, quick=quick, cache=cache, threads=threads)

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.filesize import decimal
-from rich.text import Text
 
 from kinprint.cli._gates import stop_if
 from kinprint.cli._options import EngineOption, JsonOption, LibraryOption, QuickOption, WorkersOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import count_bar, tracked
-from kinprint.engines import Outcome
 from kinprint.errors import printable
-from kinprint.library.references.building import BuildPlan, Planned, build, plan
-from kinprint.library.references.listing import FILE, references
-from kinprint.library.store import Library
 
-NAME = "build"
+if TYPE_CHECKING:
+    from kinprint.engines import Outcome
+    from kinprint.library.references.building import BuildPlan, Planned
+
 FORMAT = "kinprint-library-build/1"
 
 
 def command(
     library: LibraryOption,
-    listed: Annotated[Path, typer.Option("--list", help="A list of models (docs/references.md).", show_default=False)] = FILE,
+    listed: Annotated[Path | None, typer.Option("--list", help="A list of models (docs/references.md).")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this family; can be given several times.")] = None,
     quick: QuickOption = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be read and stored, then stop.")] = False,
@@ -47,11 +43,15 @@ def command(
     """
     if as_json and not (yes or dry_run):
         raise typer.BadParameter("cannot ask: give --yes or --dry-run", param_hint="--json")
-    wanted = references(listed, only or ())
+    from kinprint.library.references.building import build, plan
+    from kinprint.library.references.listing import FILE, references
+    from kinprint.library.store import Library
+
+    wanted = references(listed or FILE, only or ())
     opened = Library.open(library, create=not dry_run) if not dry_run or os.path.isdir(library) else None
     with count_bar("listing") as progress:
         planned = plan(opened, wanted, quick=quick, progress=progress)
-    Console(stderr=True, soft_wrap=True).print(Text(_announced(planned, keep)))
+    typer.echo(_announced(planned, keep), err=True)
     outcomes: list[Outcome[Planned, str]] = []
     if not dry_run and planned.missing and opened is not None:
         if not yes:
@@ -65,6 +65,8 @@ def command(
 
 def _announced(planned: BuildPlan, keep: bool) -> str:
     """What the build will read and store."""
+    from rich.filesize import decimal
+
     stored = len(planned.planned) - len(planned.missing)
     how = "about 1 % of the weights" if planned.quick else "all weights"
     cache = "all of it stays in the cache" if keep else f"at most {decimal(planned.largest)} a model in the cache at a time"

@@ -11,9 +11,6 @@ from kinprint.cli._gates import stop_if
 from kinprint.cli._options import JsonOption, LibraryOption
 from kinprint.cli._output import emit
 from kinprint.errors import KinprintError, printable
-from kinprint.library import Library
-
-NAME = "export"
 
 
 def command(
@@ -32,6 +29,8 @@ def command(
 
     prints: files: 3 files
     """
+    from kinprint.library import Library
+
     failed: list[KinprintError] = []
     written = Library.open(library).export(folder, model, skip=failed.append)
     result = {

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from rich.table import Column, Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from kinprint.cli._options import JsonOption, LibraryOption
 from kinprint.cli._output import emit
 from kinprint.errors import printable
-from kinprint.library import Library, StoredModel
 
-NAME = "list"
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kinprint.library import StoredModel
 
 
 def command(
@@ -25,6 +25,8 @@ def command(
 
     prints a table: name, family, layers, hidden size, parameters, share of the bytes read, digest.
     """
+    from kinprint.library import Library
+
     models = sorted(Library.open(library).models(), key=lambda model: (model.name, model.digest))
     result = {"format": "kinprint-library/1", "library": library, "models": [model.to_json() for model in models]}
     emit(as_json, lambda: result, lambda: _table(f"{printable(library)}: {len(models)} models", models))
@@ -32,6 +34,9 @@ def command(
 
 def _table(title: str, models: Iterable[StoredModel]) -> Table:
     """One row a model; names are folded rather than cut, since they are what one types."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
     texts = (Column(name, overflow="fold") for name in ("name", "family"))
     numbers = (Column(name, justify="right", no_wrap=True) for name in ("layers", "hidden", "parameters", "read"))
     table = Table(*texts, *numbers, Column("digest", no_wrap=True), title=Text(title), title_justify="left")

@@ -10,9 +10,6 @@ from kinprint.cli._gates import stop_if
 from kinprint.cli._options import JsonOption, LibraryOption
 from kinprint.cli._output import emit
 from kinprint.errors import KinprintError, printable
-from kinprint.library import Library
-
-NAME = "merge"
 
 
 def command(
@@ -28,6 +25,8 @@ def command(
 
     prints: lib: 2 new from theirs; 5 models
     """
+    from kinprint.library import Library
+
     sources = [(place, Library.open(place)) for place in others]
     opened = Library.open(library, create=True)
     failed: list[KinprintError] = []

@@ -9,9 +9,6 @@ import typer
 from kinprint.cli._options import JsonOption, LibraryOption
 from kinprint.cli._output import emit
 from kinprint.errors import printable
-from kinprint.library import Library
-
-NAME = "remove"
 
 
 def command(
@@ -25,6 +22,8 @@ def command(
 
     prints: removed twin (...)
     """
+    from kinprint.library import Library
+
     removed = Library.open(library).remove(models)
     result = {
         "format": "kinprint-library-remove/1",

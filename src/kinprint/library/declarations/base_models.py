@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.identify import CANDIDATES, to_test
+from kinprint.library.identify import to_test
 from kinprint.library.store import Library
 from kinprint.library.vectors import vectors
+from kinprint.terms import CANDIDATES
 
 
 class BaseModels(Protocol):

@@ -1,71 +1,26 @@
-"""kinprint zoo build | list"""
+"""kinprint zoo list"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
-from rich.table import Column, Table
-from rich.text import Text
 
-from kinprint.checkpoints import open_checkpoint
-from kinprint.cli._options import JsonOption, OptionalJobsOption
+from kinprint.cli._options import JsonOption
 from kinprint.cli._output import emit
-from kinprint.cli._progress import count_bars
 from kinprint.errors import KinprintError
-from kinprint.zoo import Lineage, Member
-from kinprint.zoo.build import State, build
-from kinprint.zoo.lineage import described
-from kinprint.zoo.recipes import SIZES, habitual, recipes
 
-NAME = "zoo"
-app = typer.Typer(
-    no_args_is_help=True, help="Small models trained with known lineage: the ground truth that methods are measured on."
-)
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+    from kinprint.zoo import Member
 
 
-@app.command("build")
-def build_command(
-    size: Annotated[str, typer.Option(help="tiny (minutes), small (half an hour), medium (for a GPU).")] = "tiny",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the zoo; zoo-SIZE by default.")] = None,
-    device: Annotated[str, typer.Option(help="Device to train on: cpu or cuda.")] = "cpu",
-    jobs: OptionalJobsOption = None,
-    habits: Annotated[bool, typer.Option("--habits", help="Also train strangers that label their units alike.")] = False,
-) -> None:
-    """Train a zoo: several families from scratch, their descendants of every kind, disguised copies, hard negatives.
-
-    A build that was interrupted goes on where it stopped. Makes as many members at once as there are processors, or --jobs.
-    Needs the extra `behaviour`.
-
-    Example: kinprint zoo build --size tiny
-
-    makes zoo-tiny/ with one folder a model and lineage.json, which says who descends from whom.
-    """
-    folder = output or Path(f"zoo-{size}")
-    bars = count_bars(width=32)
-    whole = bars.add_task(f"zoo ({size})", total=None)
-    shown: dict[str, int] = {}
-
-    def watch(state: State) -> None:
-        bars.update(whole, completed=state.done, total=state.total)
-        for name in set(shown) - set(state.running):
-            bars.remove_task(shown.pop(name))  # type: ignore[arg-type]
-        for name, (done, total, loss) in state.running.items():
-            if name not in shown:
-                shown[name] = bars.add_task(name, total=total)
-            bars.update(shown[name], completed=done, total=total, description=f"{name} ({loss:.2f})")  # type: ignore[arg-type]
-
-    with bars:
-        lineage = build(folder, size, device=device, jobs=jobs, watch=watch, only=habitual(size) if habits else None)
-    typer.echo(f"{folder}: {len(lineage.members)} models")
-
-
-@app.command("list")
-def list_command(
+def command(
     folder: Annotated[Path | None, typer.Argument(help="A zoo; without one, what each size would hold.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,6 +28,12 @@ def list_command(
 
     Example: kinprint zoo list zoo-tiny
     """
+    from rich.console import Group
+
+    from kinprint.zoo import Lineage
+    from kinprint.zoo.lineage import described
+    from kinprint.zoo.recipes import SIZES, recipes
+
     if folder is not None:
         lineage = Lineage.read(folder)
         zoos = {lineage.size: list(lineage.members.values())}
@@ -96,6 +57,8 @@ def list_command(
 
 def _parameters(folder: Path) -> int | None:
     """Parameters of a model as stored (tied weights once); None if its folder is missing or cannot be read."""
+    from kinprint.checkpoints import open_checkpoint
+
     try:
         return sum(math.prod(tensor.shape) for tensor in open_checkpoint(folder).tensors.values())
     except KinprintError:
@@ -108,6 +71,9 @@ def _counted(member: Member, counts: dict[str, int | None]) -> dict[str, int | N
 
 def _table(title: str, members: Iterable[Member], counts: dict[str, int | None]) -> Table:
     """One row a member; names are folded rather than cut, since they are what one types."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
     names = ("name", "family", "kind", "parents", "teacher", *(("parameters",) if counts else ()))
     columns = (Column(name, overflow="fold", justify="right" if name == "parameters" else "left") for name in names)
     table = Table(*columns, title=Text(title), title_justify="left")

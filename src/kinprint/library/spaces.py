@@ -1,0 +1,11 @@
+"""The spaces of index vectors: what the columns of a library are. `vectors` says what the vectors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+VERSION = 2
+"""Raised when vectors change their meaning: those of other versions lie elsewhere."""
+
+DIMENSIONS: Mapping[str, int] = {"channels": 128, "neurons": 128, "forms": 256, "signs": 256, "readings": 256}
+"""Length of the vectors of each space. Powers of two."""

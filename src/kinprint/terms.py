@@ -1,0 +1,17 @@
+"""Words and defaults that the command line shares with the functions that it calls; importing them imports nothing else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Verdict = Literal["identical", "related", "no-evidence", "untestable"]
+"""What a comparison may come to."""
+
+ALPHA = 1e-6
+"""Largest combined p-value that is called related."""
+
+CANDIDATES = 20
+"""How many of a library's models are tested, the nearest by index vectors."""
+
+SETTLED = 5.0
+"""A model that arrives in a folder counts as complete when it has not changed for so many seconds."""

@@ -1,0 +1,56 @@
+"""Units nearest to each other both ways are those that a table of all distances shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kinprint.matching.nearest import closest, distances, mutual, nearest, partners
+
+SIZES = ((5, 7, 3), (1, 4, 2), (4, 1, 2), (2, 2, 2), (300, 200, 5), (700, 1100, 20))
+
+
+def drawn(ours: int, theirs: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features with units that are not there, and with some that are equal."""
+    chance = np.random.default_rng(ours + theirs)
+    x, y = chance.standard_normal((ours, features)), chance.standard_normal((theirs, features))
+    if ours > 100:
+        x[0], y[3], y[9], x[50:60] = np.nan, np.nan, np.inf, x[40:50]
+    return x, y
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("size", SIZES)
+def test_both_ways(size: tuple[int, int, int]) -> None:
+    x, y = drawn(*size)
+    table = distances(x, y)
+    left, right, margin = nearest(x, y)
+    wanted = mutual(table)
+    assert np.array_equal(left, wanted[0])
+    assert np.array_equal(right, wanted[1])
+    if min(table.shape) > 1:
+        seconds = [np.sort(rows, axis=1)[:, 1] - rows.min(axis=1) for rows in (table[left], table[:, right].T)]
+        expected = np.minimum(*seconds)
+        assert np.allclose(margin, np.minimum(expected, np.quantile(expected, 0.9)), rtol=1e-9)
+    else:
+        assert not margin.any()
+    assert np.allclose(closest(x, y)[0].distance, table.min(axis=1))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("every", [1, 3])
+def test_partners_of_some_are_those_that_all_have(size: tuple[int, int, int], every: int) -> None:
+    x, y = drawn(*size)
+    left, right = mutual(distances(x, y))
+    wanted = np.full(len(y), -1)
+    wanted[right] = left
+    asked = np.arange(0, len(y), every)
+    assert np.array_equal(partners(x, y, asked)[asked], wanted[asked])
+
+
+def test_nobody_is_nearest_to_nobody() -> None:
+    nobody, some = np.zeros((0, 3)), np.ones((4, 3))
+    assert [len(part) for part in nearest(nobody, some)] == [0, 0, 0]
+    assert [len(part) for part in nearest(some, nobody)] == [0, 0, 0]
+    assert (partners(nobody, some) == -1).all()
