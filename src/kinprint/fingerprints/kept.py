@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
 from weakref import ref
@@ -21,10 +22,32 @@ T = TypeVar("T")
 MOST_BYTES = 1 << 30
 """Of all fingerprints together."""
 
-_sizes: OrderedDict[tuple[int, Hashable], tuple[ref[Fingerprint], int]] = OrderedDict()
-"""(id of a fingerprint, key) -> the fingerprint, bytes; the longest unused first."""
 
-_lock = Lock()
+@dataclass
+class _Everything:
+    """What is kept of all fingerprints: (id of the fingerprint, key) -> the fingerprint and bytes, the longest unused first."""
+
+    sizes: OrderedDict[tuple[int, Hashable], tuple[ref[Fingerprint], int]] = field(default_factory=OrderedDict)
+    total: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def enter(self, model: Fingerprint, key: Hashable, size: int) -> None:
+        """Note that a model has something of so many bytes; forget what was not used for longest where it is too much."""
+        self.forget((id(model), key))
+        self.sizes[id(model), key] = ref(model), size
+        self.total += size
+        while self.total > MOST_BYTES and len(self.sizes) > 1:
+            place = next(iter(self.sizes))
+            if (other := self.sizes[place][0]()) is not None:
+                other.kept.pop(place[1], None)
+            self.forget(place)
+
+    def forget(self, place: tuple[int, Hashable]) -> None:
+        _, size = self.sizes.pop(place, (None, 0))
+        self.total -= size
+
+
+_everything = _Everything()
 
 
 def kept(model: Fingerprint, key: Hashable, compute: Callable[[], T]) -> T:
@@ -33,36 +56,24 @@ def kept(model: Fingerprint, key: Hashable, compute: Callable[[], T]) -> T:
     Args:
         key: names the function and everything that it depends on besides the model's traits and facts.
     """
-    place = (id(model), key)
-    with _lock:
+    with _everything.lock:
         if key in model.kept:
-            if place in _sizes:
-                _sizes.move_to_end(place)
+            if (place := (id(model), key)) in _everything.sizes:
+                _everything.sizes.move_to_end(place)
             return model.kept[key]  # type: ignore[no-any-return]
     value = compute()  # outside the lock: what two threads compute at once is the same
-    with _lock:
+    with _everything.lock:
         model.kept[key] = value
-        _sizes[place] = ref(model), _bytes(value)
-        _drop()
+        _everything.enter(model, key, bytes_of(value))
     return value
 
 
-def _drop() -> None:
-    """Forget what belonged to fingerprints that are gone, then the longest unused until the rest fits."""
-    for place in [place for place, (model, _) in _sizes.items() if model() is None]:
-        del _sizes[place]
-    while sum(size for _, size in _sizes.values()) > MOST_BYTES and len(_sizes) > 1:
-        (_, key), (model, _) = _sizes.popitem(last=False)
-        if (alive := model()) is not None:
-            alive.kept.pop(key, None)
-
-
-def _bytes(value: Any) -> int:
+def bytes_of(value: Any) -> int:
     """Of the arrays in it, to the depth at which methods keep them."""
     if isinstance(value, (tuple, list)):
-        return sum(map(_bytes, value))
+        return sum(map(bytes_of, value))
     if isinstance(value, dict):
-        return sum(map(_bytes, value.values()))
+        return sum(map(bytes_of, value.values()))
     if parts := getattr(value, "__dict__", None):
-        return _bytes(parts)
+        return bytes_of(parts)
     return int(getattr(value, "nbytes", sys.getsizeof(value)))

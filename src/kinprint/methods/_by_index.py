@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.kept import kept
 from kinprint.matching.nearest import partners
 from kinprint.methods._method import Finding
 from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test_of_scores, normal_scores
@@ -185,7 +188,10 @@ class Labels:
     ) -> Labels:
         """Checks of both; scores (layers, units, features), heads of a group side by side as one unit; or features, and what
         makes scores of them."""
-        ours, theirs = (tuple(label_checks(side, ranked)) for side in scores)
+        ours, theirs = (
+            kept(model, ("labels", space, blake3(side.tobytes()).digest()), partial(_checked, side, ranked))
+            for model, side in zip(models, scores, strict=True)
+        )
         return cls(space, ours, theirs, (models[0].name, models[1].name))
 
     def sentences(self) -> list[str]:
@@ -196,6 +202,10 @@ class Labels:
             if orders:
                 orders_told.append(f" The {self.space} of {name} are {', '.join(orders)}: compared only inside neighbourhoods.")
         return orders_told
+
+
+def _checked(scores: Float64s, ranked: Ranked) -> tuple[LabelCheck, ...]:
+    return tuple(label_checks(scores, ranked))
 
 
 def as_finding(result: ExchangeabilityResult, note: str, labels: Labels) -> Finding:

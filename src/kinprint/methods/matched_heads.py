@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.kept import kept
 from kinprint.matching.assignment import assignments
 from kinprint.matching.layers import once
 from kinprint.methods._by_index import ATTAINABLE
@@ -42,14 +43,19 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given their queries and keys, the values and outputs of the suspect's heads do not depend on the reference."""
     ours, theirs = (structure(model) for model in (reference, suspect))
     members = ours.members if ours.members == theirs.members else None
-    x, y = Side.of(reference, members).without_clones(), Side.of(suspect, members)
+    x = kept(reference, ("matched-heads reference", members), lambda: Side.of(reference, members).without_clones())
+    y = kept(suspect, ("matched-heads suspect", members), lambda: Side.of(suspect, members))
     shown = [int(layer) for layer in np.flatnonzero(np.isfinite(y.rest).any(axis=(1, 2, 3)))]
     if not shown or not np.isfinite(x.rest).any():
         raise NotApplicable("one of the models has no heads that are finite")
     partners = aligned(x, y, shown)
     fit = {j: -_assigned(x.match[i], y.match[j])[2] for i, j in zip(partners, shown, strict=True)}
-    kept = once(dict(zip(shown, partners, strict=True)), fit, lambda i, k: mean_agreement(x, x, i, k) > REPEATED)
-    each = [matched(x.taken([i]), y.taken([j])) for j, i in kept.items()]
+
+    def copies(i: int, k: int) -> bool:
+        return kept(reference, ("matched-heads copies", members, i, k), lambda: mean_agreement(x, x, i, k) > REPEATED)
+
+    tested = once(dict(zip(shown, partners, strict=True)), fit, copies)
+    each = [matched(x.taken([i]), y.taken([j])) for j, i in tested.items()]
     groups = min(x.rest.shape[1], y.rest.shape[1])
     units = RelabellingGroup(groups, x.rest.shape[2])
     if -len(each) * units.log10_relabellings() > ATTAINABLE:
@@ -61,7 +67,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         log10_p=result.log10_p,
         bound=result.bound,
         layer_map=tuple(partners) if len(shown) == len(y.rest) else None,
-        layers=by_layer(dict(zip(kept, result.layers, strict=True)), len(y.rest)),
+        layers=by_layer(dict(zip(tested, result.layers, strict=True)), len(y.rest)),
         forgeable=False,
         parts={"agreement": float(np.mean([correlation(*pair) for pair in each]))},
         note=f"{units.units} {'heads' if members else 'groups of heads'} in {len(each)} layers matched by their queries and "

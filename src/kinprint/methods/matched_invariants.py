@@ -15,6 +15,7 @@ from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import EVEN, ODD
+from kinprint.fingerprints.kept import kept
 from kinprint.matching.forms import described_by, one_expert, signs_of
 from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import nearest
@@ -34,17 +35,22 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     require_free_signs(reference, suspect)
     for model, values in ((reference, x), (suspect, y)):
         require_balanced_signs(list(values[..., ODD]), model.name)
-    x = one_expert(x)
     known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
-    ours, theirs = ((described_by(values, known, signed), signs_of(values, signed)) for values in (x, y))
+    key = "matched-invariants", tuple(known), tuple(signed)
+    ours = kept(reference, (*key, "one expert"), lambda: _described(one_expert(x), known, signed))
+    every = kept(suspect, key, lambda: _described(y, known, signed))
     shown = compared(y)
-    theirs = theirs[0][shown], theirs[1][shown]
+    theirs = every[0][shown], every[1][shown]
     layers = aligned(ours[0], theirs[0], shown, len(y))
     each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
     few = ours[0][:, :SEEDS], ours[1][:, :SEEDS]
     weight = {j: float(margin.sum()) for j, (_, margin) in each.items()}
-    tested = once(dict(enumerate(layers)), weight, lambda i, k: sign_z(_agreements(few, few, i, k)[0]) > COPIED)
+
+    def copies(i: int, k: int) -> bool:
+        return kept(reference, (*key, "copies", i, k), lambda: sign_z(_agreements(few, few, i, k)[0]) > COPIED)
+
+    tested = once(dict(enumerate(layers)), weight, copies)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     return as_finding(
         {int(shown[j]): each[j][0] for j in tested},
@@ -53,6 +59,11 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         "by what no disguise changes and tested by their signs",
         forgeable=True,
     )
+
+
+def _described(values: Float64s, known: list[int], signed: list[int]) -> tuple[Float64s, Float64s]:
+    """What neurons are matched by, and what is tested."""
+    return described_by(values, known, signed), signs_of(values, signed)
 
 
 def _agreements(

@@ -9,9 +9,12 @@ It is what a quick fingerprint knows of a relabelled or rotated copy.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.kept import kept
 from kinprint.matching.nearest import nearest
 from kinprint.matching.neurons import originals
 from kinprint.matching.readings import directions
@@ -28,11 +31,14 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
     require_free_signs(reference, suspect)
     shared = min(model.traits["readings.gate"].shape[1] for model in (reference, suspect))
-    (gates, ups), (their_gates, their_ups) = (directions(model, shared) for model in (reference, suspect))
+    (gates, ups), (their_gates, their_ups) = (
+        kept(model, ("matched-readings", shared), partial(directions, model, shared)) for model in (reference, suspect)
+    )
     for model, products in ((reference, gates * ups), (suspect, their_gates * their_ups)):
         require_balanced_signs([products.sum(axis=1, keepdims=True)], model.name)
-    kept = originals(gates)  # copies share their sign: in one of the models every neuron must be there once
-    gates, ups = gates[kept], ups[kept]
+    # copies share their sign: in one of the models every neuron must be there once
+    first = kept(reference, ("matched-readings originals", shared), lambda: originals(gates))
+    gates, ups = gates[first], ups[first]
     left, right, _ = nearest(gates, their_gates)
     closeness = np.maximum(np.einsum("nt,nt->n", gates[left], their_gates[right]), 0.0)
     agreements = np.einsum("nt,nt->n", ups[left], their_ups[right]) * closeness**SHARPNESS

@@ -19,6 +19,7 @@ from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import COLUMNS, GATED, ODD, Column, where
+from kinprint.fingerprints.kept import kept
 from kinprint.matching.forms import one_expert
 from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import distances, nearest
@@ -57,13 +58,18 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     if others:
         raise NotApplicable("only one of the models has gated neurons")
     shown = compared(y)
-    ours, theirs = Side.of(one_expert(x), gated=gated), Side.of(y[shown], gated=gated)
-    ours = ours.without_clones()
+    key = "matched-writes", gated
+    ours = kept(reference, (*key, "reference"), lambda: Side.of(one_expert(x), gated=gated).without_clones())
+    theirs = kept(suspect, (*key, "suspect"), lambda: Side.of(y[shown], gated=gated))
     layers = aligned(ours.reads, theirs.reads, shown, len(y))
     each = [agreements(ours, theirs, i, j) for j, i in enumerate(layers)]
-    few = Side(ours.reads[:, :SEEDS], ours.writes[:, :SEEDS])
+    few = kept(reference, (*key, "few"), lambda: Side(ours.reads[:, :SEEDS], ours.writes[:, :SEEDS]))
     fit = {j: float(nearest(ours.reads[i], theirs.reads[j])[2].sum()) for j, i in enumerate(layers)}
-    tested = once(dict(enumerate(layers)), fit, lambda i, k: _mean_agreement(few, i, k) > REPEATED)
+
+    def copies(i: int, k: int) -> bool:
+        return kept(reference, (*key, "copies", i, k), lambda: _mean_agreement(few, i, k) > REPEATED)
+
+    tested = once(dict(enumerate(layers)), fit, copies)
     layer_map = tuple(layers) if len(shown) == len(y) else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
     return as_finding({int(shown[j]): each[j] for j in tested}, len(y), layer_map, how, forgeable=False)

@@ -6,6 +6,7 @@ import numpy as np
 
 from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.kept import kept
 from kinprint.matching.invariants import invariants
 from kinprint.matching.layers import evenly
 from kinprint.methods._by_index import (
@@ -46,6 +47,10 @@ def leading(model: Fingerprint) -> Float64s:
     return values
 
 
+def _invariants(model: Fingerprint) -> Float64s:
+    return kept(model, "neurons", lambda: real_units(invariants(model)))
+
+
 def heaviest(values: Float64s, count: int) -> Float64s:
     """The `count` neurons of each layer with the largest product of norms, in their order."""
     weight = np.nan_to_num(values[..., 1], nan=-np.inf)
@@ -58,7 +63,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     layer."""
     require_unnamed("neurons", reference, suspect)
     quick = any(QUICK in model.traits for model in (reference, suspect))
-    x, y = (real_units(leading(model) if quick else invariants(model)) for model in (reference, suspect))
+    x, y = (real_units(leading(model)) if quick else _invariants(model) for model in (reference, suspect))
     ours, theirs, layers = x.shape[1], y.shape[1], known_layers(x, y)
     require_attainable(RelabellingGroup(min(ours, theirs)), layers, "neurons")
     if quick:
@@ -92,7 +97,7 @@ def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> Exchangeabilit
     depths differ."""
     if any(QUICK in model.traits for model in (reference, suspect)):
         return None
-    x, y = (real_units(invariants(model)) for model in (reference, suspect))
+    x, y = (_invariants(model) for model in (reference, suspect))
     if x.shape[:2] != y.shape[:2]:
         return None
     known = np.flatnonzero(np.isfinite(x).any(axis=(1, 2)) & np.isfinite(y).any(axis=(1, 2)))
