@@ -91,13 +91,18 @@ def mutual(distance: NDArray[np.floating]) -> tuple[Int64s, Int64s]:
     return left, column[left]
 
 
+def each_other(ours: Closest, theirs: Closest) -> tuple[Int64s, Int64s]:
+    """As `mutual`, of what `closest` found."""
+    left = np.flatnonzero((theirs.which[ours.which] == np.arange(len(ours.which))) & (ours.distance < np.inf))
+    return left, ours.which[left]
+
+
 def nearest(ours: Float64s, theirs: Float64s) -> tuple[Int64s, Int64s, Float64s]:
     """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
     one, other = closest(ours, theirs)
     if not len(ours) or not len(theirs):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    left = np.flatnonzero((other.which[one.which] == np.arange(len(ours))) & (one.distance < np.inf))
-    right = one.which[left]
+    left, right = each_other(one, other)
     if not len(left) or min(len(ours), len(theirs)) < 2:
         return left, right, np.zeros(len(left))
     margins = one.second[left] - one.distance[left], other.second[right] - other.distance[right]
@@ -124,6 +129,12 @@ def partners(x: Float64s, y: Float64s, wanted: Int64s | None = None) -> Int64s:
     asked = np.arange(len(y)) if wanted is None else wanted
     partner = np.full(len(y), -1)
     if not len(x) or not len(asked):
+        return partner
+    if 2 * len(asked) > len(y):
+        ours, theirs = closest(x, y)
+        left, right = each_other(ours, theirs)
+        partner[right] = left
+        partner[np.setdiff1d(np.arange(len(y)), asked)] = -1
         return partner
     there = distances(x, y[asked])
     candidate = there.argmin(axis=0)

@@ -87,8 +87,8 @@ def linked_layers(
         ranked: makes normal scores of what is looked at, if these are features.
         neighbours: which units these are, if they were chosen already.
     """
-    if len(scores) == 1:
-        return np.zeros(1, dtype=np.int64)
+    if len(scores) < 2:
+        return np.arange(len(scores))
     if neighbours is None:
         neighbours = Neighbours.of(scores.shape[1], most)
         scores = scores[:, neighbours.labels]

@@ -61,9 +61,9 @@ def label_checks(scores: Float64s, ranked: Ranked = as_they_are) -> list[LabelCh
         scores: (layers, units, features) normal scores, NaN rows where there is no unit.
         ranked: makes normal scores of what is looked at, if these are features.
     """
-    scores = scores[np.any(np.all(np.isfinite(scores), axis=2), axis=1)]  # layers that have such units
-    layers = len(scores)
-    absent: NDArray[np.bool_] = np.logical_not(np.isfinite(scores).all(axis=2))
+    present = np.isfinite(scores).any(axis=2)
+    scores, present = (side[present.any(axis=1)] for side in (scores, present))  # layers that have such units
+    layers, absent = len(scores), ~present
     found = _counted(scores, absent, ranked)
     there = ~absent.any(axis=0)
     count = int(there.sum())
