@@ -70,7 +70,8 @@ class _Candidate:
         widths = {match.tensor.shape[-1] for match in matches if match.entry.roles[0] in NORMS and match.tensor.shape}
         for match in matches if len(widths) == 1 else ():
             axes = roles.MATRICES.get(match.entry.roles[0], ())
-            shape = match.tensor.shape[::-1] if match.entry.transposed else match.tensor.shape
+            stored = match.tensor.shape[1:] if match.entry.stacked_experts else match.tensor.shape
+            shape = stored[::-1] if match.entry.transposed else stored
             if match.layer is not None and len(shape) == 2 and "residual" in axes:
                 stream = axes.index("residual")
                 if shape[stream] not in widths and shape[1 - stream] in widths:
