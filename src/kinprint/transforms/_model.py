@@ -143,7 +143,7 @@ class Model:
         """TransformError if heads are not known, or layers have different numbers of them."""
         if "num_attention_heads" not in self.facts:
             raise TransformError(self.source, "the configuration does not say how many heads it has")
-        if configuration.BY_LAYER in self.facts:
+        if self.facts.get(configuration.BY_LAYER, {}).keys() - {"rotary_dim"}:
             raise TransformError(self.source, "its layers have different numbers of heads")
 
     def require_plain_heads(self) -> None:
