@@ -103,6 +103,7 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
         skipped=tuple(explained.skipped),
         others=_others(explained),
         buffers=tuple(explained.buffers),
+        shared=tuple(name for name, passed in explained.skipped.items() if passed.skip.shared),
         guessed=choice.guessed,
         why=choice.why,
         table=table,

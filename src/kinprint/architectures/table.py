@@ -86,10 +86,12 @@ class Skip:
     Attributes:
         what: in words ("mamba mixer").
         layer: the whole layer that such a tensor stands in is left out.
+        shared: layers have one in common, so that a file may hold it once or several times.
     """
 
     what: str
     layer: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)
