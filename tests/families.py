@@ -227,6 +227,16 @@ MIXED: dict[str, dict[str, Any]] = {
     "jina_embeddings_v3": ENCODER,
     "xlm": XLM,
     "xlnet": {"d_model": 48, "n_layer": 2, "n_head": 4, "d_inner": 56, "vocab_size": 72},
+    "funnel": {
+        "d_model": 48,
+        "block_sizes": [2, 1],
+        "block_repeats": [1, 1],
+        "num_decoder_layers": 2,
+        "n_head": 4,
+        "d_head": 12,
+        "d_inner": 56,
+        "vocab_size": 72,
+    },
     "bart": BART,
     "mbart": BART,
     "marian": BART,
@@ -741,7 +751,7 @@ NAMED_WITH_A_HYPHEN = {
 ENCODERS = {
     *("bert", "roberta", "modernbert", "albert", "distilbert", "electra", "rembert", "deberta", "deberta-v2", "mpnet", "ibert"),
     *("longformer", "roformer", "roberta-prelayernorm", "ernie", "esm", "megatron-bert", "xlm-roberta-xl", "nomic_bert", "gte"),
-    *("jina_embeddings_v3", "xlm", "xlnet"),
+    *("jina_embeddings_v3", "xlm", "xlnet", "funnel"),
 }
 """Families whose tokens attend to all tokens."""
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from families import ENCODERS, HEARING, MIXED, SEQ2SEQ, random_model
+from safetensors.numpy import save_file
 
-from kinprint import compare, fingerprint
+from kinprint import compare, fingerprint, transforms
 from kinprint.architectures import Anatomy, Part, recognise
-from kinprint.checkpoints import open_checkpoint
+from kinprint.checkpoints import Checkpoint, open_checkpoint
+from kinprint.errors import ArchitectureError, TransformError
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -53,6 +55,7 @@ KINDS = {
     "deberta": RELATIVE,
     "longformer": ["attention + global attention + dense"] * 2,
     "xlnet": ["attention + relative positions + relative segments + dense"] * 2,
+    "funnel": ["attention + relative positions + relative segments + dense"] * 5,
     "pegasus_x": ["attention + global tokens + dense"] * 2 + [DECODER] * 3,
     "nllb-moe": [*MIXTURE[:2], DECODER, DECODER.replace("dense", "experts"), DECODER],
     "led": ["attention + global attention + dense"] * 2 + [DECODER] * 3,
@@ -576,3 +579,22 @@ def test_heads_behind_latents(seed: int, tmp_path: Path) -> None:
     heads = next(item for item in compare(tmp_path / "one", tmp_path / "other").evidence if item.method == "heads")
     assert heads.log10_p is not None
     assert (heads.log10_p < -6) == (seed == 0)
+
+
+def test_layers_in_blocks(runs: Callable[[str], Run], tmp_path: Path) -> None:
+    """Funnel's layers count on from block to block; none may be missing, and an encoder alone is not transformed either."""
+    tensors = runs("funnel").checkpoint.tensors
+    config = runs("funnel").checkpoint.config
+    found = {(part.layer, part.tensor) for part in runs("funnel").anatomy.parts if part.role == "q"}
+    places = ("encoder.blocks.0.0", "encoder.blocks.0.1", "encoder.blocks.1.0", "decoder.layers.0", "decoder.layers.1")
+    assert found == {(layer, f"funnel.{place}.attention.q_head.weight") for layer, place in enumerate(places)}
+    for gone in ("encoder.blocks.0.0.", "encoder.blocks.0."):
+        rest = {name: tensor for name, tensor in tensors.items() if gone not in name}
+        with pytest.raises(ArchitectureError, match="layers are missing"):
+            recognise(Checkpoint("m", "m", rest, config))
+    save_file(
+        {name: tensor.read() for name, tensor in tensors.items() if ".decoder." not in name}, tmp_path / "model.safetensors"
+    )
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(TransformError, match="blocks"):
+        transforms.apply("noise", tmp_path, tmp_path / "copy")

@@ -209,6 +209,8 @@ def model_of(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Model:
     table = anatomy.table
     if any("{second}" in name.pattern for name in anatomy.names):
         raise TransformError(checkpoint.source, "models of two stacks of layers (encoder-decoders) cannot be transformed")
+    if any("{block}" in name.pattern for name in anatomy.names):
+        raise TransformError(checkpoint.source, "models whose layers stand in blocks cannot be transformed")
     without_role = {*anatomy.unknown, *anatomy.skipped}
     rest = {name: tensor for name, tensor in checkpoint.tensors.items() if name in without_role}
     model = Model(
