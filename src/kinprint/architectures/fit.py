@@ -10,13 +10,10 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
-from kinprint.architectures.companions import ANYWHERE, companion, is_buffer
+from kinprint.architectures.companions import ANYWHERE, NUMBER, companion, is_buffer
 from kinprint.architectures.kinds import Passed
 from kinprint.architectures.table import Entry, Skip, Table
 from kinprint.checkpoints import Tensor
-
-NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-"""An index in a name: digits between dots."""
 
 UNTRACKED = Skip("")
 
