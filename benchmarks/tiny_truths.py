@@ -128,8 +128,9 @@ def _layers(config: Any) -> list[int]:
         return [sum(pair), *pair]  # type: ignore[list-item]
     # ALBERT: the layers of a group are one; LongCat: a layer is two; HRM: two stacks
     said = (first("num_hidden_layers", "n_layer"), first("num_layers"), first("num_hidden_groups"))
-    stack = first("num_layers_per_stack")
-    return [value for value in (*said, stack and 2 * stack) if value is not None]
+    stack, decoder = first("num_layers_per_stack"), first("num_decoder_layers")
+    both = said[0] + decoder if said[0] is not None and decoder is not None else None  # Funnel
+    return [value for value in (*said, stack and 2 * stack, both) if value is not None]
 
 
 def _depth_of(config: Any, side: str) -> int | None:

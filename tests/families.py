@@ -227,6 +227,16 @@ MIXED: dict[str, dict[str, Any]] = {
     "jina_embeddings_v3": ENCODER,
     "xlm": XLM,
     "xlnet": {"d_model": 48, "n_layer": 2, "n_head": 4, "d_inner": 56, "vocab_size": 72},
+    "funnel": {
+        "d_model": 48,
+        "block_sizes": [2, 1],
+        "block_repeats": [1, 1],
+        "num_decoder_layers": 2,
+        "n_head": 4,
+        "d_head": 12,
+        "d_inner": 56,
+        "vocab_size": 72,
+    },
     "bart": BART,
     "mbart": BART,
     "marian": BART,
@@ -274,6 +284,20 @@ DELTA = {"linear_head_dim": 16, "linear_num_heads": 4, **LAST_FULL}
 SPARSE = {"mlp_layer_types": ["dense", "sparse", "sparse"]}
 INDEXED = {"index_topk": 2, "index_head_dim": 16, "index_n_heads": 2, "layer_types": ["indexed_attention"] * 3}
 WINDOWED = {"layer_types": ["sliding_attention", "sliding_attention", "full_attention"]}
+
+INKLING = {
+    **HEADS,
+    "head_dim": 16,
+    "swa_num_attention_heads": 4,
+    "swa_num_key_value_heads": 4,
+    "swa_head_dim": 16,
+    "d_rel": 4,
+    "rel_extent": 16,
+    "layer_types": ["hybrid_sliding", "hybrid_sliding", "hybrid"],
+    "moe_intermediate_size": 24,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+}
 
 MIXERS: dict[str, dict[str, Any]] = {
     "qwen3_5_text": {**HEADS, **UNEVEN, **LAST_FULL, "head_dim": 16},
@@ -445,34 +469,8 @@ MIXTURES: dict[str, dict[str, Any]] = {
         "router_hidden_size": 16,
         "layer_types": ["hybrid", "hybrid", "hybrid"],
     },
-    "inkling_text": {
-        **HEADS,
-        "head_dim": 16,
-        "swa_num_attention_heads": 4,
-        "swa_num_key_value_heads": 4,
-        "swa_head_dim": 16,
-        "d_rel": 4,
-        "rel_extent": 16,
-        "layer_types": ["hybrid_sliding", "hybrid_sliding", "hybrid"],
-        **SPARSE,
-        "moe_intermediate_size": 24,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-    },
-    "inkling2_text": {
-        **HEADS,
-        "head_dim": 16,
-        "swa_num_attention_heads": 4,
-        "swa_num_key_value_heads": 4,
-        "swa_head_dim": 16,
-        "d_rel": 4,
-        "rel_extent": 16,
-        "layer_types": ["hybrid_sliding", "hybrid_sliding", "hybrid"],
-        "moe_intermediate_size": 24,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-        "n_layers_per_attn_res_block": 1,
-    },
+    "inkling_text": {**INKLING, **SPARSE},
+    "inkling2_text": {**INKLING, "n_layers_per_attn_res_block": 1},
     "afmoe": {
         **HEADS,
         "head_dim": 16,
@@ -741,7 +739,7 @@ NAMED_WITH_A_HYPHEN = {
 ENCODERS = {
     *("bert", "roberta", "modernbert", "albert", "distilbert", "electra", "rembert", "deberta", "deberta-v2", "mpnet", "ibert"),
     *("longformer", "roformer", "roberta-prelayernorm", "ernie", "esm", "megatron-bert", "xlm-roberta-xl", "nomic_bert", "gte"),
-    *("jina_embeddings_v3", "xlm", "xlnet"),
+    *("jina_embeddings_v3", "xlm", "xlnet", "funnel"),
 }
 """Families whose tokens attend to all tokens."""
 

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from families import MIXERS, MIXTURES, random_model
+from running import Run
 
 from kinprint import compare
-from kinprint.architectures import Anatomy, Part, recognise
-from kinprint.checkpoints import open_checkpoint
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 Array = np.ndarray[Any, Any]
-TOKENS = [[5, 9, 33, 60]]
 NAMES = [*MIXERS, *MIXTURES]
 
 LINEAR = ["linear attention", "linear attention", "attention"]
@@ -123,78 +121,6 @@ ATTENTION = [name for name in NAMES if name != "hrm_text" and any("attention" in
 MIXING = [*(name for name in MIXERS if name != "hrm_text"), "qwen3_next", "bamba", "granitemoehybrid", "granitemoehybrid-dense"]
 MIXING += ["nemotron_h", "falcon_h1", "jamba"]
 """Families with mixers that have roles."""
-
-
-class Run:
-    """A random model on disk, its anatomy, and inputs and outputs of its modules in one forward pass."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        try:
-            self.model = random_model(name)
-        except (ValueError, KeyError) as error:
-            pytest.skip(f"transformers {transformers.__version__} has no {name}: {error}: pip install -U transformers")
-        self.model.save_pretrained(folder)
-        self.checkpoint = open_checkpoint(folder)
-        self.anatomy: Anatomy = recognise(self.checkpoint)
-        self.places = {parameter.detach().numpy().tobytes(): name for name, parameter in self.model.named_parameters()}
-        self.parts: dict[tuple[int | None, str, int | None], Part] = {
-            (p.layer, p.role, p.expert): p for p in self.anatomy.parts
-        }
-        self.seen: dict[str, tuple[Array, Array]] = {}
-        for module, thing in self.model.named_modules():
-            thing.register_forward_hook(self._note(module), with_kwargs=True)
-        self.output = self()
-
-    def __call__(self) -> Any:
-        with torch.no_grad():
-            return self.model(input_ids=torch.tensor(TOKENS), output_attentions=True)
-
-    def _note(self, name: str) -> Any:
-        def hook(module: Any, inputs: Any, keywords: Any, output: Any) -> None:
-            first = inputs[0] if inputs else keywords.get("hidden_states")
-            output = output[0] if isinstance(output, tuple) else output
-            if torch.is_tensor(first) and torch.is_tensor(output):
-                pair = (value.detach().double().numpy() for value in (first, output))
-                one, other = (array.reshape(-1, array.shape[-1]) for array in pair)
-                self.seen[name] = one, other
-
-        return hook
-
-    def of(self, tensor: str) -> tuple[Array, Array]:
-        """Input and output, (tokens, width), of the module that owns a tensor of the checkpoint."""
-        name = self.in_memory(tensor).rpartition(".")[0]
-        tail = next((key for key in self.seen if key == name or key.endswith(f".{name}") or name.endswith(f".{key}")), None)
-        assert tail is not None, name
-        return self.seen[tail]
-
-    def in_memory(self, tensor: str) -> str:
-        """What the library calls a tensor of the file while it runs; files may keep older names."""
-        return self.places.get(self.checkpoint.tensors[tensor].read().tobytes(), tensor)
-
-    def read(self, layer: int | None, role: str, expert: int | None = None) -> Array:
-        return np.asarray(self.parts[layer, role, expert].read(), dtype=np.float64)
-
-    def bias(self, layer: int, role: str, expert: int | None = None) -> Array | float:
-        return self.read(layer, f"biases.{role}", expert) if (layer, f"biases.{role}", expert) in self.parts else 0.0
-
-    def act(self, array: Array) -> Array:
-        names = ("hidden_act", "hidden_activation", "mlp_hidden_act", "dense_act_fn")
-        known = (getattr(self.model.config, key) for key in names if getattr(self.model.config, key, None))
-        name = "relu2" if self.name == "rwkv" else next(known, "silu")
-        return np.asarray(transformers.activations.ACT2FN[name](torch.from_numpy(array)).numpy())
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
-    made: dict[str, Run] = {}
-
-    def of(name: str) -> Run:
-        if name not in made:
-            made[name] = Run(name, tmp_path_factory.mktemp(name))
-        return made[name]
-
-    return of
 
 
 @pytest.mark.parametrize("name", NAMES)

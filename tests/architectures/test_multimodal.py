@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from kinprint.architectures import recognise
 from kinprint.architectures.companions import companion
@@ -23,6 +24,7 @@ TEXT = {**SIZES, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1,
 ROTARY = {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 2, 2], "rope_theta": 1e4}}
 SEEN = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28}
 SEEN |= {"patch_size": 14}
+MIXTURE = {"head_dim": 16, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
 BLOCKS = {"depth": 2, "hidden_size": 32, "intermediate_size": 40, "num_heads": 4, "patch_size": 14, "out_hidden_size": 48}
 
 MODELS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
@@ -34,6 +36,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "qwen2_vl": ("Qwen2VL", "Qwen2", ROTARY, {"depth": 2, "embed_dim": 32, "hidden_size": 48, "num_heads": 4}),
     "qwen2_5_vl": ("Qwen2_5_VL", "Qwen2", ROTARY, BLOCKS),
     "qwen3_vl": ("Qwen3VL", "Qwen3", {**ROTARY, "head_dim": 16}, {**BLOCKS, "deepstack_visual_indexes": [0]}),
+    "qwen3_vl_moe": ("Qwen3VLMoe", "Qwen3Moe", {**ROTARY, **MIXTURE}, {**BLOCKS, "deepstack_visual_indexes": [0]}),
 }
 
 
@@ -77,6 +80,24 @@ def test_the_language_model_is_found(tmp_path: Path, name: str) -> None:
     comparison = compare(*(tmp_path / kind for kind in ("text", "multimodal")), methods=[])
     assert comparison.verdict == "related"
     assert "missing in the reference" in comparison.sentence()
+
+
+def test_experts_that_lie_transposed(tmp_path: Path) -> None:
+    """Qwen3-VL's mixtures were published with stacked experts as (input, output); transformers 5 stores (output, input). Both
+    are read as what they multiply by."""
+    write_both("qwen3_vl_moe", tmp_path)
+    published = tmp_path / "published"
+    published.mkdir()
+    stored = load_file(tmp_path / "multimodal" / "model.safetensors")
+    turned = {name: array.swapaxes(1, 2).copy() if ".experts." in name else array for name, array in stored.items()}
+    assert sum(".experts." in name for name in turned) == 4
+    save_file(turned, published / "model.safetensors")
+    (published / "config.json").write_text((tmp_path / "multimodal" / "config.json").read_text())
+    ours, theirs = (recognise(open_checkpoint(folder)) for folder in (tmp_path / "multimodal", published))
+    assert (ours.guessed, theirs.guessed) == (False, False)
+    for part in ours.parts:
+        np.testing.assert_array_equal(theirs.at[part.layer, part.role, part.expert].read(), part.read())
+    assert compare(tmp_path / "multimodal", published, methods=[]).verdict == "identical"
 
 
 SOUND = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 40, "num_mel_bins": 8}

@@ -87,6 +87,9 @@ WAVES = np.ones((1, 6), np.float32)
         ("falcon", {}, {}, ("rope", set())),
         ("falcon", {"alibi": True}, {}, ("alibi", {"heads"})),
         ("bert", {"position_embedding_type": "alibi"}, {}, ("alibi", {"heads"})),
+        ("granitemoehybrid", {"position_embedding_type": "rope"}, {}, ("rope", set())),
+        ("granitemoehybrid", {"position_embedding_type": "nope"}, {}, ("none", set())),
+        ("granitemoehybrid-dense", {"position_embedding_type": "nope"}, {}, ("none", set())),
         ("opt", {}, {MATRIX: SINES}, ("sinusoidal", {"channels"})),
         ("gpt2", {}, {"transformer.wpe.weight": SINES[:16]}, ("sinusoidal", {"channels"})),
         # guessed: the configuration says it
@@ -97,6 +100,7 @@ WAVES = np.ones((1, 6), np.float32)
         ("llama", {**NEW, "alibi": False}, {}, ("rope", set())),
         ("llama", {**NEW, "alibi": True}, {}, ("alibi", {"heads"})),
         ("llama", {**NEW, "position_embedding_type": "nope", **WITHOUT_ROPE}, {}, ("unknown", BOTH)),
+        ("llama", {**NEW, "position_embedding_type": "nope"}, {}, ("unknown", BOTH)),
         ("bloom", NEW, {}, ("unknown", BOTH)),
         ("bloom", {**NEW, "alibi": True}, {}, ("alibi", {"heads"})),
         ("bloom", {**NEW, "position_embedding_type": "alibi"}, {}, ("alibi", {"heads"})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from kinprint import compare, fingerprint, transforms
 from kinprint.architectures import recognise
+from kinprint.architectures.facts import lookup
+from kinprint.architectures.given import tables_of
 from kinprint.checkpoints import open_checkpoint
 from kinprint.errors import ArchitectureError, TransformError
 
@@ -54,6 +57,21 @@ def test_what_is_written_again_is_the_same(name: str, tmp_path: Path) -> None:
     for tensor, array in after.items():
         np.testing.assert_array_equal(array, before[tensor], err_msg=tensor)
     assert before.keys() - after.keys() <= {tensor for tensor in before if "inv_freq" in tensor}
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"hidden_size": 4096, "model_max_length": 4096}, "rope"),
+        ({"hidden_size": 5120, "model_max_length": 4096, "max_position_embeddings": 4096}, "alibi"),
+        ({"hidden_size": 48, "max_position_embeddings": 64}, "rope"),
+        ({"hidden_size": 48, "model_max_length": 64}, "alibi"),
+    ],
+)
+def test_positions_of_baichuan(config: dict[str, Any], positions: str) -> None:
+    """The width tells the models of 7B from those of 13B, whatever tools have added to their configurations or taken away."""
+    (table,) = tables_of("baichuan")
+    assert lookup(table.positions, config) == positions
 
 
 # --- heads and widths that differ by layer

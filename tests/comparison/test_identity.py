@@ -117,6 +117,47 @@ def test_a_tied_head_may_be_stored_or_not(saved: Callable[[str], Path], name: st
     assert found.reference.traits.keys() == found.suspect.traits.keys()
 
 
+WORDS = "cls.predictions.decoder.bias"
+MATRIX = np.random.default_rng(0).normal(size=(40, 48)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("once", "again", "verdict"),
+    [
+        ({WORDS: MATRIX[0].repeat(2)[:72]}, {"cls.predictions.bias": WORDS}, "identical"),
+        ({"embed.projection.weight": MATRIX}, {"unembed.weight": "embed.projection.weight"}, "identical"),
+        ({"embed.projection.weight": MATRIX}, {"b.weight": "embed.projection.weight", "a.weight": "b.weight"}, "identical"),
+        ({"scale.weight": np.ones(48, np.float32)}, {"other.weight": "scale.weight"}, "related"),
+        ({"bert.encoder.layer.0.extra.weight": MATRIX}, {"bert.encoder.layer.1.extra.weight": MATRIX}, "related"),
+    ],
+    ids=["bias of words", "matrix", "three names", "all ones", "in a layer"],
+)
+def test_what_is_stored_a_second_time(
+    once: dict[str, np.ndarray], again: dict[str, Any], verdict: str, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Outside the layers a second tensor with the same entries is the first, tied, if they are no coincidence."""
+    tensors = {key: array for key, array in tensors_of(saved("bert")).items() if not key.startswith("cls.predictions.")} | once
+    more = dict(tensors)
+    for name, source in again.items():
+        more[name] = more[source] if isinstance(source, str) else source
+    a, b = copy(saved("bert"), tmp_path / "a", tensors), copy(saved("bert"), tmp_path / "b", more)
+    assert seen(a, b).verdict == seen(b, a).verdict == verdict
+    changed = {**more, next(iter(again)): np.flip(more[next(iter(again))]) + 1}
+    assert seen(a, copy(saved("bert"), tmp_path / "c", changed)).verdict != "identical"
+
+
+def test_what_layers_have_in_common(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Zamba's shared block may stand in a file once, or in every layer that uses it; one that differs is another model."""
+    once = tensors_of(saved("zamba"))
+    layers = sorted({key.split(".")[2] for key in once if ".shared_transf." in key})
+    assert len(layers) == 1
+    block = {key: array for key, array in once.items() if f"layers.{layers[0]}.shared_transf." in key}
+    again = {key.replace(f"layers.{layers[0]}.", "layers.4."): array for key, array in block.items()}
+    assert seen(saved("zamba"), copy(saved("zamba"), tmp_path / "twice", {**once, **again})).verdict == "identical"
+    other = {**once, **again, next(iter(again)): np.flip(next(iter(again.values())))}
+    assert seen(saved("zamba"), copy(saved("zamba"), tmp_path / "other", other)).verdict != "identical"
+
+
 def test_a_head_of_its_own_is_not_the_embedding(saved: Callable[[str], Path], tmp_path: Path) -> None:
     """Embedding and head exchanged: the same two matrices, and another model."""
     tensors = tensors_of(saved("llama"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,10 @@ def outputs() -> Callable[[Path], Any]:
     """(tokens, vocabulary or width) float64 of what the real library computes; it must miss and ignore no weight.
 
     Logits without their mean over the vocabulary, position by position: the softmax behind them takes that out, and two models
-    whose logits differ by it compute the same function.
+    whose logits differ by it compute the same function. Of a folder it is computed once: no test writes into one twice.
     """
 
+    @cache
     def of(folder: Path) -> Any:
         named = json.loads(folder.joinpath("config.json").read_text()).get("architectures") or ["AutoModelForCausalLM"]
         kind = getattr(transformers, named[0])

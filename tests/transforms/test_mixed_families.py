@@ -49,6 +49,18 @@ def test_all_disguises_at_once(
     assert np.abs(after - before).max() <= 1e-4 * np.abs(before).max()
 
 
+@pytest.mark.parametrize("family", [family for family in (*MIXED, *MIXERS, *MIXTURES) if family not in SEQ2SEQ])
+def test_families_of_which_every_weight_is_known(family: str, original: Callable[[str], Path]) -> None:
+    """They stand in the table of docs/transforms.md, and no others."""
+    try:
+        rest = transforms.read_model(original(family)).rest
+    except TransformError as refusal:
+        assert "stacks" in str(refusal)  # noqa: PT017
+        assert family not in WHOLE
+    else:
+        assert (family in WHOLE) == (not rest)
+
+
 @pytest.mark.parametrize("family", ["t5", "umt5"])
 def test_two_stacks_are_refused(family: str, original: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(TransformError, match="two stacks"):

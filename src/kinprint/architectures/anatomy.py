@@ -106,6 +106,7 @@ class Anatomy:
         names: the kinds of tensors the checkpoint has, for writing another one like it.
         others: name of every tensor without a role, whether the table knows it or not -> what it belongs to, in words.
         buffers: names of tensors that the model computes itself.
+        shared: names of tensors without a role that layers have in common, so that a file may hold them once or several times.
         guessed: whether no type and no user says that this table is the right one.
         why: a clause for people about how the table was chosen.
         table: the table.
@@ -121,6 +122,7 @@ class Anatomy:
     skipped: tuple[str, ...] = ()
     others: Mapping[str, str] = field(default_factory=dict)
     buffers: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     guessed: bool = False
     why: str = ""
     table: Table | None = None

@@ -7,15 +7,16 @@ change. So a type only chooses among tables that explain the layers equally well
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinprint.architectures import roles
 from kinprint.architectures.fit import Fit, examples, fit
-from kinprint.architectures.table import Table, known
+from kinprint.architectures.table import Skip, Table, compiled, known, pattern
 from kinprint.checkpoints import Checkpoint, Tensor
 
 GAINS_READ, ENTRIES_READ = 6, 1 << 16
@@ -70,7 +71,8 @@ class _Candidate:
         widths = {match.tensor.shape[-1] for match in matches if match.entry.roles[0] in NORMS and match.tensor.shape}
         for match in matches if len(widths) == 1 else ():
             axes = roles.MATRICES.get(match.entry.roles[0], ())
-            shape = match.tensor.shape[::-1] if match.entry.transposed else match.tensor.shape
+            stored = match.tensor.shape[1:] if match.entry.stacked_experts else match.tensor.shape
+            shape = stored[::-1] if match.entry.transposed else stored
             if match.layer is not None and len(shape) == 2 and "residual" in axes:
                 stream = axes.index("residual")
                 if shape[stream] not in widths and shape[1 - stream] in widths:
@@ -120,7 +122,8 @@ def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[T
             yield Choice(one.table, why, False, whole, nbytes)
         elif one.explained.inside == ranked[0].explained.inside:
             why = "the table that fits its tensors best; its type says nothing known"
-            yield Choice(one.table, why, True, whole, nbytes)
+            table, more = _unsaid(one.table, one.explained, kinds)
+            yield Choice(table, why, True, whole, nbytes + more)
 
 
 def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
@@ -146,22 +149,50 @@ def complete(table: Table, explained: Fit) -> bool:
 
 def _stored_gains(best: list[_Candidate], tensors: Mapping[str, Tensor]) -> tuple[bool | None, int]:
     """Whether gains are stored less one: True if values say so, False if they say the contrary, None if they do not say; and
-    how many bytes were read for it.
+    how many bytes were read for it. LayerNorms, told by their biases, may be either, and are not asked."""
+    names = dict.fromkeys(name for one in best for name in _added_to(one.explained))
+    values, nbytes = _values([tensors[name] for name in names if not _has_bias(name, tensors)])
+    return _less_one(values), nbytes
+
+
+def _unsaid(table: Table, explained: Fit, tensors: Mapping[str, Tensor]) -> tuple[Table, int]:
+    """A table that was guessed, and how many bytes were read for it. If it adds one to the gains of LayerNorms, and those look
+    as if nothing were added, it does not say what they are."""
+    names = [name for name in _added_to(explained) if _has_bias(name, tensors)]
+    values, nbytes = _values([tensors[name] for name in names])
+    if not names or _less_one(values) is not False:
+        return table, nbytes
+    added = [name for name, entry in table.tensors.items() if entry.add]
+    kept = {name: entry for name, entry in table.tensors.items() if not entry.add}
+    skipped = (*table.skipped, *((pattern(name), Skip("")) for name in added))
+    return compiled(replace(table, tensors=kept, skipped=skipped)), nbytes
+
+
+def _added_to(explained: Fit) -> list[str]:
+    """Names of the gains in layers to which a table adds something."""
+    return [match.name for match in explained.matches if match.entry.add and match.layer is not None]
+
+
+def _has_bias(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    return name.removesuffix("weight") + "bias" in tensors
+
+
+def _values(gains: Sequence[Tensor]) -> tuple[NDArray[np.float32], int]:
+    """Entries of some of them, finite ones, and how many bytes were read."""
+    read = gains[:GAINS_READ]
+    vectors = [tensor.read().reshape(-1)[:ENTRIES_READ].astype(np.float32) for tensor in read if tensor.dtype.kind in "fV"]
+    values = np.concatenate(vectors) if vectors else np.zeros(0, np.float32)
+    return values[np.isfinite(values)], sum(int(np.prod(tensor.shape)) * tensor.dtype.itemsize for tensor in read)
+
+
+def _less_one(values: NDArray[np.float32]) -> bool | None:
+    """Whether these are gains less one; None if they do not say.
 
     The factor of a trained norm is positive, nearly always: what is stored has both signs only if something is added to it.
     """
-    names = dict.fromkeys(
-        match.name for one in best if one.adds for match in one.explained.matches if match.entry.add and match.layer is not None
-    )
-    judged = [name for name in names if name.removesuffix("weight") + "bias" not in tensors]  # LayerNorms may be either
-    read = [tensors[name] for name in judged[:GAINS_READ]]
-    vectors = [tensor.read().reshape(-1)[:ENTRIES_READ].astype(np.float32) for tensor in read if tensor.dtype.kind in "fV"]
-    values = np.concatenate(vectors) if vectors else np.zeros(0, np.float32)
-    values = values[np.isfinite(values)]
-    nbytes = sum(int(np.prod(tensor.shape)) * tensor.dtype.itemsize for tensor in read)
     if not len(values):
-        return None, nbytes
+        return None
     negative = float(np.mean(values < 0))
     if negative > 0.05 or not values.any():
-        return True, nbytes
-    return (False if negative < 0.01 and abs(float(values.mean()) - 1) < 0.5 else None), nbytes
+        return True
+    return False if negative < 0.01 and abs(float(values.mean()) - 1) < 0.5 else None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+NUMBER = re.compile(r"(?<![^.])\d+(?![^.])", re.ASCII)
+"""A number in a name: digits between dots, or at an end."""
+
 
 def _alternatives(steps: str) -> list[str]:
     """The alternatives of an expression, those in brackets kept together."""
@@ -64,14 +67,12 @@ BUFFERS = re.compile(
 )
 """Names of what a model computes itself, and some files hold all the same."""
 
-_INDEX = re.compile(r"(?:^|\.)\d+(?:\.|$)")
-
 
 def companion(name: str) -> str:
     """What a tensor without a role belongs to; "" where the name does not say."""
     if ANYWHERE.search(name):
         return "adapter"
-    front = _INDEX.split(name, maxsplit=1)[0]
+    front = NUMBER.split(name, maxsplit=1)[0]
     return next((what for what, pattern in _PATTERNS if pattern.search(front)), "")
 
 
@@ -87,4 +88,4 @@ def belongs_to(name: str) -> str:
 
 def in_a_layer(name: str) -> bool:
     """Whether a number stands in the name: it is one of many alike."""
-    return _INDEX.search(name) is not None
+    return NUMBER.search(name) is not None

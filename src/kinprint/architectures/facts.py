@@ -83,16 +83,21 @@ def lookup(names: Any, config: Mapping[str, Any]) -> Any:
     """The first alternative that the configuration has.
 
     An alternative is a key (dots go into tables), or a table with `key` or `value` that may hold only `when` another key (with
-    dots too) is set to something true.
+    dots too) is set to something true, or to what `is` says.
     """
     for alternative in [names] if isinstance(names, (str, Mapping)) else names:
         rule = {"key": alternative} if isinstance(alternative, str) else alternative
-        if "when" in rule and not _at(rule["when"], config):
+        if "when" in rule and not _holds(rule, config):
             continue
         value = rule["value"] if "value" in rule else _at(rule["key"], config)
         if value is not None:
             return value
     return None
+
+
+def _holds(rule: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    found = _at(rule["when"], config)
+    return bool(found == rule["is"] if "is" in rule else found)
 
 
 def _at(key: str, config: Mapping[str, Any]) -> Any:

@@ -10,13 +10,10 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
-from kinprint.architectures.companions import ANYWHERE, companion, is_buffer
+from kinprint.architectures.companions import ANYWHERE, NUMBER, companion, is_buffer
 from kinprint.architectures.kinds import Passed
 from kinprint.architectures.table import Entry, Skip, Table
 from kinprint.checkpoints import Tensor
-
-NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-"""An index in a name: digits between dots."""
 
 UNTRACKED = Skip("")
 
@@ -114,12 +111,17 @@ def _fronts(table: Table, tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _stacked(explained: Fit) -> Fit:
-    """Layers of a second stack, a decoder's, counted on from those of the first."""
-    layers = (match.layer for match in explained.matches if match.layer is not None and not match.second)
-    first = 1 + max(layers, default=-1)
+    """Layers of blocks counted on from block to block, and those of a second stack, a decoder's, from those of the first."""
+    layers = sorted({match.layer for match in explained.matches if match.layer is not None and not match.second})
+    size = {layer // BLOCK: 1 + layer % BLOCK for layer in layers}
+    sizes = [size.get(block, BLOCK) for block in range(1 + max(size, default=-1))]  # where a block is missing, layers are
+    before = [0, *accumulate(sizes)]
 
     def moved(item: Located) -> Located:
-        return replace(item, layer=item.layer + first) if item.second and item.layer is not None else item
+        if item.layer is None:
+            return item
+        block, layer = divmod(item.layer, BLOCK)
+        return replace(item, layer=layer + (before[-1] if item.second else before[min(block, len(sizes))]))
 
     skipped = {name: moved(passed) for name, passed in explained.skipped.items()}
     return Fit([moved(match) for match in explained.matches], explained.unknown, skipped, explained.buffers)
@@ -160,6 +162,16 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
     return Fit([found[name] for name in tensors if name in found], unknown, skipped, buffers)
 
 
+BLOCK = 100_000
+"""Above any number of a layer inside a block; what layers are numbered by until all are known (`_stacked`)."""
+
+
+def _layer(numbers: Mapping[str, int]) -> int | None:
+    """The layer that the numbers of a name mean, None if it is outside the layers."""
+    layer = numbers.get("layer", numbers.get("second"))
+    return layer if layer is None else layer + BLOCK * numbers.get("block", 0)
+
+
 Pattern = tuple[str, re.Pattern[str], Entry]
 
 
@@ -172,7 +184,7 @@ class Hit(NamedTuple):
 
     @property
     def layer(self) -> int | None:
-        return self.numbers.get("layer", self.numbers.get("second"))
+        return _layer(self.numbers)
 
 
 def _pattern_of(table: Table, spellings: Iterable[str], likely: Pattern | None) -> Hit | None:
@@ -203,6 +215,6 @@ def _passed(table: Table, name: str, spellings: Iterable[str]) -> Passed | None:
         for pattern, skip in table.skipped:
             if match := pattern.fullmatch(spelled):
                 index = {index: int(value) for index, value in match.groupdict().items()}
-                return Passed(skip, index.get("layer", index.get("second")), "second" in index)
+                return Passed(skip, _layer(index), "second" in index)
     untracked = any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked)
     return Passed(UNTRACKED, None) if untracked else None

@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 
 from kinprint.architectures import roles
-from kinprint.architectures.companions import companion
+from kinprint.architectures.companions import NUMBER, companion
 from kinprint.architectures.facts import DEFAULTS
 from kinprint.architectures.table import Entry, Skip, Table, compiled, pattern
 from kinprint.checkpoints import Tensor
 
 FAMILY = "inferred"
-
-INDEX = re.compile(r"(?:(?<=\.)|^)(\d+)(?=\.|$)")
 
 CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|inter_attention", re.IGNORECASE)
 """Steps of attention that joins two streams."""
@@ -106,10 +104,10 @@ def _stacks(tensors: Mapping[str, Tensor]) -> list[str]:
     size: dict[str, int] = defaultdict(int)
     layers: dict[str, set[int]] = defaultdict(set)
     for name, tensor in tensors.items():
-        if found := INDEX.search(name):
+        if found := NUMBER.search(name):
             root = name[: found.start()]
             size[root] += int(np.prod(tensor.shape))
-            layers[root].add(int(found[1]))
+            layers[root].add(int(found[0]))
     whole = [root for root in size if layers[root] == set(range(len(layers[root])))]
     own = [root for root in whole if not companion(root)] or whole
     if not own:
@@ -126,7 +124,7 @@ def _kinds(tensors: Mapping[str, Tensor], root: str) -> list[_Kind]:
     """The kinds of tensors that the layers of a stack have. A second number counts experts where the name says so."""
     seen: dict[str, _Kind] = {}
     for name, tensor in tensors.items():
-        found = INDEX.match(name, len(root)) if name.startswith(root) else None
+        found = NUMBER.match(name, len(root)) if name.startswith(root) else None
         if found:
             rest = name[found.end() + 1 :]
             rest = re.sub(r"(experts?\w*\.)(\d+)(?=\.)", r"\1{expert}", rest, count=1)
@@ -147,7 +145,7 @@ def _width(kinds: Iterable[_Kind], tensors: Mapping[str, Tensor], config: Mappin
     embedded = {
         tensor.shape[1]
         for name, tensor in tensors.items()
-        if len(tensor.shape) == 2 and not INDEX.search(name) and _outside_role(name) == "embedding"
+        if len(tensor.shape) == 2 and not NUMBER.search(name) and _outside_role(name) == "embedding"
     }
     return max(lengths, key=lambda length: (length in embedded, lengths[length], length))
 
@@ -190,7 +188,7 @@ def _outside(tensors: Mapping[str, Tensor], width: int) -> dict[str, Entry]:
     """Entries of the embedding and the head, where one tensor alone can be meant."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, tensor in tensors.items():
-        if INDEX.search(name) or len(tensor.shape) != 2 or tensor.shape[1] != width or companion(name):
+        if NUMBER.search(name) or len(tensor.shape) != 2 or tensor.shape[1] != width or companion(name):
             continue
         if role := _outside_role(name):
             found[role].append(name)

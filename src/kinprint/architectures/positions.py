@@ -41,6 +41,9 @@ ROTARY = (
 )
 """Keys of configurations that only models with rotary positions set."""
 
+WITHOUT = ("nope", "none")
+"""Values of these keys that say that nothing tells positions apart."""
+
 INNER = ("attn_config", "attention_config")
 """Tables inside a configuration that may hold such keys too (MPT)."""
 
@@ -117,8 +120,10 @@ def stated(config: Mapping[str, Any]) -> str | None:
     sines = (value is True for key, value in keys if "sinusoid" in key or key == "static_position_embeddings")
     if any("sinus" in kind or "sincos" in kind for kind in kinds) or any(sines):
         return "sinusoidal"
-    turned = any("rope" in kind or "rotary" in kind for kind in kinds)
-    return "rope" if turned or any(key in ROTARY and value for key, value in keys) else None
+    if any("rope" in kind or "rotary" in kind for kind in kinds):
+        return "rope"
+    without = any(kind in WITHOUT for kind in kinds)  # keys of rotary positions often stay where those are switched off
+    return "rope" if not without and any(key in ROTARY and value for key, value in keys) else None
 
 
 def _on(word: str, key: str, value: Any) -> bool:

@@ -17,6 +17,7 @@ from kinprint.architectures.fit import Fit, Match, fit
 from kinprint.architectures.inferred import inferred
 from kinprint.architectures.kinds import kinds, passed_over
 from kinprint.architectures.named import spaces
+from kinprint.architectures.rotary import rotary
 from kinprint.architectures.table import Table
 from kinprint.checkpoints import Checkpoint
 from kinprint.errors import ArchitectureError
@@ -90,7 +91,7 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
     facts |= (
         _said(table, config, parts, where) | {"norm": norm} | {"layer_kinds": kinds(parts, explained.skipped.values(), layers)}
     )
-    facts |= {} if choice.guessed else _rotary(table, config, facts, source)
+    facts |= {} if choice.guessed else rotary(table, config, facts, source)
     names = {(match.pattern, match.entry): Name(match.pattern, match.entry, match.tensor.shape) for match in explained.matches}
     return Anatomy(
         family=table.family,
@@ -102,6 +103,7 @@ def _read(choice: Choice, config: Mapping[str, Any], checkpoint: Checkpoint) -> 
         skipped=tuple(explained.skipped),
         others=_others(explained),
         buffers=tuple(explained.buffers),
+        shared=tuple(name for name, passed in explained.skipped.items() if passed.skip.shared),
         guessed=choice.guessed,
         why=choice.why,
         table=table,
@@ -181,20 +183,6 @@ def _said(table: Table, config: Mapping[str, Any], parts: Sequence[Part], where:
 def _norm(table: Table, parts: Iterable[Part]) -> str:
     """Which norms a model has whose table is a guess: those with biases are LayerNorms."""
     return "layer" if any(part.role.startswith("norm_biases.") for part in parts) else table.norm
-
-
-def _rotary(table: Table, config: Mapping[str, Any], facts: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Which dimensions of a head positions rotate; nothing for models that rotate none."""
-    where = facts["positions"]
-    likely = configuration.lookup(table.positions, config) if where == "unknown" else where
-    if likely != "rope" or "head_dim" not in facts:
-        return {}
-    share = configuration.lookup(table.rotary_share, config)
-    if "rotary_dim" not in facts and isinstance(share, (int, float)) and not 0 <= share <= 1:
-        raise ArchitectureError(source, f"the configuration rotates {share!r} of each head", "it must be a share, 0 to 1")
-    turned = round(share * facts["head_dim"]) if isinstance(share, (int, float)) else 0
-    turned += turned % 2  # dimensions turn in pairs: transformers rotates 4 where the share says 3
-    return {"rotary_dim": facts.get("rotary_dim", turned), "rotary_pairs": table.rotary_pairs}
 
 
 def _notes(choice: Choice, config: Mapping[str, Any]) -> list[str]:

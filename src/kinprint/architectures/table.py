@@ -86,10 +86,12 @@ class Skip:
     Attributes:
         what: in words ("mamba mixer").
         layer: the whole layer that such a tensor stands in is left out.
+        shared: layers have one in common, so that a file may hold it once or several times.
     """
 
     what: str
     layer: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,8 +245,9 @@ def _skip(value: Any) -> Skip:
 
 
 def pattern(name: str) -> re.Pattern[str]:
-    """`layers.{layer}.mlp.experts.{expert}.w1` as a regular expression; at most five digits an index, `*` is anything."""
+    """`layers.{layer}.mlp.experts.{expert}.w1` as a regular expression; at most five digits an index, `*` is anything. Where
+    layers stand in blocks, `{block}` counts these."""
     text = re.escape(name).replace(re.escape("*"), ".*")
-    for index in ("layer", "second", "expert"):
+    for index in ("block", "layer", "second", "expert"):
         text = text.replace(re.escape(f"{{{index}}}"), rf"(?P<{index}>0|[1-9]\d{{0,4}})", 1)
     return re.compile(text, re.ASCII)

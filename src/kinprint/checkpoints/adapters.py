@@ -199,16 +199,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptedTensor:
-    """A matrix of the base with what an adapter adds, float32 (float64 where the base is).
+class _Changed:
+    """A tensor of the base, changed: float32, or float64 where the base is.
 
     Attributes:
         base: as it is without the adapter.
-        change: what is added.
     """
 
     base: Tensor
-    change: Change
 
     @property
     def name(self) -> str:
@@ -222,14 +220,28 @@ class AdaptedTensor:
     def dtype(self) -> np.dtype[Any]:
         return np.result_type(np.float32, np.float64 if self.base.dtype == np.float64 else np.float32)
 
+    def read(self) -> NDArray[Any]:
+        return self.read_rows(0, self.shape[0])
+
+    def read_rows(self, start: int, stop: int) -> NDArray[Any]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedTensor(_Changed):
+    """A matrix of the base with what an adapter adds.
+
+    Attributes:
+        change: what is added.
+    """
+
+    change: Change
+
     @property
     def spans(self) -> tuple[Any, ...]:
         """The bytes that `read` needs, where the tensors it is made of know theirs."""
         made_of = (self.base, self.change.left, self.change.right, self.change.lengths)
         return tuple(span for tensor in made_of for span in getattr(tensor, "spans", ()))
-
-    def read(self) -> NDArray[Any]:
-        return self.read_rows(0, self.shape[0])
 
     def read_rows(self, start: int, stop: int) -> NDArray[Any]:
         """Some rows; of the base no more than that, unless DoRA's lengths are those of columns."""
@@ -311,37 +323,20 @@ def _tied(head: str, tensors: Mapping[str, Tensor], names: _Names) -> Tensor | N
 
 
 @dataclass(frozen=True, slots=True)
-class ReplacedRows:
+class ReplacedRows(_Changed):
     """A matrix some of whose rows were trained alone.
 
     Attributes:
-        base: as it is without the adapter.
         rows: the new ones.
         places: of each in the matrix.
     """
 
-    base: Tensor
     rows: Tensor
     places: tuple[int, ...]
 
     @property
-    def name(self) -> str:
-        return self.base.name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.base.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.result_type(np.float32, np.float64 if self.base.dtype == np.float64 else np.float32)
-
-    @property
     def spans(self) -> tuple[Any, ...]:
         return tuple(span for tensor in (self.base, self.rows) for span in getattr(tensor, "spans", ()))
-
-    def read(self) -> NDArray[Any]:
-        return self.read_rows(0, self.shape[0])
 
     def read_rows(self, start: int, stop: int) -> NDArray[Any]:
         start, stop, _ = slice(start, stop).indices(self.shape[0])

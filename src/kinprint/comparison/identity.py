@@ -10,8 +10,12 @@ from typing import Any, Literal
 import ml_dtypes
 import numpy as np
 
+from kinprint.architectures.companions import in_a_layer
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.facts import Other
+
+TELLING = 8
+"""Entries of a tensor that differ from each other, of those that are kept, so that a tensor equal to it is no coincidence."""
 
 LOOSE = ("channels.", "neurons.norms", "embedding.", "gains.", "biases.")
 """Traits that a cast changes by no more than its rounding."""
@@ -124,6 +128,15 @@ class _Beside:
         known = all(dtype in ("float64", "float32", "float16", "bfloat16") for _, dtype, _ in pairs)
         return known and any(np.array_equal(_cast(x, dtype), y, equal_nan=True) for x, dtype, y in pairs)
 
+    @property
+    def may_be_tied(self) -> bool:
+        """Whether another tensor with the same entries is this one: no coincidence, as of two that are nothing but zeros."""
+        values = self.sample[np.isfinite(self.sample)]
+        return self.other.tied or (len(np.unique(values)) >= TELLING and not in_a_layer(self.other.name))
+
+
+_Others = Mapping[str, _Beside]
+
 
 def _beside(model: Fingerprint) -> dict[str, _Beside] | None:
     """Name -> tensor without a role; None where the fingerprint does not hold them."""
@@ -150,14 +163,18 @@ def _differences(reference: Fingerprint, suspect: Fingerprint, *, exact: bool) -
     if ours is None or theirs is None:
         return _not_known(reference, suspect, ours, theirs)
     groups: dict[tuple[str, State], list[_Beside]] = defaultdict(list)
-    for name in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get(name), theirs.get(name)
-        held = mine or other
-        assert held is not None
-        if mine and other and not mine.agrees(other, exact=exact):
-            groups[held.other.what, "differs"].append(held)
-        elif not (mine and other) and not held.other.buffer:
-            groups[held.other.what, "missing in the suspect" if mine else "missing in the reference"].append(held)
+    for name in sorted(ours.keys() & theirs.keys()):
+        if not ours[name].agrees(theirs[name], exact=exact):
+            groups[ours[name].other.what, "differs"].append(ours[name])
+    sides: tuple[tuple[State, _Others, _Others], ...] = (
+        ("missing in the suspect", ours, theirs),
+        ("missing in the reference", theirs, ours),
+    )
+    for state, own, there in sides:
+        for name in sorted(own.keys() - there.keys()):
+            held = own[name]
+            if not held.other.buffer and not _is_tied(held, own, there, exact=exact):
+                groups[held.other.what, state].append(held)
     found = [
         Difference(what, state, len(held), _share(held, suspect if state == "missing in the reference" else reference))
         for (what, state), held in groups.items()
@@ -165,8 +182,16 @@ def _differences(reference: Fingerprint, suspect: Fingerprint, *, exact: bool) -
     return tuple(sorted(found, key=lambda each: (-(each.share or 0), each.what)))
 
 
+def _is_tied(held: _Beside, own: _Others, there: _Others, *, exact: bool) -> bool:
+    """Whether a tensor of one model is another one of it, stored a second time, which the other model has too."""
+    if not held.may_be_tied:
+        return False
+    twins = (name for name, each in own.items() if each.digest == held.digest and name != held.other.name)
+    return any(name in there and there[name].agrees(held, exact=exact) for name in twins)
+
+
 def _not_known(
-    reference: Fingerprint, suspect: Fingerprint, ours: Mapping[str, _Beside] | None, theirs: Mapping[str, _Beside] | None
+    reference: Fingerprint, suspect: Fingerprint, ours: _Others | None, theirs: _Others | None
 ) -> tuple[Difference, ...]:
     """What a fingerprint that does not hold tensors without a role leaves open: nothing if its model had none."""
     old = [model for model, beside in ((reference, ours), (suspect, theirs)) if beside is None]

@@ -105,9 +105,11 @@ def described(
     parts = {name: digest for name, digest in parts.items() if name in checkpoint.tensors}
     digests = {**parts, **again, **{name: each.digest for name, each in others.items() if name not in anatomy.buffers}}
     tied = _stored_twice(checkpoint.tensors, digests, anatomy)
+    may_be_tied = {*tied, *tied.values(), *anatomy.shared}
     short = short_names(checkpoint.tensors)
-    kept = [name for name in others if name not in tied]
-    complete = {part.tensor for part in anatomy.parts} <= digests.keys()
+    with_a_role = {part.tensor for part in anatomy.parts}
+    kept = [name for name in others if tied.get(name) not in with_a_role]
+    complete = with_a_role <= digests.keys()
     once = {name: digest for name, digest in digests.items() if name not in tied}
     facts = {
         "content": _combined(short, once) if complete else None,
@@ -119,6 +121,7 @@ def described(
                 "bytes": bytes_of(checkpoint.tensors[name]),
                 "dtype": checkpoint.tensors[name].dtype.name,
                 "buffer": name in anatomy.buffers,
+                "tied": name in may_be_tied,
             }
             for name in kept
         ],
@@ -137,8 +140,8 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     return apart({name: name.removeprefix(next((front for front in fronts if name.startswith(front)), "")) for name in names})
 
 
-def _stored_twice(tensors: Mapping[str, Tensor], digests: Mapping[str, bytes], anatomy: Anatomy) -> set[str]:
-    """Names of tensors outside the layers, a row for every token, that repeat another one: all but the one that models keep."""
+def _stored_twice(tensors: Mapping[str, Tensor], digests: Mapping[str, bytes], anatomy: Anatomy) -> dict[str, str]:
+    """Tensors outside the layers, a row for every token, that repeat another one -> that one, which models keep."""
     rows = anatomy.facts.get("vocab_size")
     groups: dict[bytes, list[str]] = defaultdict(list)
     for name, digest in digests.items():
@@ -149,7 +152,7 @@ def _stored_twice(tensors: Mapping[str, Tensor], digests: Mapping[str, bytes], a
         digest: min(names, key=lambda name: (name not in keep, "emb" not in name, len(name), name))
         for digest, names in groups.items()
     }
-    return {name for digest, names in groups.items() for name in names if name != first[digest]}
+    return {name: first[digest] for digest, names in groups.items() for name in names if name != first[digest]}
 
 
 def _combined(short: Mapping[str, str], digests: Mapping[str, bytes]) -> str:

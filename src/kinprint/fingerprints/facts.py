@@ -33,6 +33,7 @@ class Other:
         nbytes: of its entries.
         dtype: as stored.
         buffer: whether the model computes it itself, so that a file may leave it out.
+        tied: whether the model may have it under several names, of which a file may leave out all but one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Other:
     nbytes: int
     dtype: str
     buffer: bool
+    tied: bool = False
 
     @classmethod
     def of(cls, value: Any) -> Other | None:
@@ -48,7 +50,8 @@ class Other:
         name, nbytes = table.get("name"), _count(table.get("bytes"), MOST)
         if not isinstance(name, str) or nbytes is None:
             return None
-        return cls(name, _word(table.get("what")), nbytes, _word(table.get("dtype")), table.get("buffer") is True)
+        buffer, tied = (table.get(key) is True for key in ("buffer", "tied"))
+        return cls(name, _word(table.get("what")), nbytes, _word(table.get("dtype")), buffer, tied)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class Model:
         """TransformError if heads are not known, or layers have different numbers of them."""
         if "num_attention_heads" not in self.facts:
             raise TransformError(self.source, "the configuration does not say how many heads it has")
-        if configuration.BY_LAYER in self.facts:
+        if self.facts.get(configuration.BY_LAYER, {}).keys() - {"rotary_dim"}:
             raise TransformError(self.source, "its layers have different numbers of heads")
 
     def require_plain_heads(self) -> None:
@@ -209,6 +209,8 @@ def model_of(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Model:
     table = anatomy.table
     if any("{second}" in name.pattern for name in anatomy.names):
         raise TransformError(checkpoint.source, "models of two stacks of layers (encoder-decoders) cannot be transformed")
+    if any("{block}" in name.pattern for name in anatomy.names):
+        raise TransformError(checkpoint.source, "models whose layers stand in blocks cannot be transformed")
     without_role = {*anatomy.unknown, *anatomy.skipped}
     rest = {name: tensor for name, tensor in checkpoint.tensors.items() if name in without_role}
     model = Model(

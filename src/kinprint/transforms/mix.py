@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import Part, Place
+from kinprint.architectures.facts import BY_LAYER
 from kinprint.arrays import Float64s
 from kinprint.errors import TransformError
 from kinprint.transforms._latents import latents_turned
@@ -35,8 +36,15 @@ def mix(model: Model, *, seed: int | None = None) -> Model:
         raise TransformError(model.source, "a gate weighs every dimension of its values, which therefore cannot be mixed")
     if model.facts["positions"] == "unknown":
         raise TransformError(model.source, "it does not say how it tells positions apart, and a mixed head must keep to that")
+    if model.facts["positions"] == "rope" and _rotary_differs(model):
+        raise TransformError(model.source, "its layers rotate different shares of a head, and a mixed head must keep to that")
     maps = Maps(model, seed)
     return latents_turned(model.each(maps.applied), seed)
+
+
+def _rotary_differs(model: Model) -> bool:
+    """Whether no one number says how many dimensions of a head turn in every layer."""
+    return "rotary_dim" not in model.facts or "rotary_dim" in model.facts.get(BY_LAYER, {})
 
 
 class Maps:
