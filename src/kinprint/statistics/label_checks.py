@@ -61,9 +61,10 @@ def label_checks(scores: Float64s, ranked: Ranked = as_they_are) -> list[LabelCh
         scores: (layers, units, features) normal scores, NaN rows where there is no unit.
         ranked: makes normal scores of what is looked at, if these are features.
     """
-    present = np.isfinite(scores).any(axis=2)
-    scores, present = (side[present.any(axis=1)] for side in (scores, present))  # layers that have such units
-    layers, absent = len(scores), ~present
+    present: NDArray[np.bool_] = np.asarray(np.isfinite(scores).any(axis=2))
+    known = present.any(axis=1)  # layers that have such units
+    scores, absent = scores[known], np.logical_not(present[known])
+    layers = len(scores)
     found = _counted(scores, absent, ranked)
     there = ~absent.any(axis=0)
     count = int(there.sum())
