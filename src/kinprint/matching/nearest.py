@@ -126,19 +126,17 @@ def partners(x: Float64s, y: Float64s, wanted: Int64s | None = None) -> Int64s:
     Args:
         wanted: units of y that are asked about, all by default; -1 for the others.
     """
-    asked = np.arange(len(y)) if wanted is None else wanted
     partner = np.full(len(y), -1)
-    if not len(x) or not len(asked):
+    if not len(x) or not len(y):
         return partner
-    if 2 * len(asked) > len(y):
-        ours, theirs = closest(x, y)
-        left, right = each_other(ours, theirs)
+    if wanted is None or 2 * len(wanted) > len(y):
+        left, right = each_other(*closest(x, y))
         partner[right] = left
-        partner[np.setdiff1d(np.arange(len(y)), asked)] = -1
+        if wanted is not None:
+            partner[np.setdiff1d(np.arange(len(y)), wanted)] = -1
         return partner
-    there = distances(x, y[asked])
-    candidate = there.argmin(axis=0)
-    back = distances(x[candidate], y).argmin(axis=1)
-    found = (back == asked) & (there[candidate, np.arange(len(asked))] < np.inf)
-    partner[asked[found]] = candidate[found]
+    there = closest(x, y[wanted])[1]
+    back = closest(x[there.which], y)[0]
+    found = (back.which == wanted) & (there.distance < np.inf)
+    partner[wanted[found]] = there.which[found]
     return partner
