@@ -74,13 +74,22 @@ def products(
     return inner[:, :6]
 
 
-def widened(array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float32) -> NDArray[Any]:
-    """A contiguous copy or view as float32 or float64; exact for bf16, f16, fp8 and f32."""
+def widened(
+    array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float32, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """A contiguous copy or view as float32 or float64; exact for bf16, f16, fp8 and f32.
+
+    Args:
+        out: contiguous, of the array's shape and of `dtype`: where to copy to.
+    """
     bits = _readable(array)
-    if bits.dtype == np.float32:
+    if bits.dtype == np.float32 and out is None:
         return bits.astype(dtype, copy=False)
-    wide = np.empty(array.shape, dtype)
-    _widen(bits.reshape(-1), wide.reshape(-1))
+    wide = np.empty(array.shape, dtype) if out is None else out
+    if bits.dtype == np.float32:
+        wide[...] = bits
+    else:
+        _widen(bits.reshape(-1), wide.reshape(-1))
     return wide
 
 
