@@ -64,7 +64,7 @@ def main() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    original = fingerprint(arguments.model)
+    original = fingerprint(arguments.model, scores=True)
     forms = [(name, write) for name, write in FORMS if arguments.only.lower() in name.lower()]
     columns = []
     print("| | form | stored as | verdict | log10 p |\n|" + "---|" * 5)
@@ -73,7 +73,7 @@ def main() -> None:
             folder = Path(scratch) / str(number)
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 write(arguments.model, folder)
-            copy = fingerprint(folder)
+            copy = fingerprint(folder, scores=True)
             found = compare(original, copy)
             columns.append(deviations(original, copy))
             stored = copy.facts.get("quantization") or "–"

@@ -118,7 +118,7 @@ def in_the_pass(width: int, heads: int, groups: int, neurons: int) -> dict[str, 
     facts = {"hidden_size": width, "num_attention_heads": heads, "num_key_value_heads": groups}
 
     def everything() -> None:
-        rows(Layer(0, facts, [scan(part, lambda count: None) for part in parts]))
+        rows(Layer(0, facts, [scan(part, lambda count: None) for part in parts]), scores=True)
 
     with threadpool_limits(limits=1, user_api="blas"):
         everything()

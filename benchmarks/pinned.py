@@ -104,7 +104,7 @@ def of_pair(comparison: Comparison) -> dict[str, Any]:
 
 
 def measure(folders: Mapping[str, Path], *, deep_every: int, transformed: Iterable[str]) -> dict[str, Any]:
-    prints = {name: fingerprint(folder, cache=False) for name, folder in folders.items()}
+    prints = {name: fingerprint(folder, scores=True, cache=False) for name, folder in folders.items()}
     weights = {name: open_model(folder).weights for name, folder in folders.items()}
     models = {name: of_model(folder, prints[name]) for name, folder in folders.items()}
     pairs = {}

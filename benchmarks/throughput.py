@@ -1,6 +1,7 @@
 """How fast kinprint reads a checkpoint, beside a plain copy of the same files and beside transformers + torch.
 
-Everything is measured in one run on one machine, from warm files. Needs the extra `behaviour` for the last part.
+Everything is measured in one run on one machine, from warm files. Needs the extra `behaviour` for the last part. A second table
+says what each family of traits takes of one layer: processor time, and operations counted by `operations.py`.
 
     python benchmarks/throughput.py [--gigabytes 14] [--folder DIR] [--json FILE] [--repeats 3] [--without-torch]
 """
@@ -24,6 +25,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import operations
 
 HIDDEN, HEADS, NEURONS, VOCABULARY, FULL_DEPTH = 4096, 32, 11008, 32000, 32
 PER_SHARD = 8
@@ -36,7 +38,7 @@ import json, resource, sys, time
 begin = time.perf_counter()
 from kinprint.fingerprints import fingerprint
 ready = time.perf_counter()
-found = fingerprint(sys.argv[1], cache=False, threads=int(sys.argv[2]))
+found = fingerprint(sys.argv[1], cache=False, threads=int(sys.argv[2]), scores=len(sys.argv) > 3)
 end = time.perf_counter()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"import": ready - begin, "seconds": end - ready, "peak": peak * (1 if sys.platform == "darwin" else 1024),
@@ -174,28 +176,56 @@ def benchmark(folder: Path, layers: int, options: argparse.Namespace) -> dict[st
     copy_rate(files, 1)  # warms the page cache
     threads = options.threads
     subprocess_json(MEASURE, folder, threads)  # compiles
-    runs: dict[str, list[Any]] = {"copy1": [], "copy": [], "moments1": [], "moments": [], "full": []}
+    runs: dict[str, list[Any]] = {"copy1": [], "copy": [], "moments1": [], "moments": [], "full": [], "scores": []}
     for _ in range(options.repeats):
         runs["copy1"].append(copy_rate(files, 1))
         runs["moments1"].append(moments_rate(folder, 1))
         runs["copy"].append(copy_rate(files, threads))
         runs["moments"].append(moments_rate(folder, threads))
         runs["full"].append(subprocess_json(MEASURE, folder, threads))
-    full = runs.pop("full")
+        runs["scores"].append(subprocess_json(MEASURE, folder, threads, "scores"))
+    full, scores = runs.pop("full"), runs.pop("scores")
     figures: dict[str, Any] = {name: statistics.median(values) / 1e9 for name, values in runs.items()}
     figures |= {
         "layers": layers, "bytes": size_of(layers), "threads": threads, "repeats": options.repeats,
         "processor": platform.processor() or platform.machine(), "processors": os.cpu_count(),
         "full_seconds": statistics.median(run["seconds"] for run in full),
+        "scores_seconds": statistics.median(run["seconds"] for run in scores),
         "peak_bytes": max(run["peak"] for run in full),
         "largest_tensor": 2 * max(math.prod(shape) for shape in tensors(layers).values()),
     }  # fmt: skip
+    figures["families"] = families_of(folder, options.repeats)
     if not options.without_torch:
         timed = min(options.svd_layers, layers)
         found = subprocess_json(TRANSFORMERS, folder, timed)
         figures["baseline"] = found | {"svd_layers": timed, "svd_scaled": found["svd"] * layers / timed}
         figures["baseline_seconds"] = found["load"] + found["std"] + figures["baseline"]["svd_scaled"]
     return figures
+
+
+def families_of(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Processor seconds a gigabyte, the least of the repeats, and operations a byte, of every family, in one layer."""
+    from kinprint.architectures import open_model
+
+    anatomy = open_model(folder).anatomy
+    layer = 0, dict(anatomy.facts), [part for part in anatomy.parts if part.layer == 0]
+    size = sum(math.prod(part.shape) * part.dtype.itemsize for part in layer[2])
+    runs = [operations.seconds_by_family(*layer) for _ in range(repeats + 1)][1:]
+    counts = operations.by_family(*layer)
+    return {
+        name: {"seconds": min(run[name] for run in runs) / size * 1e9, "operations": count / size}
+        for name, count in counts.items()
+    }
+
+
+def families_table(families: dict[str, dict[str, float]]) -> Iterator[str]:
+    """As Markdown; those that take nothing that can be seen are left out."""
+    whole = sum(found["seconds"] for found in families.values())
+    yield "\n| a layer, family | processor seconds a GB, one thread | share | operations a byte |\n|---|---|---|---|"
+    for name, found in sorted(families.items(), key=lambda item: -item[1]["seconds"]):
+        if found["seconds"] > whole / 1000:
+            shown = f"{name}, with --scores only" if name == "products" else name
+            yield f"| {shown} | {found['seconds']:.2f} | {found['seconds'] / whole:.0%} | {found['operations']:.1f} |"
 
 
 def table(figures: dict[str, Any]) -> Iterator[str]:
@@ -213,6 +243,8 @@ def table(figures: dict[str, Any]) -> Iterator[str]:
     seconds = figures["full_seconds"]
     beyond = figures["peak_bytes"] - figures["largest_tensor"]
     yield f"| full fingerprint | {seconds:.1f} s, {gigabytes / seconds:.2f} GB/s | | |"
+    longer = figures["scores_seconds"]
+    yield f"| full fingerprint with --scores | {longer:.1f} s, {gigabytes / longer:.2f} GB/s | | |"
     yield (
         f"| its peak memory, mapped file pages included | {figures['peak_bytes'] / 2**20:.0f} MiB "
         f"| largest tensor + {beyond / 2**20:.0f} MiB | largest tensor + {MEMORY_TARGET / 2**20:.0f} MiB |"
@@ -245,7 +277,7 @@ def main() -> None:
         if not config.exists() or json.loads(config.read_text())["num_hidden_layers"] != layers:
             write_checkpoint(folder, layers)
         figures = benchmark(folder, layers, options)
-    print("\n".join(table(figures)))
+    print("\n".join([*table(figures), *families_table(figures["families"])]))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -89,7 +89,8 @@ def _needs(method: Method) -> str:
     if method.deep:
         return "both checkpoints (`--deep`)"
     each = [_code(need) if isinstance(need, str) else _any_of(need) for need in method.needs]
-    return "; ".join(each) + (", of models that were observed (`kinprint observe`)" if method.observed else "")
+    how = ", of models that were observed (`kinprint observe`)" if method.observed else ""
+    return "; ".join(each) + how + (", measured with `--scores`" if method.needs_scores else "")
 
 
 def _any_of(names: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@
     │   ├── BusyError           more requests at once than the server takes (HTTP 429)
     │   └── MissingExtraError   a command that needs an optional part of kinprint
     ├── NotApplicable           a method has nothing to say about a pair; its evidence says why, nobody else sees it
+    │   └── NotMeasured         a score lacks traits that are measured only where scores are asked for
     ├── AbandonedError          bytes that were not fetched because others of one request could not be; nobody else sees it
     ├── WebError                an HTTP request that failed for good; callers of `checkpoints.remote` get a CheckpointError
     │   └── ChangedError        the file on the server is not the one whose first bytes were read
@@ -100,6 +101,10 @@ class BusyError(KinprintError):
 
 class NotApplicable(Exception):  # noqa: N818 - no error: the method says why it is silent
     """A method has nothing to say about a pair. The message is the reason, as a clause for people."""
+
+
+class NotMeasured(NotApplicable):
+    """A score has nothing to say because a model was measured without what it needs."""
 
 
 class AbandonedError(Exception):

@@ -209,7 +209,7 @@ def test_spectra_of_latent_heads(name: str, runs: Callable[[str], Run]) -> None:
     """What is computed from factors is the singular values of the products multiplied out: for the layer as they are stored, by
     head in folded form, the gain in front folded in and the size that the latent's norm divides out left open."""
     run = runs(name)
-    traits = fingerprint(run.checkpoint.source).traits
+    traits = fingerprint(run.checkpoint.source, scores=True).traits
     for layer in range(3):
         q = run.read(layer, "q") if (layer, "q", None) in run.parts else multiplied_out(run, layer, "q")
         k, v, o = multiplied_out(run, layer, "k"), multiplied_out(run, layer, "v"), run.read(layer, "o").T

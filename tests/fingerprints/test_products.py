@@ -94,7 +94,7 @@ def test_heads_that_do_not_divide_are_left_out_with_a_note() -> None:
 def test_a_shipped_model(models: Path) -> None:
     """The trait in the fingerprint: 8 query heads on 4 key-value heads of 16."""
     arrays = load_file(models / "base" / "model.safetensors")
-    found = fingerprint(models / "base").traits
+    found = fingerprint(models / "base", scores=True).traits
     for index in range(4):
         exact = dense({r: arrays[f"model.layers.{index}.self_attn.{r}_proj.weight"] for r in "qkvo"}, 8, 4)
         for name, values in exact.items():

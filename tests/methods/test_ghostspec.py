@@ -56,7 +56,7 @@ def published_similarity(a: list[list[np.ndarray]], b: list[list[np.ndarray]]) -
 @pytest.mark.parametrize("suspect", ["finetune", "twin"])
 def test_against_the_formulas(models: Path, suspect: str) -> None:
     base, other = dense_spectra(models / "base"), dense_spectra(models / suspect)
-    pair = fingerprint(models / "base"), fingerprint(models / suspect)
+    pair = fingerprint(models / "base", scores=True), fingerprint(models / suspect, scores=True)
     expected = published_similarity([base["qk"], base["vo"]], [other["qk"], other["vo"]])
     assert ghostspec_mse.METHOD(*pair).statistic == pytest.approx(expected, rel=1e-3, abs=1e-9)
     curves = [[np.array([values.mean() for values in model[kind]]) for kind in ("qk", "vo")] for model in (base, other)]
@@ -69,15 +69,15 @@ def test_against_the_formulas(models: Path, suspect: str) -> None:
 
 def test_copies_have_the_published_scores(models: Path, copies: dict[str, Path]) -> None:
     """0.976 and 1.000 for permuted, scaled, mixed and split copies, and for the model itself."""
-    base = fingerprint(models / "base")
+    base = fingerprint(models / "base", scores=True)
     for folder in (models / "base", *copies.values()):
-        assert ghostspec_mse.METHOD(base, fingerprint(folder)).statistic == pytest.approx(0.9761, abs=2e-4)
-        assert ghostspec_corr.METHOD(base, fingerprint(folder)).statistic == pytest.approx(1, abs=1e-4)
+        assert ghostspec_mse.METHOD(base, fingerprint(folder, scores=True)).statistic == pytest.approx(0.9761, abs=2e-4)
+        assert ghostspec_corr.METHOD(base, fingerprint(folder, scores=True)).statistic == pytest.approx(1, abs=1e-4)
 
 
 def test_kin_and_strangers(models: Path) -> None:
     """The shipped fine-tune and twin: all three tell them apart, but MLP spectra of the twin are 0.93 alike."""
-    base, finetune, twin = (fingerprint(models / name) for name in ("base", "finetune", "twin"))
+    base, finetune, twin = (fingerprint(models / name, scores=True) for name in ("base", "finetune", "twin"))
     weights = [open_model(models / name).weights for name in ("base", "finetune", "twin")]
     for method, pairs, kin, stranger in (
         (ghostspec_mse.METHOD, ((base, finetune), (base, twin)), 0.951, 0.090),
@@ -105,7 +105,7 @@ def test_strangers_can_be_closer_than_kin(data: Path) -> None:
 def test_dropped_layers(models: Path, tmp_path: Path) -> None:
     """A layer dropped from the base: what is left is as in a copy, in both directions; the layer dropped has no similarity."""
     transforms.apply("prune", models / "base", tmp_path / "short", kind="depth", amount=0.25)
-    base, short = fingerprint(models / "base"), fingerprint(tmp_path / "short")
+    base, short = fingerprint(models / "base", scores=True), fingerprint(tmp_path / "short", scores=True)
     assert short.layers == 3
     for pair in ((base, short), (short, base)):
         found = ghostspec_mse.METHOD(*pair)

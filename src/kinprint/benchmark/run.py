@@ -60,7 +60,7 @@ def run(
         open_model: opens a model's place; `kinprint.fingerprint` by default. If it observes models, the methods on observed
             models have something to compare.
     """
-    opener = open_model or partial(fingerprint, quick=quick, cache=cache)
+    opener = open_model or partial(fingerprint, quick=quick, scores=True, cache=cache)
     with tempfile.TemporaryDirectory(prefix="kinprint-") as folder:
         start = time.perf_counter()
         files, unreadable = _measure(pairs.models, Path(folder), opener, progress)

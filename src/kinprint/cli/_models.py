@@ -27,6 +27,7 @@ def read(
     *,
     cache: bool,
     quick: bool = False,
+    scores: bool = False,
     offline: bool = False,
     given: Sequence[Table] = (),
     threads: int | None = None,
@@ -38,7 +39,16 @@ def read(
     from kinprint.fingerprints import fingerprint
 
     with byte_bar(_shown_name(model)) as progress:
-        return fingerprint(model, quick=quick, cache=cache, offline=offline, given=given, threads=threads, progress=progress)
+        return fingerprint(
+            model,
+            quick=quick,
+            scores=scores,
+            cache=cache,
+            offline=offline,
+            given=given,
+            threads=threads,
+            progress=progress,
+        )
 
 
 def _shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:

@@ -52,6 +52,8 @@ QuickOption = Annotated[
     typer.Option(help="Read about 1 % of the weights; misses heads, and disguised copies of models without gated neurons."),
 ]
 
+ScoresOption = Annotated[bool, typer.Option(help="Also measure what only published scores need, and no test: takes longer.")]
+
 DeepOption = Annotated[
     bool,
     typer.Option(help="Also run the methods that need both checkpoints: they see copies that were disguised and trained on."),
@@ -87,6 +89,13 @@ AsOption = Annotated[
 TableOption = Annotated[
     Path | None, typer.Option("--table", metavar="FILE", help="Read the model by this table (docs/architectures.md).")
 ]
+
+
+def require_all_weights(quick: bool, *, deep: bool = False, scores: bool = False) -> None:
+    """Refuse --quick beside an option that reads all weights."""
+    for option, given in (("--deep", deep), ("--scores", scores)):
+        if quick and given:
+            raise typer.BadParameter("reads all weights, --quick about 1 %: choose one", param_hint=option)
 
 
 def given_tables(model_type: str | None, table: Path | None) -> tuple[Table, ...]:

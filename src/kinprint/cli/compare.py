@@ -22,9 +22,11 @@ from kinprint.cli._options import (
     HtmlOption,
     JsonOption,
     QuickOption,
+    ScoresOption,
     SuspectArgument,
     TableOption,
     given_tables,
+    require_all_weights,
 )
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
@@ -41,6 +43,7 @@ def command(
     fail_on: FailOnOption = None,
     deep: DeepOption = False,
     quick: QuickOption = False,
+    scores: ScoresOption = False,
     html: HtmlOption = None,
     cyclonedx: Annotated[
         Path | None,
@@ -65,8 +68,7 @@ def command(
     a page for people who will check the result: null hypotheses, pictures, digests of every file. --cyclonedx finetune.cdx.json
     and --in-toto finetune.intoto.json write documents for other programs.
     """
-    if deep and quick:
-        raise typer.BadParameter("reads all weights, --quick about 1 %: choose one", param_hint="--deep")
+    require_all_weights(quick, deep=deep, scores=scores)
     made = epoch()
     require_there(reference, suspect)
     from kinprint.comparison import both, examine
@@ -75,7 +77,8 @@ def command(
     if cyclonedx is not None:
         require_cyclonedx()
     tables = given_tables(as_type, table)
-    fingerprints, weights = both(reference, suspect, partial(read, quick=quick, cache=cache), deep=deep, given=tables)
+    measure = partial(read, quick=quick, scores=scores, cache=cache)
+    fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables)
     with step_bar() as progress:
         comparison = examine(fingerprints, weights, alpha=alpha, progress=progress)
     if any(path is not None for path in (html, cyclonedx, in_toto)):

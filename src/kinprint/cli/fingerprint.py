@@ -13,9 +13,11 @@ from kinprint.cli._options import (
     CacheOption,
     FingerprintOption,
     QuickOption,
+    ScoresOption,
     TableOption,
     ThreadsOption,
     given_tables,
+    require_all_weights,
 )
 from kinprint.errors import printable
 
@@ -24,6 +26,7 @@ def command(
     model: Annotated[str, typer.Argument(help="A folder, a weights file, a hub id, or BASE+ADAPTER.")],
     output: FingerprintOption = None,
     quick: QuickOption = False,
+    scores: ScoresOption = False,
     threads: ThreadsOption = None,
     cache: CacheOption = True,
     as_type: AsOption = None,
@@ -33,11 +36,12 @@ def command(
 
     Example: kinprint fingerprint examples/models/base -o base.kinprint
 
-    prints: base.kinprint: 38 traits of 4 layers, 0.4 MB
+    prints: base.kinprint: 36 traits of 4 layers, 0.4 MB
     """
+    require_all_weights(quick, scores=scores)
     from kinprint.checkpoints.files import file_name
 
-    measured = read(model, quick=quick, cache=cache, threads=threads, given=given_tables(as_type, table))
+    measured = read(model, quick=quick, scores=scores, cache=cache, threads=threads, given=given_tables(as_type, table))
     target = output or Path(f"{file_name(measured.name)}.kinprint")
     measured.save(target)
     size = target.stat().st_size / 1e6

@@ -158,6 +158,7 @@ def compare(
     *,
     deep: bool = False,
     quick: bool = False,
+    scores: bool = False,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
 ) -> Comparison:
@@ -170,6 +171,7 @@ def compare(
             were disguised and trained on for longer (docs/hiding.md says what hides what).
         quick: read about 1 % of the weights of models that are not fingerprints yet: heads, and disguised copies of models
             without gated neurons, are then not seen.
+        scores: measure what published scores alone need, too, of models that are not fingerprints yet.
         alpha: largest combined p-value that is called related.
         methods: what to run; every known method by default.
 
@@ -185,7 +187,7 @@ def compare(
         >>> comparison.verdict, comparison.log10_p < -100
         ('related', True)
     """
-    measured, weights = both(reference, suspect, partial(fingerprint, quick=quick), deep=deep)
+    measured, weights = both(reference, suspect, partial(fingerprint, quick=quick, scores=scores), deep=deep)
     return examine(measured, weights, alpha=alpha, methods=methods)
 
 

@@ -110,6 +110,11 @@ class Fingerprint:
         """Share of the weights' bytes that were read, of a quick fingerprint; None of a full one."""
         return self.stated.quick
 
+    @property
+    def scores(self) -> bool:
+        """Whether the traits that serve scores alone were measured too, as far as the model has them."""
+        return self.provenance.get("scores") is True or any(map(table.for_scores, self.traits))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the `.kinprint` file; on any failure an older file of that name stays as it was.
 

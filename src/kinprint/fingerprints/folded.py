@@ -18,12 +18,25 @@ from kinprint.fingerprints.pieces import pieces
 def gain_before(layer: Layer, role: str) -> NDArray[np.float32] | None:
     """(hidden,) of the norm whose output a matrix reads; None where it reads none, or a norm without a gain."""
     name = folding.gain_before(role, layer.facts, layer.roles)
-    return None if name is None else widened(layer.roles[name][0].part.read())
+    if name is None:
+        return None
+    if name not in layer.kept:
+        layer.kept[name] = widened(layer.roles[name][0].part.read())
+    return layer.kept[name]
 
 
 def folded(layer: Layer, role: str, lines: Array) -> Array:
     """Lines (n, hidden) along the residual stream, rows of what reads it or columns of what writes it, in folded form."""
     return folding.folded(lines, gain_before(layer, role), centre=centred(layer.facts))
+
+
+def fold(layer: Layer, role: str, lines: Array) -> None:
+    """Bring lines (n, hidden), as for `folded`, into folded form where they are."""
+    gain = gain_before(layer, role)
+    if gain is not None:
+        np.multiply(lines, gain.astype(lines.dtype, copy=False), out=lines)
+    if centred(layer.facts):
+        np.subtract(lines, lines.mean(axis=1, keepdims=True), out=lines)
 
 
 def channel_squares(layer: Layer, item: Scan, weights: Array | None = None) -> Array:

@@ -21,6 +21,7 @@ def fingerprint(
     model: str | os.PathLike[str] | Fingerprint | OpenModel,
     *,
     quick: bool = False,
+    scores: bool = False,
     cache: bool = True,
     offline: bool = False,
     given: Sequence[Table] = (),
@@ -35,6 +36,7 @@ def fingerprint(
         quick: read about 1 % of the weights or less: enough for the tests by index of channels and of some neurons and
             experts, and for `matched-readings` (`kinprint.fingerprints.quick`). Fingerprints already made are taken
             as they are.
+        scores: measure what published scores alone need, too (`Trait.for_scores`); quick fingerprints have none of it.
         cache: use and fill the user's cache folder.
         offline: ask no hub and no server (`kinprint.checkpoints.open_checkpoint`).
         given: the tables that the model may be read by (`kinprint.architectures.given`); all known ones by default.
@@ -62,8 +64,8 @@ def fingerprint(
     checkpoint = opened.checkpoint
     kind = _kind(quick) + "".join(f" {table!r}" for table in opened.given)
     measured = stored.find(checkpoint, kind) if cache else None
-    if measured is None:
-        measured = _measured(opened, quick, threads, progress)
+    if measured is None or (scores and not quick and not measured.scores):
+        measured = _measured(opened, quick, scores, threads, progress)
         if cache:
             stored.keep(checkpoint, kind, measured)
     if checkpoint.revision:  # after the cache, which knows models by their content alone
@@ -85,11 +87,11 @@ def _kind(quick: bool) -> str:
     return "quick" if quick else "full"
 
 
-def _measured(opened: OpenModel, quick: bool, threads: int | None, progress: Progress | None) -> Fingerprint:
+def _measured(opened: OpenModel, quick: bool, scores: bool, threads: int | None, progress: Progress | None) -> Fingerprint:
     """Measured now; a full pass says beforehand what it will read, so that what lies elsewhere comes in large pieces."""
     checkpoint, anatomy = opened.checkpoint, opened.anatomy
     if quick:
         return measure_quick(checkpoint, anatomy, threads=threads, progress=progress)
     needed = expect(checkpoint.tensors.values())
     with needed.watched(progress) as progress:
-        return measure(checkpoint, anatomy, threads=threads, progress=progress)
+        return measure(checkpoint, anatomy, scores=scores, threads=threads, progress=progress)

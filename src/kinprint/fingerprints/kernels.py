@@ -74,13 +74,22 @@ def products(
     return inner[:, :6]
 
 
-def widened(array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float32) -> NDArray[Any]:
-    """A contiguous copy or view as float32 or float64; exact for bf16, f16, fp8 and f32."""
+def widened(
+    array: NDArray[Any], dtype: type[np.float32 | np.float64] = np.float32, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """A contiguous copy or view as float32 or float64; exact for bf16, f16, fp8 and f32.
+
+    Args:
+        out: contiguous, of the array's shape and of `dtype`: where to copy to.
+    """
     bits = _readable(array)
-    if bits.dtype == np.float32:
+    if bits.dtype == np.float32 and out is None:
         return bits.astype(dtype, copy=False)
-    wide = np.empty(array.shape, dtype)
-    _widen(bits.reshape(-1), wide.reshape(-1))
+    wide = np.empty(array.shape, dtype) if out is None else out
+    if bits.dtype == np.float32:
+        wide[...] = bits
+    else:
+        _widen(bits.reshape(-1), wide.reshape(-1))
     return wide
 
 
@@ -245,18 +254,21 @@ def _three_products(g: Any, u: Any, d: Any, gain: Any) -> Any:
 
 @compiled()
 def _products(gate: Any, up: Any, down: Any, gain: Any, inner: Any) -> None:
-    """`products` and sums, by tiles of 64 neurons and 128 channels: a tile of down is turned so that all three lie along
-    channels."""
+    """`products` and sums, by tiles of 32 neurons and 1024 channels: a tile of down is turned, a square at a time, so that all
+    three lie along channels, of which 128 are added in float32."""
     neurons, hidden = gate.shape
-    turned = np.empty((64, 128), np.float32)
-    for n0 in range(0, neurons, 64):
-        n1 = min(n0 + 64, neurons)
-        for h0 in range(0, hidden, 128):
-            h1 = min(h0 + 128, hidden)
-            for h in range(h0, h1):
+    turned = np.empty((32, 1024), np.float32)
+    for n0 in range(0, neurons, 32):
+        n1 = min(n0 + 32, neurons)
+        for t0 in range(0, hidden, 1024):
+            t1 = min(t0 + 1024, hidden)
+            for s0 in range(t0, t1, 32):
                 for n in range(n0, n1):
-                    turned[n - n0, h - h0] = value(down[h, n])
+                    for h in range(s0, min(s0 + 32, t1)):
+                        turned[n - n0, h - t0] = value(down[h, n])
             for n in range(n0, n1):
-                nine = _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, : h1 - h0], gain[h0:h1])
-                for i in range(9):
-                    inner[n, i] += nine[i]
+                for h0 in range(t0, t1, 128):
+                    h1 = min(h0 + 128, t1)
+                    nine = _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, h0 - t0 : h1 - t0], gain[h0:h1])
+                    for i in range(9):
+                        inner[n, i] += nine[i]

@@ -59,9 +59,14 @@ def _without_head(anatomy: Anatomy) -> Anatomy:
 
 
 def measure(
-    checkpoint: Checkpoint, anatomy: Anatomy, *, threads: int | None = None, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    anatomy: Anatomy,
+    *,
+    scores: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Fingerprint:
-    """Measure every trait of a checkpoint in one streaming pass.
+    """Measure every trait of a checkpoint in one streaming pass; those that serve scores alone only with `scores`.
 
     The result does not depend on `threads`, on sharding or on the file format. Mapped tensors cost each thread some
     100 MiB at most, whatever their size; a tensor that has to be decoded is in memory while its layer is measured.
@@ -86,7 +91,7 @@ def measure(
     def run(work: tuple[int | None, list[Part]]) -> Found:
         index, parts = work
         layer = Layer(index, anatomy.facts, [scan(part, tell) for part in parts])
-        rows = rows_of(layer)
+        rows = rows_of(layer, scores=scores)
         counts = {name(item.part): int(item.sums.totals[7]) for item in layer.scans if item.sums.totals[7]}
         return Found(index, rows, [(item.part, item.digest) for item in layer.scans], counts, layer.notes)
 
@@ -112,7 +117,7 @@ def measure(
         "non_finite": {part: count for item in layers for part, count in item.non_finite.items()},
     }
     notes = _notes(layers) + left_out((item.layer, item.rows) for item in layers)
-    return Fingerprint(checkpoint.name, traits, facts_of_pass, provenance(checkpoint, anatomy, notes))
+    return Fingerprint(checkpoint.name, traits, facts_of_pass, provenance(checkpoint, anatomy, notes) | {"scores": scores})
 
 
 def _notes(layers: Iterable[Found]) -> list[str]:

@@ -36,12 +36,17 @@ def pieces(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 def blocks(matrix: NDArray[Any], count: int, dtype: type[np.float32 | np.float64]) -> Iterator[NDArray[Any]]:
     """`count` equal blocks of rows of a matrix, such as heads, widened one at a time; the last rows that make no block are
-    left out."""
+    left out.
+
+    All blocks come in one array, which is the caller's to write on until the next one: fresh memory for each would cost more
+    than filling it.
+    """
     width, unreleased = matrix.shape[0] // count, 0
+    turned = matrix.strides[0] < matrix.strides[1]  # the rows lie side by side: copy along memory, then turn
+    wide = np.empty((matrix.shape[1], width) if turned else (width, matrix.shape[1]), dtype)
     for start in range(0, count * width, width):
         part = matrix[start : start + width]
-        turned = part.strides[0] < part.strides[1]  # the rows lie side by side: copy along memory, then turn
-        yield widened(part.T, dtype).T if turned else widened(part, dtype)
+        yield widened(part.T, dtype, wide).T if turned else widened(part, dtype, wide)
         unreleased += part.nbytes
         if unreleased >= RELEASE:
             release(matrix)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ TOKENS = 64
 
 MOST = 4096
 """Neurons that are read, at most."""
+
+BLOCK = 64
+"""Neurons in memory as float64 at a time."""
 
 FEWEST = 256
 """Neurons that are read, at least. Of 8192 neurons in random order 1 in 32 is then read; two such models share too few of them.
@@ -73,20 +77,25 @@ class Places:
         Raises:
             CheckpointError: a tensor cannot be read.
         """
-        tokens = self._rows(self.embedding, self.tokens)
+        tokens = widened(self._rows(self.embedding, self.tokens), np.float64)
         with np.errstate(all="ignore"):
             gain = None if self.gain is None else widened(self.gain.read(), np.float64)
             inner = {
                 role: np.concatenate(
-                    [folded(self._rows(part, self.neurons), gain, centre=self.centred) @ tokens.T for part in parts]
+                    [
+                        folded(widened(rows, np.float64), gain, centre=self.centred) @ tokens.T
+                        for part in parts
+                        for rows in np.split(self._rows(part, self.neurons), range(BLOCK, self.neurons, BLOCK))
+                    ]
                 )
                 for role, parts in (("gate", self.gates), ("up", self.ups))
             }
             return {f"readings.{role}": finite(rows.astype(np.float32)) for role, rows in inner.items()}
 
-    def _rows(self, part: Part, count: int) -> NDArray[np.float64]:
+    def _rows(self, part: Part, count: int) -> NDArray[Any]:
+        """The first rows of a matrix, as stored."""
         lines = _rows_of(part)
-        return widened(lines.read(0, count) if lines else part.read()[:count], np.float64)
+        return lines.read(0, count) if lines else part.read()[:count]
 
 
 def readings(anatomy: Anatomy, *, sparing: bool) -> Places | None:

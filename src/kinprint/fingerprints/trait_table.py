@@ -30,6 +30,7 @@ class Trait:
         dtype: as measured; fingerprints built elsewhere may use any float width for a float trait.
         depends: names of the disguises that change it in some family beyond the order of its units
             (`kinprint.zoo.free_changes` measures them); () of what describes the function alone.
+        for_scores: no test and no search uses it, scores alone do: measured where they are asked for (`--scores`).
     """
 
     pattern: str
@@ -37,12 +38,18 @@ class Trait:
     meaning: str
     dtype: str = "float32"
     depends: tuple[str, ...] = ()
+    for_scores: bool = False
 
 
 def _trait(
-    pattern: str, *shapes: tuple[str | int, ...], meaning: str, dtype: str = "float32", depends: tuple[str, ...] = ()
+    pattern: str,
+    *shapes: tuple[str | int, ...],
+    meaning: str,
+    dtype: str = "float32",
+    depends: tuple[str, ...] = (),
+    for_scores: bool = False,
 ) -> Trait:
-    return Trait(pattern, shapes, meaning, dtype, depends)
+    return Trait(pattern, shapes, meaning, dtype, depends, for_scores)
 
 
 TRAITS: tuple[Trait, ...] = (
@@ -160,8 +167,9 @@ TRAITS: tuple[Trait, ...] = (
         "products.*_spectrum", ("layers", "k"),
         meaning="Singular values of W_q W_k^T (`qk`) and W_v W_o (`vo`) of a whole layer, K and V repeated to the query heads, "
         "descending: all of them where key-value heads x head size is at most 1024, else the leading 64 (GhostSpec). As "
-        "stored: gains that are folded change them.",
+        "stored: gains that are folded change them. Measured with `--scores` only.",
         depends=("fold-gains", "rotate", "scale-stream", "shift", "split-heads"),
+        for_scores=True,
     ),
     _trait(
         "gains.*", ("layers", "n"), ("n",),
@@ -241,6 +249,12 @@ TRAITS: tuple[Trait, ...] = (
 def describe(name: str) -> Trait | None:
     """The line of the table that a trait's name falls under, or None for a trait of someone else's."""
     return next((trait for trait in TRAITS if fnmatch.fnmatchcase(name, trait.pattern)), None)
+
+
+def for_scores(name: str) -> bool:
+    """Whether a trait is measured only where scores are asked for."""
+    trait = describe(name)
+    return trait is not None and trait.for_scores
 
 
 def problem(shapes: Mapping[str, tuple[int, ...]]) -> str | None:

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal
 
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float64s
-from kinprint.errors import NotApplicable
-from kinprint.fingerprints import Fingerprint
+from kinprint.errors import NotApplicable, NotMeasured
+from kinprint.fingerprints import Fingerprint, trait_table
 from kinprint.json_numbers import finite
 from kinprint.statistics import ExchangeabilityResult
 from kinprint.statistics.label_checks import LabelCheck
@@ -72,6 +72,7 @@ class Evidence(Finding):
         set_aside: why a test that applies decides nothing, as a sentence; empty where it decides.
         false_accusations: of a score: how many of the benchmark's unrelated pairs reach the statistic, and how many there
             are; None where that was not measured. `compare` fills it in.
+        unmeasured: of a score that does not apply: a model was measured without the traits that it needs.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Evidence(Finding):
     detectable: float | None = None
     set_aside: str = ""
     false_accusations: tuple[int, int] | None = None
+    unmeasured: bool = False
 
     @classmethod
     def of(cls, method: Method, finding: Finding) -> Evidence:
@@ -103,6 +105,8 @@ class Evidence(Finding):
         elif self.false_accusations is not None:
             count, total = self.false_accusations
             data |= {"false_accusation_rate": count / total, "unrelated_pairs": total}
+        elif self.unmeasured:
+            data["unmeasured"] = True
         if self.layers is not None:
             data["layers"] = [finite(value) for value in self.layers]
         if self.parts:
@@ -156,7 +160,8 @@ class Method:
                     self._require_traits(model)
             return Evidence.of(self, self.run(reference, suspect))
         except NotApplicable as reason:
-            return Evidence(method=self.name, kind=self.kind, note=f"Does not apply: {reason}.")
+            unmeasured = isinstance(reason, NotMeasured)
+            return Evidence(method=self.name, kind=self.kind, unmeasured=unmeasured, note=f"Does not apply: {reason}.")
 
     def to_json(self) -> dict[str, Any]:
         """As `kinprint methods --json` prints it: every attribute but those that compute or draw something."""
@@ -168,10 +173,17 @@ class Method:
         needed = {trait for need in self.needs for trait in ((need,) if isinstance(need, str) else need)}
         return not self.observed or any(needed & model.traits.keys() for model in models)
 
+    @property
+    def needs_scores(self) -> bool:
+        """Whether it needs traits that are measured only where scores are asked for."""
+        return any(all(map(trait_table.for_scores, (need,) if isinstance(need, str) else need)) for need in self.needs)
+
     def _require_traits(self, model: Fingerprint) -> None:
         for need in self.needs:
             alternatives = (need,) if isinstance(need, str) else need
             if not any(trait in model.traits for trait in alternatives):
+                if model.quick is None and not model.scores and all(map(trait_table.for_scores, alternatives)):
+                    raise NotMeasured(f"what it needs of {model.name} is measured with --scores")
                 who = model.name if model.quick is None else f"{model.name}, measured with --quick,"
                 how = ", which `kinprint observe` measures" if self.observed else ""
                 raise NotApplicable(f"{who} has no trait {' or '.join(alternatives)}{how}")

@@ -78,7 +78,7 @@ def observe(
     """
     request = request or Request()
     place = os.fspath(model)
-    weights = fingerprint(place, cache=cache)
+    weights = fingerprint(place, scores=True, cache=cache)
     start = time.perf_counter()
     name, _, revision = place.partition("@") if hub.means_repository(place) else (place, "", "")
     runner = Runner(

@@ -33,7 +33,9 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     disguise = next((item.disguise for item in comparison.tests if item.disguise), ())
     if disguise and comparison.verdict == "related":
         pieces.append(Text("Disguise: " + ", ".join(disguise)))
-    pieces.append(_scores(comparison.scores))
+    pieces.append(_scores(item for item in comparison.scores if not item.unmeasured))
+    if unmeasured := words.unmeasured(comparison.scores):
+        pieces.append(Text(unmeasured, style="dim"))
     pieces.append(_context(words.context(comparison.context)))
     return Group(*pieces)
 
@@ -45,7 +47,7 @@ def methods_text(methods: Sequence[Method]) -> RenderableType:
         table.add_column(column, ratio=ratio, overflow="fold")
     for method in methods:
         traits = ", ".join(need if isinstance(need, str) else " or ".join(need[:2]) for need in method.needs)
-        needs = "both checkpoints (--deep)" if method.deep else traits
+        needs = "both checkpoints (--deep)" if method.deep else f"{traits}{' (--scores)' if method.needs_scores else ''}"
         table.add_row(
             Text.assemble((method.name, "bold"), f"\n{method.kind}{', deep' if method.deep else ''}"),
             Text(f"{method.summary}\nneeds {needs}"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kinprint import words
@@ -84,6 +84,15 @@ def score(item: Evidence) -> dict[str, str]:
     """A score as one line of a table."""
     value = "–" if item.statistic is None else f"{item.statistic:.3f}"
     return {"method": item.method, "value": value, "reached": reached(item), "parts": parts(item), "note": item.note}
+
+
+def unmeasured(scores: Iterable[Evidence]) -> str:
+    """One line for all scores whose traits were not measured, with the remedy; empty if there are none."""
+    names = [item.method for item in scores if item.unmeasured]
+    if not names:
+        return ""
+    many = "1 score was" if len(names) == 1 else f"{len(names)} scores were"
+    return f"{many} not measured ({', '.join(names)}): --scores"
 
 
 class Fact(NamedTuple):

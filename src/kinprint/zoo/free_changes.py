@@ -58,7 +58,7 @@ def changes(families: Iterable[str] = FAMILIES, seed: int = 3) -> Mapping[str, f
 
 def _traits(model: Model) -> dict[str, NDArray[np.floating]]:
     """Of the full fingerprint, and what a quick one has alone."""
-    full, quick = (measured(model, "model", quick=quick) for quick in (False, True))
+    full, quick = (measured(model, "model", quick=quick, scores=not quick) for quick in (False, True))
     return {**quick.traits, **full.traits}
 
 

@@ -15,10 +15,10 @@ from kinprint.architectures import folding
 from kinprint.architectures.folding import centred, degree
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.arrays import Array
-from kinprint.fingerprints.folded import channel_squares, folded, gain_before
+from kinprint.fingerprints.folded import channel_squares, gain_before
 from kinprint.fingerprints.layer import Layer
-from kinprint.fingerprints.pieces import blocks
-from kinprint.fingerprints.traits.heads import Side, both_sides, head_grams, head_map, heads_and_groups
+from kinprint.fingerprints.traits._factors import factors
+from kinprint.fingerprints.traits.heads import both_sides, heads_and_groups
 from kinprint.fingerprints.traits.neurons import FFN, inner_products
 
 PLAIN = ("attention_gate", *(role for role in MATRIX_ROLES if role.startswith(("mixer_", "cross_"))))
@@ -44,25 +44,8 @@ def _heads(layer: Layer, left: str, right: str) -> Mapping[str, Array]:
     divided = heads_and_groups(layer, "channels.*", sides) if sides else None
     if not sides or not divided:
         return {}
-    heads, groups = divided
-    grams = head_grams(layer, sides[0], heads), head_grams(layer, sides[1], groups)
-    shared = grams[0].reshape(groups, heads // groups, *grams[0].shape[1:]).sum(axis=1)
-    others = np.repeat(grams[1], heads // groups, axis=0), shared
-    return {side.role: _weighted(layer, side, other) for side, other in zip(sides, others, strict=True) if side.down is None}
-
-
-def _weighted(layer: Layer, side: Side, grams: Array) -> Array:
-    """(hidden,) sums over heads of a_c' G a_c, a_c being the column of channel c; heads that are not finite are left out."""
-    total = np.zeros(side.rows.shape[1])
-    for head, (block, gram) in enumerate(zip(blocks(side.rows, len(grams), np.float32), grams, strict=True)):
-        turn = head_map(layer, side, head)
-        inner = gram if turn is None else turn.T @ gram @ turn
-        with np.errstate(all="ignore"):
-            own = folded(layer, side.reads, block)
-            squares = np.einsum("dc,dc->c", own, inner.astype(np.float32) @ own)
-        if np.isfinite(squares).all():
-            total += np.maximum(squares, 0)
-    return total
+    found = factors(layer, sides, *divided)
+    return {side.role: factor.squares for side, factor in zip(sides, found, strict=True) if side.down is None}
 
 
 def _ffn(layer: Layer, prefix: str) -> dict[str, Array]:

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.arrays import Array
-from kinprint.fingerprints.folded import folded
+from kinprint.fingerprints.folded import fold
 from kinprint.fingerprints.form_columns import COLUMNS, HEADS, PAIRS, Column
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Layer, finite
-from kinprint.fingerprints.pieces import blocks, release
-from kinprint.fingerprints.traits.heads import Side, both_sides, head_grams, head_map, heads_and_groups
+from kinprint.fingerprints.pieces import release
+from kinprint.fingerprints.traits._factors import factors
+from kinprint.fingerprints.traits.heads import both_sides, heads_and_groups
 from kinprint.fingerprints.traits.neurons import inner_products
 
 MOST = 2048
@@ -27,9 +28,6 @@ MOST = 2048
 
 ENTRIES = 1 << 22
 """Entries of their vectors, of each kind: fewer neurons in wider models."""
-
-ROWS = 128
-"""Directions that stand for each of the four forms, shared out evenly over the heads."""
 
 PRODUCTS = (("q", "k"), ("o", "v"))
 
@@ -46,7 +44,7 @@ def rows(layer: Layer) -> dict[str, Array]:
     with np.errstate(all="ignore"):
         norms = {role: np.linalg.norm(part, axis=1).astype(np.float64) for role, part in vectors.items()}
         units: dict[str, NDArray[np.float32]] = {
-            role: part / norms[role][:, None].astype(np.float32) for role, part in vectors.items()
+            role: np.divide(part, norms[role][:, None].astype(np.float32), out=part) for role, part in vectors.items()
         }
         nothing = np.full(len(chosen), np.nan)
         columns = {
@@ -81,7 +79,8 @@ def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.f
             picked = matrix[:, chosen[here, 1]].T if role == "down" else matrix[chosen[here, 1]]
             vectors[here] = widened(picked)
             release(matrix)
-    return folded(layer, role, vectors)
+    fold(layer, role, vectors)
+    return vectors
 
 
 def _values(units: Mapping[str, NDArray[np.float32]], form: str, rows: NDArray[np.float32] | None) -> dict[Column, Array]:
@@ -112,29 +111,9 @@ def _heads(layer: Layer) -> list[NDArray[np.float32] | None]:
         if not sides or not divided:
             forms += [None, None]
             continue
-        heads, groups = divided
-        inner = head_grams(layer, sides[0], heads), head_grams(layer, sides[1], groups)
-        shared = inner[0].reshape(groups, heads // groups, *inner[0].shape[1:]).sum(axis=1)
-        forms.append(_leading(layer, sides[0], np.repeat(inner[1], heads // groups, axis=0)))
-        forms.append(_leading(layer, sides[1], shared))
+        forms += [_of_mean_square_1(factor.leading) for factor in factors(layer, sides, *divided)]
     return forms
 
 
-def _leading(layer: Layer, side: Side, inner: Array) -> NDArray[np.float32]:
-    """Of A_h^T inner_h A_h for every head the leading directions, times the roots of their values."""
-    count, kept = len(inner), []
-    each = max(ROWS // count, 1)
-    for head, (block, weight) in enumerate(zip(blocks(side.rows, count, np.float32), inner, strict=True)):
-        own = folded(layer, side.reads, block if side.down is None else block @ side.down)
-        gram, turn = (own @ own.T).astype(np.float64), head_map(layer, side, head)
-        if turn is not None:
-            gram = turn @ gram @ turn.T
-        if not (np.isfinite(gram).all() and np.isfinite(weight).all()):
-            return np.full((1, own.shape[1]), np.nan, np.float32)
-        values, vectors = np.linalg.eigh(weight)
-        root = vectors * np.sqrt(np.maximum(values, 0))
-        _, basis = np.linalg.eigh(root.T @ gram @ root)
-        ways = (root @ basis[:, ::-1][:, :each]).T
-        kept.append((ways if turn is None else ways @ turn).astype(np.float32) @ own)
-    leading = np.concatenate(kept)
-    return np.asarray(leading * np.sqrt(leading.shape[1] / max(float((leading**2).sum()), 1e-300)), dtype=np.float32)
+def _of_mean_square_1(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(rows * np.sqrt(rows.shape[1] / max(float((rows**2).sum()), 1e-300)), dtype=np.float32)

@@ -16,7 +16,7 @@ from kinprint.architectures.facts import of_layer
 from kinprint.architectures.folding import centred
 from kinprint.architectures.roles import LATENT
 from kinprint.arrays import Array
-from kinprint.fingerprints.folded import channel_squares, folded
+from kinprint.fingerprints.folded import channel_squares, fold, folded
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Layer
 from kinprint.fingerprints.pieces import blocks
@@ -105,8 +105,7 @@ def head_grams(layer: Layer, side: Side, count: int) -> Array:
     kept = layer.kept.get(side.role)
     if kept is None:
         if side.down is None:
-            folded_rows = (folded(layer, side.reads, rows) for rows in blocks(side.rows, count, np.float64))
-            kept = np.stack([rows @ rows.T for rows in folded_rows])
+            kept = np.stack([_gram(layer, side, rows) for rows in blocks(side.rows, count, np.float64)])
         else:
             inner = _gram_of_latent(layer, side)
             kept = np.stack([rows @ inner @ rows.T for rows in blocks(side.rows, count, np.float64)])
@@ -116,6 +115,12 @@ def head_grams(layer: Layer, side: Side, count: int) -> Array:
             kept = maps @ kept @ maps.transpose(0, 2, 1)
         layer.kept[side.role] = kept
     return kept
+
+
+def _gram(layer: Layer, side: Side, rows: Array) -> Array:
+    """(d, d) of the rows of a head, which come into folded form."""
+    fold(layer, side.reads, rows)
+    return rows @ rows.T
 
 
 def head_map(layer: Layer, side: Side, head: int) -> Array | None:

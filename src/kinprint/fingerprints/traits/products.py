@@ -18,6 +18,8 @@ from kinprint.fingerprints.pieces import blocks
 from kinprint.fingerprints.spectra import gram_values, krylov_values, start
 from kinprint.fingerprints.traits.heads import SLAB, Side, both_sides, heads_and_groups
 
+FOR_SCORES = True
+
 FULL_RANK = 1024
 """Up to this rank all values are measured: half a second for each product of a layer 4096 wide, on one core."""
 

@@ -59,9 +59,9 @@ def stranger(family: str, seed: int, shape: Shape = SHAPES["tiny"]) -> Model:
     return model_of(Checkpoint(f"{family}-{seed}", f"{family}-{seed}", tensors, config))
 
 
-def measured(model: Model, name: str, *, quick: bool = False) -> Fingerprint:
+def measured(model: Model, name: str, *, quick: bool = False, scores: bool = False) -> Fingerprint:
     """The fingerprint of a model in memory."""
-    return fingerprint(OpenModel(in_memory(model, name)), cache=False, threads=1, quick=quick)
+    return fingerprint(OpenModel(in_memory(model, name)), cache=False, threads=1, quick=quick, scores=scores)
 
 
 def _drawn(rng: np.random.Generator, name: str, size: tuple[int, ...], channels: NDArray[np.float64]) -> NDArray[np.float32]:
