@@ -41,6 +41,8 @@ def identify(
     candidates: int = CANDIDATES,
     quick: bool = False,
     alpha: float = ALPHA,
+    test_all: bool = False,
+    cache: bool = True,
     progress: Progress = lambda name, done, total: None,
 ) -> Identification:
     """Find a model's relatives in a library.
@@ -51,10 +53,12 @@ def identify(
         candidates: how many models to test; all of a library that has no more.
         quick: read about 1 % of the suspect's weights (see `fingerprint`).
         alpha: largest p-value, corrected for the number of tests and of models in the library, that is called related.
-        progress: called with the name of the model that is tested, how many have been and how many will be.
+        test_all: test the other candidates too where one holds the suspect's weights. P-values are the same.
+        cache: use fingerprints and tests of earlier runs, and keep new ones.
+        progress: called with the name of a model that was looked at, how many have been and how many there are.
 
     Returns:
-        what the tests say of every model that was tested, relatives first.
+        what is known of every model that was looked at, relatives first.
 
     Raises:
         KinprintError: the suspect or the library cannot be read. Single models in it that cannot are named in the result.
@@ -68,8 +72,15 @@ def identify(
         >>> [relative.name for relative in found.relatives]
         ['base']
     """
-    examined = fingerprint(suspect, quick=quick)
-    return identify_fingerprint(examined, _opened(library), candidates=candidates, alpha=alpha, progress=progress)
+    return identify_fingerprint(
+        fingerprint(suspect, quick=quick, cache=cache),
+        _opened(library),
+        candidates=candidates,
+        alpha=alpha,
+        test_all=test_all,
+        cache=cache,
+        progress=progress,
+    )
 
 
 def gather(
@@ -120,6 +131,7 @@ def tree(
     *,
     library: AnyLibrary | None = None,
     alpha: float = ALPHA,
+    cache: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Forest:
     """Join models to families by the tests, and estimate the tree of each family.
@@ -128,6 +140,7 @@ def tree(
         models: places or fingerprints.
         library: a library all of whose models are taken, besides.
         alpha: chance, at most, that any two models of independent training are joined.
+        cache: use fingerprints and tests of earlier runs, and keep new ones.
         progress: called with what is being done, how much is done and how much there is.
 
     Returns:
@@ -143,11 +156,11 @@ def tree(
         >>> [[forest.name(model) for model in family.models] for family in forest.families]
         [['base', 'finetune']]
     """
-    fingerprints = [fingerprint(model) for model in models]
+    fingerprints = [fingerprint(model, cache=cache) for model in models]
     if library is not None:
         opened = _opened(library)
         fingerprints += [opened.get(model.digest) for model in opened.models()]
-    return tree_of_fingerprints(fingerprints, alpha=alpha, progress=progress)
+    return tree_of_fingerprints(fingerprints, alpha=alpha, cache=cache, progress=progress)
 
 
 def verify(

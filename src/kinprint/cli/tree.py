@@ -9,7 +9,7 @@ import typer
 
 from kinprint import reports
 from kinprint.cli._models import read, retyped
-from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption
+from kinprint.cli._options import PLACES, AlphaOption, HtmlOption, JsonOption, OptionalLibraryOption, SearchCacheOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
 from kinprint.comparison import ALPHA
@@ -29,7 +29,7 @@ def command(
     svg: Annotated[Path | None, typer.Option(help="Write a picture of the trees.")] = None,
     html: HtmlOption = None,
     alpha: AlphaOption = ALPHA,
-    cache: CacheOption = True,
+    cache: SearchCacheOption = True,
 ) -> None:
     """Join models to families by the tests, and draw the tree of each: who stands between whom, and how far apart.
 
@@ -45,7 +45,7 @@ def command(
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODEL...")
     fingerprints = [read(model, cache=cache) for model in models or ()]
     with step_bar() as progress:
-        forest = tree(fingerprints, library=library, alpha=alpha, progress=progress)
+        forest = tree(fingerprints, library=library, alpha=alpha, cache=cache, progress=progress)
     if len(forest.labels) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")
     if newick is not None:

@@ -29,6 +29,7 @@ from kinprint._version import __version__
 from kinprint.checkpoints.files import file_name
 from kinprint.errors import FingerprintError, KinprintError, LibraryError, MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.facts import Facts
 from kinprint.library import records
 from kinprint.library import vectors as index
 from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, StoredModel
@@ -193,6 +194,12 @@ class Library:
     def known(self, digests: Iterable[str]) -> set[str]:
         """The digests among these that are in the library."""
         return {model["digest"] for model in self._rows("models", ["digest"], "digest", digests)}
+
+    def contents(self, digests: Iterable[str]) -> dict[str, str]:
+        """Digest of a fingerprint -> digest of all its model's weights (`Facts.content`), of those that state it."""
+        rows = self._rows("models", ["digest", "facts_json"], "digest", digests)
+        stated = {row["digest"]: Facts.of(records.facts_of(row["facts_json"])).content for row in rows}
+        return {digest: content for digest, content in stated.items() if content is not None}
 
     def identities(self, sources: Iterable[str]) -> dict[str, dict[str, str]]:
         """Source -> identity of the content that was measured there (`StoredModel.identity`) -> digest."""

@@ -48,8 +48,8 @@ def foot(forest: Forest) -> str:
     untestable = f" To {len(split.untestable)} of them no test applies." if split.untestable else ""
     return (
         f"Families by tests of {split.tested} of {split.pairs} pairs at {split.alpha:g} / {split.pairs}; pairs joined already "
-        f"through others were left out.{untestable} Lengths: 1 - cosine of weights; ~ 1 - correlation of matched neurons, "
-        "another unit."
+        f"through others, or by the same weights, were left out.{untestable} Lengths: 1 - cosine of weights; "
+        "~ 1 - correlation of matched neurons, another unit."
     )
 
 

@@ -23,7 +23,7 @@ from kinprint.comparison import ALPHA
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.trees.directions import Direction, direction
-from kinprint.library.trees.distances import NeuronDistances, Positions, by_position, draws
+from kinprint.library.trees.distances import NeuronDistances, Positions, Sampled, compared_by_position, draws
 from kinprint.library.trees.families import Families, Progress, families
 from kinprint.library.trees.joining import neighbour_joining, require_scikit_bio
 from kinprint.library.trees.merged import Merge, merged
@@ -178,18 +178,27 @@ class Forest:
         return {"model": self.labels[merge.model], "kind": merge.kind, "parents": parents}
 
 
-def tree(models: Sequence[Fingerprint], *, alpha: float = ALPHA, progress: Progress = lambda what, done, total: None) -> Forest:
+def tree(
+    models: Sequence[Fingerprint],
+    *,
+    alpha: float = ALPHA,
+    cache: bool = False,
+    workers: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Forest:
     """Families by tests, a tree of each.
 
     Args:
         alpha: chance, at most, that any two models of independent training are joined.
+        cache: use what tests said about a pair earlier, and keep what they say now.
+        workers: pairs tested at once; the result is the same.
         progress: called with what is being done, how much is done and how much there is.
 
     Raises:
         MissingExtraError: scikit-bio is not installed.
     """
     require_scikit_bio()
-    tested = families(models, alpha=alpha, progress=progress)
+    tested = families(models, alpha=alpha, cache=cache, workers=workers, progress=progress)
     grown = [grown_from(models, group, progress) for group in tested.groups if len(group) > 1]
     alone = tuple(group[0] for group in tested.groups if len(group) == 1)
     return Forest(_labels(models), tuple(model.digest for model in models), tuple(grown), alone, tested)
@@ -240,10 +249,11 @@ def _neighbours(
 def _positions(models: Sequence[Fingerprint], group: Sequence[int], progress: Progress) -> dict[tuple[int, int], Positions]:
     """Every pair whose weights can be compared position by position."""
     pairs = list(itertools.combinations(group, 2))
+    sampled = {model: Sampled.of(models[model]) for model in group}
     positions = {}
     for number, (a, b) in enumerate(pairs):
         progress("weights", number, len(pairs))
-        compared = by_position(models[a], models[b])
+        compared = compared_by_position(sampled[a], sampled[b])
         if compared is not None:
             positions[a, b] = compared
     return positions
