@@ -131,6 +131,7 @@ def tree(
     *,
     library: AnyLibrary | None = None,
     alpha: float = ALPHA,
+    test_all: bool = False,
     cache: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Forest:
@@ -140,6 +141,7 @@ def tree(
         models: places or fingerprints.
         library: a library all of whose models are taken, besides.
         alpha: chance, at most, that any two models of independent training are joined.
+        test_all: test every pair, also where there are more than 64 models; else only pairs whose index vectors lie near.
         cache: use fingerprints and tests of earlier runs, and keep new ones.
         progress: called with what is being done, how much is done and how much there is.
 
@@ -156,11 +158,13 @@ def tree(
         >>> [[forest.name(model) for model in family.models] for family in forest.families]
         [['base', 'finetune']]
     """
-    fingerprints = [fingerprint(model, cache=cache) for model in models]
+    fingerprints, stored = [fingerprint(model, cache=cache) for model in models], {}
     if library is not None:
         opened = _opened(library)
-        fingerprints += [opened.get(model.digest) for model in opened.models()]
-    return tree_of_fingerprints(fingerprints, alpha=alpha, cache=cache, progress=progress)
+        digests = [model.digest for model in opened.models()]
+        fingerprints += map(opened.get, digests)
+        stored = opened.vectors(digests)
+    return tree_of_fingerprints(fingerprints, alpha=alpha, test_all=test_all, stored=stored, cache=cache, progress=progress)
 
 
 def verify(

@@ -201,6 +201,15 @@ class Library:
         stated = {row["digest"]: Facts.of(records.facts_of(row["facts_json"])).content for row in rows}
         return {digest: content for digest, content in stated.items() if content is not None}
 
+    def vectors(self, digests: Iterable[str]) -> dict[str, dict[str, index.Vector]]:
+        """Digest of a fingerprint -> its index vectors by space, without loading it."""
+        columns = {space: VECTOR + space for space in index.DIMENSIONS}
+        vectors: dict[str, dict[str, index.Vector]] = {}
+        for row in self._rows("models", ["digest", *columns.values()], "digest", digests):
+            known = {space: row[name] for space, name in columns.items() if row[name] is not None}
+            vectors[row["digest"]] = {space: np.asarray(values, np.float32) for space, values in known.items()}
+        return vectors
+
     def identities(self, sources: Iterable[str]) -> dict[str, dict[str, str]]:
         """Source -> identity of the content that was measured there (`StoredModel.identity`) -> digest."""
         identities: dict[str, dict[str, str]] = {}

@@ -15,13 +15,17 @@ import pytest
 from kinprint import Fingerprint
 from kinprint.comparison import Comparison, examine
 from kinprint.library.trees import families as families_module
+from kinprint.library.trees import tree as tree_module
 from kinprint.library.trees.directions import wilson
 from kinprint.library.trees.distances import Sampled
 from kinprint.library.trees.families import families
 from kinprint.library.trees.joining import Branch, neighbour_joining
+from kinprint.library.trees.nearness import NEAR, near
 from kinprint.library.trees.tree import Family, tree
+from kinprint.library.vectors import vectors
 from kinprint.methods import Method
 from kinprint.reports import tree_svg, tree_text
+from kinprint.reports.tree_terminal import foot
 
 pytest.importorskip("skbio")
 
@@ -172,6 +176,71 @@ def test_the_same_weights_beside_other_buffers_are_no_copies(counted: list[tuple
     found = families([beside("a", 1), beside("b", 2)], workers=1)
     assert counted == [("a", "b")]
     assert found.groups == ((0, 1),)
+
+
+def test_of_many_models_only_near_pairs_are_tested(monkeypatch: pytest.MonkeyPatch, counted: list[tuple[str, str]]) -> None:
+    """The family comes out all the same, alpha is corrected for every pair, and what was not tested is said; --all tests it."""
+    monkeypatch.setattr(tree_module, "EVERY_PAIR", 6)
+    models = history()
+    forest = tree(models, workers=1)
+    tested = len(counted)
+    said = forest.to_json()
+    assert forest.relations.pairs == 21
+    assert (forest.relations.tested, said["apart"]) == (tested, 15 - tested)
+    assert tested < 15
+    assert "were not tested (--all tests them)" in foot(forest)
+    everything = tree(models, test_all=True, workers=1)
+    assert len(counted) - tested == 15
+    assert everything.relations.groups == forest.relations.groups
+    assert "apart" not in everything.to_json()
+    assert "not tested" not in foot(everything)
+
+
+def test_stored_vectors_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_module, "EVERY_PAIR", 1)
+    models = history()
+    stored = {each.digest: vectors(each) for each in models[1:]}
+    computed = list[str]()
+
+    def counting(each: Fingerprint) -> Any:
+        computed.append(each.name)
+        return vectors(each)
+
+    monkeypatch.setattr(tree_module, "vectors", counting)
+    forest = tree(models, stored=stored)
+    assert computed == ["base"]
+    assert len(forest.families[0].models) == 5
+
+
+def test_near_pairs() -> None:
+    """By the best of the spaces that both have, in standard deviations of strangers' cosines; without such a space, near."""
+    unit = np.eye(256, dtype=np.float32)
+    at = NEAR / np.sqrt(256) + 0.01
+    beside = at * unit[0] + np.sqrt(1 - at**2) * unit[1]
+    channels = np.eye(128, dtype=np.float32)
+    given = [
+        {"forms": unit[0], "channels": channels[0]},
+        {"forms": unit[1], "channels": channels[1]},
+        {"forms": beside, "channels": channels[2]},
+        {"forms": unit[2]},
+        {"channels": channels[0]},
+        {},
+    ]
+    found = near(given)
+    assert [(a, b) for a, b in itertools.combinations(range(6), 2) if not found[a, b]] == [
+        (0, 1), (0, 3), (1, 3), (1, 4), (2, 3), (2, 4),
+    ]  # fmt: skip
+    assert (found == found.T).all()
+
+
+def test_strangers_are_rarely_near_and_relatives_always() -> None:
+    """H0: independent models. At most one pair of strangers in ten is tested, and every pair of the family is."""
+    models = [*history()[:5], *(model(str(seed), start(seed)) for seed in range(100, 140))]
+    found = near([vectors(each) for each in models])
+    assert found[:5, :5].all()
+    strangers = np.triu(np.ones_like(found), 1)
+    strangers[:5, :5] = False
+    assert found[strangers].mean() < 0.1
 
 
 def test_a_second_tree_tests_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

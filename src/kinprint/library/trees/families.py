@@ -9,6 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kinprint import methods
 from kinprint.comparison import ALPHA, Verdict, examine
 from kinprint.comparison.identity import sameness
@@ -34,6 +37,7 @@ class Families:
             weights another one holds too, which is looked at for both.
         untestable: pairs to which no test applies, as far as they were tried.
         alpha: chance, at most, that any two models of independent training are joined.
+        apart: pairs in different groups that were not tested, since their vectors lie apart; None where that is no reason.
     """
 
     groups: tuple[tuple[int, ...], ...]
@@ -42,6 +46,7 @@ class Families:
     tested: int
     untestable: tuple[Pair, ...]
     alpha: float
+    apart: int | None = None
 
 
 class Groups:
@@ -70,6 +75,7 @@ def families(
     models: Sequence[Fingerprint],
     *,
     alpha: float = ALPHA,
+    near: NDArray[np.bool_] | None = None,
     cache: bool = False,
     workers: int | None = None,
     progress: Progress = lambda what, done, total: None,
@@ -77,11 +83,12 @@ def families(
     """Which models are related, directly or through others, by the tests that work on fingerprints.
 
     Every pair of models that end up in different groups has been tested, each at alpha / number of pairs; of models that hold
-    the same weights, one is tested for all. So the chance that two groups of independent training are joined is at most alpha,
-    however many models there are.
+    the same weights, one is tested for all. With `near`, pairs that are not near have not been. So the chance that two groups
+    of independent training are joined is at most alpha, however many models there are.
 
     Args:
         alpha: of the whole search, not of one pair.
+        near: (models, models) whether a pair is to be tested (`kinprint.library.trees.nearness`); by default every pair is.
         cache: use what tests said about a pair earlier, and keep what they say now.
         workers: pairs tested at once (`in_order`); the result is the same.
     """
@@ -90,7 +97,8 @@ def families(
     for copy, original in copies.items():
         groups.join(original, copy)
     links: list[tuple[int, int, float | None]] = [(min(pair), max(pair), None) for pair in copies.items()]
-    pairs = list(combinations((number for number in range(len(models)) if number not in copies), 2))
+    all_pairs = list(combinations((number for number in range(len(models)) if number not in copies), 2))
+    pairs = [pair for pair in all_pairs if near is None or near[pair]]
     untestable, tested = [], 0
 
     def verdict(pair: Pair) -> tuple[Verdict, float | None] | None:
@@ -110,7 +118,8 @@ def families(
                 links.append((a, b, said[1]))
             elif said[0] == "untestable":
                 untestable.append((a, b))
-    return Families(groups.largest_first(), tuple(links), count, tested, tuple(untestable), alpha)
+    apart = None if near is None else sum(not groups.joined(a, b) and not near[a, b] for a, b in all_pairs)
+    return Families(groups.largest_first(), tuple(links), count, tested, tuple(untestable), alpha, apart)
 
 
 def _verdict(first: Fingerprint, second: Fingerprint, alpha: float, cache: bool) -> tuple[Verdict, float | None]:
