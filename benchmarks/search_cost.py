@@ -1,13 +1,13 @@
 """What the searches of a library cost, on fingerprints of random traits in the shapes of known models.
 
-    python benchmarks/search_cost.py [--only identify-itself ...] [--json FILE]
+    python benchmarks/search_cost.py [--only identify-itself ...] [--many 200] [--json FILE]
 
 | case | what is done |
 |---|---|
 | `identify-itself` | a model of 135M shape in a library of 12 that holds it |
 | `identify-twenty` | a model of 8B shape in a library of 21 of that shape, 20 of which are tested, one of them a relative |
 | `tree-twelve` | the tree of 12 models: three of 135M shape, two of them relatives, and nine small ones |
-| `tree-many` | the tree of 200 models of 7B shape from a library, ten of them one family (4 GB) |
+| `tree-many` | the tree of `--many` models of 7B shape from a library, ten of them one family (28 MB a model) |
 | `add-ten` | ten fingerprints of 7B shape are added to a library |
 
 Each search is made twice: `again` has what the first one kept. Times are of the processor, as ratios to one product of two
@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,9 @@ def tree_twelve(library: Library) -> Search:
     return lambda: tree(library=library)
 
 
-def tree_many(library: Library) -> Search:
+def tree_many(library: Library, count: int) -> Search:
     library.add(relatives(LLAMA_2_7B, 10))
-    library.add(strangers(LLAMA_2_7B, 190))
+    library.add(strangers(LLAMA_2_7B, count - 10))
     return lambda: tree(library=library)
 
 
@@ -129,7 +130,6 @@ CASES: dict[str, Callable[[Library], Search]] = {
     "identify-itself": identify_itself,
     "identify-twenty": identify_twenty,
     "tree-twelve": tree_twelve,
-    "tree-many": tree_many,
     "add-ten": add_ten,
 }
 
@@ -147,17 +147,19 @@ def product() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--only", nargs="+", choices=[*CASES, "tree-many"], default=[*CASES, "tree-many"])
+    parser.add_argument("--many", type=int, default=200, help="models of tree-many")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     warm_up()
     one = product()
     print(f"one product: {one:.2f} s\n\n| case | products | seconds | pairs | loaded |\n|---|---|---|---|---|")
     rows = []
+    cases = {**CASES, "tree-many": partial(tree_many, count=options.many)}
     for name in options.only:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["KINPRINT_CACHE"] = f"{folder}/cache"
-            search = CASES[name](Library.open(f"{folder}/library", create=True))
+            search = cases[name](Library.open(f"{folder}/library", create=True))
             for title in (name, f"{name}, again"):
                 with measured() as cost:
                     search()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections import Counter
@@ -145,14 +146,21 @@ def test_changed_code_is_another_key(tmp_path: Path) -> None:
     def after(name: str) -> str | None:
         evidence_cache.code_digest.cache_clear()
         (tmp_path / name).write_text("2")
-        return evidence_cache.code_digest(tmp_path)
+        return evidence_cache.code_digest(tmp_path, math.inf)
 
-    before = evidence_cache.code_digest(tmp_path)
+    before = evidence_cache.code_digest(tmp_path, math.inf)
     assert before is not None
     assert after("cli/c.py") == after("methods/__pycache__/a.pyc") == before
     seen = [before, after("methods/a.py"), after("statistics/b.py"), after("errors.py")]
     assert len(set(seen)) == 4
     evidence_cache.code_digest.cache_clear()
+
+
+def test_code_that_changed_since_it_was_loaded_keeps_nothing(tmp_path: Path) -> None:
+    """What runs is then not what its files say."""
+    (tmp_path / "a.py").write_text("1")
+    assert evidence_cache.code_digest(tmp_path, (tmp_path / "a.py").stat().st_ctime + 1) is not None
+    assert evidence_cache.code_digest(tmp_path, (tmp_path / "a.py").stat().st_ctime - 1) is None
 
 
 def test_what_does_not_count_lies_above_the_methods() -> None:
@@ -163,7 +171,7 @@ def test_what_does_not_count_lies_above_the_methods() -> None:
 
 
 def test_without_source_files_nothing_is_kept(tmp_path: Path) -> None:
-    assert evidence_cache.code_digest(tmp_path) is None
+    assert evidence_cache.code_digest(tmp_path, math.inf) is None
 
 
 def test_only_methods_whose_code_is_known_are_kept() -> None:

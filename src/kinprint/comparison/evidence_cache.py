@@ -2,7 +2,8 @@
 
 An entry is found by all that evidence depends on: both fingerprints (digest and name, which notes repeat) in their order, every
 file of kinprint that a method can import, and the versions of what computes. A change of the code is another key, so nothing
-stale can be found, whoever forgot what. Deep methods, and those of other packages, whose code is not known, are not kept.
+stale can be found, whoever forgot what; a process whose files have changed since it loaded them finds and keeps nothing. Deep
+methods, and those of other packages, whose code is not known, are not kept.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import metadata
@@ -44,6 +46,7 @@ LOOK_EVERY = 256
 
 MOST_ENTRY = 16 << 20
 
+_LOADED = time.time()
 _written = count()
 
 
@@ -102,15 +105,24 @@ def _key(reference: Fingerprint, suspect: Fingerprint) -> str | None:
 
 
 @cache
-def code_digest(root: Path = Path(__file__).parents[1]) -> str | None:
-    """Of all files of the package that what a method says can depend on, and of the versions of what computes; None if there
-    are no files to read."""
+def code_digest(root: Path = Path(__file__).parents[1], loaded: float = _LOADED) -> str | None:
+    """Of all files of the package that what a method says can depend on, and of the versions of what computes.
+
+    Args:
+        root: the package.
+        loaded: when this process loaded it.
+
+    Returns:
+        None if there are no files, or one has changed since: what runs is not what they say.
+    """
     files = [path for path in sorted(root.rglob("*")) if _counts(path.relative_to(root)) and path.is_file()]
     if not any(path.suffix == ".py" for path in files):
         return None
     try:
         digest = blake3(f"{sys.version_info[:2]} {[metadata.version(name) for name in COMPUTING]}\n".encode())
         for path in files:
+            if max(path.stat().st_mtime, path.stat().st_ctime) > loaded:
+                return None
             content = path.read_bytes()
             digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     except (OSError, metadata.PackageNotFoundError):
