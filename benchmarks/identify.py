@@ -68,6 +68,9 @@ class Memory:
     def get(self, text: str, /) -> Fingerprint:
         return models(self.zoo)[text]
 
+    def contents(self, digests: Iterable[str], /) -> dict[str, str]:
+        return {name: content for name in digests if (content := models(self.zoo)[name].stated.content) is not None}
+
     def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
         found = [(name, float(own(self.zoo, name)[space] @ vector)) for name in self.names if space in own(self.zoo, name)]
         return sorted(found, key=lambda pair: -pair[1])[:count]
@@ -76,7 +79,7 @@ class Memory:
 def identified(zoo: Path, candidates: int, task: tuple[str, tuple[str, ...]]) -> dict[str, object]:
     """The JSON of one identification, with what was asked."""
     name, library = task
-    found = identify(models(zoo)[name], Memory(zoo, library), candidates=candidates)
+    found = identify(models(zoo)[name], Memory(zoo, library), candidates=candidates, test_all=True)
     return {"suspect": name, "library": len(library), "candidates": candidates, "found": found.to_json()}
 
 

@@ -42,6 +42,8 @@ def identify(
     candidates: int = CANDIDATES,
     quick: bool = False,
     alpha: float = ALPHA,
+    test_all: bool = False,
+    cache: bool = True,
     progress: Progress = lambda name, done, total: None,
 ) -> Identification:
     """Find a model's relatives in a library.
@@ -52,10 +54,12 @@ def identify(
         candidates: how many models to test; all of a library that has no more.
         quick: read about 1 % of the suspect's weights (see `fingerprint`).
         alpha: largest p-value, corrected for the number of tests and of models in the library, that is called related.
-        progress: called with the name of the model that is tested, how many have been and how many will be.
+        test_all: test the other candidates too where one holds the suspect's weights. P-values are the same.
+        cache: use fingerprints and tests of earlier runs, and keep new ones.
+        progress: called with the name of a model that was looked at, how many have been and how many there are.
 
     Returns:
-        what the tests say of every model that was tested, relatives first.
+        what is known of every model that was looked at, relatives first.
 
     Raises:
         KinprintError: the suspect or the library cannot be read. Single models in it that cannot are named in the result.
@@ -69,8 +73,15 @@ def identify(
         >>> [relative.name for relative in found.relatives]
         ['base']
     """
-    examined = fingerprint(suspect, quick=quick)
-    return identify_fingerprint(examined, _opened(library), candidates=candidates, alpha=alpha, progress=progress)
+    return identify_fingerprint(
+        fingerprint(suspect, quick=quick, cache=cache),
+        _opened(library),
+        candidates=candidates,
+        alpha=alpha,
+        test_all=test_all,
+        cache=cache,
+        progress=progress,
+    )
 
 
 def gather(
@@ -121,6 +132,8 @@ def tree(
     *,
     library: AnyLibrary | None = None,
     alpha: float = ALPHA,
+    test_all: bool = False,
+    cache: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Forest:
     """Join models to families by the tests, and estimate the tree of each family.
@@ -129,6 +142,8 @@ def tree(
         models: places or fingerprints.
         library: a library all of whose models are taken, besides.
         alpha: chance, at most, that any two models of independent training are joined.
+        test_all: test every pair, also where there are more than 64 models; else only pairs whose index vectors lie near.
+        cache: use fingerprints and tests of earlier runs, and keep new ones.
         progress: called with what is being done, how much is done and how much there is.
 
     Returns:
@@ -144,11 +159,13 @@ def tree(
         >>> [[forest.name(model) for model in family.models] for family in forest.families]
         [['base', 'finetune']]
     """
-    fingerprints = [fingerprint(model) for model in models]
+    fingerprints, stored = [fingerprint(model, cache=cache) for model in models], {}
     if library is not None:
         opened = _opened(library)
-        fingerprints += [opened.get(model.digest) for model in opened.models()]
-    return tree_of_fingerprints(fingerprints, alpha=alpha, progress=progress)
+        digests = [model.digest for model in opened.models()]
+        fingerprints += map(opened.get, digests)
+        stored = opened.vectors(digests)
+    return tree_of_fingerprints(fingerprints, alpha=alpha, test_all=test_all, stored=stored, cache=cache, progress=progress)
 
 
 def verify(

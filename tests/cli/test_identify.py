@@ -19,6 +19,7 @@ pytest.importorskip("lancedb")
 from kinprint import fingerprint
 from kinprint.cli import main
 from kinprint.library import Library
+from kinprint.methods import Method
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -84,6 +85,30 @@ def test_json_is_one_object_and_nothing_else(identify: Callable[..., Done], libr
 def test_fail_on_related(identify: Callable[..., Done], library: Path, suspect: Path) -> None:
     assert identify(suspect, "--library", library, "--fail-on", "related").returncode == 3
     assert identify(suspect, "--library", library, "--fail-on", "identical").returncode == 0
+
+
+def test_a_model_of_the_library_is_named_first_and_alone(identify: Callable[..., Done], library: Path, models: Path) -> None:
+    """What was left out, and how to see it, is said; with --all it is there."""
+    done = identify(models / "base", "--library", library)
+    assert "holds the same weights as base" in done.stdout
+    assert "1 more candidate: not tested" in done.stdout
+    assert "twin" not in done.stdout
+    said = json.loads(identify(models / "base", "--library", library, "--all", "--json").stdout)
+    assert ([item["name"] for item in said["others"]], said["left_out"]) == (["twin"], 0)
+
+
+def test_a_search_made_again_asks_no_method(
+    identify: Callable[..., Done], library: Path, suspect: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless --no-cache is given, which neither reads nor writes what is kept."""
+    monkeypatch.setenv("KINPRINT_CACHE", str(tmp_path))
+    identify(suspect, "--library", library, "--no-cache")
+    assert not list(tmp_path.rglob("*"))
+    first = identify(suspect, "--library", library, "--json")
+    monkeypatch.setattr(Method, "__call__", lambda *_: pytest.fail("a method was asked"))
+    assert identify(suspect, "--library", library, "--json").stdout == first.stdout
+    with pytest.raises(pytest.fail.Exception, match="a method was asked"):
+        identify(suspect, "--library", library, "--no-cache")
 
 
 @pytest.mark.parametrize(

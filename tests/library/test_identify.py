@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +15,14 @@ from methods.simulated import descendant, model
 from numpy.typing import ArrayLike
 
 from kinprint import compare
+from kinprint.comparison import Comparison, examine
 from kinprint.errors import LibraryError
 from kinprint.fingerprints import Fingerprint
+from kinprint.library import identify as module
 from kinprint.library.identify import Candidate, identify, retrieve
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
-from kinprint.methods import known
+from kinprint.methods import Method, known
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class Memory:
 
     def models(self) -> list[Named]:
         return [Named(digest) for digest in self.by_digest]
+
+    def contents(self, digests: Iterable[str], /) -> dict[str, str]:
+        return {digest: content for digest in digests if (content := self.by_digest[digest].stated.content) is not None}
 
     def get(self, text: str, /) -> Fingerprint:
         self.asked.append(text)
@@ -105,13 +113,126 @@ def test_strangers_get_no_relative(strangers: list[Fingerprint]) -> None:
         assert len(found.findings) == len(strangers) - 1
 
 
-def test_the_model_itself_is_identical(strangers: list[Fingerprint]) -> None:
-    digests = {"digest_parts": ["0.q"]}
-    own = Fingerprint("own", {**strangers[0].traits, "digests": np.zeros((1, 32), np.uint8)}, {**strangers[0].facts, **digests})
-    found = identify(own, Memory(*strangers[1:], own), candidates=3)
-    assert found.verdict == "identical"
+def with_content(model: Fingerprint, content: str, name: str = "") -> Fingerprint:
+    """A fingerprint that states the digests of its model's weights."""
+    digests = {"digests": np.frombuffer(content.encode().ljust(32)[:32], np.uint8)[None]}
+    facts = {**model.facts, "digest_parts": ["0.q"], "content": content, "others": []}
+    return Fingerprint(name or model.name, {**model.traits, **digests}, facts)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Names of the pairs that are tested."""
+    pairs = list[tuple[str, str]]()
+
+    def counting(models: tuple[Fingerprint, Fingerprint], **options: Any) -> Comparison:
+        pairs.append((models[0].name, models[1].name))
+        return examine(models, **options)
+
+    monkeypatch.setattr(module, "examine", counting)
+    return pairs
+
+
+def test_the_model_itself_needs_no_test_and_ends_the_search(
+    strangers: list[Fingerprint], family: tuple[Fingerprint, Fingerprint], counted: list[tuple[str, str]]
+) -> None:
+    """The identical one is all that is loaded; what was left out is said in words and numbers."""
+    own = with_content(family[0], "own")
+    library = Memory(*strangers, family[1], own)
+    found = identify(own, library)
+    assert (library.asked, counted) == ([own.digest], [])
+    assert (found.verdict, found.left_out, found.tested, len(found.findings)) == ("identical", 9, 0, 1)
     assert found.findings[0].digest == own.digest
+    assert found.findings[0].log10_p is None
     assert "the same weights" in found.sentence()
+    assert "9 more candidates" in found.unseen()[0]
+    assert "--all" in found.unseen()[0]
+    said = found.to_json()
+    assert (said["searched"], said["tested"], said["left_out"]) == (10, 0, 9)
+    assert "by 10, the number of models in the library, tested or not" in said["correction"]
+
+
+def test_all_tests_the_others_too_and_changes_no_p_value(
+    strangers: list[Fingerprint], family: tuple[Fingerprint, Fingerprint], counted: list[tuple[str, str]]
+) -> None:
+    own = with_content(family[0], "own")
+    found = identify(own, Memory(*strangers, family[1], own), test_all=True)
+    assert [finding.name for finding in found.relatives] == ["parent", "descendant"]
+    assert (found.left_out, found.tested, len(counted)) == (0, 9, 9)
+    alone = compare(family[1], own).log10_p
+    assert alone is not None
+    assert found.relatives[1].log10_p == pytest.approx(alone + 1)
+
+
+def test_every_copy_of_the_weights_is_named(strangers: list[Fingerprint], counted: list[tuple[str, str]]) -> None:
+    """Uploads of one model, with other configurations."""
+    own = with_content(strangers[0], "own")
+    copies = [Fingerprint(f"copy {n}", own.traits, {**own.facts, "vocab_size": n}) for n in range(3)]
+    found = identify(own, Memory(*strangers[1:], *copies))
+    assert [finding.name for finding in found.findings] == ["copy 0", "copy 1", "copy 2"]
+    assert {finding.verdict for finding in found.findings} == {"identical"}
+    assert (found.left_out, counted) == (7, [])
+
+
+def test_the_same_weights_beside_other_buffers_are_tested(strangers: list[Fingerprint], counted: list[tuple[str, str]]) -> None:
+    """The digest of the weights alone is no answer: what models compute themselves must not differ either."""
+    buffer = {"name": "inv_freq", "what": "buffers", "bytes": 4, "dtype": "float32", "buffer": True}
+
+    def beside(number: int) -> Fingerprint:
+        plain = with_content(strangers[0], "own", f"beside {number}")
+        traits = {"others.digests": np.full((1, 32), number, np.uint8), "others.samples": np.full((1, 16), float(number))}
+        return Fingerprint(plain.name, {**plain.traits, **traits}, {**plain.facts, "others": [buffer]})
+
+    found = identify(beside(1), Memory(*strangers[1:], beside(2)))
+    assert found.findings[0].name == "beside 2"
+    assert found.verdict == "related"
+    assert (found.left_out, len(counted)) == (0, 8)
+
+
+def test_a_copy_that_rounding_hides_from_the_digest_ends_the_search_when_it_is_met(
+    strangers: list[Fingerprint], counted: list[tuple[str, str]]
+) -> None:
+    """A cast copy is identical by its sampled weights. It is the likeliest, so it is looked at first."""
+    role = {"sample.q": np.random.default_rng(3).standard_normal((4, 256)).astype(np.float16)}
+
+    def stored(dtype: str) -> Fingerprint:
+        plain = with_content(strangers[0], dtype, dtype)
+        return Fingerprint(dtype, {**plain.traits, **role}, {**plain.facts, "dtypes": {"q": dtype}})
+
+    found = identify(stored("float16"), Memory(*strangers[1:], stored("float32")), workers=1)
+    assert [finding.name for finding in found.findings] == ["float32"]
+    assert (found.verdict, found.left_out, counted) == ("identical", 7, [])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_likeliest_are_tested_first_and_order_changes_no_p_value(
+    strangers: list[Fingerprint], family: tuple[Fingerprint, Fingerprint], counted: list[tuple[str, str]], workers: int
+) -> None:
+    """Each pair once, each fingerprint loaded once, and the same answer from any number of threads and order of storage."""
+    parent, child = family
+    library = Memory(*strangers, parent)
+    found = identify(child, library, workers=workers)
+    assert sorted(library.asked) == sorted(library.by_digest)
+    assert len(counted) == 9
+    if workers == 1:
+        assert counted[0] == (parent.name, child.name)
+        strengths = [Candidate(finding.digest, finding.cosines).strength for finding in found.findings]
+        assert dict(zip((finding.name for finding in found.findings), strengths, strict=True))[counted[-1][0]] == min(strengths)
+    turned = identify(child, Memory(parent, *reversed(strangers)), workers=1)
+    assert [item.to_json() for item in found.findings] == [item.to_json() for item in turned.findings]
+
+
+def test_a_second_search_tests_nothing(
+    strangers: list[Fingerprint],
+    family: tuple[Fingerprint, Fingerprint],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("KINPRINT_CACHE", str(tmp_path))
+    first = identify(family[1], Memory(*strangers[:2], family[0]), cache=True)
+    monkeypatch.setattr(Method, "__call__", lambda *_: pytest.fail("a method was asked"))
+    again = identify(family[1], Memory(*strangers[:2], family[0]), cache=True)
+    assert again.to_json() == first.to_json()
 
 
 def test_only_candidates_are_loaded(strangers: list[Fingerprint], family: tuple[Fingerprint, Fingerprint]) -> None:

@@ -81,6 +81,21 @@ def test_listing_loads_no_fingerprint(library: Library) -> None:
     assert len(list(library.models())) == len(library) == 1
 
 
+def test_contents_and_vectors_load_no_fingerprint(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the searches ask first comes from the rows of `models`; what a fingerprint does not state is left out."""
+    models = [model(1, content="abc"), model(2), model(3, content=7)]
+    library.add(models)
+    monkeypatch.setattr(Library, "_load", lambda *_: pytest.fail("a fingerprint was loaded"))
+    digests = [each.digest for each in models]
+    assert library.contents([*digests, "nowhere"]) == {digests[0]: "abc"}
+    found = library.vectors(digests)
+    assert found.keys() == set(digests)
+    for each in models:
+        own = vectors.vectors(each)
+        assert found[each.digest].keys() == own.keys() == {"channels"}
+        assert np.array_equal(found[each.digest]["channels"], own["channels"])
+
+
 def test_names_and_beginnings_of_digests(library: Library) -> None:
     """A name comes before a digest's beginning; several models of a name are refused and listed; texts are no SQL."""
     library.add([model(1, "twin"), model(2, "twin"), model(3, "it's; -- 'x'"), model(4, model(1).digest[:8])])

@@ -30,7 +30,7 @@ def pages(*names: str) -> tuple[str, str]:
     models = [renamed(fingerprint(MODELS / m), name) for m, name in zip(("base", "finetune", "twin"), names, strict=True)]
     library = Library.open(f"memory://pages{abs(hash(names))}", create=True)
     library.add(models)
-    found, grown = identify(models[0], library), tree(models)
+    found, grown = identify(models[0], library, test_all=True), tree(models)
     return identification_html(found, command="kinprint identify"), tree_html(grown, command="kinprint tree", when="today")
 
 

@@ -46,6 +46,9 @@ HtmlOption = Annotated[
 ]
 
 CacheOption = Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")]
+SearchCacheOption = Annotated[
+    bool, typer.Option("--cache/--no-cache", help="Use fingerprints and tests of earlier runs and keep new ones.")
+]
 
 QuickOption = Annotated[
     bool,

@@ -15,12 +15,12 @@ from kinprint.cli._models import read, retyped
 from kinprint.cli._options import (
     PLACES,
     AlphaOption,
-    CacheOption,
     FailOnOption,
     HtmlOption,
     JsonOption,
     LibraryOption,
     QuickOption,
+    SearchCacheOption,
 )
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
@@ -37,6 +37,9 @@ def command(
     candidates: Annotated[
         int, typer.Option(min=1, help="How many models to test; all of them if the library has no more.")
     ] = CANDIDATES,
+    test_all: Annotated[
+        bool, typer.Option("--all", help="Test the other candidates too where one holds the same weights as SUSPECT.")
+    ] = False,
     as_json: JsonOption = False,
     fail_on: FailOnOption = None,
     watch: Annotated[
@@ -48,11 +51,13 @@ def command(
     quick: QuickOption = False,
     html: HtmlOption = None,
     alpha: AlphaOption = ALPHA,
-    cache: CacheOption = True,
+    cache: SearchCacheOption = True,
 ) -> None:
     """Find SUSPECT's relatives in a library, with p-values corrected for all models that were searched.
 
-    The nearest models by index vectors are tested; tests decide. With --watch, --json prints one object a line.
+    The nearest models by index vectors are tested, the likeliest first; tests decide. A model with the same weights as SUSPECT
+    needs no test, and ends the search unless --all is given. P-values are multiplied by the number of models in the library,
+    tested or not, so neither option changes one. With --watch, --json prints one object a line.
 
     Example: kinprint library add --library models.lib examples/models/base examples/models/twin &&
     kinprint identify examples/models/finetune --library models.lib
@@ -73,7 +78,15 @@ def command(
     def identified(model: str) -> Identification:
         fingerprint = read(model, quick=quick, cache=cache)
         with step_bar() as progress:
-            return identify(fingerprint, opened, candidates=candidates, alpha=alpha, progress=progress)
+            return identify(
+                fingerprint,
+                opened,
+                candidates=candidates,
+                alpha=alpha,
+                test_all=test_all,
+                cache=cache,
+                progress=progress,
+            )
 
     if watch is not None:
         _watch(watch, settled, identified, as_json)

@@ -9,7 +9,7 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import read, retyped
-from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption
+from kinprint.cli._options import PLACES, AlphaOption, HtmlOption, JsonOption, OptionalLibraryOption, SearchCacheOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
@@ -20,18 +20,23 @@ def command(
         list[str] | None, typer.Argument(help=f"Two models or more, each a {PLACES}.", show_default=False)
     ] = None,
     library: OptionalLibraryOption = None,
+    test_all: Annotated[
+        bool,
+        typer.Option("--all", help="Test every pair, also of more than 64 models; else only pairs whose vectors lie near."),
+    ] = False,
     as_json: JsonOption = False,
     newick: Annotated[Path | None, typer.Option(help="Write the trees in Newick format, a family a line.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a picture of the trees.")] = None,
     html: HtmlOption = None,
     alpha: AlphaOption = ALPHA,
-    cache: CacheOption = True,
+    cache: SearchCacheOption = True,
 ) -> None:
     """Join models to families by the tests, and draw the tree of each: who stands between whom, and how far apart.
 
     Takes all models of a library, and those that are named. Any two models of independent training are joined with
-    probability --alpha at most. Distances grow with training. Which of two neighbours descends from the other is only said by
-    marks that were right often enough on models of known lineage; how often is shown beside it.
+    probability --alpha at most. Of more than 64 models, pairs whose index vectors lie apart are not tested unless --all is
+    given: that joins fewer relatives, and no strangers. Distances grow with training. Which of two neighbours descends from
+    the other is only said by marks that were right often enough on models of known lineage; how often is shown beside it.
 
     Example: kinprint tree examples/models/base examples/models/finetune examples/models/twin --svg tree.svg
 
@@ -46,7 +51,7 @@ def command(
 
     fingerprints = [read(model, cache=cache) for model in models or ()]
     with step_bar() as progress:
-        forest = tree(fingerprints, library=library, alpha=alpha, progress=progress)
+        forest = tree(fingerprints, library=library, alpha=alpha, test_all=test_all, cache=cache, progress=progress)
     if len(forest.labels) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")
     if newick is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from kinprint import methods as registry
 from kinprint.architectures import Weights
+from kinprint.comparison import evidence_cache
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
@@ -197,24 +198,26 @@ def examine(
     *,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
+    cache: bool = False,
     progress: Callable[[str, int, int], None] = lambda method, done, total: None,
 ) -> Comparison:
     """As `compare`, for models that are open already; without weights, deep methods are left out.
 
     Args:
+        cache: use what methods said about this pair earlier, and keep what they say now (`evidence_cache`).
         progress: called with the method about to run, how many have run and how many there are.
     """
     a, b = fingerprints
     known = registry.known() if methods is None else methods
     wanted = [m for m in known if (weights is not None or not m.deep) and m.concerns(a, b)]
+    earlier = evidence_cache.find(a, b) if cache else {}
     results = []
     for number, method in enumerate(wanted):
         progress(method.name, number, len(wanted))
-        results.append(method(*weights) if method.deep and weights is not None else method(a, b))
-    results = [
-        replace(item, set_aside=small_part(item, method, fingerprints) or contradiction(item, method, fingerprints))
-        for item, method in zip(results, wanted, strict=True)
-    ]
+        kept = earlier.get(method.name) if evidence_cache.keepable(method) else None
+        results.append(kept or _asked(method, fingerprints, weights))
+    if cache:
+        _keep(fingerprints, earlier, zip(wanted, results, strict=True))
     evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha)), key=_strength))
     log10_p, content = combined_log10_p(evidence), sameness(a, b)
     verdict = decide(content, log10_p, alpha)
@@ -230,6 +233,21 @@ def examine(
         context=context(a, b),
         alpha=alpha,
     )
+
+
+def _asked(method: Method, fingerprints: tuple[Fingerprint, Fingerprint], weights: tuple[Weights, Weights] | None) -> Evidence:
+    """What a method says of a pair, and whether that is set aside."""
+    item = method(*weights) if method.deep and weights is not None else method(*fingerprints)
+    return replace(item, set_aside=small_part(item, method, fingerprints) or contradiction(item, method, fingerprints))
+
+
+def _keep(
+    fingerprints: tuple[Fingerprint, Fingerprint], earlier: Mapping[str, Evidence], now: Iterable[tuple[Method, Evidence]]
+) -> None:
+    """Keep what is new, beside what was kept."""
+    all_of_it = dict(earlier) | {method.name: item for method, item in now if evidence_cache.keepable(method)}
+    if all_of_it.keys() != earlier.keys():
+        evidence_cache.keep(*fingerprints, all_of_it.values())
 
 
 def _with_false_accusations(item: Evidence) -> Evidence:

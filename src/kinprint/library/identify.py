@@ -3,22 +3,30 @@
 Retrieval looks at the same data as the tests, so the models that it leaves out were looked at too. P-values are therefore
 multiplied by the number of models in the library, not by the number of candidates, and by the number of tests that apply
 (Bonferroni).
+
+A candidate that holds the suspect's weights needs no test, and with it the question is answered: the other candidates are left
+out, unless all shall be tested. That changes no p-value, since the factor stays the number of models in the library. It only
+leaves findings out, and candidates are tested in the order of their likeliness, so that it leaves out the least.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from numpy.typing import ArrayLike
 
 from kinprint import methods as registry
 from kinprint.comparison import ALPHA, Verdict, examine
+from kinprint.comparison.identity import sameness
 from kinprint.comparison.verdict import decide
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.in_order import in_order
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
 from kinprint.methods import Evidence
@@ -43,6 +51,9 @@ class Searchable(Protocol):
 
     def get(self, text: str, /) -> Fingerprint:
         """The fingerprint of a digest."""
+
+    def contents(self, digests: Iterable[str], /) -> Mapping[str, str]:
+        """Digest of a fingerprint -> digest of all weights (`Facts.content`), of those that state it; none is loaded."""
 
     def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
         """(digest, cosine), best first."""
@@ -73,9 +84,9 @@ class SearchFinding:
     Attributes:
         name, source, digest: of the model.
         verdict: as of a comparison, with the corrected p-value.
-        log10_p: corrected for the tests and for the size of the library; None if no test applies.
+        log10_p: corrected for the tests and for the size of the library; None if no test applies, or none was needed.
         uncorrected: corrected for the tests alone, as `kinprint compare` states it.
-        strongest: the test with the smallest p-value, None if none applies.
+        strongest: the test with the smallest p-value, None if none applies, or none was needed.
         same: how the weights are known to be identical, or None.
         cosines: as of the candidate.
     """
@@ -117,10 +128,11 @@ class Identification:
         suspect: the fingerprint that was identified.
         library: where the library is.
         searched: number of models in it.
-        findings: of every model that was tested: identical ones, then those with the smallest p-values.
+        findings: of every model that was looked at: identical ones, then those with the smallest p-values.
         unreadable: models that could not be tested, as (digest, why).
         spaces: in which the suspect has a vector.
         alpha: the corrected p-value up to which a model is called a relative.
+        left_out: candidates that were not tested, since another one holds the suspect's weights.
     """
 
     suspect: Fingerprint
@@ -130,6 +142,20 @@ class Identification:
     unreadable: tuple[tuple[str, str], ...]
     spaces: tuple[str, ...]
     alpha: float = ALPHA
+    left_out: int = 0
+
+    @property
+    def tested(self) -> int:
+        """Models that were tested: those looked at, but for identical ones, which need no test."""
+        return sum(finding.verdict != "identical" for finding in self.findings)
+
+    @property
+    def correction(self) -> str:
+        """What p-values are corrected for, in plain words."""
+        return (
+            f"p-values are multiplied by the number of tests that apply and by {self.searched:,}, the number of models in the "
+            "library, tested or not"
+        )
 
     @property
     def relatives(self) -> tuple[SearchFinding, ...]:
@@ -163,12 +189,16 @@ class Identification:
     def unseen(self) -> tuple[str, ...]:
         """What this search could not have seen, in plain words."""
         unseen = []
-        left_out = self.searched - len(self.findings) - len(self.unreadable)
-        if left_out > 0:
-            unseen.append(f"{_models(left_out)} not among the nearest: not tested")
+        far = self.searched - len(self.findings) - len(self.unreadable) - self.left_out
+        if self.left_out:
+            same = self.findings[0].name
+            candidates = _models(self.left_out, "more candidate")
+            unseen.append(f"{candidates}: not tested, since {same} holds the same weights; `identify --all` tests them")
+        if far > 0:
+            unseen.append(f"{_models(far)} not among the nearest: not tested")
         if self.unreadable:
             unseen.append(f"{_models(len(self.unreadable))} whose fingerprint cannot be read: not tested")
-        if left_out > 0 and (missing := [space for space in DIMENSIONS if space not in self.spaces]):
+        if far > 0 and (missing := [space for space in DIMENSIONS if space not in self.spaces]):
             unseen.append(f"relatives that only vectors of {' or '.join(missing)} would find: the suspect has none")
         if self.suspect.quick is not None:
             unseen.append(
@@ -194,7 +224,9 @@ class Identification:
             "sentence": self.sentence(),
             "alpha": self.alpha,
             "searched": self.searched,
-            "tested": len(self.findings),
+            "tested": self.tested,
+            "left_out": self.left_out,
+            "correction": self.correction,
             "relatives": [finding.to_json() for finding in self.relatives],
             "others": [finding.to_json() for finding in self.findings if not finding.is_relative],
             "unreadable": [{"digest": digest, "why": why} for digest, why in self.unreadable],
@@ -209,6 +241,9 @@ def identify(
     *,
     candidates: int = CANDIDATES,
     alpha: float = ALPHA,
+    test_all: bool = False,
+    cache: bool = False,
+    workers: int | None = None,
     progress: Progress = lambda name, done, total: None,
 ) -> Identification:
     """Rank the relatives of a model in a library.
@@ -218,39 +253,94 @@ def identify(
         library: where to look.
         candidates: how many models to test; all of a library that has no more.
         alpha: largest p-value, corrected for the number of tests and of models in the library, that is called related.
-        progress: called with the name of the model that is tested, how many have been and how many will be.
+        test_all: test the other candidates too where one holds the suspect's weights.
+        cache: use what tests said about a pair earlier, and keep what they say now.
+        workers: candidates tested at once (`in_order`); the result is the same.
+        progress: called with the name of a model that was looked at, how many have been and how many there are.
 
     Raises:
         LibraryError: the library cannot be read. Single models in it that cannot are named in the result.
     """
     searched, own = len(library), vectors(suspect)
-    chosen = to_test(own, library, candidates, searched)
-    tests = registry.tests()
-    findings, unreadable = [], []
-    for number, candidate in enumerate(chosen):
-        try:
-            reference = library.get(candidate.digest)
-        except KinprintError as error:
-            unreadable.append((candidate.digest, str(error)))
-            continue
-        progress(reference.name, number, len(chosen))
-        comparison = examine((reference, suspect), alpha=alpha_of_each(alpha, searched), methods=tests)
-        corrected = None if comparison.log10_p is None else bonferroni(comparison.log10_p, searched)
-        findings.append(
-            SearchFinding(
-                name=reference.name,
-                source=_source(reference),
-                digest=candidate.digest,
-                verdict=decide(comparison.content, corrected, alpha),
-                log10_p=corrected,
-                uncorrected=comparison.log10_p,
-                strongest=next((item for item in comparison.tests if item.log10_p is not None), None),
-                same=comparison.same,
-                cosines=candidate.cosines,
-            )
-        )
+    chosen = likeliest_first(to_test(own, library, candidates, searched))
+    same, others = _by_content(suspect, chosen, library)
+
+    def look_at(candidate: Candidate) -> SearchFinding | Unreadable:
+        return _finding(suspect, candidate, library, searched, alpha, cache)
+
+    findings: list[SearchFinding] = []
+    unreadable: list[Unreadable] = []
+    with closing(in_order(look_at, others, workers)) as tested:  # type: ignore[type-var]
+        for number, result in enumerate(chain(map(look_at, same), tested), 1):
+            progress(result.name, number, len(chosen))
+            if isinstance(result, Unreadable):
+                unreadable.append(result)
+            else:
+                findings.append(result)
+            answered = any(finding.verdict == "identical" for finding in findings)
+            if answered and not test_all and number >= len(same):
+                break
     ranked = sorted(findings, key=lambda f: (f.verdict != "identical", f.log10_p is None, f.uncorrected or 0.0, f.name))
-    return Identification(suspect, library.where, searched, tuple(ranked), tuple(unreadable), tuple(own), alpha)
+    return Identification(
+        suspect,
+        library.where,
+        searched,
+        tuple(ranked),
+        tuple((each.digest, each.why) for each in unreadable),
+        tuple(own),
+        alpha,
+        left_out=len(chosen) - len(findings) - len(unreadable),
+    )
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A candidate whose fingerprint cannot be read, and why."""
+
+    digest: str
+    why: str
+
+    @property
+    def name(self) -> str:
+        return self.digest[:12]
+
+
+def _by_content(
+    suspect: Fingerprint, candidates: Sequence[Candidate], library: Searchable
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Those whose weights have the suspect's digest, and the others: told apart before a fingerprint is loaded."""
+    if suspect.stated.content is None:
+        return [], list(candidates)
+    contents = library.contents([candidate.digest for candidate in candidates])
+    same = [candidate for candidate in candidates if contents.get(candidate.digest) == suspect.stated.content]
+    return same, [candidate for candidate in candidates if candidate not in same]
+
+
+def _finding(
+    suspect: Fingerprint, candidate: Candidate, library: Searchable, searched: int, alpha: float, cache: bool
+) -> SearchFinding | Unreadable:
+    """What is known of the suspect and a candidate: that they are identical, or else what the tests say."""
+    try:
+        reference = library.get(candidate.digest)
+    except KinprintError as error:
+        return Unreadable(candidate.digest, str(error))
+    content, log10_p, strongest = sameness(reference, suspect), None, None
+    if content.identical is None:
+        tested = examine((reference, suspect), alpha=alpha_of_each(alpha, searched), methods=registry.tests(), cache=cache)
+        log10_p = tested.log10_p
+        strongest = next((item for item in tested.tests if item.log10_p is not None), None)
+    corrected = None if log10_p is None else bonferroni(log10_p, searched)
+    return SearchFinding(
+        name=reference.name,
+        source=_source(reference),
+        digest=candidate.digest,
+        verdict=decide(content, corrected, alpha),
+        log10_p=corrected,
+        uncorrected=log10_p,
+        strongest=strongest,
+        same=content.identical,
+        cosines=candidate.cosines,
+    )
 
 
 def to_test(own: Mapping[str, ArrayLike], library: Searchable, count: int, size: int) -> list[Candidate]:
@@ -268,8 +358,12 @@ def retrieve(own: Mapping[str, ArrayLike], library: Searchable, count: int) -> l
     for space, vector in own.items():
         for digest, cosine in library.nearest(space, vector, count):
             cosines.setdefault(digest, {})[space] = cosine
-    candidates = [Candidate(digest, of_spaces) for digest, of_spaces in cosines.items()]
-    return sorted(candidates, key=lambda candidate: (-candidate.strength, candidate.digest))[:count]
+    return likeliest_first(Candidate(digest, of_spaces) for digest, of_spaces in cosines.items())[:count]
+
+
+def likeliest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Candidates by their strength; those without a vector last."""
+    return sorted(candidates, key=lambda candidate: (-candidate.strength, candidate.digest))
 
 
 def _source(model: Fingerprint) -> str | None:
@@ -277,8 +371,8 @@ def _source(model: Fingerprint) -> str | None:
     return printable(source, 2000) if isinstance(source, str) else None
 
 
-def _models(count: int) -> str:
-    return "1 model" if count == 1 else f"{count:,} models"
+def _models(count: int, what: str = "model") -> str:
+    return f"1 {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _listed(layers: Sequence[int] | None) -> list[int] | None:

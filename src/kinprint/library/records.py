@@ -179,6 +179,11 @@ def data_of(fingerprint: Fingerprint) -> bytes:
     return file.getvalue()
 
 
+def facts_of(text: str) -> dict[str, Any]:
+    """Facts as the column `facts_json` holds them; empty if they cannot be parsed."""
+    return _object(text, "facts")
+
+
 def migrated(row: dict[str, Any], since: int) -> dict[str, Any]:
     """A row of `models` as version `since` stored it, as SCHEMA stores it."""
     for version in range(since, SCHEMA):

@@ -29,11 +29,14 @@ from kinprint._version import __version__
 from kinprint.checkpoints.files import file_name
 from kinprint.errors import FingerprintError, KinprintError, LibraryError, MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.facts import Facts
 from kinprint.library import records, spaces
 from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, StoredModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from kinprint.library.vectors import Vector
 
 LOCK = ".kinprint.lock"
 PATIENCE = 900
@@ -192,6 +195,21 @@ class Library:
     def known(self, digests: Iterable[str]) -> set[str]:
         """The digests among these that are in the library."""
         return {model["digest"] for model in self._rows("models", ["digest"], "digest", digests)}
+
+    def contents(self, digests: Iterable[str]) -> dict[str, str]:
+        """Digest of a fingerprint -> digest of all its model's weights (`Facts.content`), of those that state it."""
+        rows = self._rows("models", ["digest", "facts_json"], "digest", digests)
+        stated = {row["digest"]: Facts.of(records.facts_of(row["facts_json"])).content for row in rows}
+        return {digest: content for digest, content in stated.items() if content is not None}
+
+    def vectors(self, digests: Iterable[str]) -> dict[str, dict[str, Vector]]:
+        """Digest of a fingerprint -> its index vectors by space, without loading it."""
+        columns = {space: VECTOR + space for space in spaces.DIMENSIONS}
+        vectors: dict[str, dict[str, Vector]] = {}
+        for row in self._rows("models", ["digest", *columns.values()], "digest", digests):
+            known = {space: row[name] for space, name in columns.items() if row[name] is not None}
+            vectors[row["digest"]] = {space: np.asarray(values, np.float32) for space, values in known.items()}
+        return vectors
 
     def identities(self, sources: Iterable[str]) -> dict[str, dict[str, str]]:
         """Source -> identity of the content that was measured there (`StoredModel.identity`) -> digest."""

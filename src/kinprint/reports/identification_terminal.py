@@ -35,7 +35,9 @@ def identification_text(identification: Identification) -> RenderableType:
     if identification.findings:
         pieces.append(_table(identification))
     spaces = ", ".join(identification.spaces) or "no vector"
-    pieces.append(Text(f"Searched: {identification.searched:,} models by {spaces}; tested: {len(identification.findings):,}."))
+    pieces.append(Text(f"Searched: {identification.searched:,} models by {spaces}; tested: {identification.tested:,}."))
+    if identification.tested:
+        pieces.append(Text(f"Corrected: {identification.correction}."))
     pieces += [Text(f"Not seen: {printable(line, 1000)}.", style="dim") for line in identification.unseen()]
     pieces += [
         Text(f"Not readable: {digest[:12]}: {printable(why)}", style="yellow") for digest, why in identification.unreadable
@@ -45,7 +47,7 @@ def identification_text(identification: Identification) -> RenderableType:
 
 def _table(identification: Identification) -> Table:
     others = [finding for finding in identification.findings if not finding.is_relative]
-    table = Table(box=box.SIMPLE_HEAD, title="Tested", title_justify="left", title_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, title="Looked at", title_justify="left", title_style="bold")
     table.add_column("model", overflow="fold")
     table.add_column("verdict")
     table.add_column("p, corrected", justify="right")

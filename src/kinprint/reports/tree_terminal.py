@@ -46,10 +46,11 @@ def foot(forest: Forest) -> str:
     """How families were separated, and what the lengths are."""
     split = forest.relations
     untestable = f" To {len(split.untestable)} of them no test applies." if split.untestable else ""
+    apart = f" {split.apart:,} pairs lie apart by their vectors and were not tested (--all tests them)." if split.apart else ""
     return (
         f"Families by tests of {split.tested} of {split.pairs} pairs at {split.alpha:g} / {split.pairs}; pairs joined already "
-        f"through others were left out.{untestable} Lengths: 1 - cosine of weights; ~ 1 - correlation of matched neurons, "
-        "another unit."
+        f"through others, or by the same weights, were left out.{apart}{untestable} Lengths: 1 - cosine of weights; "
+        "~ 1 - correlation of matched neurons, another unit."
     )
 
 

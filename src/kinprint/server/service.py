@@ -100,7 +100,13 @@ class Service:
 
         def work() -> Identification:
             return identify(
-                fingerprint, self.library, candidates=candidates, progress=lambda _, done, total: progress(done, total)
+                fingerprint,
+                self.library,
+                candidates=candidates,
+                test_all=True,  # whoever asks may have uploaded the model to this library before
+                cache=True,
+                workers=1,
+                progress=lambda _, done, total: progress(done, total),
             )
 
         return self._remembered(self._searched(suspect, candidates), work)
@@ -136,7 +142,7 @@ class Service:
         models = [self.fingerprint(each) for each in (digest, *others)]
         if len(models) < 2:
             return None
-        return self._remembered(("tree", *(model.digest for model in models)), lambda: tree(models))
+        return self._remembered(("tree", *(model.digest for model in models)), lambda: tree(models, cache=True, workers=1))
 
     def neighbours(self, digest: str, count: int) -> list[dict[str, Any]]:
         """Models whose index vectors lie nearest, for each space; the model itself left out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,11 +13,19 @@ import numpy as np
 import pytest
 
 from kinprint import Fingerprint
+from kinprint.comparison import Comparison, examine
+from kinprint.library.trees import families as families_module
+from kinprint.library.trees import tree as tree_module
 from kinprint.library.trees.directions import wilson
+from kinprint.library.trees.distances import Sampled
 from kinprint.library.trees.families import families
 from kinprint.library.trees.joining import Branch, neighbour_joining
+from kinprint.library.trees.nearness import NEAR, near
 from kinprint.library.trees.tree import Family, tree
+from kinprint.library.vectors import vectors
+from kinprint.methods import Method
 from kinprint.reports import tree_svg, tree_text
+from kinprint.reports.tree_terminal import foot
 
 pytest.importorskip("skbio")
 
@@ -106,6 +115,153 @@ def test_strangers_are_never_joined() -> None:
         assert found.tested <= found.pairs == 10
         wrong += len(found.groups) < 5
     assert wrong <= 3
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Names of the pairs that are tested."""
+    pairs = list[tuple[str, str]]()
+
+    def counting(models: tuple[Fingerprint, Fingerprint], **options: Any) -> Comparison:
+        pairs.append((models[0].name, models[1].name))
+        return examine(models, **options)
+
+    monkeypatch.setattr(families_module, "examine", counting)
+    return pairs
+
+
+def test_pairs_that_are_joined_already_are_not_tested(counted: list[tuple[str, str]]) -> None:
+    """Of the history's 21 pairs, 4 join the family at once, and only those of strangers remain: 11."""
+    found = families(history(), workers=1)
+    assert found.tested == len(counted) == 4 + 11
+    assert found.pairs == 21
+    assert [len(group) for group in found.groups] == [5, 1, 1]
+
+
+def test_any_number_of_threads_gives_the_same(counted: list[tuple[str, str]]) -> None:
+    """Pairs that are tested ahead and turn out to be joined are not looked at."""
+    alone = families(history(), workers=1)
+    once = len(counted)
+    assert families(history(), workers=4) == alone
+    assert once <= len(counted) - once <= 21
+
+
+def test_models_of_the_same_weights_are_tested_once(counted: list[tuple[str, str]]) -> None:
+    """The copies are joined by the weights' digest alone, and one of them is tested for all; alpha is corrected for all."""
+    first, second, third = (start(seed) for seed in (1, 2, 3))
+    digests = {"digests": np.ones((1, 32), np.uint8)}
+    facts = {"digest_parts": ["0.q"], "content": "one", "others": []}
+
+    def copy(name: str, **more: Any) -> Fingerprint:
+        plain = model(name, first)
+        return Fingerprint(name, {**plain.traits, **digests}, {**plain.facts, **facts, **more})
+
+    models = [copy("a"), model("x", second), copy("b", model_type="llama"), model("y", third), copy("c")]
+    found = families(models, workers=1)
+    assert counted == [("x", "b"), ("x", "y"), ("b", "y")]
+    assert found.groups == ((0, 2, 4), (1,), (3,))
+    assert found.links == ((0, 2, None), (2, 4, None))
+    assert (found.pairs, found.tested) == (10, 3)
+
+
+def test_the_same_weights_beside_other_buffers_are_no_copies(counted: list[tuple[str, str]]) -> None:
+    """The digest of the weights alone is no answer: such models are tested, and each for itself."""
+    buffer = {"name": "inv_freq", "what": "buffers", "bytes": 4, "dtype": "float32", "buffer": True}
+    base = model("a", start(1))
+
+    def beside(name: str, number: int) -> Fingerprint:
+        held = {"others.digests": np.full((1, 32), number, np.uint8), "others.samples": np.full((1, 16), float(number))}
+        return Fingerprint(name, {**base.traits, **held}, {**base.facts, "content": "one", "others": [buffer]})
+
+    found = families([beside("a", 1), beside("b", 2)], workers=1)
+    assert counted == [("a", "b")]
+    assert found.groups == ((0, 1),)
+
+
+def test_of_many_models_only_near_pairs_are_tested(monkeypatch: pytest.MonkeyPatch, counted: list[tuple[str, str]]) -> None:
+    """The family comes out all the same, alpha is corrected for every pair, and what was not tested is said; --all tests it."""
+    monkeypatch.setattr(tree_module, "EVERY_PAIR", 6)
+    models = history()
+    forest = tree(models, workers=1)
+    tested = len(counted)
+    said = forest.to_json()
+    assert forest.relations.pairs == 21
+    assert (forest.relations.tested, said["apart"]) == (tested, 15 - tested)
+    assert tested < 15
+    assert "were not tested (--all tests them)" in foot(forest)
+    everything = tree(models, test_all=True, workers=1)
+    assert len(counted) - tested == 15
+    assert everything.relations.groups == forest.relations.groups
+    assert "apart" not in everything.to_json()
+    assert "not tested" not in foot(everything)
+
+
+def test_stored_vectors_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_module, "EVERY_PAIR", 1)
+    models = history()
+    stored = {each.digest: vectors(each) for each in models[1:]}
+    computed = list[str]()
+
+    def counting(each: Fingerprint) -> Any:
+        computed.append(each.name)
+        return vectors(each)
+
+    monkeypatch.setattr(tree_module, "vectors", counting)
+    forest = tree(models, stored=stored)
+    assert computed == ["base"]
+    assert len(forest.families[0].models) == 5
+
+
+def test_near_pairs() -> None:
+    """By the best of the spaces that both have, in standard deviations of strangers' cosines; without such a space, near."""
+    unit = np.eye(256, dtype=np.float32)
+    at = NEAR / np.sqrt(256) + 0.01
+    beside = at * unit[0] + np.sqrt(1 - at**2) * unit[1]
+    channels = np.eye(128, dtype=np.float32)
+    given = [
+        {"forms": unit[0], "channels": channels[0]},
+        {"forms": unit[1], "channels": channels[1]},
+        {"forms": beside, "channels": channels[2]},
+        {"forms": unit[2]},
+        {"channels": channels[0]},
+        {},
+    ]
+    found = near(given)
+    assert [(a, b) for a, b in itertools.combinations(range(6), 2) if not found[a, b]] == [
+        (0, 1), (0, 3), (1, 3), (1, 4), (2, 3), (2, 4),
+    ]  # fmt: skip
+    assert (found == found.T).all()
+
+
+def test_strangers_are_rarely_near_and_relatives_always() -> None:
+    """H0: independent models. At most one pair of strangers in ten is tested, and every pair of the family is."""
+    models = [*history()[:5], *(model(str(seed), start(seed)) for seed in range(100, 140))]
+    found = near([vectors(each) for each in models])
+    assert found[:5, :5].all()
+    strangers = np.triu(np.ones_like(found), 1)
+    strangers[:5, :5] = False
+    assert found[strangers].mean() < 0.1
+
+
+def test_a_second_tree_tests_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KINPRINT_CACHE", str(tmp_path))
+    first = tree(history(), cache=True)
+    monkeypatch.setattr(Method, "__call__", lambda *_: pytest.fail("a method was asked"))
+    assert tree(history(), cache=True).to_json() == first.to_json()
+
+
+def test_what_belongs_to_one_model_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries for the distances of a family: prepared once a model, not once a pair."""
+    prepared = list[str]()
+    of = Sampled.of
+
+    def counting(prepares: Fingerprint) -> Sampled:
+        prepared.append(prepares.name)
+        return of(prepares)
+
+    monkeypatch.setattr(Sampled, "of", counting)
+    tree(history())
+    assert sorted(prepared) == ["a", "b", "base", "c", "d"]
 
 
 def test_additive_distances_give_back_their_tree() -> None:

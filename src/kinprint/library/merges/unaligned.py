@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from kinprint import methods
 from kinprint.arrays import Float64s
 from kinprint.comparison import examine
 from kinprint.fingerprints import Fingerprint
@@ -36,7 +37,7 @@ def unaligned(
     related = []
     for number, model in enumerate(nearest):
         progress(model.name, number, len(nearest))
-        alone = examine((model, suspect)).log10_p
+        alone = examine((model, suspect), methods=methods.tests()).log10_p
         log10_p = None if alone is None else bonferroni(alone, searched)
         if log10_p is not None and log10_p <= math.log10(alpha):
             related.append((model, log10_p))

@@ -61,18 +61,42 @@ class Positions:
         return np.asarray(np.clip(1 - np.mean(cosines, axis=0), 0.0, None))
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """The sampled entries of one model, by role, of the roles that are the same in every layer.
+
+    Attributes:
+        depth: number of layers.
+        shapes: role -> rows and columns of one matrix, and sampled entries.
+        entries: role -> (layers, positions) float64; entries that are absent count for nothing.
+    """
+
+    depth: int
+    shapes: Mapping[str, tuple[object, ...]]
+    entries: Mapping[str, Float64s]
+
+    @classmethod
+    def of(cls, model: Fingerprint) -> Sampled:
+        shapes = _shapes(model)
+        return cls(model.layers or 0, shapes, {role: _sample(model, role) for role in shapes})
+
+
 def by_position(first: Fingerprint, second: Fingerprint) -> Positions | None:
+    """As `compared_by_position`, of two fingerprints."""
+    return compared_by_position(Sampled.of(first), Sampled.of(second))
+
+
+def compared_by_position(first: Sampled, second: Sampled) -> Positions | None:
     """Two models of one form compared weight by weight; None of two forms.
 
     One form: the same roles, matrices of the same shapes, and in every role weights that agree far more than strangers' do.
     Numbers of layers and of experts may differ: positions depend on role and shape of a single matrix alone, and layers are
     aligned by the weights themselves.
     """
-    a, b = (first, second) if (first.layers or 0) >= (second.layers or 0) else (second, first)
-    shapes = _shapes(a)
-    if not shapes or shapes != _shapes(b):
+    a, b = (first, second) if first.depth >= second.depth else (second, first)
+    if not a.shapes or a.shapes != b.shapes:
         return None
-    samples = {role: (_sample(a, role), _sample(b, role)) for role in shapes}
+    samples = {role: (a.entries[role], b.entries[role]) for role in a.shapes}
     layers = _layers(list(samples.values()))
     sums = {}
     for role, (x, y) in samples.items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
+from kinprint.library.in_order import in_order
 from kinprint.library.merges.gather import gather
 from kinprint.library.trees.directions import direction
 from kinprint.library.trees.families import Progress
@@ -36,21 +37,24 @@ class Merge:
     errors: tuple[float | None, ...]
 
 
-def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progress) -> list[Merge]:
+def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progress, workers: int | None = None) -> list[Merge]:
     """The combinations among models of one form.
 
     Args:
         models: all of them.
         form: indices of those whose weights stand at the same places.
+        workers: models taken apart at once (`in_order`); the result is the same.
     """
     by_digest = {models[number].digest: number for number in form}
+
+    def answer(number: int) -> Merge | None:
+        return _answer(models, number, [member for member in form if member != number], by_digest)
+
     merges: dict[int, Merge] = {}
-    for step, number in enumerate(form):
+    for step, merge in enumerate(in_order(answer, form, workers)):
         progress("merges", step, len(form))
-        others = [member for member in form if member != number]
-        answer = _answer(models, number, others, by_digest)
-        if answer is not None:
-            merges[number] = answer
+        if merge is not None:
+            merges[merge.model] = merge
     for number, first in list(merges.items()):
         if any(parent in merges for parent in first.parents):
             plain = [member for member in form if member not in merges]

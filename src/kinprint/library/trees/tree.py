@@ -12,9 +12,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 from scipy.sparse.csgraph import csgraph_from_dense, shortest_path
 
@@ -22,11 +24,14 @@ from kinprint.arrays import Float64s
 from kinprint.comparison import ALPHA
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.in_order import in_order
 from kinprint.library.trees.directions import Direction, direction
-from kinprint.library.trees.distances import NeuronDistances, Positions, by_position, draws
+from kinprint.library.trees.distances import NeuronDistances, Positions, Sampled, compared_by_position, draws
 from kinprint.library.trees.families import Families, Progress, families
 from kinprint.library.trees.joining import neighbour_joining, require_scikit_bio
 from kinprint.library.trees.merged import Merge, merged
+from kinprint.library.trees.nearness import EVERY_PAIR, near
+from kinprint.library.vectors import Vector, vectors
 
 FORMAT = "kinprint-tree/1"
 
@@ -145,6 +150,7 @@ class Forest:
             "format": FORMAT,
             "alpha": self.relations.alpha,
             "pairs": self.relations.pairs,
+            **({} if self.relations.apart is None else {"apart": self.relations.apart}),
             "models": [{"name": n, "digest": d} for n, d in zip(self.labels, self.digests, strict=True)],
             "families": [self._family(family) for family in self.families],
             "singletons": [self.labels[model] for model in self.singletons],
@@ -178,34 +184,64 @@ class Forest:
         return {"model": self.labels[merge.model], "kind": merge.kind, "parents": parents}
 
 
-def tree(models: Sequence[Fingerprint], *, alpha: float = ALPHA, progress: Progress = lambda what, done, total: None) -> Forest:
+def tree(
+    models: Sequence[Fingerprint],
+    *,
+    alpha: float = ALPHA,
+    test_all: bool = False,
+    stored: Mapping[str, Mapping[str, Vector]] = MappingProxyType({}),
+    cache: bool = False,
+    workers: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Forest:
     """Families by tests, a tree of each.
 
     Args:
         alpha: chance, at most, that any two models of independent training are joined.
+        test_all: test every pair, also of very many models (`kinprint.library.trees.nearness`).
+        stored: digest of a fingerprint -> its vectors, where they are at hand.
+        cache: use what tests said about a pair earlier, and keep what they say now.
+        workers: pairs tested at once; the result is the same.
         progress: called with what is being done, how much is done and how much there is.
 
     Raises:
         MissingExtraError: scikit-bio is not installed.
     """
     require_scikit_bio()
-    tested = families(models, alpha=alpha, progress=progress)
-    grown = [grown_from(models, group, progress) for group in tested.groups if len(group) > 1]
+    chosen = None if test_all or len(models) <= EVERY_PAIR else _near(models, stored, workers, progress)
+    tested = families(models, alpha=alpha, near=chosen, cache=cache, workers=workers, progress=progress)
+    grown = [grown_from(models, group, progress, workers) for group in tested.groups if len(group) > 1]
     alone = tuple(group[0] for group in tested.groups if len(group) == 1)
     return Forest(_labels(models), tuple(model.digest for model in models), tuple(grown), alone, tested)
 
 
-def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: Progress) -> Family:
+def _near(
+    models: Sequence[Fingerprint], stored: Mapping[str, Mapping[str, Vector]], workers: int | None, progress: Progress
+) -> NDArray[np.bool_]:
+    """Which pairs are to be tested, by vectors that are at hand or computed now."""
+
+    def of_model(model: Fingerprint) -> Mapping[str, Vector]:
+        return stored[model.digest] if model.digest in stored else vectors(model)
+
+    found = []
+    for number, own in enumerate(in_order(of_model, models, workers)):
+        progress("vectors", number, len(models))
+        found.append(own)
+    return near(found)
+
+
+def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: Progress, workers: int | None = None) -> Family:
     """The tree of one family.
 
     Args:
         models: all of them.
         group: indices of the related ones.
+        workers: as of `tree`.
     """
     positions = _positions(models, group, progress)
     near: list[Near] = [(measured.distance, a, b, "weights") for (a, b), measured in positions.items()]
     near += _between_forms(models, group, positions, progress)
-    merges = _merges(models, _forms(group, positions), progress)
+    merges = _merges(models, _forms(group, positions), progress, workers)
     made = {merge.model for merge in merges}
     kept = [model for model in group if model not in made]
     hung = [(merge.parents[0], merge.model) for merge in merges]
@@ -219,9 +255,11 @@ def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: 
     return Family(group, tuple(edges), tuple(neighbours), tuple(merges), _root(kept, neighbours))
 
 
-def _merges(models: Sequence[Fingerprint], forms: Sequence[Sequence[int]], progress: Progress) -> list[Merge]:
+def _merges(
+    models: Sequence[Fingerprint], forms: Sequence[Sequence[int]], progress: Progress, workers: int | None
+) -> list[Merge]:
     """The combinations of models that are none themselves."""
-    combinations = [merge for form in forms for merge in merged(models, form, progress)]
+    combinations = [merge for form in forms for merge in merged(models, form, progress, workers)]
     made = {merge.model for merge in combinations}
     return [merge for merge in combinations if not made & set(merge.parents)]
 
@@ -240,10 +278,11 @@ def _neighbours(
 def _positions(models: Sequence[Fingerprint], group: Sequence[int], progress: Progress) -> dict[tuple[int, int], Positions]:
     """Every pair whose weights can be compared position by position."""
     pairs = list(itertools.combinations(group, 2))
+    sampled = {model: Sampled.of(models[model]) for model in group}
     positions = {}
     for number, (a, b) in enumerate(pairs):
         progress("weights", number, len(pairs))
-        compared = by_position(models[a], models[b])
+        compared = compared_by_position(sampled[a], sampled[b])
         if compared is not None:
             positions[a, b] = compared
     return positions
