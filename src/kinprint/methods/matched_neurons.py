@@ -32,6 +32,8 @@ strangers stay below a tenth of it in the mean and every pair below half of it, 
 DECIDED = -12.0
 """log10 p of a look from which no further look is taken."""
 
+GIVEN_UP = " The first matches stood for nothing in other layers, so the search was given up and these were tested."
+
 
 @dataclass(frozen=True)
 class Look:
@@ -114,7 +116,8 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         layers=by_layer(best.layers, suspect.layers),
         parts=_parts(best.matching, tried),
         disguise=disguise(best.matching, signs) if log10_p <= DECIDED else (),
-        note=f"{count} neurons of {len(best.matching.matches)} layers matched by what they read, tested by {best.look.phrase}.",
+        note=f"{count} neurons of {len(best.matching.matches)} layers matched by what they read, tested by {best.look.phrase}."
+        + (GIVEN_UP if best.matching.given_up else ""),
     )
 
 
