@@ -56,6 +56,8 @@ DeepOption = Annotated[
     typer.Option(help="Also run the methods that need both checkpoints: they see copies that were disguised and trained on."),
 ]
 
+ScoresOption = Annotated[bool, typer.Option(help="Also measure what only published scores need, and no test: takes longer.")]
+
 AlphaOption = Annotated[
     float,
     typer.Option(callback=_probability, help="Call models related up to this p-value, corrected for all that was tried."),

@@ -69,7 +69,7 @@ def step_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A bar of steps with names: call what it gives with the name of one, how many are done and how many there are."""
     with _bars(MofNCompleteColumn(), TimeElapsedColumn()) as bars:
         bar = bars.add_task("comparing", total=None)
-        yield lambda step, done, total: bars.update(bar, description=escape(printable(step, 40)), completed=done, total=total)
+        yield lambda step, done, total: bars.update(bar, description=escape(printable(step, 60)), completed=done, total=total)
 
 
 def tracked(items: Iterator[T], subject: str, total: int) -> Iterator[T]:

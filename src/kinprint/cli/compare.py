@@ -21,6 +21,7 @@ from kinprint.cli._options import (
     HtmlOption,
     JsonOption,
     QuickOption,
+    ScoresOption,
     SuspectArgument,
     TableOption,
     given_tables,
@@ -47,6 +48,7 @@ def command(
     fail_on: FailOnOption = None,
     deep: DeepOption = False,
     quick: QuickOption = False,
+    scores: ScoresOption = False,
     html: HtmlOption = None,
     cyclonedx: Annotated[
         Path | None,
@@ -79,7 +81,7 @@ def command(
     tables = given_tables(as_type, table)
     fingerprints, weights = both(reference, suspect, partial(read, quick=quick, cache=cache), deep=deep, given=tables)
     with step_bar() as progress:
-        comparison = examine(fingerprints, weights, alpha=alpha, progress=progress)
+        comparison = examine(fingerprints, weights, alpha=alpha, scores=scores, progress=progress)
     if any(path is not None for path in (html, cyclonedx, in_toto)):
         _write(comparison, (reference, suspect), made, html, cyclonedx, in_toto)
     emit(as_json, comparison.to_json, lambda: comparison_text(comparison))

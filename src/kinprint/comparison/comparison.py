@@ -20,6 +20,7 @@ from kinprint.comparison.sides import both
 from kinprint.comparison.verdict import ALPHA, Verdict, combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.methods import Evidence, Method
+from kinprint.progress import listened_to
 from kinprint.words import p_value
 
 FORMAT = "kinprint-comparison/1"
@@ -157,6 +158,7 @@ def compare(
     *,
     deep: bool = False,
     quick: bool = False,
+    scores: bool = False,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
 ) -> Comparison:
@@ -165,12 +167,13 @@ def compare(
     Args:
         reference: the model that may be the ancestor: a folder, a file, a `.kinprint` file or a fingerprint.
         suspect: the model that is examined.
-        deep: add the methods that need both checkpoints: minutes rather than seconds on large models. They also see copies that
+        deep: add the test that needs both checkpoints: a minute rather than seconds on large models. It also sees copies that
             were disguised and trained on for longer (docs/hiding.md says what hides what).
         quick: read about 1 % of the weights of models that are not fingerprints yet: heads, and disguised copies of models
             without gated neurons, are then not seen.
+        scores: with `deep`, add the published scores that need both checkpoints, too: they describe, and take minutes more.
         alpha: largest combined p-value that is called related.
-        methods: what to run; every known method by default.
+        methods: what to run, whatever `scores` says; by default every known method.
 
     Returns:
         all evidence, and the verdict.
@@ -185,35 +188,41 @@ def compare(
         ('related', True)
     """
     measured, weights = both(reference, suspect, partial(fingerprint, quick=quick), deep=deep)
-    return examine(measured, weights, alpha=alpha, methods=methods)
+    return examine(measured, weights, scores=scores, alpha=alpha, methods=methods)
 
 
 def examine(
     fingerprints: tuple[Fingerprint, Fingerprint],
     weights: tuple[Weights, Weights] | None = None,
     *,
+    scores: bool = False,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
     progress: Callable[[str, int, int], None] = lambda method, done, total: None,
 ) -> Comparison:
     """As `compare`, for models that are open already; without weights, deep methods are left out.
 
+    Tests run first. As soon as they are done the verdict is known, and progress tells it beside the scores that follow.
+
     Args:
-        progress: called with the method about to run, how many have run and how many there are.
+        progress: called with what is being done (the method, how far it is, the verdict once it is known), how many methods
+            have run and how many there are.
     """
     a, b = fingerprints
-    known = registry.known() if methods is None else methods
+    known = methods if methods is not None else [m for m in registry.known() if scores or not m.deep or m.kind == "test"]
     wanted = [m for m in known if (weights is not None or not m.deep) and m.concerns(a, b)]
-    results = []
+    wanted.sort(key=lambda m: m.kind != "test")
+    content, results = sameness(a, b), list[Evidence]()
     for number, method in enumerate(wanted):
-        progress(method.name, number, len(wanted))
-        results.append(method(*weights) if method.deep and weights is not None else method(a, b))
-    results = [
-        replace(item, set_aside=small_part(item, method, fingerprints) or contradiction(item, method, fingerprints))
-        for item, method in zip(results, wanted, strict=True)
-    ]
+        decided = f"{decide(content, combined_log10_p(results), alpha)}; " if method.kind == "score" else ""
+        step = partial(_step, progress, decided + method.name, number, len(wanted))
+        step()
+        with listened_to(step):
+            item = method(*weights) if method.deep and weights is not None else method(a, b)
+        aside = small_part(item, method, fingerprints) or contradiction(item, method, fingerprints)
+        results.append(replace(item, set_aside=aside))
     evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha)), key=_strength))
-    log10_p, content = combined_log10_p(evidence), sameness(a, b)
+    log10_p = combined_log10_p(evidence)
     verdict = decide(content, log10_p, alpha)
     layer_map = next((item.layer_map for item in evidence if item.layer_map and item.decides), None)
     return Comparison(
@@ -227,6 +236,19 @@ def examine(
         context=context(a, b),
         alpha=alpha,
     )
+
+
+def _step(
+    progress: Callable[[str, int, int], None],
+    method: str,
+    number: int,
+    methods: int,
+    what: str = "",
+    done: int = 0,
+    total: int = 0,
+) -> None:
+    """Tell that a method runs, and how far it is where it says so."""
+    progress(f"{method}: {done} of {total} {what}" if total else method, number, methods)
 
 
 def _with_false_accusations(item: Evidence) -> Evidence:

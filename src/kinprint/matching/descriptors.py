@@ -40,7 +40,8 @@ def neuron_grams(neurons: Vectors, *, gated: bool) -> Grams:
 def head_grams(weights: Weights, layer: int, basis: Float32s) -> Grams:
     """What the heads of a layer read and write; nothing unless all of their weights are finite.
 
-    The products of a head are taken (S = W_q^T W_k, P = W_o W_v), which no map inside heads changes: S S^T, S^T S, P^T P, P P^T.
+    Of a head the products are taken (S = W_q^T W_k, P = W_o W_v), which no map inside heads changes: S S^T, S^T S, P^T P,
+    P P^T.
 
     Raises:
         CheckpointError: a matrix cannot be read.
@@ -71,17 +72,17 @@ def forms(layers: Sequence[Grams], *, gated: bool) -> list[Float32s | None]:
 
 
 def describe(
-    gate: Float32s, up: Float32s, down: Float32s, sizes: Float32s, forms: Sequence[Float32s | None], *, gated: bool
+    gate: Float32s | None, up: Float32s, down: Float32s, sizes: Float32s, forms: Sequence[Float32s | None]
 ) -> Float64s:
     """(n, features) normal scores over the neurons of a layer.
 
     Args:
-        gate, up, down: (n, directions) vectors in folded form and in the basis; without a gate that is not looked at.
+        gate, up, down: (n, directions) vectors in folded form and in the basis; gate None if there is none.
         sizes: (n, 3) their norms. Without a gate there is no scaling either, so the norm of up is known by itself.
         forms: matrices of `forms`; the identity is added. Features of a form that a model has not are zero.
     """
-    vectors = {"gate": gate, "up": up, "down": down} if gated else {"up": up, "down": down}
-    even: list[NDArray[np.floating]] = [np.log(sizes[:, 1] * sizes[:, 2]), np.log(sizes[:, 0 if gated else 1])]
+    vectors = {"gate": gate, "up": up, "down": down} if gate is not None else {"up": up, "down": down}
+    even: list[NDArray[np.floating]] = [np.log(sizes[:, 1] * sizes[:, 2]), np.log(sizes[:, 0 if gate is not None else 1])]
     odd: list[NDArray[np.floating]] = []
     nothing = np.full(len(up), np.nan)
     for number, form in enumerate((None, *forms)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,16 @@ from numpy.typing import NDArray
 
 from kinprint.architectures.folding import centred, folded
 from kinprint.architectures.weights import Weights
-from kinprint.arrays import Float32s, Int64s
+from kinprint.arrays import Float32s, Float64s, Int64s
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints.kernels import widened
-from kinprint.fingerprints.pieces import pieces, release
+from kinprint.fingerprints.pieces import release
 from kinprint.matching.rotation import unit
 
 Half = NDArray[np.float16]
 
-ROLES = ("gate", "up", "down")
+PIECE = 128
+"""Lines of a matrix that are measured at a time."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,19 @@ def heaviest(weights: Weights, layer: int, most: int, held: int) -> tuple[Int64s
     """
     places, masses = np.empty(0, np.int64), np.empty(0)
     kept = _nothing(weights.hidden)
-    for start, matrices in _experts(weights, layer):
-        mass = np.prod([matrix.norms() for matrix in matrices.values()], axis=0)
+    start = 0
+    for expert in weights.experts(layer):
+        matrices = Matrices.of(weights, layer, expert)
+        mass = matrices.masses()
         usable = np.isfinite(mass) & (mass > 0)
         chosen = np.argsort(-np.where(usable, mass, -1.0), kind="stable")[: min(most, int(usable.sum()))]
-        kept += _vectors(matrices, start, chosen[:held])
+        kept += matrices.vectors(start, chosen[:held])
         some = np.argsort(-np.concatenate([masses[:held], mass[chosen[:held]]]), kind="stable")[:held]
         kept = kept.taken(some)
         places, masses = np.concatenate([places, start + chosen]), np.concatenate([masses, mass[chosen]])
         order = np.argsort(-masses, kind="stable")[:most]
         places, masses = places[order], masses[order]
+        start += len(mass)
     return places, kept
 
 
@@ -92,64 +96,90 @@ def vectors(weights: Weights, layer: int, places: Int64s) -> Vectors:
     Raises:
         CheckpointError: a matrix cannot be read.
     """
-    found, rows = _nothing(weights.hidden), [np.empty(0, np.int64)]
-    for start, matrices in _experts(weights, layer):
-        here = np.flatnonzero((places >= start) & (places < start + len(matrices["up"])))
+    found, rows, start = _nothing(weights.hidden), [np.empty(0, np.int64)], 0
+    for expert in weights.experts(layer):
+        part = weights.parts[layer, "up", expert]
+        count = part.shape[part.axes.index("neurons")]
+        here = np.flatnonzero((places >= start) & (places < start + count))
         if len(here):
-            found += _vectors(matrices, start, places[here] - start)
+            found += Matrices.of(weights, layer, expert).vectors(start, places[here] - start)
             rows.append(here)
+        start += count
     return found.taken(np.argsort(np.concatenate(rows)))
 
 
-class Rows:
-    """(neurons, hidden) what the neurons of a layer, or of one expert, read or write, in folded form; widened when asked for."""
+@dataclass(frozen=True)
+class Matrices:
+    """What the neurons of a layer, or of one expert, read and write.
 
-    def __init__(self, weights: Weights, layer: int, role: str, expert: int | None) -> None:
-        stored = weights.parts[layer, role, expert].read()
-        self._rows = stored.T if role == "down" else stored
-        self._gain, self._centre = weights.gain(layer, role), centred(weights.facts)
+    Attributes:
+        gate, up, down: (neurons, hidden) as stored; gate None if there is none.
+        gain: (hidden,) float32 of the norm in front of gate and up; None if there is none.
+        centre: whether the mean over channels is taken out.
+    """
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    gate: NDArray[np.generic] | None
+    up: NDArray[np.generic]
+    down: NDArray[np.generic]
+    gain: Float32s | None
+    centre: bool
 
-    def norms(self) -> NDArray[np.float64]:
-        """(neurons,) float64 norms."""
-        squares = (np.einsum("nd,nd->n", rows, rows) for rows in map(self._folded, pieces(self._rows)))
-        return np.sqrt(np.concatenate([np.empty(0), *squares]), dtype=np.float64)
+    @classmethod
+    def of(cls, weights: Weights, layer: int, expert: int | None) -> Matrices:
+        gate, up, down = (weights.parts.get((layer, role, expert)) for role in ("gate", "up", "down"))
+        if up is None or down is None:
+            raise NotApplicable(f"layer {layer} of {weights.name} has no whole FFN")
+        read = None if gate is None else gate.read()
+        return cls(read, up.read(), down.read().T, weights.gain(layer, "up"), centred(weights.facts))
 
-    def taken(self, chosen: Int64s) -> Float32s:
-        """(chosen, hidden) float32."""
-        rows = self._folded(self._rows[chosen])
-        release(self._rows)
-        return rows
+    def masses(self) -> Float64s:
+        """(neurons,) products of the norms of gate, up and down, in folded form."""
+        readers = (part for part in (self.gate, self.up) if part is not None)
+        squares = [*(self._squares(part, self.gain) for part in readers), self._squares(self.down, None)]
+        return np.asarray(np.sqrt(np.prod(np.maximum(squares, 0), axis=0)))
 
-    def _folded(self, rows: NDArray[np.generic]) -> Float32s:
+    def vectors(self, start: int, chosen: Int64s) -> Vectors:
+        """Of some neurons; the first of all has the place `start`."""
+        up, down = self._rows(self.up, chosen, self.gain), self._rows(self.down, chosen, None)
+        gate = None if self.gate is None else self._rows(self.gate, chosen, self.gain)
+        self._release()
+        ones = np.ones(len(chosen), np.float32)
+        sizes = [ones if rows is None else np.linalg.norm(rows, axis=1) for rows in (gate, up, down)]
+        up, down = unit(up), unit(down)
+        reads = up if gate is None else unit(gate)
+        signed = [np.einsum("nd,nd->n", reads, rows) if gate is not None else 0 * ones for rows in (up, down)]
+        halves = (rows.astype(np.float16) for rows in (reads, up, down))
+        return Vectors(start + chosen, np.stack(sizes, axis=1), np.stack(signed, axis=1), *halves)
+
+    def _squares(self, stored: NDArray[np.generic], gain: Float32s | None) -> Float64s:
+        """(neurons,) squared norms, in the order in which the matrix lies in memory."""
+        count, hidden = stored.shape
+        squares, sums = np.zeros(count), np.zeros(count)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out by its norm
-            return np.asarray(folded(widened(rows), self._gain, centre=self._centre))
+            if stored.strides[0] >= stored.strides[1]:
+                for start in range(0, count, PIECE):
+                    rows = widened(stored[start : start + PIECE])
+                    rows = rows if gain is None else rows * gain
+                    squares[start : start + PIECE] = np.einsum("nd,nd->n", rows, rows)
+                    sums[start : start + PIECE] = rows.sum(axis=1)
+            else:
+                for start in range(0, hidden, PIECE):
+                    columns = widened(stored[:, start : start + PIECE].T)
+                    columns = columns if gain is None else columns * gain[start : start + PIECE, None]
+                    squares += np.einsum("dn,dn->n", columns, columns)
+                    sums += columns.sum(axis=0)
+            release(stored)
+            return squares - sums**2 / hidden if self.centre else squares
 
+    def _rows(self, stored: NDArray[np.generic], chosen: Int64s, gain: Float32s | None) -> Float32s:
+        return np.asarray(folded(widened(stored[chosen]), gain, centre=self.centre))
 
-def _experts(weights: Weights, layer: int) -> Iterator[tuple[int, dict[str, Rows]]]:
-    """Of each expert, or of the layer, the place of its first neuron and its matrices by role."""
-    start = 0
-    for expert in weights.experts(layer):
-        matrices = {role: Rows(weights, layer, role, expert) for role in ROLES if (layer, role, expert) in weights.parts}
-        yield start, matrices
-        start += len(matrices["up"])
+    def _release(self) -> None:
+        for part in (self.gate, self.up, self.down):
+            if part is not None:
+                release(part)
 
 
 def _nothing(hidden: int) -> Vectors:
     none = np.empty((0, hidden), np.float16)
     return Vectors(np.empty(0, np.int64), np.empty((0, 3), np.float32), np.empty((0, 2), np.float32), none, none, none)
-
-
-def _vectors(matrices: dict[str, Rows], start: int, chosen: Int64s) -> Vectors:
-    """Of some neurons of one expert, whose first neuron has the place `start`."""
-    rows = {role: matrix.taken(chosen) for role, matrix in matrices.items()}
-    sizes = np.stack([np.linalg.norm(rows[r], axis=1) if r in rows else np.ones(len(chosen)) for r in ROLES], axis=1)
-    units = {role: unit(part) for role, part in rows.items()}
-    products = np.zeros((len(chosen), 2), np.float32)
-    if "gate" in units:
-        products = np.stack([np.einsum("nd,nd->n", units["gate"], units[role]) for role in ("up", "down")], axis=1)
-    reads = units["gate"] if "gate" in units else units["up"]
-    halves = (part.astype(np.float16) for part in (reads, units["up"], units["down"]))
-    return Vectors(start + chosen, sizes.astype(np.float32), products, *halves)

@@ -13,7 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.fingerprints.parallel import each
-from kinprint.matching.descriptors import Grams, describe, forms, head_grams, neuron_grams
+from kinprint.matching.descriptors import describe, forms, head_grams, neuron_grams
 from kinprint.matching.heaviest import Half, Vectors, heaviest, vectors
 from kinprint.matching.layers import evenly
 from kinprint.matching.rotation import inverse_root, unit
@@ -31,7 +31,7 @@ no more: five hundred directions tell neurons apart by twenty standard deviation
 SPREAD = 12
 """Layers, evenly chosen, whose neurons say which directions and which forms a model has."""
 
-WITH_HEADS = 6
+WITH_HEADS = 4
 """Of these, layers whose heads add to the forms."""
 
 STEPS = 2
@@ -40,6 +40,9 @@ STEPS = 2
 COPY = 0.7
 """Cosine of what two neurons read, whitened, from which one counts as a copy of the other: split neurons, experts that were
 one FFN, layers that were one. Leaving out some that are none costs little."""
+
+COPIED = 0.1
+"""Share of a layer's neurons with a copy in another layer from which it counts as a copy of that layer."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Neurons:
         whitening: (directions, directions) float32 takes what neurons read, in the basis, to whitened coordinates.
         layers: of the layers asked for, those that have neurons, with DESCRIBED of these at most.
         known: layers with all of their neurons, by index: those that were asked for.
+        alike: of pairs of layers that were asked for, whether the first is a copy of the second.
     """
 
     weights: Weights
@@ -89,6 +93,15 @@ class Neurons:
     whitening: Float32s
     layers: tuple[Layer, ...]
     known: dict[int, Layer] = field(default_factory=dict, repr=False)
+    alike: dict[tuple[int, int], bool] = field(default_factory=dict, repr=False)
+
+    def copies(self, one: Layer, other: Layer) -> bool:
+        """Whether a layer is a copy of another, by the heaviest neurons of both; worked out once for each two layers."""
+        pair = one.layer, other.layer
+        if pair not in self.alike:
+            ours, theirs = (layer.reads[:DESCRIBED].astype(np.float32) for layer in (one, other))
+            self.alike[pair] = bool(np.mean((ours @ theirs.T).max(axis=1) > COPY) > COPIED)
+        return self.alike[pair]
 
 
 def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
@@ -137,8 +150,8 @@ def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
 
     def described(item: Read) -> Layer:
         layer, reads = _layer(item, whitening)
-        rows = (part[:DESCRIBED].astype(np.float32) for part in (reads, layer.ups, layer.downs))
-        return replace(layer, descriptors=describe(*rows, layer.sizes[:DESCRIBED], every, gated=gated))
+        gate, up, down = (part[:DESCRIBED].astype(np.float32) for part in (reads, layer.ups, layer.downs))
+        return replace(layer, descriptors=describe(gate if gated else None, up, down, layer.sizes[:DESCRIBED], every))
 
     return Neurons(weights, gated, basis, whitening, tuple(each(described, found, what="layers described")))
 

@@ -25,7 +25,7 @@ from kinprint.arrays import Float32s, Float64s
 from kinprint.fingerprints.parallel import each
 from kinprint.matching.layers import SEEDS, evenly
 from kinprint.matching.nearest import mutual
-from kinprint.matching.neurons import COPY, DESCRIBED, Layer, Neurons, neurons, whole
+from kinprint.matching.neurons import DESCRIBED, Layer, Neurons, neurons, whole
 from kinprint.matching.rotation import cosines, nearest_rotation, unit
 from kinprint.progress import counted
 from kinprint.statistics.alignment import layers_in_order
@@ -40,19 +40,16 @@ MOST_LAYERS = 64
 TOKENS = 4096
 """Leading ones whose embeddings give a first rotation."""
 
-FIRST_ROUNDS = 6
+FIRST_ROUNDS = 8
 """Times the rotation and the first matches are found anew from each other, at most, before a search that stands for nothing is
 given up."""
 
-STANDING = 5.0
-"""`standing` from which a search goes on. Strangers of the zoo stay below it; descendants of the zoo, disguised ones too, begin
-with twice as much (docs/methods.md)."""
+STANDING = 8.0
+"""`standing` from which a search goes on. Strangers seldom come so far in as many rounds, and disguised descendants that are
+found at all come far beyond (docs/methods.md)."""
 
 ROUNDS = 12
 """Times the rotation and all matches are found anew from each other, at most."""
-
-COPIED = 0.1
-"""Share of a layer's neurons with a copy in another layer from which it counts as a copy of that layer."""
 
 SETTLED = 2e-4
 """Change of the mean cosine of the matches from which a further round is not worth it."""
@@ -131,15 +128,16 @@ def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = Fa
         if reference.hidden == suspect.hidden:
             starts.append(np.asarray(b.basis.T @ a.basis))  # no rotation at all
     matches = max((_aligned(a, b, start) for start in starts), key=_strength)
-    stands = False
+    matches = _aligned(a, b, nearest_rotation(_cross(matches)))
+    rotation = nearest_rotation(_cross(matches))
     for _ in counted(range(FIRST_ROUNDS), "first rounds", FIRST_ROUNDS):
-        matches = _aligned(a, b, nearest_rotation(_cross(matches)))
-        stands = standing(matches) >= STANDING
-        if stands:
+        if standing(a, matches) >= STANDING:
             break
-    if not stands:
+        matches = _rematched([(m.reference, m.suspect) for m in matches], rotation, DESCRIBED)
         rotation = nearest_rotation(_cross(matches))
-        return Correspondence(a, b, rotation, _distinct(matches), _map(matches), given_up=True)
+    else:
+        return Correspondence(a, b, rotation, _distinct(a, matches), _map(matches), given_up=True)
+    matches = _aligned(a, b, rotation)
     rotation = nearest_rotation(_cross(matches))
     pairs = list(zip(whole(a, [m.reference for m in matches]), whole(b, [m.suspect for m in matches]), strict=True))
     before = 0.0
@@ -150,17 +148,17 @@ def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = Fa
         if abs(now - before) < SETTLED:
             break
         before = now
-    return Correspondence(a, b, rotation, _distinct(matches), _map(matches))
+    return Correspondence(a, b, rotation, _distinct(a, matches), _map(matches))
 
 
-def standing(matches: Sequence[Match]) -> float:
+def standing(reference: Neurons, matches: Sequence[Match]) -> float:
     """By how many standard deviations more the neurons of layers agree than those of layers that do not belong together.
 
-    Layers are matched by the rotation that the other half of the layers says: what was fitted to chance stands for nothing in
-    layers that it was not fitted to, and what all layers of two models have in common counts on both sides. Infinite where there
-    are too few layers to ask.
+    Layers are matched by the rotation that the other half of the layers says: what was fitted to chance stands for little in
+    layers that it was not fitted to, and what all layers of two models have in common counts on both sides. Infinite where
+    there are too few layers to ask.
     """
-    layers = _distinct(matches)
+    layers = _distinct(reference, matches)
     apart = []
     for half in (0, 1):
         some, rotation = layers[half::2], _rotation(layers[1 - half :: 2])
@@ -181,26 +179,23 @@ def standing(matches: Sequence[Match]) -> float:
     return float(values.sum() / max(np.linalg.norm(values), 1e-30))
 
 
-def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
+def _distinct(reference: Neurons, matches: Sequence[Match]) -> tuple[Match, ...]:
     """Each layer of the reference once, by its best match, and no copies of layers (depth up-scaling).
 
     Copies of a layer share their neurons' signs: in one of the models every neuron must be there once.
     """
     best = {m.reference.layer: m for m in sorted(matches, key=lambda m: m.strength)}
     kept: list[Match] = []
-    reads: list[Float32s] = []
     for layer in sorted(best):
-        own = best[layer].reference.reads[:DESCRIBED].astype(np.float32)
-        if not any(np.mean((own @ other.T).max(axis=1) > COPY) > COPIED for other in reads):
+        if not any(reference.copies(best[layer].reference, match.reference) for match in kept):
             kept.append(best[layer])
-            reads.append(own)
     return tuple(kept)
 
 
-def matched_again(matching: Correspondence, which: Sequence[int], rotation: Float32s) -> list[Match]:
-    """Some of the layers, matched by another rotation, copies left out."""
+def matched_again(matching: Correspondence, which: Sequence[int], rotation: Float32s, most: int) -> list[Match]:
+    """Some of the layers, their first neurons matched by another rotation, copies left out."""
     pairs = [(matching.matches[i].reference, matching.matches[i].suspect) for i in which]
-    return _rematched(pairs, rotation, originals=True)
+    return _rematched(pairs, rotation, most, originals=True)
 
 
 def rotation_without(matching: Correspondence, which: Sequence[int]) -> Float32s | None:
@@ -226,8 +221,10 @@ def _strength(matches: Sequence[Match]) -> float:
     return sum(match.strength for match in matches)
 
 
-def _rematched(pairs: Sequence[tuple[Layer, Layer]], rotation: Float32s, *, originals: bool = False) -> list[Match]:
-    return each(lambda pair: _by_direction(*pair, rotation, originals=originals), pairs, what="layers matched")
+def _rematched(
+    pairs: Sequence[tuple[Layer, Layer]], rotation: Float32s, most: int | None = None, *, originals: bool = False
+) -> list[Match]:
+    return each(lambda pair: _by_direction(*pair, rotation, most, originals=originals), pairs, what="layers matched")
 
 
 def _aligned(a: Neurons, b: Neurons, rotation: Float32s) -> list[Match]:
@@ -249,9 +246,7 @@ def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
     known = joined[:count].any(axis=0) & joined[count:].any(axis=0)  # of forms that both models have
     joined = joined[:, known]
     whitening = decorrelation(joined.T @ joined / len(joined), RIDGE)
-    x, y = (
-        [unit(layer.descriptors[:, known] @ whitening).astype(np.float32) for layer in model.layers] for model in (a, b)
-    )
+    x, y = ([unit(layer.descriptors[:, known] @ whitening).astype(np.float32) for layer in model.layers] for model in (a, b))
 
     def matched(i: int, j: int, most: int) -> Match:
         near = x[i][:most] @ y[j][:most].T

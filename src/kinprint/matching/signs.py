@@ -15,7 +15,7 @@ from kinprint.matching.search import Correspondence
 
 
 def sign_agreements(matching: Correspondence) -> list[NDArray[np.float64]]:
-    """By layer, for each matched pair: cosine of the ups plus cosine of the downs after the rotation, times closeness squared."""
+    """By layer, for each matched pair: cosine of the ups plus that of the downs after the rotation, times closeness squared."""
     each = []
     for match in matching.matches:
         total = np.zeros(len(match.ours))
@@ -26,8 +26,8 @@ def sign_agreements(matching: Correspondence) -> list[NDArray[np.float64]]:
     return each
 
 
-def signed_products(matching: Correspondence) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+def signed_products(matching: Correspondence) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Of the reference and of the suspect, by matched layer, (n, 2): cosines of gate and up and of gate and down, which change
     sign with their neuron."""
-    ours = [match.reference.products[match.ours] for match in matching.matches]
-    return ours, [match.suspect.products[match.theirs] for match in matching.matches]
+    ours = [match.reference.products[match.ours].astype(np.float64) for match in matching.matches]
+    return ours, [match.suspect.products[match.theirs].astype(np.float64) for match in matching.matches]

@@ -23,6 +23,9 @@ from kinprint.matching.neurons import Layer
 from kinprint.matching.rotation import cosines, inverse_root, unit
 from kinprint.matching.search import Correspondence, Match, matched_again, rotation_without
 
+REGRESSED = 1024
+"""Neurons of a layer that take part: the regression takes the cube of their number."""
+
 
 def write_agreements(matching: Correspondence, tolerance: float) -> list[Float64s]:
     """By layer, for each matched pair: agreement of what they write beyond what they read explains, times closeness squared.
@@ -55,7 +58,7 @@ def write_agreements(matching: Correspondence, tolerance: float) -> list[Float64
         which = list(range(half, len(matching.matches), 2))
         rotation = rotation_without(matching, which)
         if rotation is not None:
-            again = matched_again(matching, which, rotation)
+            again = matched_again(matching, which, rotation, REGRESSED)
             work |= {i: (match, rotation) for i, match in zip(which, again, strict=True)}
     return each(agreements, [work[i] for i in sorted(work)], what="layers regressed")
 
@@ -86,9 +89,9 @@ def _solved(reads: Float32s, right: Float32s) -> Float32s:
 
 
 def _originals(layer: Layer, role: str) -> Float32s:
-    """Vectors of the neurons that are not copies. Copies come last, so indices of the others stay valid."""
+    """Vectors of the heaviest neurons that are not copies. Copies come last, so indices of the others stay valid."""
     rows: NDArray[np.float16] = getattr(layer, role)
-    return rows[layer.first].astype(np.float32)
+    return rows[layer.first][:REGRESSED].astype(np.float32)
 
 
 def _whitening(layers: list[Layer], role: str) -> Float32s:
