@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
-from kinprint.arrays import Float32s, Float64s
+from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.fingerprints.parallel import each
 from kinprint.matching.layers import SEEDS, evenly
 from kinprint.matching.nearest import mutual
@@ -229,7 +229,14 @@ def _rematched(
 
 def _aligned(a: Neurons, b: Neurons, rotation: Float32s) -> list[Match]:
     """Layers and their first neurons matched by a rotation."""
-    return _in_order(a, b, lambda i, j, most: _by_direction(a.layers[i], b.layers[j], rotation, most), power=3)
+    theirs = [layer.reads[:SEEDS].astype(np.float32) for layer in b.layers]
+
+    def fits(i: int) -> list[float]:
+        layer = a.layers[i]
+        ours = layer.reads[layer.first][:SEEDS].astype(np.float32) @ rotation.T
+        return [float(np.sum(_closeness(ours @ reads.T)[2] ** 3)) for reads in theirs]
+
+    return _in_order(a, b, fits, lambda i, j: _by_direction(a.layers[i], b.layers[j], rotation, DESCRIBED))
 
 
 def _by_embeddings(a: Neurons, b: Neurons) -> Float32s:
@@ -257,7 +264,10 @@ def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
         margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0).astype(np.float64)
         return Match(a.layers[i], b.layers[j], ours, theirs, np.sqrt(margin))
 
-    return _in_order(a, b, matched, power=2)
+    def fits(i: int) -> list[float]:
+        return [float(np.sum(matched(i, j, SEEDS).closeness ** 2)) for j in range(len(b.layers))]
+
+    return _in_order(a, b, fits, lambda i, j: matched(i, j, DESCRIBED))
 
 
 def _by_direction(a: Layer, b: Layer, rotation: Float32s, most: int | None = None, *, originals: bool = False) -> Match:
@@ -269,8 +279,13 @@ def _by_direction(a: Layer, b: Layer, rotation: Float32s, most: int | None = Non
             one of the models must be free of them for signs to be independent.
     """
     near = cosines(a.reads[a.first][:most], b.reads[b.first if originals else slice(None)][:most], rotation)
+    return Match(a, b, *_closeness(near))
+
+
+def _closeness(near: Float32s) -> tuple[Int64s, Int64s, Float64s]:
+    """Rows and columns of a table of cosines that are each other's nearest, and how close they are, at least zero."""
     ours, theirs = mutual(-near)
-    return Match(a, b, ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0))
+    return ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0)
 
 
 def _cross(matches: Sequence[Match]) -> Float32s:
@@ -284,22 +299,18 @@ def _cross(matches: Sequence[Match]) -> Float32s:
     return np.asarray(total)
 
 
-def _in_order(a: Neurons, b: Neurons, matched: Callable[[int, int, int], Match], power: int) -> list[Match]:
+def _in_order(a: Neurons, b: Neurons, fits: Callable[[int], list[float]], matched: Callable[[int, int], Match]) -> list[Match]:
     """For each layer of the suspect the match with a layer of the reference that is best in all.
 
-    Layers of models of equal depth are compared by number, others by their SEEDS heaviest neurons.
+    Layers of models of equal depth are compared by number, others as they fit.
 
     Args:
-        matched: of a layer of the reference, one of the suspect, and how many of the first neurons take part.
-        power: to which closeness counts.
+        fits: of a layer of the reference, how well it fits each layer of the suspect, by their SEEDS heaviest neurons.
+        matched: of a layer of the reference and one of the suspect.
     """
     rows, columns = range(len(a.layers)), range(len(b.layers))
     chosen = list(columns)
     if a.weights.layers != b.weights.layers or len(rows) != len(columns):
-
-        def scores(i: int) -> list[float]:
-            return [float(np.sum(matched(i, j, SEEDS).closeness ** power)) for j in columns]
-
-        table = np.array(each(scores, rows, what="layers aligned"))
+        table = np.array(each(fits, rows, what="layers aligned"))
         chosen = layers_in_order(table, deeper=b.weights.layers > a.weights.layers)
-    return each(lambda pair: matched(*pair, DESCRIBED), list(zip(chosen, columns, strict=True)), what="layers matched")
+    return each(lambda pair: matched(*pair), list(zip(chosen, columns, strict=True)), what="layers matched")
