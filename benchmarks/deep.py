@@ -5,11 +5,11 @@
     python benchmarks/deep.py --layers 12 --awm CHECKOUT   # the published code of AWM on the same pair
     python benchmarks/deep.py --layers 4 --width 2048      # a pair that makes little work
 
-The suspect is the reference with noise of 5 %, its channels, heads and neurons permuted; with --kept it has fewer layers, evenly
-chosen; with --strangers it is nothing but noise. Every method runs in a process of its own. A product is one of two float32
-matrices of width 4096 (whatever --width), timed in the same run on the same processors: what a method costs in products says more
-than seconds do. `matched-neurons` looks at 12 layers of whatever depth, the others look at all. Weights are random, which costs
-what trained ones cost; what is found in trained ones is for the zoo to say.
+The suspect is the reference with noise of 5 %, its channels, heads and neurons permuted; with --kept it has fewer layers,
+evenly chosen; with --strangers it is nothing but noise. Every method runs in a process of its own. A product is one of two
+float32 matrices of width 4096 (whatever --width), timed in the same run on the same processors: what a method costs in products
+says more than seconds do. `matched-neurons` looks at 12 layers of whatever depth, the others look at all. Weights are random,
+which costs what trained ones cost; what is found in trained ones is for the zoo to say.
 """
 
 from __future__ import annotations

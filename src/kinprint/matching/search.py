@@ -282,7 +282,7 @@ def _by_direction(a: Layer, b: Layer, rotation: Float32s, most: int | None = Non
     return Match(a, b, *_closeness(near))
 
 
-def _closeness(near: Float32s) -> tuple[Int64s, Int64s, Float64s]:
+def _closeness(near: NDArray[np.floating]) -> tuple[Int64s, Int64s, Float64s]:
     """Rows and columns of a table of cosines that are each other's nearest, and how close they are, at least zero."""
     ours, theirs = mutual(-near)
     return ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0)
