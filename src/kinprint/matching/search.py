@@ -46,7 +46,7 @@ given up."""
 
 STANDING = 8.0
 """`standing` from which a search goes on. Strangers seldom come so far in as many rounds, and disguised descendants that are
-found at all come far beyond (docs/methods.md)."""
+found at all come far beyond (docs/how-it-works.md)."""
 
 ROUNDS = 12
 """Times the rotation and all matches are found anew from each other, at most."""

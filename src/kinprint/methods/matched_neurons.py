@@ -1,7 +1,8 @@
 """Neurons matched by what they read: do they also have the signs, or write the directions, of their partners?
 
 METHODS: disguised models, 2b. `kinprint.matching` recovers which neuron is which from what neurons read;
-`kinprint.matching.signs` and `kinprint.matching.writes` say what is tested and why it holds.
+`kinprint.matching.signs` and `kinprint.matching.writes` say what is tested and why it holds, `kinprint.matching.search` when
+the search is given up and why that changes no p-value's meaning.
 """
 
 from __future__ import annotations
