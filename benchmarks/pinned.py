@@ -113,7 +113,7 @@ def measure(folders: Mapping[str, Path], *, deep_every: int, transformed: Iterab
             print(f"\r{number} pairs", end="", file=sys.stderr)
         pairs[f"{a} {b}"] = of_pair(examine((prints[a], prints[b])))
         if number % deep_every == 0:
-            pairs[f"{a} {b} --deep"] = of_pair(examine((prints[a], prints[b]), (weights[a], weights[b])))
+            pairs[f"{a} {b} --deep"] = of_pair(examine((prints[a], prints[b]), (weights[a], weights[b]), scores=True))
     quick = {name: fingerprint(folder, quick=True, cache=False) for name, folder in folders.items()}
     for number, (a, b) in enumerate(combinations(folders, 2)):
         if number % deep_every == 0:

@@ -21,7 +21,7 @@ def test_layers_that_are_not_compared_have_no_value() -> None:
 def test_every_method_speaks_of_every_layer(models: Path, tmp_path: Path) -> None:
     """A copy with repeated layers, of which tests of signs take each once: their z still stand at the layers they are of."""
     transforms.apply("upscale", models / "base", tmp_path / "deeper")
-    comparison = compare(models / "base", tmp_path / "deeper", deep=True)
+    comparison = compare(models / "base", tmp_path / "deeper", deep=True, scores=True)
     depth = comparison.suspect.layers
     assert depth != comparison.reference.layers
     told = {item.method: len(item.layers) for item in comparison.evidence if item.layers}

@@ -73,7 +73,7 @@ class Weights:
         if matrix is None:
             return None
         axis = self.parts[layer, role, expert].axes.index("residual")
-        return folding.folded(matrix, self._gain(layer, role), centre=folding.centred(self.facts), axis=axis)
+        return folding.folded(matrix, self.gain(layer, role), centre=folding.centred(self.facts), axis=axis)
 
     def leading_tokens(self, count: int) -> Float32s:
         """(tokens, hidden) float32 embeddings of the leading tokens, `count` at most, in folded form; none where the model
@@ -108,7 +108,7 @@ class Weights:
         gain = self.stored(layer, via.gain)
         return up, down if gain is None else down * gain[:, None]
 
-    def _gain(self, layer: int | None, role: str) -> Float32s | None:
+    def gain(self, layer: int | None, role: str) -> Float32s | None:
         """What the norm in front of a matrix multiplies by, if its gain can be folded."""
         roles = {norm for norm in folding.GAINS if (layer, norm, None) in self.parts}
         name = folding.gain_before(role, self.facts, roles)

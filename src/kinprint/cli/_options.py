@@ -55,11 +55,14 @@ QuickOption = Annotated[
     typer.Option(help="Read about 1 % of the weights; misses heads, and disguised copies of models without gated neurons."),
 ]
 
-ScoresOption = Annotated[bool, typer.Option(help="Also measure what only published scores need, and no test: takes longer.")]
-
 DeepOption = Annotated[
     bool,
     typer.Option(help="Also run the methods that need both checkpoints: they see copies that were disguised and trained on."),
+]
+
+ScoresOption = Annotated[
+    bool,
+    typer.Option(help="Also measure and show what only published scores need, and no test: takes longer."),
 ]
 
 AlphaOption = Annotated[

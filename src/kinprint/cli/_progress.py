@@ -40,11 +40,11 @@ def _bars(*columns: str, width: int = 0) -> Progress:
     )
 
 
-def _name(subject: object) -> str:
+def _name(subject: object, most: int = 40) -> str:
     """What stands before a bar; rich's markup in it means nothing."""
     from rich.markup import escape
 
-    return escape(printable(subject, 40))
+    return escape(printable(subject, most))
 
 
 def count_bars(width: int = 0) -> Progress:
@@ -85,7 +85,7 @@ def step_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A bar of steps with names: call what it gives with the name of one, how many are done and how many there are."""
     with _bars("MofNCompleteColumn", "TimeElapsedColumn") as bars:
         bar = bars.add_task("comparing", total=None)
-        yield lambda step, done, total: bars.update(bar, description=_name(step), completed=done, total=total)
+        yield lambda step, done, total: bars.update(bar, description=_name(step, 60), completed=done, total=total)
 
 
 def tracked(items: Iterator[T], subject: str, total: int) -> Iterator[T]:

@@ -45,8 +45,9 @@ def _at_hand(model: str, side: str, statement: Statement, cache: bool, offline: 
 
 def _compared(statement: Statement, places: tuple[str, str], measured: tuple[Measure, Measure], offline: bool) -> Comparison:
     """Compared again, as the statement says it was done."""
-    deep = {method.name for method in methods.known() if method.deep} & set(statement.methods)
+    deep = [method for method in methods.known() if method.deep and method.name in statement.methods]
+    scores = any(method.kind == "score" for method in deep)
     models = [open_model(place, offline=offline) for place in places] if deep else []
     weights = (models[0].weights, models[1].weights) if models else None
     with step_bar() as progress:
-        return examine((measured[0](), measured[1]()), weights, alpha=statement.alpha, progress=progress)
+        return examine((measured[0](), measured[1]()), weights, alpha=statement.alpha, scores=scores, progress=progress)

@@ -80,7 +80,7 @@ def command(
     measure = partial(read, quick=quick, scores=scores, cache=cache)
     fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables)
     with step_bar() as progress:
-        comparison = examine(fingerprints, weights, alpha=alpha, progress=progress)
+        comparison = examine(fingerprints, weights, alpha=alpha, scores=scores, cache=cache, progress=progress)
     if any(path is not None for path in (html, cyclonedx, in_toto)):
         _write(comparison, (reference, suspect), made, html, cyclonedx, in_toto)
     emit(as_json, comparison.to_json, lambda: comparison_text(comparison))

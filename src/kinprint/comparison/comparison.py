@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from kinprint import methods as registry
@@ -15,12 +17,14 @@ from kinprint.comparison import evidence_cache
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
+from kinprint.comparison.in_order import in_order
 from kinprint.comparison.parts import small_part
 from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.sides import both
 from kinprint.comparison.verdict import combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.methods import Evidence, Method
+from kinprint.progress import listened_to
 from kinprint.terms import ALPHA, Verdict
 from kinprint.words import p_value
 
@@ -168,13 +172,14 @@ def compare(
     Args:
         reference: the model that may be the ancestor: a folder, a file, a `.kinprint` file or a fingerprint.
         suspect: the model that is examined.
-        deep: add the methods that need both checkpoints: minutes rather than seconds on large models. They also see copies that
+        deep: add the test that needs both checkpoints: a minute rather than seconds on large models. It also sees copies that
             were disguised and trained on for longer (docs/hiding.md says what hides what).
         quick: read about 1 % of the weights of models that are not fingerprints yet: heads, and disguised copies of models
             without gated neurons, are then not seen.
-        scores: measure what published scores alone need, too, of models that are not fingerprints yet.
+        scores: measure what published scores alone need, too, of models that are not fingerprints yet; with `deep`, run those
+            that need both checkpoints, too. They describe, and take minutes more.
         alpha: largest combined p-value that is called related.
-        methods: what to run; every known method by default.
+        methods: what to run, whatever `scores` says; by default every known method.
 
     Returns:
         all evidence, and the verdict.
@@ -189,13 +194,14 @@ def compare(
         ('related', True)
     """
     measured, weights = both(reference, suspect, partial(fingerprint, quick=quick, scores=scores), deep=deep)
-    return examine(measured, weights, alpha=alpha, methods=methods)
+    return examine(measured, weights, scores=scores, alpha=alpha, methods=methods)
 
 
 def examine(
     fingerprints: tuple[Fingerprint, Fingerprint],
     weights: tuple[Weights, Weights] | None = None,
     *,
+    scores: bool = False,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
     cache: bool = False,
@@ -203,23 +209,34 @@ def examine(
 ) -> Comparison:
     """As `compare`, for models that are open already; without weights, deep methods are left out.
 
+    Tests run first. As soon as they are done the verdict is known, and progress tells it beside the scores that follow.
+
     Args:
         cache: use what methods said about this pair earlier, and keep what they say now (`evidence_cache`).
-        progress: called with the method about to run, how many have run and how many there are.
+        progress: called with what is being done (the method, how far it is, the verdict once it is known), how many methods
+            have run and how many there are.
     """
     a, b = fingerprints
-    known = registry.known() if methods is None else methods
+    known = methods if methods is not None else [m for m in registry.known() if scores or not m.deep or m.kind == "test"]
     wanted = [m for m in known if (weights is not None or not m.deep) and m.concerns(a, b)]
+    wanted.sort(key=lambda m: (m.kind != "test", m.deep))
     earlier = evidence_cache.find(a, b) if cache else {}
-    results = []
-    for number, method in enumerate(wanted):
-        progress(method.name, number, len(wanted))
-        kept = earlier.get(method.name) if evidence_cache.keepable(method) else None
-        results.append(kept or _asked(method, fingerprints, weights))
+    content, results = sameness(a, b), list[Evidence]()
+    for (kind, deep), group in groupby(wanted, key=lambda m: (m.kind, m.deep)):
+        decided = f"{decide(content, combined_log10_p(results), alpha)}; " if kind == "score" else ""
+        together = list(group)
+        with closing(
+            _one_by_one(together, fingerprints, weights) if deep else _side_by_side(together, fingerprints, earlier)
+        ) as said:
+            for method in together:
+                step = partial(_step, progress, decided + method.name, len(results), len(wanted))
+                step()
+                with listened_to(step):
+                    results.append(next(said))
     if cache:
         _keep(fingerprints, earlier, zip(wanted, results, strict=True))
     evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha)), key=_strength))
-    log10_p, content = combined_log10_p(evidence), sameness(a, b)
+    log10_p = combined_log10_p(evidence)
     verdict = decide(content, log10_p, alpha)
     layer_map = next((item.layer_map for item in evidence if item.layer_map and item.decides), None)
     return Comparison(
@@ -235,12 +252,6 @@ def examine(
     )
 
 
-def _asked(method: Method, fingerprints: tuple[Fingerprint, Fingerprint], weights: tuple[Weights, Weights] | None) -> Evidence:
-    """What a method says of a pair, and whether that is set aside."""
-    item = method(*weights) if method.deep and weights is not None else method(*fingerprints)
-    return replace(item, set_aside=small_part(item, method, fingerprints) or contradiction(item, method, fingerprints))
-
-
 def _keep(
     fingerprints: tuple[Fingerprint, Fingerprint], earlier: Mapping[str, Evidence], now: Iterable[tuple[Method, Evidence]]
 ) -> None:
@@ -248,6 +259,43 @@ def _keep(
     all_of_it = dict(earlier) | {method.name: item for method, item in now if evidence_cache.keepable(method)}
     if all_of_it.keys() != earlier.keys():
         evidence_cache.keep(*fingerprints, all_of_it.values())
+
+
+def _side_by_side(
+    methods: Sequence[Method], fingerprints: tuple[Fingerprint, Fingerprint], earlier: Mapping[str, Evidence]
+) -> Generator[Evidence]:
+    """What methods say of two fingerprints, in their order: what they said earlier, or now, several at a time."""
+
+    def found(method: Method) -> Evidence:
+        kept = earlier.get(method.name) if evidence_cache.keepable(method) else None
+        return kept or _judged(method(*fingerprints), method, fingerprints)
+
+    return in_order(found, methods)
+
+
+def _one_by_one(
+    methods: Sequence[Method], fingerprints: tuple[Fingerprint, Fingerprint], weights: tuple[Weights, Weights] | None
+) -> Generator[Evidence]:
+    """What methods say of two checkpoints."""
+    return (_judged(method(*(weights or fingerprints)), method, fingerprints) for method in methods)
+
+
+def _judged(item: Evidence, method: Method, fingerprints: tuple[Fingerprint, Fingerprint]) -> Evidence:
+    """Evidence, and why it is set aside, if it is."""
+    return replace(item, set_aside=small_part(item, method, fingerprints) or contradiction(item, method, fingerprints))
+
+
+def _step(
+    progress: Callable[[str, int, int], None],
+    method: str,
+    number: int,
+    methods: int,
+    what: str = "",
+    done: int = 0,
+    total: int = 0,
+) -> None:
+    """Tell that a method runs, and how far it is where it says so."""
+    progress(f"{method}: {done} of {total} {what}" if total else method, number, methods)
 
 
 def _with_false_accusations(item: Evidence) -> Evidence:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from kinprint.progress import counted
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -14,15 +16,17 @@ MOST_THREADS = 8
 """By default. Each needs some 100 MiB, and a few of them read as fast as memory allows."""
 
 
-def each(function: Callable[[T], R], items: Iterable[T], threads: int | None) -> list[R]:
+def each(function: Callable[[T], R], items: Iterable[T], threads: int | None = None, what: str = "done") -> list[R]:
     """The results for all items, in order; the first exception ends the rest.
 
     Args:
         threads: how many; by default as `usual_threads` says.
+        what: is counted for whoever listens (`kinprint.progress`).
     """
+    work = list(items)
     pool = ThreadPoolExecutor(threads or usual_threads())
     try:
-        results = list(pool.map(function, items))
+        results = list(counted(pool.map(function, work), what, len(work)))
     except BaseException:  # Ctrl-C among them
         pool.shutdown(wait=False, cancel_futures=True)
         raise

@@ -23,10 +23,10 @@ from numpy.typing import ArrayLike
 from kinprint import methods as registry
 from kinprint.comparison import ALPHA, Verdict, examine
 from kinprint.comparison.identity import sameness
+from kinprint.comparison.in_order import in_order
 from kinprint.comparison.verdict import decide
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.in_order import in_order
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
 from kinprint.methods import Evidence
@@ -270,7 +270,7 @@ def identify(
 
     findings: list[SearchFinding] = []
     unreadable: list[Unreadable] = []
-    with closing(in_order(look_at, others, workers)) as tested:  # type: ignore[type-var]
+    with closing(in_order(look_at, others, workers)) as tested:
         for number, result in enumerate(chain(map(look_at, same), tested), 1):
             progress(result.name, number, len(chosen))
             if isinstance(result, Unreadable):

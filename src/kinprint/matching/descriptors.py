@@ -14,49 +14,61 @@ from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s
+from kinprint.matching.heaviest import Vectors
 from kinprint.statistics.normal_scores import normal_scores
 
 FORMS = ("up", "down", "gate", "qk-left", "qk-right", "ov-left", "ov-right")
 
 
-class Forms:
-    """Sums over layers of what queries, keys, values, outputs, gates, ups and downs read or write.
+Grams = Mapping[str, Float32s]
+"""Name of a form -> (directions, directions) what one layer adds to it."""
 
-    Of heads the products are taken (S = W_q^T W_k, P = W_o W_v), which no map inside heads changes: S S^T, S^T S, P^T P, P P^T.
+
+def neuron_grams(neurons: Vectors, *, gated: bool) -> Grams:
+    """What the neurons of a layer read and write, those that write more counting more.
+
+    Args:
+        neurons: in the basis.
     """
+    outer = (neurons.sizes[:, 1] * neurons.sizes[:, 2])[:, None]  # what scaling up against down leaves alone
+    rows = {"up": neurons.ups * outer, "down": neurons.downs * outer}
+    if gated:
+        rows["gate"] = neurons.reads * neurons.sizes[:, :1]
+    return {name: _normalised(part) for name, part in rows.items()}
 
-    def __init__(self, hidden: int) -> None:
-        self._sums: dict[str, Float32s] = {}
-        self._hidden = hidden
 
-    def add(self, weights: Weights, layer: int, neurons: Mapping[str, Float32s]) -> None:
-        """A layer's heads, if all of their weights are finite, and (n, hidden) vectors of its neurons by role."""
-        for name, rows in neurons.items():
-            self._add(name, rows)
-        heads, groups = (int(weights.facts.get(f"num_{kind}_heads") or 0) for kind in ("attention", "key_value"))
-        q, k, v, o = (weights.heads(layer, role) for role in ("q", "k", "v", "o"))
-        if not heads or not groups or q is None or k is None or v is None or o is None:
-            return
-        for name, left, right in (("qk", q, k), ("ov", o, v)):
-            ours, theirs = len(left[0]), len(right[0])
-            if ours % heads or theirs % groups or ours // heads != theirs // groups:
-                continue
-            if not all(np.isfinite(part).all() for part in (*left, *right) if part is not None):
-                continue
-            shared = _grams(*left, heads)
-            shared = shared.reshape(groups, heads // groups, *shared.shape[1:]).sum(1)
-            self._add(name + "-left", _rooted(np.repeat(_grams(*right, groups), heads // groups, axis=0), *left))
-            self._add(name + "-right", _rooted(shared, *right))
+def head_grams(weights: Weights, layer: int, basis: Float32s) -> Grams:
+    """What the heads of a layer read and write; nothing unless all of their weights are finite.
 
-    def matrices(self, gated: bool) -> list[Float32s | None]:
-        """(hidden, hidden) each, in the order of FORMS: every layer adds a matrix of mean eigenvalue 1; None if none has."""
-        return [self._sums.get(name) for name in FORMS if gated or name != "gate"]
+    Of a head the products are taken (S = W_q^T W_k, P = W_o W_v), which no map inside heads changes: S S^T, S^T S, P^T P,
+    P P^T.
 
-    def _add(self, name: str, rows: Float32s) -> None:
-        """Every layer counts alike, whatever the size of its weights."""
-        gram = rows.T @ rows
-        gram *= self._hidden / max(float(np.trace(gram)), 1e-30)
-        self._sums[name] = self._sums[name] + gram if name in self._sums else gram
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    heads, groups = (int(weights.facts.get(f"num_{kind}_heads") or 0) for kind in ("attention", "key_value"))
+    q, k, v, o = (weights.heads(layer, role) for role in ("q", "k", "v", "o"))
+    found: dict[str, Float32s] = {}
+    if not heads or not groups or q is None or k is None or v is None or o is None:
+        return found
+    for name, left, right in (("qk", q, k), ("ov", o, v)):
+        ours, theirs = len(left[0]), len(right[0])
+        if ours % heads or theirs % groups or ours // heads != theirs // groups:
+            continue
+        if not all(np.isfinite(part).all() for part in (*left, *right) if part is not None):
+            continue
+        shared = _grams(*left, heads)
+        shared = shared.reshape(groups, heads // groups, *shared.shape[1:]).sum(1)
+        repeated = np.repeat(_grams(*right, groups), heads // groups, axis=0)
+        found[name + "-left"] = _normalised(_rooted(repeated, *_within(left, basis)))
+        found[name + "-right"] = _normalised(_rooted(shared, *_within(right, basis)))
+    return found
+
+
+def forms(layers: Sequence[Grams], *, gated: bool) -> list[Float32s | None]:
+    """(directions, directions) each, in the order of FORMS: the sums over layers; None of what none has."""
+    names = [name for name in FORMS if gated or name != "gate"]
+    return [sum(found[1:], found[0]) if (found := [each[name] for each in layers if name in each]) else None for name in names]
 
 
 def describe(
@@ -65,10 +77,9 @@ def describe(
     """(n, features) normal scores over the neurons of a layer.
 
     Args:
-        gate, up, down: (n, hidden) unit vectors in folded form; gate None if there is none.
+        gate, up, down: (n, directions) vectors in folded form and in the basis; gate None if there is none.
         sizes: (n, 3) their norms. Without a gate there is no scaling either, so the norm of up is known by itself.
-        forms: (hidden, hidden) matrices of `Forms`; the identity is added. Vectors and forms may both be in another basis, or
-            in some of its directions. Features of a form that a model has not are zero.
+        forms: matrices of `forms`; the identity is added. Features of a form that a model has not are zero.
     """
     vectors = {"gate": gate, "up": up, "down": down} if gate is not None else {"up": up, "down": down}
     even: list[NDArray[np.floating]] = [np.log(sizes[:, 1] * sizes[:, 2]), np.log(sizes[:, 0 if gate is not None else 1])]
@@ -91,6 +102,18 @@ def describe(
 
 def _inner(one: Float32s, other: Float32s) -> NDArray[np.floating]:
     return np.asarray(np.einsum("nd,nd->n", one, other))
+
+
+def _within(side: tuple[Float32s, Float32s | None], basis: Float32s) -> tuple[Float32s, Float32s | None]:
+    """Rows, or rows @ down, put into the basis."""
+    rows, down = side
+    return (rows @ basis, None) if down is None else (rows, down @ basis)
+
+
+def _normalised(rows: Float32s) -> Float32s:
+    """The Gram matrix of mean eigenvalue 1: every layer counts alike, whatever the size of its weights."""
+    gram = rows.T @ rows
+    return np.asarray(gram * np.float32(len(gram) / max(float(np.trace(gram)), 1e-30)))
 
 
 def _grams(rows: Float32s, down: Float32s | None, blocks: int) -> Float32s:

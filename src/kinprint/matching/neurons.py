@@ -1,28 +1,41 @@
-"""The neurons of a model that are compared: the heaviest of every layer, in folded form."""
+"""The neurons of a model that are compared: the heaviest of every layer, in folded form, in some directions of the stream."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from kinprint.architectures.weights import Weights
-from kinprint.arrays import Float32s
-from kinprint.matching.descriptors import Forms, describe
-from kinprint.matching.rotation import principal, unit
-
-Half = NDArray[np.float16]
+from kinprint.arrays import Float32s, Float64s, Int64s
+from kinprint.fingerprints.parallel import each
+from kinprint.matching.descriptors import describe, forms, head_grams, neuron_grams
+from kinprint.matching.heaviest import Half, Vectors, heaviest, vectors
+from kinprint.matching.layers import evenly
+from kinprint.matching.rotation import inverse_root, unit
 
 MOST = 2048
-"""Neurons of a layer that are kept: enough for a test, few enough for matrices of 4096 channels to fit memory."""
-
-DIRECTIONS = 1024
-"""Directions of the residual stream that are looked at, those in which the neurons' reads vary most. In wider models a rotation
-of all would take minutes to find and tell no more: a thousand directions tell neurons apart by thirty standard deviations."""
+"""Neurons of a layer that are tested: enough for a test, few enough for their cosines and kernels to fit memory."""
 
 DESCRIBED = 512
-"""Of these, neurons that carry descriptors and find the first matches."""
+"""Of these, the heaviest, which carry descriptors and find the first matches."""
+
+DIRECTIONS = 512
+"""Directions of the residual stream that are looked at. In wider models a rotation of all would take minutes to find and tell
+no more: five hundred directions tell neurons apart by twenty standard deviations."""
+
+SPREAD = 12
+"""Layers, evenly chosen, whose neurons say which directions and which forms a model has."""
+
+WITH_HEADS = 4
+"""Of these, layers whose heads add to the forms."""
+
+STEPS = 2
+"""Times the directions are turned towards those of the largest variance."""
 
 TILE = 256
 """Units compared at a time with all before them."""
@@ -31,6 +44,9 @@ COPY = 0.7
 """Cosine of what two neurons read, whitened, from which one counts as a copy of the other: split neurons, experts that were
 one FFN, layers that were one. Leaving out some that are none costs little."""
 
+COPIED = 0.1
+"""Share of a layer's neurons with a copy in another layer from which it counts as a copy of that layer."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -38,19 +54,26 @@ class Layer:
 
     Attributes:
         layer: its index in the model.
-        index: (n,) int64 place of each neuron in the layer: expert times neurons an expert, plus neuron.
+        heaviest: (at most MOST,) int64 place of each neuron that can be tested: expert times neurons an expert, plus neuron.
+        index: (n,) int64 places of those that are held: DESCRIBED of the heaviest at most, or all, in another order.
         reads: (n, directions) float16 unit vectors: the gate row (the up row if there is no gate), whitened over the model.
+        ups, downs: (n, directions) float16 unit vectors of the residual stream, put into the basis.
         sizes: (n, 3) float32 norms of the gate row (1 if there is none), the up row and the down column.
-        descriptors: (at most DESCRIBED, features) float64 of the first neurons.
+        products: (n, 2) float32 cosines of gate and up and of gate and down, which change sign with their neuron.
         first: (n,) bool, False for copies of a heavier neuron.
+        descriptors: (n, features) float64; (0, 0) where all neurons are held.
     """
 
     layer: int
-    index: NDArray[np.int64]
+    heaviest: Int64s
+    index: Int64s
     reads: Half
+    ups: Half
+    downs: Half
     sizes: Float32s
-    descriptors: NDArray[np.float64]
+    products: Float32s
     first: NDArray[np.bool_]
+    descriptors: Float64s
 
 
 @dataclass(frozen=True)
@@ -61,20 +84,34 @@ class Neurons:
         weights: where they come from.
         gated: whether they have a gate.
         basis: (hidden, directions) float32 orthonormal: the directions of the residual stream that are looked at.
-        layers: of the layers asked for, those that have neurons.
+        whitening: (directions, directions) float32 takes what neurons read, in the basis, to whitened coordinates.
+        layers: of the layers asked for, those that have neurons, with DESCRIBED of these at most.
+        known: layers with all of their neurons, by index: those that were asked for.
+        alike: of pairs of layers that were asked for, whether the first is a copy of the second.
     """
 
     weights: Weights
     gated: bool
     basis: Float32s
+    whitening: Float32s
     layers: tuple[Layer, ...]
+    known: dict[int, Layer] = field(default_factory=dict, repr=False)
+    alike: dict[tuple[int, int], bool] = field(default_factory=dict, repr=False)
+
+    def copies(self, one: Layer, other: Layer) -> bool:
+        """Whether a layer is a copy of another, by the heaviest neurons of both; worked out once for each two layers."""
+        pair = one.layer, other.layer
+        if pair not in self.alike:
+            ours, theirs = (layer.reads[:DESCRIBED].astype(np.float32) for layer in (one, other))
+            self.alike[pair] = bool(np.mean((ours @ theirs.T).max(axis=1) > COPY) > COPIED)
+        return self.alike[pair]
 
 
 def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
     """The neurons of some layers of a model; those asked for last are kept with its weights, for comparisons of one with many.
 
-    In memory at any time: the three matrices of one layer as float32, seven matrices (hidden, hidden), 2048 float16 vectors of
-    every layer, and what is returned.
+    Every layer is read once, several at a time. In memory: a piece of a matrix and the heads of a layer as float32 for every
+    thread, 3 * 512 float16 vectors of every layer, a few matrices of directions by directions, and what is returned.
 
     Raises:
         CheckpointError: a matrix cannot be read.
@@ -85,103 +122,118 @@ def neurons(weights: Weights, layers: tuple[int, ...]) -> Neurons:
     return last
 
 
-def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
-    forms = Forms(weights.hidden)
-    raw: list[list[Half]] = []
-    kept: list[Layer] = []
-    gated = any(role == "gate" for _, role, _ in weights.parts)
-    for layer in layers:
-        if not weights.experts(layer):
-            continue
-        index, sizes, first, (read, up, down) = _heaviest(weights, layer)
-        if not len(index):
-            continue
-        outer = (sizes[:, 1] * sizes[:, 2])[:, None]  # what scaling up against down leaves alone
-        forms.add(weights, layer, {"up": up * outer, "down": down * outer} | ({"gate": read * sizes[:, :1]} if gated else {}))
-        raw.append([part[:DESCRIBED].astype(np.float16) for part in (read, up, down)])
-        kept.append(Layer(layer, index, read.astype(np.float16), sizes, np.empty((0, 0)), first))
-    basis, whitening = principal(sum((_gram(layer.reads) for layer in kept), np.zeros((weights.hidden,) * 2)), DIRECTIONS)
-    matrices = [
-        None if form is None else np.asarray(basis.T @ form @ basis, dtype=np.float32) for form in forms.matrices(gated)
-    ]
-    finished = []
-    for part, described in zip(kept, raw, strict=True):
-        read, up, down = (kind.astype(np.float32) @ basis for kind in described)
-        descriptors = describe(read if gated else None, up, down, part.sizes[: len(up)], matrices)
-        white = unit(part.reads.astype(np.float32) @ whitening)
-        finished.append(replace(part, descriptors=descriptors, reads=white.astype(np.float16)))
-    return Neurons(weights, gated, basis, tuple(finished))
+def whole(model: Neurons, chosen: Sequence[Layer]) -> list[Layer]:
+    """The layers with all neurons that can be tested, MOST at most; they are read a second time, if that is more, and kept.
 
-
-def vectors(model: Neurons, layer: Layer, role: str, chosen: NDArray[np.int64]) -> Float32s:
-    """(len(chosen), directions) float32 what some neurons of a layer read by gate or up, or write by down, as unit vectors
-    of the residual stream before they were put into the basis."""
-    weights = model.weights
-    experts = weights.experts(layer.layer)
-    places = layer.index[chosen]
-    rows = np.empty((len(chosen), weights.hidden), np.float32)
-    start = 0
-    for expert in experts:
-        part = weights.parts[layer.layer, role, expert]
-        count = part.shape[part.axes.index("neurons")]
-        here = (places >= start) & (places < start + count)
-        if here.any():
-            rows[here] = _rows(weights, layer.layer, role, expert)[places[here] - start]
-        start += count
-    return np.asarray(unit(rows) @ model.basis)
-
-
-def _heaviest(weights: Weights, layer: int) -> tuple[NDArray[np.int64], Float32s, NDArray[np.bool_], list[Float32s]]:
-    """Place, norms, `first` and unit vectors (gate or up, up, down) of the MOST neurons with the largest product of norms.
-
-    The product is the same in every disguise: gains are folded, and scaling moves norm from up to down.
+    Raises:
+        CheckpointError: a matrix cannot be read.
     """
-    places, sizes, parts = [], [], []
-    start = 0
-    for expert in weights.experts(layer):
-        gate, up, down = (_rows(weights, layer, role, expert) for role in ("gate", "up", "down"))
-        norms = np.stack([np.linalg.norm(part, axis=1) if len(part) else np.ones(len(up)) for part in (gate, up, down)], axis=1)
-        weight = norms.prod(axis=1)
-        usable = np.isfinite(weight) & (weight > 0)
-        chosen = np.argsort(-np.where(usable, weight, -1.0), kind="stable")[: min(MOST, int(usable.sum()))]
-        places.append(start + chosen)
-        sizes.append(norms[chosen])
-        parts.append([unit(part[chosen]) if len(part) else unit(up[chosen]) for part in (gate, up, down)])
-        start += len(up)
-    norms = np.concatenate(sizes)
-    order = np.argsort(-norms.prod(axis=1), kind="stable")[:MOST]
-    joined = [np.concatenate(kind)[order] for kind in zip(*parts, strict=True)]
-    first = _first(joined[0])
-    last = np.argsort(~first, kind="stable")
-    index, norms = np.concatenate(places)[order][last], norms[order][last].astype(np.float32)
-    return index, norms, first[last], [part[last] for part in joined]
+    wanted = {layer.layer: layer for layer in chosen if layer.layer not in model.known}
+    found = each(lambda layer: _whole(model, layer), wanted.values(), what="layers read again")
+    model.known.update(zip(wanted, found, strict=True))
+    return [model.known[layer.layer] for layer in chosen]
 
 
-def _rows(weights: Weights, layer: int, role: str, expert: int | None) -> Float32s:
-    """(neurons, hidden) of a role; empty if the model has none."""
-    matrix = weights.folded(layer, role, expert)
-    if matrix is None:
-        return np.empty((0, weights.hidden), np.float32)
-    return matrix.T if role == "down" else matrix
+def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
+    def read(layer: int) -> Read:
+        held = DESCRIBED if len(weights.experts(layer)) == 1 else MOST  # of experts that were one FFN most are copies
+        return Read(layer, *heaviest(weights, layer, MOST, held))
+
+    found = [item for item in each(read, filter(weights.experts, layers), what="layers read") if len(item.places)]
+    gated = any(role == "gate" for _, role, _ in weights.parts)
+    some = evenly(len(found), SPREAD)
+    basis = directions([found[i].vectors.reads for i in some], weights.hidden)
+    found = each(lambda item: item._replace(vectors=item.vectors.within(basis)), found, what="layers projected")
+    spread = [found[i] for i in some]
+    grams = (_gram(item.vectors.reads) for item in spread)
+    whitening = inverse_root(sum(grams, np.zeros((basis.shape[1],) * 2)))
+    heads = [spread[i].layer for i in evenly(len(spread), WITH_HEADS)]
+    of_heads = each(lambda layer: head_grams(weights, layer, basis), heads, what="layers of heads read")
+    every = forms([neuron_grams(item.vectors, gated=gated) for item in spread] + of_heads, gated=gated)
+
+    def described(item: Read) -> Layer:
+        layer, reads = _layer(item, whitening)
+        gate, up, down = (part[:DESCRIBED].astype(np.float32) for part in (reads, layer.ups, layer.downs))
+        return replace(layer, descriptors=describe(gate if gated else None, up, down, layer.sizes[:DESCRIBED], every))
+
+    return Neurons(weights, gated, basis, whitening, tuple(each(described, found, what="layers described")))
 
 
-def _first(reads: Float32s) -> NDArray[np.bool_]:
-    """Which neurons are no copy of a heavier one, by cosines after whitening within the layer.
+def _whole(model: Neurons, layer: Layer) -> Layer:
+    if len(layer.index) == len(layer.heaviest):
+        return layer
+    held = vectors(model.weights, layer.layer, layer.heaviest).within(model.basis)
+    return _layer(Read(layer.layer, layer.heaviest, held), model.whitening)[0]
+
+
+class Read(NamedTuple):
+    """A layer as it was read: places of its heaviest neurons, and the vectors of the first of them."""
+
+    layer: int
+    places: Int64s
+    vectors: Vectors
+
+
+def _layer(item: Read, whitening: Float32s) -> tuple[Layer, Half]:
+    """Copies last, reads whitened; and what neurons read as it was, in that order.
+
+    Args:
+        item: with vectors in the basis.
+    """
+    reads = item.vectors.reads.astype(np.float32)
+    first = originals(_whitened_cosines(reads))
+    held = item.vectors.taken(np.argsort(~first, kind="stable"))
+    white = unit(held.reads.astype(np.float32) @ whitening).astype(np.float16)
+    rest = held.ups, held.downs, held.sizes, held.products
+    layer = Layer(item.layer, item.places, held.index, white, *rest, np.sort(first)[::-1], np.empty((0, 0)))
+    return layer, held.reads
+
+
+def directions(layers: Sequence[Half], hidden: int) -> Float32s:
+    """(hidden, k) orthonormal columns: about the k directions in which vectors vary most; all if there are no more.
+
+    Begins with the directions of the heaviest neurons that are no copies, and turns them towards those of the largest variance
+    by subspace iteration. So nothing depends on a label or on the coordinates of the stream, and what changes little in a model
+    changes the directions little, which exact principal directions at a cut through many equal variances need a decomposition
+    of the whole stream for.
+
+    Args:
+        layers: of each (n, hidden) unit vectors, the heaviest neuron first.
+    """
+    if hidden <= DIRECTIONS:
+        return np.eye(hidden, dtype=np.float32)
+    share = -(-DIRECTIONS // max(len(layers), 1))
+    starts = [np.zeros((0, hidden), np.float32)]
+    for rows in layers:
+        some = rows[: 4 * share].astype(np.float32)
+        starts.append(some[originals(_whitened_cosines(some))][:share])
+    basis = np.linalg.qr(np.concatenate(starts)[:DIRECTIONS].T)[0]
+    for _ in range(STEPS):
+        turned = np.zeros_like(basis)
+        for half in layers:
+            rows = half.astype(np.float32)
+            turned += rows.T @ (rows @ basis) / np.float32(len(rows))
+        basis = np.linalg.qr(turned)[0]
+    return np.asarray(basis)
+
+
+def _whitened_cosines(reads: Float32s) -> Float32s:
+    """(n, n) cosines of vectors after whitening among themselves.
 
     Without whitening common directions and massive channels would make copies of all. A ridge of the mean eigenvalue keeps
     it from telling apart what differs by little.
     """
     count, width = reads.shape
     if not count:
-        return np.ones(0, dtype=bool)
+        return np.zeros((0, 0), np.float32)
     ridge = np.float32(np.einsum("nd,nd->", reads, reads) / (count * width))
     if width <= count:
-        inner = reads @ np.linalg.solve(reads.T @ reads / count + ridge * np.eye(width, dtype=np.float32), reads.T)
+        inner = reads @ cho_solve(cho_factor(reads.T @ reads / count + ridge * np.eye(width, dtype=np.float32)), reads.T)
     else:
         gram = reads @ reads.T
-        inner = np.linalg.solve(gram / count + ridge * np.eye(count, dtype=np.float32), gram)
+        inner = cho_solve(cho_factor(gram / count + ridge * np.eye(count, dtype=np.float32)), gram)
     length = np.sqrt(np.maximum(np.diag(inner), 1e-30))
-    return np.asarray(~np.tril(inner / np.outer(length, length) > COPY, -1).any(axis=1))
+    return np.asarray(inner / np.outer(length, length))
 
 
 def originals(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -194,6 +246,6 @@ def originals(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
     return kept
 
 
-def _gram(reads: Half) -> NDArray[np.float64]:
+def _gram(reads: Half) -> Float64s:
     wide = reads.astype(np.float32)
     return np.asarray(wide.T @ wide / len(wide), dtype=np.float64)

@@ -2,10 +2,18 @@
 
 Nothing here looks at the sign of a neuron's up and down vectors, and directions are taken from what neurons read alone:
 what gated neurons' signs, and what neurons write, can be tested on the matches afterwards (METHODS: disguised models, 2b).
+
+The search is given up where it finds nothing (`standing`), and what it has matched until then is tested like any other matches.
+That rule looks at what the search looks at, and at nothing else. So given all that decides which neurons are matched, and
+whether the search went on, the signs of the suspect's gated neurons are as random as before: the test of signs stays exact, at
+every pair and on average. Nor does a pair that is given up leave the count of tests, which would let the rule choose for how
+many tries the verdict is corrected. What giving up costs is power, where a search that stands for nothing would have come to
+something.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
-from kinprint.arrays import Float32s, Float64s
-from kinprint.matching.layers import evenly
+from kinprint.arrays import Float32s, Float64s, Int64s
+from kinprint.fingerprints.parallel import each
+from kinprint.matching.layers import SEEDS, evenly
 from kinprint.matching.nearest import mutual
-from kinprint.matching.neurons import COPY, DESCRIBED, Layer, Neurons, neurons
+from kinprint.matching.neurons import DESCRIBED, Layer, Neurons, neurons, whole
 from kinprint.matching.rotation import cosines, nearest_rotation, unit
+from kinprint.progress import counted
 from kinprint.statistics.alignment import layers_in_order
 from kinprint.statistics.normal_scores import decorrelation
 
@@ -30,11 +40,16 @@ MOST_LAYERS = 64
 TOKENS = 4096
 """Leading ones whose embeddings give a first rotation."""
 
-ROUNDS = 12
-"""Times the rotation and the matches are found anew from each other, at most."""
+FIRST_ROUNDS = 8
+"""Times the rotation and the first matches are found anew from each other, at most, before a search that stands for nothing is
+given up."""
 
-COPIED = 0.1
-"""Share of a layer's neurons with a copy in another layer from which it counts as a copy of that layer."""
+STANDING = 8.0
+"""`standing` from which a search goes on. Strangers seldom come so far in as many rounds, and disguised descendants that are
+found at all come far beyond (docs/how-it-works.md)."""
+
+ROUNDS = 12
+"""Times the rotation and all matches are found anew from each other, at most."""
 
 SETTLED = 2e-4
 """Change of the mean cosine of the matches from which a further round is not worth it."""
@@ -59,6 +74,10 @@ class Match:
     theirs: NDArray[np.int64]
     closeness: Float64s
 
+    @property
+    def strength(self) -> float:
+        return float(np.sum(self.closeness**3))
+
 
 @dataclass(frozen=True)
 class Correspondence:
@@ -69,6 +88,7 @@ class Correspondence:
         rotation: (suspect directions, reference directions) float32 the rotation, in the bases of the neurons.
         matches: what can be tested: each layer of the reference once, and none that is a copy of another.
         layer_map: reference layer of each suspect layer that was looked at.
+        given_up: whether the search stood for nothing: then the matches are the first ones, of few neurons a layer.
     """
 
     reference: Neurons
@@ -76,6 +96,7 @@ class Correspondence:
     rotation: Float32s
     matches: tuple[Match, ...]
     layer_map: tuple[int, ...]
+    given_up: bool = False
 
 
 def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = False) -> Correspondence:
@@ -84,8 +105,9 @@ def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = Fa
     Neurons are matched both ways by the angles of their descriptors, which gives a first rotation; of it and no rotation the
     better is kept. Or the first rotation is the one that takes the embeddings of the leading tokens to those of the same
     tokens: where two models have a vocabulary in common, it outlasts more training. Then matches are found by the rotation and
-    the rotation by the matches, in turn. Layers of models of equal depth are compared by number, others aligned in order, with
-    repeats and gaps as fits best; those of a deeper suspect, which may be copies of copies, in any order.
+    the rotation by the matches, in turn: of the heaviest neurons first, and of all if these stand for something (`standing`).
+    Layers of models of equal depth are compared by number, others aligned in order by their heaviest neurons, with repeats and
+    gaps as fits best; those of a deeper suspect, which may be copies of copies, in any order.
 
     Args:
         by_tokens: begin with the embeddings. What neurons write must not be tested then: models that have nothing but their
@@ -108,41 +130,81 @@ def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = Fa
     matches = max((_aligned(a, b, start) for start in starts), key=_strength)
     matches = _aligned(a, b, nearest_rotation(_cross(matches)))
     rotation = nearest_rotation(_cross(matches))
+    for _ in counted(range(FIRST_ROUNDS), "first rounds", FIRST_ROUNDS):
+        if standing(a, matches) >= STANDING:
+            break
+        matches = _rematched([(m.reference, m.suspect) for m in matches], rotation, DESCRIBED)
+        rotation = nearest_rotation(_cross(matches))
+    else:
+        return Correspondence(a, b, rotation, _distinct(a, matches), _map(matches), given_up=True)
+    matches = _aligned(a, b, rotation)
+    rotation = nearest_rotation(_cross(matches))
+    pairs = list(zip(whole(a, [m.reference for m in matches]), whole(b, [m.suspect for m in matches]), strict=True))
     before = 0.0
-    for _ in range(ROUNDS - 2):
-        matches = [_by_direction(m.reference, m.suspect, rotation) for m in matches]
+    for _ in counted(range(ROUNDS), "rounds", ROUNDS):
+        matches = _rematched(pairs, rotation)
         rotation = nearest_rotation(_cross(matches))
         now = float(np.mean(np.concatenate([m.closeness for m in matches])))
         if abs(now - before) < SETTLED:
             break
         before = now
-    return Correspondence(a, b, rotation, _distinct(matches), tuple(match.reference.layer for match in matches))
+    return Correspondence(a, b, rotation, _distinct(a, matches), _map(matches))
 
 
-def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
+def standing(reference: Neurons, matches: Sequence[Match]) -> float:
+    """By how many standard deviations more the neurons of layers agree than those of layers that do not belong together.
+
+    Layers are matched by the rotation that the other half of the layers says: what was fitted to chance stands for little in
+    layers that it was not fitted to, and what all layers of two models have in common counts on both sides. Infinite where
+    there are too few layers to ask.
+    """
+    layers = _distinct(reference, matches)
+    apart = []
+    for half in (0, 1):
+        some, rotation = layers[half::2], _rotation(layers[1 - half :: 2])
+        if rotation is None or len(some) < 2:
+            continue
+        others = [some[(i + len(some) // 2) % len(some)] for i in range(len(some))]
+        for match, other in zip(some, others, strict=True):
+            own, stranger = (
+                _by_direction(match.reference, suspect, rotation, DESCRIBED) for suspect in (match.suspect, other.suspect)
+            )
+            difference = np.zeros(min(len(match.reference.index), DESCRIBED))
+            difference[own.ours] += own.closeness**3
+            difference[stranger.ours] -= stranger.closeness**3
+            apart.append(difference)
+    if not apart:
+        return math.inf
+    values = np.concatenate(apart)
+    return float(values.sum() / max(np.linalg.norm(values), 1e-30))
+
+
+def _distinct(reference: Neurons, matches: Sequence[Match]) -> tuple[Match, ...]:
     """Each layer of the reference once, by its best match, and no copies of layers (depth up-scaling).
 
     Copies of a layer share their neurons' signs: in one of the models every neuron must be there once.
     """
-    best = {m.reference.layer: m for m in sorted(matches, key=lambda m: float(np.sum(m.closeness**3)))}
+    best = {m.reference.layer: m for m in sorted(matches, key=lambda m: m.strength)}
     kept: list[Match] = []
     for layer in sorted(best):
-        reads = best[layer].reference.reads[:DESCRIBED].astype(np.float32)
-        alike = ((reads @ m.reference.reads[:DESCRIBED].astype(np.float32).T).max(axis=1) > COPY for m in kept)
-        if not any(np.mean(copied) > COPIED for copied in alike):
+        if not any(reference.copies(best[layer].reference, match.reference) for match in kept):
             kept.append(best[layer])
     return tuple(kept)
 
 
-def matched_again(matching: Correspondence, which: Sequence[int], rotation: Float32s) -> list[Match]:
-    """Some of the layers, matched by another rotation, copies left out."""
-    return [_by_direction(matching.matches[i].reference, matching.matches[i].suspect, rotation, originals=True) for i in which]
+def matched_again(matching: Correspondence, which: Sequence[int], rotation: Float32s, most: int) -> list[Match]:
+    """Some of the layers, their first neurons matched by another rotation, copies left out."""
+    pairs = [(matching.matches[i].reference, matching.matches[i].suspect) for i in which]
+    return _rematched(pairs, rotation, most, originals=True)
 
 
 def rotation_without(matching: Correspondence, which: Sequence[int]) -> Float32s | None:
     """The rotation as the other layers alone say it; None if there are none."""
-    others = [match for i, match in enumerate(matching.matches) if i not in set(which)]
-    return nearest_rotation(_cross(others)) if others and which else None
+    return _rotation([match for i, match in enumerate(matching.matches) if i not in set(which)]) if which else None
+
+
+def _rotation(matches: Sequence[Match]) -> Float32s | None:
+    return nearest_rotation(_cross(matches)) if matches else None
 
 
 def _evenly(model: Weights, most: int) -> tuple[int, ...]:
@@ -151,9 +213,30 @@ def _evenly(model: Weights, most: int) -> tuple[int, ...]:
     return tuple(layers[i] for i in evenly(len(layers), most))
 
 
+def _map(matches: Sequence[Match]) -> tuple[int, ...]:
+    return tuple(match.reference.layer for match in matches)
+
+
+def _strength(matches: Sequence[Match]) -> float:
+    return sum(match.strength for match in matches)
+
+
+def _rematched(
+    pairs: Sequence[tuple[Layer, Layer]], rotation: Float32s, most: int | None = None, *, originals: bool = False
+) -> list[Match]:
+    return each(lambda pair: _by_direction(*pair, rotation, most, originals=originals), pairs, what="layers matched")
+
+
 def _aligned(a: Neurons, b: Neurons, rotation: Float32s) -> list[Match]:
     """Layers and their first neurons matched by a rotation."""
-    return _in_order(a, b, lambda i, j: _by_direction(a.layers[i], b.layers[j], rotation, DESCRIBED), power=3)
+    theirs = [layer.reads[:SEEDS].astype(np.float32) for layer in b.layers]
+
+    def fits(i: int) -> list[float]:
+        layer = a.layers[i]
+        ours = layer.reads[layer.first][:SEEDS].astype(np.float32) @ rotation.T
+        return [float(np.sum(_closeness(ours @ reads.T)[2] ** 3)) for reads in theirs]
+
+    return _in_order(a, b, fits, lambda i, j: _by_direction(a.layers[i], b.layers[j], rotation, DESCRIBED))
 
 
 def _by_embeddings(a: Neurons, b: Neurons) -> Float32s:
@@ -163,31 +246,31 @@ def _by_embeddings(a: Neurons, b: Neurons) -> Float32s:
     return nearest_rotation(theirs[:shared].T @ ours[:shared])
 
 
-def _strength(matches: Sequence[Match]) -> float:
-    return sum(float(np.sum(match.closeness**3)) for match in matches)
-
-
 def _by_descriptors(a: Neurons, b: Neurons) -> list[Match]:
     """First matches: neurons nearest to each other both ways; a match counts the more the farther the second nearest is."""
-    whole = [np.concatenate([layer.descriptors for layer in model.layers]) for model in (a, b)]
-    known = whole[0].any(axis=0) & whole[1].any(axis=0)  # of forms that both models have
-    joined = np.concatenate(whole)[:, known]
+    joined = np.concatenate([np.concatenate([layer.descriptors for layer in model.layers]) for model in (a, b)])
+    count = sum(len(layer.descriptors) for layer in a.layers)
+    known = joined[:count].any(axis=0) & joined[count:].any(axis=0)  # of forms that both models have
+    joined = joined[:, known]
     whitening = decorrelation(joined.T @ joined / len(joined), RIDGE)
-    x, y = ([unit(layer.descriptors[:, known] @ whitening) for layer in model.layers] for model in (a, b))
+    x, y = ([unit(layer.descriptors[:, known] @ whitening).astype(np.float32) for layer in model.layers] for model in (a, b))
 
-    def matched(i: int, j: int) -> Match:
-        near = x[i] @ y[j].T
+    def matched(i: int, j: int, most: int) -> Match:
+        near = x[i][:most] @ y[j][:most].T
         near[~a.layers[i].first[: len(near)]] = -np.inf
         near[:, ~b.layers[j].first[: near.shape[1]]] = -np.inf
         ours, theirs = mutual(-near)
         best = -np.partition(-near[ours], 1, axis=1)[:, :2] if near.shape[1] > 1 else np.zeros((len(ours), 2))
-        margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0)
+        margin = np.where(np.isfinite(best[:, 1]), best[:, 0] - best[:, 1], 0.0).astype(np.float64)
         return Match(a.layers[i], b.layers[j], ours, theirs, np.sqrt(margin))
 
-    return _in_order(a, b, matched, power=2)
+    def fits(i: int) -> list[float]:
+        return [float(np.sum(matched(i, j, SEEDS).closeness ** 2)) for j in range(len(b.layers))]
+
+    return _in_order(a, b, fits, lambda i, j: matched(i, j, DESCRIBED))
 
 
-def _by_direction(a: Layer, b: Layer, rotation: Float32s, most: int | None = None, originals: bool = False) -> Match:
+def _by_direction(a: Layer, b: Layer, rotation: Float32s, most: int | None = None, *, originals: bool = False) -> Match:
     """Neurons whose reads are nearest to each other both ways after the rotation.
 
     Args:
@@ -196,8 +279,13 @@ def _by_direction(a: Layer, b: Layer, rotation: Float32s, most: int | None = Non
             one of the models must be free of them for signs to be independent.
     """
     near = cosines(a.reads[a.first][:most], b.reads[b.first if originals else slice(None)][:most], rotation)
+    return Match(a, b, *_closeness(near))
+
+
+def _closeness(near: NDArray[np.floating]) -> tuple[Int64s, Int64s, Float64s]:
+    """Rows and columns of a table of cosines that are each other's nearest, and how close they are, at least zero."""
     ours, theirs = mutual(-near)
-    return Match(a, b, ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0))
+    return ours, theirs, np.maximum(near[ours, theirs].astype(np.float64), 0.0)
 
 
 def _cross(matches: Sequence[Match]) -> Float32s:
@@ -211,18 +299,18 @@ def _cross(matches: Sequence[Match]) -> Float32s:
     return np.asarray(total)
 
 
-def _in_order(a: Neurons, b: Neurons, matched: Callable[[int, int], Match], power: int) -> list[Match]:
+def _in_order(a: Neurons, b: Neurons, fits: Callable[[int], list[float]], matched: Callable[[int, int], Match]) -> list[Match]:
     """For each layer of the suspect the match with a layer of the reference that is best in all.
 
-    Layers of models of equal depth are compared by number.
+    Layers of models of equal depth are compared by number, others as they fit.
 
     Args:
+        fits: of a layer of the reference, how well it fits each layer of the suspect, by their SEEDS heaviest neurons.
         matched: of a layer of the reference and one of the suspect.
-        power: to which closeness counts.
     """
-    if a.weights.layers == b.weights.layers and len(a.layers) == len(b.layers):
-        return [matched(i, i) for i in range(len(b.layers))]
-    table = [[matched(i, j) for j in range(len(b.layers))] for i in range(len(a.layers))]
-    scores = np.array([[float(np.sum(match.closeness**power)) for match in row] for row in table])
-    chosen = layers_in_order(scores, deeper=b.weights.layers > a.weights.layers)
-    return [table[i][j] for j, i in enumerate(chosen)]
+    rows, columns = range(len(a.layers)), range(len(b.layers))
+    chosen = list(columns)
+    if a.weights.layers != b.weights.layers or len(rows) != len(columns):
+        table = np.array(each(fits, rows, what="layers aligned"))
+        chosen = layers_in_order(table, deeper=b.weights.layers > a.weights.layers)
+    return each(lambda pair: matched(*pair), list(zip(chosen, columns, strict=True)), what="layers matched")

@@ -11,22 +11,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.matching.neurons import vectors
 from kinprint.matching.search import Correspondence
 
 
 def sign_agreements(matching: Correspondence) -> list[NDArray[np.float64]]:
-    """By layer, for each matched pair: cosine of the ups plus cosine of the downs after the rotation, times closeness squared.
-
-    Raises:
-        CheckpointError: a matrix cannot be read.
-    """
+    """By layer, for each matched pair: cosine of the ups plus that of the downs after the rotation, times closeness squared."""
     each = []
     for match in matching.matches:
         total = np.zeros(len(match.ours))
-        for role in ("up", "down"):
-            x = vectors(matching.reference, match.reference, role, match.ours)
-            y = vectors(matching.suspect, match.suspect, role, match.theirs)
+        for ours, theirs in ((match.reference.ups, match.suspect.ups), (match.reference.downs, match.suspect.downs)):
+            x, y = ours[match.ours].astype(np.float32), theirs[match.theirs].astype(np.float32)
             total += np.einsum("nd,nd->n", x @ matching.rotation.T, y)
         each.append(total * match.closeness**2)
     return each
@@ -34,19 +28,6 @@ def sign_agreements(matching: Correspondence) -> list[NDArray[np.float64]]:
 
 def signed_products(matching: Correspondence) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Of the reference and of the suspect, by matched layer, (n, 2): cosines of gate and up and of gate and down, which change
-    sign with their neuron.
-
-    Raises:
-        CheckpointError: a matrix cannot be read.
-    """
-    sides: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
-    for match in matching.matches:
-        for side, model, layer, chosen in (
-            (sides[0], matching.reference, match.reference, match.ours),
-            (sides[1], matching.suspect, match.suspect, match.theirs),
-        ):
-            gate = vectors(model, layer, "gate", chosen)
-            side.append(
-                np.stack([np.einsum("nd,nd->n", gate, vectors(model, layer, role, chosen)) for role in ("up", "down")], axis=1)
-            )
-    return sides
+    sign with their neuron."""
+    ours = [match.reference.products[match.ours].astype(np.float64) for match in matching.matches]
+    return ours, [match.suspect.products[match.theirs].astype(np.float64) for match in matching.matches]

@@ -15,11 +15,16 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
-from kinprint.arrays import Float64s
-from kinprint.matching.neurons import Layer, Neurons, vectors
+from kinprint.arrays import Float32s, Float64s
+from kinprint.fingerprints.parallel import each
+from kinprint.matching.neurons import Layer
 from kinprint.matching.rotation import cosines, inverse_root, unit
-from kinprint.matching.search import Correspondence, matched_again, rotation_without
+from kinprint.matching.search import Correspondence, Match, matched_again, rotation_without
+
+REGRESSED = 1024
+"""Neurons of a layer that take part: the regression takes the cube of their number."""
 
 
 def write_agreements(matching: Correspondence, tolerance: float) -> list[Float64s]:
@@ -30,59 +35,66 @@ def write_agreements(matching: Correspondence, tolerance: float) -> list[Float64
 
     Args:
         tolerance: mean cosine that is taken as nothing: it (gated: its square) is subtracted.
-
-    Raises:
-        CheckpointError: a matrix cannot be read.
     """
-    roles = ("up", "down") if matching.suspect.gated else ("down",)
-    ours, theirs = matching.reference, matching.suspect
+    roles = ("ups", "downs") if matching.suspect.gated else ("downs",)
     white = [
-        (
-            _whitening(ours, [m.reference for m in matching.matches], role),
-            _whitening(theirs, [m.suspect for m in matching.matches], role),
-        )
+        (_whitening([m.reference for m in matching.matches], role), _whitening([m.suspect for m in matching.matches], role))
         for role in roles
     ]
-    each: dict[int, Float64s] = {}
+
+    def agreements(item: tuple[Match, Float32s]) -> Float64s:
+        match, rotation = item
+        scores: Float32s | None = None
+        for role, (left, right) in zip(roles, white, strict=True):
+            x, y = unit(_originals(match.reference, role) @ left), unit(_originals(match.suspect, role) @ right)
+            agree = cosines(x, y, rotation)
+            scores = agree if scores is None else scores * agree
+        assert scores is not None
+        beyond = unexplained(_originals(match.reference, "reads"), scores, _originals(match.suspect, "reads"))
+        return np.asarray((beyond[match.ours, match.theirs] - tolerance ** len(roles)) * match.closeness**2, np.float64)
+
+    work: dict[int, tuple[Match, Float32s]] = {}
     for half in (0, 1):
         which = list(range(half, len(matching.matches), 2))
         rotation = rotation_without(matching, which)
-        if rotation is None:
-            continue
-        for i, match in zip(which, matched_again(matching, which, rotation), strict=True):
-            reads = [layer.reads[layer.first].astype(np.float32) for layer in (match.reference, match.suspect)]
-            scores = np.ones((1, 1))
-            for role, (left, right) in zip(roles, white, strict=True):
-                x, y = _all(ours, match.reference, role) @ left, _all(theirs, match.suspect, role) @ right
-                scores = scores * cosines(unit(x), unit(y), rotation)
-            before, after = (unexplained(rows) for rows in reads)
-            beyond = np.einsum("ij,ij->i", before[match.ours] @ scores, after[match.theirs])
-            each[i] = (beyond - tolerance ** len(roles)) * match.closeness**2
-    return [each[i] for i in sorted(each)]
+        if rotation is not None:
+            again = matched_again(matching, which, rotation, REGRESSED)
+            work |= {i: (match, rotation) for i, match in zip(which, again, strict=True)}
+    return each(agreements, [work[i] for i in sorted(work)], what="layers regressed")
 
 
-def unexplained(reads: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, n) residual maker C - K (K + ridge I)^-1 C of kernel ridge regression on the reads (n, hidden), C the centring.
+def unexplained(before: Float32s, scores: Float32s, after: Float32s) -> Float32s:
+    """A S B: what kernel ridge regression on reads leaves of scores (n, m), by the reads of either side.
 
-    Multiplied with n numbers, one a neuron, it leaves what the reads do not explain. The kernel has a fixed width and a larger
-    ridge than that of `matched-writes`: reads are unit vectors of many directions here, a few invariants there.
+    A = C - K (K + ridge I)^-1 C is the residual maker of the reads (n, directions) of one model and B that of the other, C the
+    centring and K a centred kernel. Since K commutes with C, A is ridge (K + ridge I)^-1 C.
+
+    The kernel has a fixed width and a larger ridge than that of `matched-writes`: reads are unit vectors of many directions
+    here, a few invariants there.
     """
-    gram, one = reads @ reads.T, np.eye(len(reads), dtype=np.float32)
-    centre = one - np.float32(1 / len(reads))
-    kernel = centre @ (gram * np.float32(math.sqrt(reads.shape[1])) + 2 * np.exp(gram - 1)) @ centre
-    ridge = np.float32(0.1 * np.trace(kernel) / len(reads))
-    return np.asarray(centre - kernel @ np.linalg.solve(kernel + ridge * one, centre))
+    left = _solved(before, scores)
+    return np.asarray(_solved(after, left.T).T)
 
 
-def _all(model: Neurons, layer: Layer, role: str) -> NDArray[np.float32]:
-    """Vectors of the neurons that are not copies. Copies come last, so indices of the others stay valid."""
-    return vectors(model, layer, role, np.flatnonzero(layer.first))
+def _solved(reads: Float32s, right: Float32s) -> Float32s:
+    """ridge (K + ridge I)^-1 C right."""
+    kernel = reads @ reads.T
+    kernel = kernel * np.float32(math.sqrt(reads.shape[1])) + 2 * np.exp(kernel - 1)
+    kernel -= kernel.mean(axis=0)
+    kernel -= kernel.mean(axis=1, keepdims=True)
+    ridge = np.float32(max(0.1 * float(np.trace(kernel)) / len(reads), 1e-11))  # the trace is 0 if all neurons read alike
+    kernel[np.diag_indices(len(kernel))] += ridge
+    factor = cho_factor(kernel, overwrite_a=True, check_finite=False)
+    return np.asarray(ridge * cho_solve(factor, right - right.mean(axis=0), check_finite=False))
 
 
-def _whitening(model: Neurons, layers: list[Layer], role: str) -> NDArray[np.float32]:
+def _originals(layer: Layer, role: str) -> Float32s:
+    """Vectors of the heaviest neurons that are not copies. Copies come last, so indices of the others stay valid."""
+    rows: NDArray[np.float16] = getattr(layer, role)
+    return rows[layer.first][:REGRESSED].astype(np.float32)
+
+
+def _whitening(layers: list[Layer], role: str) -> Float32s:
     """From the covariance of a role's vectors over the layers, each layer once."""
-    total = np.zeros((model.basis.shape[1],) * 2)
-    for layer in {layer.layer: layer for layer in layers}.values():
-        rows = _all(model, layer, role)
-        total += rows.T @ rows / len(rows)
-    return inverse_root(total)
+    each_once = {layer.layer: _originals(layer, role) for layer in layers}.values()
+    return inverse_root(np.asarray(sum(rows.T @ rows / np.float32(len(rows)) for rows in each_once), dtype=np.float64))

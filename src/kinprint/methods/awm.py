@@ -16,6 +16,7 @@ from kinprint.matching.assignment import paired_layers
 from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import in_pieces, shared_tokens
+from kinprint.progress import counted
 
 ROLES = ("q", "k")
 
@@ -61,7 +62,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     if not pairs:
         raise NotApplicable("no layer of both models has attention")
     alike: dict[int, tuple[float, ...]] = {}
-    for i, j in pairs:
+    for i, j in counted(pairs, "layers", len(pairs)):
         cka = tuple(_cka(_gram(channels.aligned(_matrix(a, i, role))), _gram(_matrix(b, j, role))) for role in ROLES)
         alike[j if b is suspect else i] = cka
     parts = dict(zip(ROLES, np.mean(list(alike.values()), axis=0).tolist(), strict=True))

@@ -11,6 +11,7 @@ from kinprint.matching.assignment import assignment, heaviest
 from kinprint.matching.rotation import unit
 from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Score
+from kinprint.progress import counted
 from kinprint.statistics.rank_correlation import fisher, spearman
 
 
@@ -30,7 +31,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     if reference.layers != suspect.layers:
         raise NotApplicable(f"the depths differ ({reference.layers} and {suspect.layers}), and CSU compares layers by number")
     by_number = {}
-    for layer in range(reference.layers):
+    for layer in counted(range(reference.layers), "layers", reference.layers):
         ours, theirs = (_rows(model, layer) for model in (reference, suspect))
         if ours is not None and theirs is not None:
             match = assignment(ours @ theirs.T)

@@ -13,6 +13,7 @@ from kinprint.matching.rotation import unit
 from kinprint.methods._by_layer import by_layer
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._tokens import embeddings, shared_tokens
+from kinprint.progress import counted
 from kinprint.statistics import bonferroni
 from kinprint.statistics.rank_correlation import fisher, spearman
 
@@ -47,7 +48,8 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     ids = shared_tokens(reference, suspect)
     chosen = np.linspace(0, len(ids[0]) - 1, min(TOKENS, len(ids[0]))).round().astype(int)
     ours, theirs = (Neurons(model, _inputs(model, some[chosen])) for model, some in zip((reference, suspect), ids, strict=True))
-    agreements = {j: _agreement(ours, theirs, i, j) for i, j in _pairs(ours, theirs)}
+    pairs = _pairs(ours, theirs)
+    agreements = {j: _agreement(ours, theirs, i, j) for i, j in counted(pairs, "layers", len(pairs))}
     correlations, log10_p = zip(*agreements.values(), strict=True)
     return Finding(
         statistic=0.0 - fisher(log10_p),
@@ -105,7 +107,8 @@ def _pairs(ours: Neurons, theirs: Neurons) -> list[tuple[int, int]]:
     if ours.model.layers == theirs.model.layers:
         pairs = [(layer, layer) for layer in rows if layer in columns]
     else:
-        table = [[max(_sampled(ours, theirs, i, j).values()) for j in columns] for i in rows]
+        paired = counted(rows, "layers paired", len(rows))
+        table = [[max(_sampled(ours, theirs, i, j).values()) for j in columns] for i in paired]
         pairs = [(rows[i], columns[j]) for i, j in paired_layers(np.array(table))]
     if not pairs:
         raise NotApplicable("no layer of both models has a gated FFN")

@@ -1,7 +1,8 @@
 """Neurons matched by what they read: do they also have the signs, or write the directions, of their partners?
 
 METHODS: disguised models, 2b. `kinprint.matching` recovers which neuron is which from what neurons read;
-`kinprint.matching.signs` and `kinprint.matching.writes` say what is tested and why it holds.
+`kinprint.matching.signs` and `kinprint.matching.writes` say what is tested and why it holds, `kinprint.matching.search` when
+the search is given up and why that changes no p-value's meaning.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ strangers stay below a tenth of it in the mean and every pair below half of it, 
 
 DECIDED = -12.0
 """log10 p of a look from which no further look is taken."""
+
+GIVEN_UP = " The first matches stood for nothing in other layers, so the search was given up and these were tested."
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         layers=by_layer(best.layers, suspect.layers),
         parts=_parts(best.matching, tried),
         disguise=disguise(best.matching, signs) if log10_p <= DECIDED else (),
-        note=f"{count} neurons of {len(best.matching.matches)} layers matched by what they read, tested by {best.look.phrase}.",
+        note=f"{count} neurons of {len(best.matching.matches)} layers matched by what they read, tested by {best.look.phrase}."
+        + (GIVEN_UP if best.matching.given_up else ""),
     )
 
 

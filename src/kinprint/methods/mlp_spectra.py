@@ -9,6 +9,7 @@ from kinprint.arrays import Float64s
 from kinprint.fingerprints.spectra import krylov_values, matrix_values, start
 from kinprint.methods._method import Finding, Score
 from kinprint.methods._spectra import Spectra, by_suspect_layer, correspond, similarity
+from kinprint.progress import counted
 
 ROLES = ("gate", "up", "down")
 
@@ -34,7 +35,8 @@ def run(reference: Weights, suspect: Weights) -> Finding:
 
 def spectra(model: Weights) -> Spectra:
     """role -> (layers, k) singular values, descending, of the matrices as stored; NaN where a layer has none."""
-    by_role = {role: [_values(model, layer, role) for layer in range(model.layers)] for role in ROLES}
+    layers = range(model.layers)
+    by_role = {role: [_values(model, layer, role) for layer in counted(layers, f"{role}s", len(layers))] for role in ROLES}
     return {role: table for role in ROLES if (table := _table(by_role[role])) is not None}
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from kinprint import methods
 from kinprint.comparison import ALPHA, Verdict, examine
 from kinprint.comparison.identity import sameness
+from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.in_order import in_order
 from kinprint.statistics import alpha_of_each
 
 Progress = Callable[[str, int, int], None]
@@ -107,7 +107,7 @@ def families(
         a, b = pair
         return None if groups.joined(a, b) else _verdict(models[a], models[b], alpha_of_each(alpha, count), cache)
 
-    with closing(in_order(verdict, pairs, workers)) as verdicts:  # type: ignore[type-var]
+    with closing(in_order(verdict, pairs, workers)) as verdicts:
         for number, ((a, b), said) in enumerate(zip(pairs, verdicts, strict=True)):
             progress("comparing", number, len(pairs))
             if said is None or groups.joined(a, b):

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
-from kinprint.library.in_order import in_order
 from kinprint.library.merges.gather import gather
 from kinprint.library.trees.directions import direction
 from kinprint.library.trees.families import Progress

@@ -22,9 +22,9 @@ from scipy.sparse.csgraph import csgraph_from_dense, shortest_path
 
 from kinprint.arrays import Float64s
 from kinprint.comparison import ALPHA
+from kinprint.comparison.in_order import in_order
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.in_order import in_order
 from kinprint.library.trees.directions import Direction, direction
 from kinprint.library.trees.distances import NeuronDistances, Positions, Sampled, compared_by_position, draws
 from kinprint.library.trees.families import Families, Progress, families

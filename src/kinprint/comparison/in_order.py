@@ -1,9 +1,9 @@
-"""Pairs of models worked on by several threads, the results in the order of the pairs."""
+"""Work on several things at once, in threads, the results in the order of the things: pairs of models, methods of a pair."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ MOST = 4
 """Threads by default: each holds the fingerprints of a pair and what a test makes of them, up to a few hundred MiB."""
 
 
-def in_order(work: Callable[[T], R], pairs: Sequence[T], workers: int | None = None) -> Iterator[R]:
+def in_order(work: Callable[[T], R], pairs: Sequence[T], workers: int | None = None) -> Generator[R]:
     """The result of every pair, in their order. The work runs ahead of who takes the results; closing the iterator stops it.
 
     The results do not depend on the number of threads.
@@ -29,7 +29,7 @@ def in_order(work: Callable[[T], R], pairs: Sequence[T], workers: int | None = N
         workers: threads; by default what $OMP_NUM_THREADS or the machine allows, at most `MOST`.
     """
     count = min(workers or min(usual_threads(), MOST), len(pairs))
-    if count < 2 or not _kernels_allow_threads():
+    if count < 2:
         yield from map(work, pairs)
         return
 
@@ -51,14 +51,6 @@ def in_order(work: Callable[[T], R], pairs: Sequence[T], workers: int | None = N
 
 def _outcomes(work: Callable[[int], Any], total: int, workers: int) -> Any:
     return engines.named("threads").run(work, range(total), workers)
-
-
-def _kernels_allow_threads() -> bool:
-    """Whether compiled loops may run in several threads at once; numba's last resort, `workqueue`, ends the process then."""
-    import numba
-
-    numba.get_num_threads()  # starts its threads, which settles what kind they are
-    return bool(numba.threading_layer() != "workqueue")  # type: ignore[attr-defined]
 
 
 def _share_kernels(workers: int) -> None:

@@ -7,8 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from kinprint.library import in_order as module
-from kinprint.library.in_order import in_order
+from kinprint.comparison.in_order import in_order
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -46,12 +45,6 @@ def test_what_is_raised_arrives(workers: int) -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(in_order(work, range(10), workers))
-
-
-def test_one_thread_where_compiled_loops_allow_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_kernels_allow_threads", lambda: False)
-    names = set(in_order(lambda _: threading.current_thread().name, range(10), 3))
-    assert names == {threading.current_thread().name}
 
 
 def test_nothing_to_do() -> None:
