@@ -1,6 +1,7 @@
 """What a comparison costs from fingerprints at the sizes people have, as a ratio to one matrix product of the same run.
 
     python benchmarks/pairs.py [--pairs 8B/8B 8B/3B ...] [--by-method] [--json FILE] [--repeats 3]
+    python benchmarks/pairs.py --growth docs/speed.svg
 
 Fingerprints are of random traits and lie in memory. `mm` is one product of two float32 matrices of 4096 x 4096, on the threads
 that the comparison may use. `again` is the same pair a second time, when what belongs to one model is known.
@@ -16,12 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from random_traits import SHAPES, random_fingerprint
+import random_fingerprints
+from random_models import Shape
 
 from kinprint import Fingerprint
 from kinprint.comparison import examine
 from kinprint.methods import known
 
+SHAPES = {
+    "8B": Shape(4096, 32, 32, 8, 128, 14336, 128256),
+    "3B": Shape(3072, 28, 24, 8, 128, 8192, 128256),
+    "7B": Shape(3584, 28, 28, 4, 128, 18944, 152064),
+    "135M": Shape(576, 30, 9, 3, 64, 1536, 49152),
+    "70B": Shape(8192, 80, 64, 8, 128, 28672, 128256),
+}
+"""Llama 3.1 8B, Llama 3.2 3B, Qwen2.5 7B, SmolLM2 135M, Llama 3.1 70B."""
+
+NOISE = 0.05
 PAIRS = ("8B/8B", "8B/3B", "8B/7B", "8B/135M", "135M/8B", "8B/70B", "8B/8B copy")
 WIDTH = 4096
 
@@ -47,8 +59,10 @@ def pair(text: str) -> tuple[Fingerprint, Fingerprint]:
     """The models of "SHAPE/SHAPE", strangers, or of "SHAPE/SHAPE copy"."""
     shapes, _, copied = text.partition(" ")
     ours, theirs = shapes.split("/")
-    reference = random_fingerprint(f"{ours} (1)", SHAPES[ours], 1)
-    return reference, random_fingerprint(f"{theirs} (2)", SHAPES[theirs], 2, like=reference if copied else None)
+    reference = random_fingerprints.fingerprint(f"{ours} (1)", SHAPES[ours], 1)
+    if copied:
+        return reference, random_fingerprints.relative(f"{theirs} (2)", reference, NOISE, 2)
+    return reference, random_fingerprints.fingerprint(f"{theirs} (2)", SHAPES[theirs], 2)
 
 
 def measured(text: str, repeats: int) -> dict[str, Any]:
