@@ -1,7 +1,6 @@
 """What a comparison costs from fingerprints at the sizes people have, as a ratio to one matrix product of the same run.
 
     python benchmarks/pairs.py [--pairs 8B/8B 8B/3B ...] [--by-method] [--json FILE] [--repeats 3]
-    python benchmarks/pairs.py --growth docs/speed.svg
 
 Fingerprints are of random traits and lie in memory. `mm` is one product of two float32 matrices of 4096 x 4096, on the threads
 that the comparison may use. `again` is the same pair a second time, when what belongs to one model is known.

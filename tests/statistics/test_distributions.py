@@ -50,5 +50,15 @@ def test_normal_scores(ties: bool, absent: bool, dtype: type) -> None:
     assert np.array_equal(normal_scores(values), wanted)
 
 
+def test_normal_scores_leave_features_as_they_are() -> None:
+    """Also of one feature, whose columns lie in memory as they are needed."""
+    values = RANDOM.standard_normal((2, 30, 1))
+    values[0, 3] = np.nan
+    before = values.copy()
+    values.flags.writeable = False
+    assert np.isfinite(normal_scores(values)).all()
+    assert np.array_equal(values, before, equal_nan=True)
+
+
 def test_normal_scores_of_nothing() -> None:
     assert normal_scores(np.zeros((2, 0, 3))).shape == (2, 0, 3)

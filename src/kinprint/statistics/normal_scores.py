@@ -23,7 +23,7 @@ def normal_scores(features: NDArray[np.floating]) -> Float64s:
         (layers, units, features) float64. Ties share their mean rank. NaN (a quantity that a unit does not have) becomes
         zero, the middle, and counts for nothing; the others are ranked among themselves.
     """
-    columns = np.ascontiguousarray(np.moveaxis(features, 1, 2))
+    columns = np.array(np.moveaxis(features, 1, 2), order="C")  # a copy, which is written into
     absent = np.isnan(columns)
     columns[absent] = np.inf
     scores = np.empty(features.shape)
