@@ -61,7 +61,6 @@ VECTORS = 4 * (128 + 128 + 256 + 256)
 
 def fingerprint_bytes(shape: Shape) -> int:
     """Of the traits of a full fingerprint, from their shapes (docs/fingerprint-format.md)."""
-    keys = shape.kv_heads * shape.head_dim
     forms = min(2048, (1 << 22) // shape.hidden, shape.neurons)
     ends = 1 if shape.tied else 2
     a_layer = {
@@ -71,7 +70,6 @@ def fingerprint_bytes(shape: Shape) -> int:
         "neurons.norms and .invariants": 8 * shape.neurons,
         "neurons.forms": 30 * forms,
         "heads": 2 * shape.heads * shape.head_dim,
-        "products": 2 * (keys if keys <= 1024 else 64),
         "sample": 7 * 256,
         "digests": 9 * 8,
     }
