@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from kinprint.compiled import compiled
@@ -60,7 +59,7 @@ def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """log perm(exp(logs)) for each of (count, n, n) matrices, n at most 8 or so (`placements`)."""
     count = logs.shape[0]
     result = np.empty(count)
-    for start in prange((count + LANES - 1) // LANES):
+    for start in range((count + LANES - 1) // LANES):
         _abreast(logs[start * LANES : (start + 1) * LANES], result[start * LANES : (start + 1) * LANES])
     return result
 

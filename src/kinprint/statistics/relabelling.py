@@ -9,7 +9,6 @@ layers are copies of each other (`stream`).
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from kinprint.arrays import Float64s, Int64s
 from kinprint.compiled import compiled
@@ -72,24 +71,24 @@ def _shuffles(orders: Int64s, count: int, state: np.uint64) -> np.uint64:
 
 @compiled()
 def _relabelled_units(
-    scores: Float64s, concerned: Int64s, block: int, count: int, draws: int, state: np.uint64, totals: Float64s
+    scores: Float64s, blocks: int, size: int, concerned: Int64s, block: int, count: int, state: np.uint64, totals: Float64s
 ) -> None:
-    """Add to totals (pairs, draws) what a block of units without members gives, scores (pairs, blocks, size, size)."""
-    size = scores.shape[2]
+    """Add to totals (pairs, draws) what a block of single units gives; scores are (pairs, blocks, size, size), flat."""
+    draws = totals.shape[1]
     orders = np.empty((size, AHEAD), np.int64)
     sums = np.empty(AHEAD)
     for first in range(0, draws, AHEAD):
         state = _shuffles(orders, count, state)
         lanes = min(AHEAD, draws - first)
         for pair in concerned:
-            matrix, row = scores[pair, block], totals[pair]
             for lane in range(lanes):
-                sums[lane] = row[first + lane]
+                sums[lane] = totals[pair, first + lane]
             for unit in range(count):
+                start = ((pair * blocks + block) * size + unit) * size
                 for lane in range(lanes):
-                    sums[lane] += matrix[unit, np.uint64(orders[unit, lane])]
+                    sums[lane] += scores[np.uint64(start + orders[unit, lane])]
             for lane in range(lanes):
-                row[first + lane] = sums[lane]
+                totals[pair, first + lane] = sums[lane]
 
 
 @compiled()
@@ -108,10 +107,7 @@ def relabelled(
     blocks, size, parts, width = scores.shape[1], scores.shape[2], scores.shape[4], scores.shape[5]
     matrix = width * width
     flat = scores.ravel()
-    units = flat[: len(scores) * blocks * size * size].reshape(
-        len(scores), blocks, size, size
-    )  # all there is of single members
-    for layer in prange(len(stream)):
+    for layer in range(len(stream)):
         concerned = np.flatnonzero(suspect_layer == layer)
         groups = np.empty(size, dtype=np.int64)
         members = np.zeros(width, dtype=np.int64)
@@ -119,7 +115,8 @@ def relabelled(
             state = np.uint64(seed) + np.uint64(stream[layer] * blocks + block) * np.uint64(0xD1342543DE82EF95)
             count = group_counts[layer, block]
             if matrix == 1 and parts == 1:
-                _relabelled_units(units, concerned, block, count, draws if count else 0, state, totals)
+                if count:
+                    _relabelled_units(flat, blocks, size, concerned, block, count, state, totals)
                 continue
             for draw in range(draws if count else 0):
                 state = _shuffle(groups, count, state)
@@ -175,7 +172,7 @@ def tilted(
     draws = chosen.shape[1]
     totals = np.zeros((len(scores), draws))
     blocks, size, parts, width = scores.shape[1], scores.shape[2], scores.shape[4], scores.shape[5]
-    for layer in prange(len(chosen)):
+    for layer in range(len(chosen)):
         concerned = np.flatnonzero(suspect_layer == layer)
         groups = np.empty(size, dtype=np.int64)
         members = np.zeros(width, dtype=np.int64)
