@@ -236,8 +236,13 @@ def _whitened_cosines(reads: Float32s) -> Float32s:
     return np.asarray(inner / np.outer(length, length))
 
 
-def originals(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(n,) False for units that are copies of an earlier one, from what they read, whitened: (n, directions) unit vectors."""
+def originals(cosines: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(n,) False for units that are copies of an earlier one, from cosines (n, n) of what they read, whitened."""
+    return np.asarray(~np.tril(cosines > COPY, -1).any(axis=1))
+
+
+def originals_among(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """As `originals`, from what units read, whitened: (n, directions) unit vectors. No table of all cosines is made."""
     kept = np.empty(len(reads), dtype=bool)
     for start in range(0, len(reads), TILE):
         stop = start + TILE

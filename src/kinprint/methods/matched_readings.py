@@ -16,7 +16,7 @@ import numpy as np
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.kept import kept
 from kinprint.matching.nearest import nearest
-from kinprint.matching.neurons import originals
+from kinprint.matching.neurons import originals_among
 from kinprint.matching.readings import directions
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._shares import share
@@ -37,7 +37,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     for model, products in ((reference, gates * ups), (suspect, their_gates * their_ups)):
         require_balanced_signs([products.sum(axis=1, keepdims=True)], model.name)
     # copies share their sign: in one of the models every neuron must be there once
-    first = kept(reference, ("matched-readings originals", shared), lambda: originals(gates))
+    first = kept(reference, ("matched-readings originals", shared), lambda: originals_among(gates))
     gates, ups = gates[first], ups[first]
     left, right, _ = nearest(gates, their_gates)
     closeness = np.maximum(np.einsum("nt,nt->n", gates[left], their_gates[right]), 0.0)
