@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from kinprint import Fingerprint
 from kinprint.architectures import recognise
+from kinprint.architectures.given import tables_of
 from kinprint.benchmark import from_list, from_zoo
 from kinprint.checkpoints import Checkpoint, adapters, json_text, open_checkpoint, tokenizer, weight_files
 from kinprint.checkpoints.formats import _gguf
@@ -106,8 +107,9 @@ def test_a_vocabulary_of_very_many_lines(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("share", [float("inf"), 1e308, -1, 10**30])
 def test_a_share_of_a_head_that_is_none(tmp_path: Path, share: float) -> None:
+    """The model of the corpus has no norms, so that it is only a Llama if somebody says so."""
     with pytest.raises(ArchitectureError, match="0 to 1"):
-        recognise(llama(tmp_path, partial_rotary_factor=share))
+        recognise(llama(tmp_path, partial_rotary_factor=share), tables_of("llama"))
 
 
 @pytest.mark.parametrize("size", [1, "x", [32], [1, 2, 3], {}])

@@ -411,7 +411,7 @@ def test_related_and_not(name: str, runs: Callable[[str], Run], tmp_path: Path) 
             parameter.add_(torch.randn_like(parameter) * 0.05 * parameter.std().nan_to_num(0.1))
     for label, model in (("noised", noised), ("other", other)):
         model.save_pretrained(tmp_path / label)
-    found = compare(run.checkpoint.source, tmp_path / "noised", deep=True)
+    found = compare(run.checkpoint.source, tmp_path / "noised", deep=True, scores=True)
     assert found.verdict == "related"
     assert {item.method for item in found.evidence if not item.applies} == SILENT | silent(name, run)
     deep = list(MIXED).index(name) % 3 == 0  # what only both checkpoints show does not depend on the table

@@ -16,6 +16,8 @@ from kinprint import Library, fingerprint
 from kinprint.cli import app
 
 OTHER = {
+    ("kinprint identify", "--all"): "every candidate, not every pair of models or every model of a mirror",
+    ("kinprint tree", "--all"): "every pair",
     ("kinprint benchmark", "--json"): "a file, since a run of an hour writes several reports at once",
     ("kinprint zoo build", "--output"): "a folder of models, not a fingerprint",
     ("kinprint zoo build", "--device"): "what trains; an observation has a choice more",

@@ -45,10 +45,7 @@ HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
 ]
 
-CacheOption = Annotated[bool, typer.Option(help="Use fingerprints measured earlier and keep new ones.")]
-SearchCacheOption = Annotated[
-    bool, typer.Option("--cache/--no-cache", help="Use fingerprints and tests of earlier runs and keep new ones.")
-]
+CacheOption = Annotated[bool, typer.Option(help="Use fingerprints and tests of earlier runs and keep new ones.")]
 
 QuickOption = Annotated[
     bool,

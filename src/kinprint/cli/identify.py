@@ -15,12 +15,12 @@ from kinprint.cli._models import read, retyped
 from kinprint.cli._options import (
     PLACES,
     AlphaOption,
+    CacheOption,
     FailOnOption,
     HtmlOption,
     JsonOption,
     LibraryOption,
     QuickOption,
-    SearchCacheOption,
 )
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
@@ -51,7 +51,7 @@ def command(
     quick: QuickOption = False,
     html: HtmlOption = None,
     alpha: AlphaOption = ALPHA,
-    cache: SearchCacheOption = True,
+    cache: CacheOption = True,
 ) -> None:
     """Find SUSPECT's relatives in a library, with p-values corrected for all models that were searched.
 

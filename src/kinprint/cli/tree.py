@@ -9,7 +9,7 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import read, retyped
-from kinprint.cli._options import PLACES, AlphaOption, HtmlOption, JsonOption, OptionalLibraryOption, SearchCacheOption
+from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
@@ -29,7 +29,7 @@ def command(
     svg: Annotated[Path | None, typer.Option(help="Write a picture of the trees.")] = None,
     html: HtmlOption = None,
     alpha: AlphaOption = ALPHA,
-    cache: SearchCacheOption = True,
+    cache: CacheOption = True,
 ) -> None:
     """Join models to families by the tests, and draw the tree of each: who stands between whom, and how far apart.
 

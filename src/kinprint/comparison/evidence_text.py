@@ -101,6 +101,7 @@ FIELDS: Mapping[str, Parse] = {
     "forgeable": _flag,
     "labels": _table(_tuple(_check)),
     "set_aside": _text,
+    "unmeasured": _flag,
     "note": _text,
     "across": _optional(_tuple(_tuple(_number))),
 }
