@@ -94,7 +94,8 @@ def test_the_cache_gives_no_file_without_scores_to_who_asks_for_them(
     assert measured == [False, True]
     assert asked.scores
     assert again == asked
-    assert unasked == asked, "a file with scores serves who does not ask for them too"
+    assert unasked == first, "a file with scores serves who does not ask for them, and says the same as one without"
+    assert not unasked.scores
 
 
 def test_a_file_tells_whether_it_holds_them(

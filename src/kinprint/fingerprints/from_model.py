@@ -13,6 +13,7 @@ from kinprint.fingerprints import cache as stored
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.measure import Progress, measure
 from kinprint.fingerprints.quick import measure_quick
+from kinprint.fingerprints.trait_table import for_scores
 
 SUFFIX = ".kinprint"
 
@@ -68,10 +69,18 @@ def fingerprint(
         measured = _measured(opened, quick, scores, threads, progress)
         if cache:
             stored.keep(checkpoint, kind, measured)
+    if measured.scores and not scores:
+        measured = _without_scores(measured)
     if checkpoint.revision:  # after the cache, which knows models by their content alone
         provenance = {**measured.provenance, "revision": checkpoint.revision}
         measured = Fingerprint(measured.name, measured.traits, measured.facts, provenance)
     return measured
+
+
+def _without_scores(measured: Fingerprint) -> Fingerprint:
+    """As if scores had not been asked for: what the cache holds may change no digest."""
+    traits = {name: values for name, values in measured.traits.items() if not for_scores(name)}
+    return Fingerprint(measured.name, traits, measured.facts, {**measured.provenance, "scores": False})
 
 
 def identity(checkpoint: Checkpoint, *, quick: bool = False) -> str:
