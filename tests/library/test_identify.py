@@ -7,15 +7,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from library.pairs_tested import pairs_tested_by
 from methods.simulated import descendant, model
 from numpy.typing import ArrayLike
 
 from kinprint import compare
-from kinprint.comparison import Comparison, examine
 from kinprint.errors import LibraryError
 from kinprint.fingerprints import Fingerprint
 from kinprint.library import identify as module
@@ -123,14 +122,7 @@ def with_content(model: Fingerprint, content: str, name: str = "") -> Fingerprin
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Names of the pairs that are tested."""
-    pairs = list[tuple[str, str]]()
-
-    def counting(models: tuple[Fingerprint, Fingerprint], **options: Any) -> Comparison:
-        pairs.append((models[0].name, models[1].name))
-        return examine(models, **options)
-
-    monkeypatch.setattr(module, "examine", counting)
-    return pairs
+    return pairs_tested_by(module, monkeypatch)
 
 
 def test_the_model_itself_needs_no_test_and_ends_the_search(

@@ -61,6 +61,7 @@ def in_common(reference: NDArray[np.floating], suspect: NDArray[np.floating]) ->
 
 
 def scores_of(features: NDArray[np.floating]) -> Float64s:
+    """Normal scores of features (layers, units, features); rows of NaN where there is no unit."""
     scores = normal_scores(np.where(np.isfinite(features), features, np.nan))
     scores[~np.isfinite(features).any(axis=-1)] = np.nan
     return scores

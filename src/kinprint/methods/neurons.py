@@ -76,8 +76,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         cloned = any(check.tells_clones for check in (*labels.reference, *labels.suspect))
         result = _by_label(x, y, cloned=cloned)
     else:
-        kept = min(MATCHED / min(ours, theirs), 1.0)
-        result = test_by_order(*both_scores(heaviest(x, round(kept * ours)), heaviest(y, round(kept * theirs))))
+        part = min(MATCHED / min(ours, theirs), 1.0)
+        result = test_by_order(*both_scores(heaviest(x, round(part * ours)), heaviest(y, round(part * theirs))))
         how = f"{ours} against {theirs} neurons a layer, matched by their invariants and tested by the order of neighbours"
     return as_finding(result, f"Norms and angles of gate, up and down in {layers} layers, {how}.", labels)
 

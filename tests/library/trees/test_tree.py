@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from library.pairs_tested import pairs_tested_by
 
 from kinprint import Fingerprint
-from kinprint.comparison import Comparison, examine
 from kinprint.library.trees import families as families_module
 from kinprint.library.trees import tree as tree_module
 from kinprint.library.trees.directions import wilson
@@ -120,14 +120,7 @@ def test_strangers_are_never_joined() -> None:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Names of the pairs that are tested."""
-    pairs = list[tuple[str, str]]()
-
-    def counting(models: tuple[Fingerprint, Fingerprint], **options: Any) -> Comparison:
-        pairs.append((models[0].name, models[1].name))
-        return examine(models, **options)
-
-    monkeypatch.setattr(families_module, "examine", counting)
-    return pairs
+    return pairs_tested_by(families_module, monkeypatch)
 
 
 def test_pairs_that_are_joined_already_are_not_tested(counted: list[tuple[str, str]]) -> None:
