@@ -33,7 +33,7 @@ from kinprint.fingerprints.form_columns import EVEN, ODD
 from kinprint.matching.forms import described_by, signs_of
 from kinprint.methods import neurons
 from kinprint.methods._heads import Side, structure
-from kinprint.methods.channels import LAYERED, SINGLE
+from kinprint.methods.channels import LAYERED
 from kinprint.statistics import normal_scores
 from kinprint.transforms import Model, read_model
 from kinprint.transforms import known as transforms
@@ -134,7 +134,7 @@ def with_channels(mine: Model, theirs: Model) -> Model:
     features = []
     for model in (mine, theirs):
         traits = habits.measured(model, "fitted").traits
-        rows = [np.atleast_2d(traits[name]) for name in (*LAYERED, *SINGLE) if name in traits]
+        rows = [np.atleast_2d(traits[name]) for name in LAYERED if name in traits]
         features.append(normal_scores(np.concatenate(rows).T[None])[0])
     order = assigned(*features)
 

@@ -89,5 +89,5 @@ def test_a_small_part_does_not_speak_for_the_model(share: float, verdict: str) -
     part = replace(method(replace(SAID, log10_p=-27.0)), share=lambda model: share, part="routers")
     found = examine(models, methods=[part, method(replace(SAID, method="b", log10_p=-0.3))])
     assert found.verdict == verdict
-    assert ("The routers are 0.06% of the parameters" in found.sentence()) == (verdict == "no-evidence")
+    assert ("Only 0.06% of the parameters are in the routers" in found.sentence()) == (verdict == "no-evidence")
     assert (found.tests[-1].to_json()["set_aside"] is not None) == (verdict == "no-evidence")

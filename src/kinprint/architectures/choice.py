@@ -94,21 +94,26 @@ class _Candidate:
         return {role for match in self.explained.matches if match.layer is not None for role in match.entry.roles}
 
 
-def choices(checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[Table] = ()) -> Iterator[Choice]:
+def choices(
+    checkpoint: Checkpoint, config: Mapping[str, Any], given: Sequence[Table] = (), component: str = ""
+) -> Iterator[Choice]:
     """The tables by which the layers of a model can be read, the most likely first.
 
     Args:
-        config: of the language model.
+        config: of the language model, or of the component.
         given: tables that the user allows; only these are tried.
+        component: what the checkpoint is known to be: "vision tower", ...; only tables of such are tried.
 
     Raises:
         CheckpointError: a gain cannot be read, where values have to decide.
     """
     model_type = config.get("model_type")
     kinds = examples(checkpoint.tensors)
-    allowed = given or known()
+    allowed = given or [table for table in known() if component in ("", table.component)]
     fits = [_Candidate(table, fit(table, kinds), bool(given) or model_type in table.model_types) for table in allowed]
     fits = [one for one in fits if complete(one.table, one.explained) and (one.named or not one.explained.strangers)]
+    if not given and any(not one.table.component for one in fits):  # a language model with a tower is not read as the tower
+        fits = [one for one in fits if one.named or not one.table.component]
     most = max((one.explained.inside for one in fits), default=0)
     best = [one for one in fits if one.explained.inside == most]
     stored, nbytes = _stored_gains(best, kinds) if len({one.adds for one in best}) > 1 else (None, 0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kinprint.architectures.anatomy import Anatomy
+from kinprint.architectures.components import components
 from kinprint.architectures.recognise import recognise
 from kinprint.architectures.table import Table
 from kinprint.architectures.weights import Weights, weights_of
@@ -21,10 +22,12 @@ class OpenModel:
     Attributes:
         checkpoint: its tensors, configuration, tokenizer and card.
         given: the tables that the user allows; all of them where there are none.
+        component: what it is known to be, where it is a component of a larger model.
     """
 
     checkpoint: Checkpoint
     given: tuple[Table, ...] = ()
+    component: str = ""
 
     @cached_property
     def anatomy(self) -> Anatomy:
@@ -33,7 +36,13 @@ class OpenModel:
         Raises:
             ArchitectureError: the model is of no known architecture.
         """
-        return recognise(self.checkpoint, self.given)
+        return recognise(self.checkpoint, self.given, self.component)
+
+    @cached_property
+    def components(self) -> Mapping[str, OpenModel]:
+        """What stands beside the language model and has layers of its own, by what it is: "vision tower", "audio encoder"."""
+        beside = components(self.checkpoint, self.anatomy)
+        return {what: OpenModel(found, component=what) for what, found in beside.items()}
 
     @cached_property
     def weights(self) -> Weights:

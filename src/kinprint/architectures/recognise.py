@@ -29,13 +29,14 @@ ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hi
 """Under which configurations say the activation of an FFN."""
 
 
-def recognise(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Anatomy:
+def recognise(checkpoint: Checkpoint, given: Sequence[Table] = (), component: str = "") -> Anatomy:
     """See a checkpoint through the table of its architecture, or, where no table fits, as far as names and shapes tell.
 
     Nothing is read but a few rows of a matrix of positions, and some gains where their values have to decide.
 
     Args:
         given: the tables that the user allows; only these are tried.
+        component: what it is known to be, where it is no language model: "vision tower", ...
 
     Raises:
         CheckpointError: those cannot be read.
@@ -45,7 +46,7 @@ def recognise(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Anatomy:
     config = configuration.text_part(checkpoint.config)
     refused: ArchitectureError | None = None
     contradicted = False
-    for choice in choices(checkpoint, config, given):
+    for choice in choices(checkpoint, config, given, component):
         if contradicted and choice.guessed:
             continue  # a table that asks less of a configuration is no better guess
         try:
@@ -177,6 +178,7 @@ def _said(table: Table, config: Mapping[str, Any], parts: Sequence[Part], where:
         "tie_word_embeddings": all(part.role != "head" for part in parts),
         "qk_norm": bool(configuration.lookup(table.qk_norm, config)),
         "free_signs": table.free_signs,
+        **({"component": table.component} if table.component else {}),
     }
 
 

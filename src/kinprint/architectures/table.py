@@ -23,7 +23,7 @@ LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "blocks", "interleave
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
     *("norm", "norm_first", "positions", "named", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
-    *("softmax_router", "free_head", "gaps", "essential", "written_as"),
+    *("softmax_router", "free_head", "gaps", "essential", "written_as", "component"),
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -123,6 +123,7 @@ class Table:
     essential: tuple[str, ...] = roles.ESSENTIAL
     written_as: Mapping[str, str] = field(default_factory=dict)
     like: str = ""
+    component: str = ""
     patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
     skipped: tuple[tuple[re.Pattern[str], Skip], ...] = field(default=(), repr=False)
 
@@ -201,6 +202,7 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         essential=tuple(raw.get("essential", roles.ESSENTIAL)),
         written_as=raw.get("written_as", {}),
         like=raw.get("like", ""),
+        component=raw.get("component", ""),
         skipped=tuple((pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
         patterns=_patterns(tensors),
     )

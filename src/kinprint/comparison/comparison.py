@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -14,13 +14,16 @@ from typing import Any
 from kinprint import methods as registry
 from kinprint.architectures import Weights
 from kinprint.comparison import evidence_cache
+from kinprint.comparison.components import counterparts, same_kind
 from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
-from kinprint.comparison.parts import small_part
+from kinprint.comparison.parts import SharedPart, shared_parts
+from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.sides import both
+from kinprint.comparison.small_parts import small_part
 from kinprint.comparison.verdict import combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.methods import Evidence, Method
@@ -45,6 +48,8 @@ class Comparison:
         content: whether the weights are the same, and what besides them differs.
         context: facts that are no evidence.
         alpha: the p-value up to which the pair is called related.
+        parts: which parts are shared; () unless related or identical.
+        components: what stands beside the language model in both (a vision tower), by what it is, each compared as a model.
     """
 
     reference: Fingerprint
@@ -56,6 +61,8 @@ class Comparison:
     content: Sameness
     context: dict[str, Any]
     alpha: float = ALPHA
+    parts: tuple[SharedPart, ...] = ()
+    components: Mapping[str, Comparison] = field(default_factory=dict)
 
     @property
     def same(self) -> str | None:
@@ -67,22 +74,33 @@ class Comparison:
         return tuple(item for item in self.evidence if item.kind == "test")
 
     @property
+    def everything(self) -> tuple[Evidence, ...]:
+        """The evidence of the model and of all components, on which the verdict rests."""
+        return (*self.evidence, *(item for each in self.components.values() for item in each.everything))
+
+    @property
     def scores(self) -> tuple[Evidence, ...]:
         return tuple(item for item in self.evidence if item.kind == "score")
 
     @property
     def unforgeable(self) -> float | None:
         """log10 p combined over the tests whose evidence no relabelling can make; None if none of them decides."""
-        return unforgeable_log10_p(self.evidence)
+        return unforgeable_log10_p(self.everything)
 
     @property
     def forgeable(self) -> bool | None:
         """Whether a "related" rests on labels and signs alone, which somebody could have fitted; None for other verdicts."""
         if self.verdict != "related":
             return None
-        if self.content.weights is not None:
+        if self.content.weights is not None or self._copied:
             return False
         return self.unforgeable is None or self.unforgeable > math.log10(self.alpha)
+
+    @property
+    def _copied(self) -> tuple[str, ...]:
+        """Parts that are the same bit for bit, where a test of them says, too, that this is no coincidence."""
+        level = math.log10(self.alpha)
+        return tuple(each.part for each in self.parts if each.state == "identical" and (each.log10_p or 0) <= level)
 
     def sentence(self) -> str:
         """The verdict in plain words: what was found, what it means and what it does not."""
@@ -91,11 +109,13 @@ class Comparison:
         if self.verdict == "identical":
             return f"{b} holds the same weights as {a}: {self.same}."
         if self.verdict == "related" and self.content.weights is not None:
-            return f"{b} holds the same language model as {a}: {self.content.weights}. {self._beside()}"
+            return (
+                f"{b} holds the same language model as {a}: {self.content.weights}. {self._beside()}{self._by_part(after=True)}"
+            )
         if self.verdict == "related":
             return (
                 f"{b} and {a} share initial or trained weights (p {p_value(self.log10_p or 0)}): one was made from the "
-                f"other, or both from a common origin. {self._strength()} "
+                f"other, or both from a common origin. {self._by_part()}{self._strength()} "
                 "The test does not say which, nor whether it was allowed."
             )
         if self.verdict == "untestable":
@@ -122,6 +142,11 @@ class Comparison:
             f"No evidence that {b} shares weights with {a}.{aside}{seen} This does not prove that they are unrelated: {hint}."
         )
 
+    def _by_part(self, *, after: bool = False) -> str:
+        """Which parts are shared, where that is not all of them, with the space in front of it or behind it."""
+        said = sentence_of_parts(self.parts)
+        return (f" {said}" if after else f"{said} ") if said else ""
+
     def _beside(self) -> str:
         """What besides the language model differs."""
         words = ", ".join(difference.words() for difference in self.content.differences)
@@ -129,6 +154,8 @@ class Comparison:
 
     def _strength(self) -> str:
         """What it would take to make the evidence of related models without descent."""
+        if self._copied and (self.unforgeable or 0) > math.log10(self.alpha):
+            return f"No relabelling can make this: matrices agree bit for bit ({', '.join(self._copied)})."
         if not self.forgeable:
             p = p_value(self.unforgeable or 0)
             return f"No relabelling can make this: tests that use neither labels nor signs agree (p {p})."
@@ -151,6 +178,16 @@ class Comparison:
             "forgeable": self.forgeable,
             "unforgeable_log10_p": self.unforgeable,
             "content": self.content.to_json(),
+            "parts": [part.to_json() for part in self.parts],
+            "components": {
+                what: {
+                    "log10_p": each.log10_p,
+                    "layer_map": None if each.layer_map is None else list(each.layer_map),
+                    "content": each.content.to_json(),
+                    "evidence": [item.to_json() for item in each.evidence],
+                }
+                for what, each in self.components.items()
+            },
             "layer_map": None if self.layer_map is None else list(self.layer_map),
             "evidence": [item.to_json() for item in self.evidence],
             "context": self.context,
@@ -218,7 +255,8 @@ def examine(
     """
     a, b = fingerprints
     known = methods if methods is not None else [m for m in registry.known() if scores or not m.deep or m.kind == "test"]
-    wanted = [m for m in known if (weights is not None or not m.deep) and m.concerns(a, b)]
+    comparable = known if same_kind(a, b) else []
+    wanted = [m for m in comparable if (weights is not None or not m.deep) and m.concerns(a, b)]
     wanted.sort(key=lambda m: (m.kind != "test", m.deep))
     earlier = evidence_cache.find(a, b) if cache else {}
     content, results = sameness(a, b), list[Evidence]()
@@ -235,10 +273,16 @@ def examine(
                     results.append(next(said))
     if cache:
         _keep(fingerprints, earlier, zip(wanted, results, strict=True))
-    evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha)), key=_strength))
-    log10_p = combined_log10_p(evidence)
+    components = {
+        what: examine(pair, scores=scores, alpha=alpha, methods=methods, cache=cache)
+        for what, pair in counterparts(a, b).items()
+    }
+    beside = [item for each in components.values() for item in each.everything]
+    evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha, beside)), key=_strength))
+    log10_p = combined_log10_p([*evidence, *beside])
     verdict = decide(content, log10_p, alpha)
-    layer_map = next((item.layer_map for item in evidence if item.layer_map and item.decides), None)
+    strong = [item for item in evidence if item.decides and (content.weights or (item.log10_p or 0) <= math.log10(alpha))]
+    layer_map = next((item.layer_map for item in strong if item.layer_map), None)
     return Comparison(
         reference=a,
         suspect=b,
@@ -249,6 +293,8 @@ def examine(
         content=content,
         context=context(a, b),
         alpha=alpha,
+        parts=shared_parts(fingerprints, (known, evidence), components, alpha) if verdict in ("related", "identical") else (),
+        components=components,
     )
 
 

@@ -24,13 +24,16 @@ def unforgeable_log10_p(evidence: Sequence[Evidence]) -> float | None:
     return smallest(p_values, tries=len(log10_ps(evidence))) if p_values else None
 
 
-def with_detectable(evidence: Sequence[Evidence], alpha: float) -> list[Evidence]:
+def with_detectable(evidence: Sequence[Evidence], alpha: float, beside: Sequence[Evidence] = ()) -> list[Evidence]:
     """Evidence in which every test that applies and states its resolution says what it could have seen.
 
     It is the correlation at which this test alone would say "related" in half of all cases; `alpha` is corrected for the number
     of tests, as the combined p-value is.
+
+    Args:
+        beside: further evidence that the verdict rests on.
     """
-    tries = len(log10_ps(evidence))
+    tries = len(log10_ps([*evidence, *beside]))
     return [
         item
         if not item.decides or item.resolution is None

@@ -14,7 +14,7 @@ from kinprint.errors import CheckpointError, FingerprintError
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION, TRAITS
 
-FACTS = "positions of guessed types, named spaces, content of every tensor"
+FACTS = "positions of guessed types, named spaces, content of every tensor, components"
 """What is measured in another way, or newly, since fingerprints were first kept, traits apart."""
 
 

@@ -62,7 +62,7 @@ class Facts:
         hidden_size, vocab_size, head_dim, intermediate_size, num_attention_heads, num_key_value_heads, num_experts,
             expert_groups: numbers as configurations name them, below LARGEST.
         parameters, tokens: counts.
-        family, model_type, quantization: words; "" where not stated.
+        family, model_type, component, quantization: words; "" where not stated. A component is a vision tower, ...
         free_signs: False where gated neurons have no free sign.
         quick: share of the weights' bytes that were read, of a quick fingerprint.
         dtypes: role -> floating type, one of FLOATS.
@@ -86,6 +86,7 @@ class Facts:
     tokens: int | None = None
     family: str = ""
     model_type: str = ""
+    component: str = ""
     quantization: str = ""
     free_signs: bool = True
     quick: float | None = None
@@ -111,6 +112,7 @@ class Facts:
             tokens=_count(facts.get("tokens"), MOST),
             family=_word(facts.get("family")),
             model_type=_word(facts.get("model_type")),
+            component=_word(facts.get("component")),
             quantization=_word(facts.get("quantization")),
             free_signs=facts.get("free_signs") is not False,
             quick=float(share) if isinstance(share, int | float) and 0 < share <= 1 else None,

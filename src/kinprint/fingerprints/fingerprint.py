@@ -96,6 +96,37 @@ class Fingerprint:
         """The facts that can be computed with, whoever wrote them."""
         return Facts.of(self.facts)
 
+    @cached_property
+    def components(self) -> Mapping[str, Fingerprint]:
+        """What stands beside the language model and has layers of its own, by what it is ("vision tower"), each as the
+        fingerprint of a model."""
+        facts = self.facts.get("components")
+        traits: dict[str, dict[str, NDArray[Any]]] = {}
+        for key, array in self.traits.items():
+            component, own = table.apart(key)
+            if component and own:
+                traits.setdefault(component, {})[own] = array
+        found = {}
+        for component, own_traits in traits.items():
+            said = facts.get(component) if isinstance(facts, dict) else None
+            what, provenance = component.replace("_", " "), {"source": self.provenance.get("source"), "scores": self.scores}
+            name = f"{self.name}, {what}"[:MAX_NAME]
+            found[what] = Fingerprint(name, own_traits, said if isinstance(said, dict) else {}, provenance)
+        return MappingProxyType(found)
+
+    def with_components(self, components: Mapping[str, Fingerprint]) -> Fingerprint:
+        """A fingerprint that holds those of components, by what they are, beside its own traits."""
+        if not components:
+            return self
+        slugs = {what: what.replace(" ", "_") for what in components}
+        traits = {
+            f"{table.COMPONENT}{slugs[what]}.{key}": array
+            for what, each in components.items()
+            for key, array in each.traits.items()
+        }
+        facts = {slugs[what]: dict(each.facts) for what, each in components.items()}
+        return Fingerprint(self.name, {**self.traits, **traits}, {**self.facts, "components": facts}, self.provenance)
+
     @property
     def layers(self) -> int | None:
         """Number of layers the traits speak of; None if no trait has layers."""

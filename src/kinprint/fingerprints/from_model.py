@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from kinprint.architectures import OpenModel, Table, open_model
+from kinprint.architectures import Anatomy, OpenModel, Table, open_model
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.remote.expectation import expect
+from kinprint.errors import ArchitectureError, FingerprintError
 from kinprint.fingerprints import cache as stored
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.measure import Progress, measure
@@ -100,7 +102,19 @@ def _measured(opened: OpenModel, quick: bool, scores: bool, threads: int | None,
     """Measured now; a full pass says beforehand what it will read, so that what lies elsewhere comes in large pieces."""
     checkpoint, anatomy = opened.checkpoint, opened.anatomy
     if quick:
-        return measure_quick(checkpoint, anatomy, threads=threads, progress=progress)
+        whole = measure_quick(checkpoint, anatomy, threads=threads, progress=progress)
+        return whole.with_components(_components(opened, lambda part: measure_quick(*part, threads=threads)))
     needed = expect(checkpoint.tensors.values())
     with needed.watched(progress) as progress:
-        return measure(checkpoint, anatomy, scores=scores, threads=threads, progress=progress)
+        whole = measure(checkpoint, anatomy, scores=scores, threads=threads, progress=progress)
+        return whole.with_components(_components(opened, lambda part: measure(*part, scores=scores, threads=threads)))
+
+
+def _components(opened: OpenModel, measured: Callable[[tuple[Checkpoint, Anatomy]], Fingerprint]) -> dict[str, Fingerprint]:
+    """The fingerprints of what stands beside the language model, as far as it can be read; what cannot still counts as
+    tensors of the whole."""
+    found = {}
+    for what, component in opened.components.items():
+        with suppress(ArchitectureError, FingerprintError):
+            found[what] = measured((component.checkpoint, component.anatomy))
+    return found

@@ -246,6 +246,18 @@ TRAITS: tuple[Trait, ...] = (
 )  # fmt: skip
 
 
+COMPONENT = "component."
+"""In front of the traits of a vision tower, an audio encoder: `component.vision_tower.channels.q`."""
+
+
+def apart(name: str) -> tuple[str, str]:
+    """The component that a trait belongs to, "" of the model itself, and the trait's name without it."""
+    if not name.startswith(COMPONENT):
+        return "", name
+    component, _, own = name.removeprefix(COMPONENT).partition(".")
+    return component, own
+
+
 def describe(name: str) -> Trait | None:
     """The line of the table that a trait's name falls under, or None for a trait of someone else's."""
     return next((trait for trait in TRAITS if fnmatch.fnmatchcase(name, trait.pattern)), None)
@@ -253,15 +265,16 @@ def describe(name: str) -> Trait | None:
 
 def for_scores(name: str) -> bool:
     """Whether a trait is measured only where scores are asked for."""
-    trait = describe(name)
+    trait = describe(apart(name)[1])
     return trait is not None and trait.for_scores
 
 
 def problem(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """What is wrong with the shapes of a fingerprint's traits, or None if they follow the table."""
-    lengths: dict[str, tuple[int, str]] = {}
+    lengths: dict[tuple[str, str], tuple[int, str]] = {}
     for name, shape in shapes.items():
-        trait = describe(name)
+        component, own = apart(name)
+        trait = describe(own)
         if trait is None:
             continue
         allowed = next((axes for axes in trait.shapes if len(axes) == len(shape)), None)
@@ -271,7 +284,7 @@ def problem(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
             if isinstance(axis, int) and axis != length:
                 return f"trait {name} has shape {shape}, expected {_shown(allowed)}"
             if isinstance(axis, str) and axis not in FREE_AXES:
-                known, other = lengths.setdefault(axis, (length, name))
+                known, other = lengths.setdefault((component, axis), (length, name))
                 if known != length:
                     return f"trait {name} has {length} {axis}, but {other} has {known}"
     return None

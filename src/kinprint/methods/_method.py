@@ -20,6 +20,9 @@ from kinprint.statistics.label_checks import LabelCheck
 
 Kind = Literal["test", "score"]
 
+PARTS = ("input embedding", "attention", "FFN", "experts", "routers", "output head")
+"""The parts of a language model that tests can tell apart, from its input to its output."""
+
 COMPUTING = ("run", "share", "beyond", "curves", "maps")
 """Attributes of a method that are functions, or made of them."""
 
@@ -196,7 +199,9 @@ class Test(Method):
     Attributes:
         null: the null hypothesis.
         share: of a test that reads a small part of a model: the share of the parameters in that part, for a fingerprint.
-        part: what that part is called, in the plural.
+        part: what that part is called.
+        of: the part of a model, one of `PARTS`, whose units it relabels or matches, so that it speaks of this part whatever is
+            shared besides; empty for the residual channels, which all parts have in common.
         beyond: of a test of units with equal labels: the same question about what no order of the units can know, which
             strangers whose units are sorted alike cannot share; None where it cannot be asked.
         descendants_keep: of a test of units with equal labels: what the units are called, in the plural, if every descendant
@@ -208,6 +213,7 @@ class Test(Method):
     null: str
     share: Callable[[Fingerprint], float] | None = None
     part: str = ""
+    of: str = ""
     beyond: Callable[[Fingerprint, Fingerprint], ExchangeabilityResult | None] | None = None
     descendants_keep: str = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from kinprint.methods._by_index import Labels, as_finding, both_scores, oriented
 from kinprint.methods._method import Finding, Test
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import RelabellingGroup, admissible, best_map, exchangeability_test
-from kinprint.statistics.normal_scores import normal_scores, whiten
+from kinprint.statistics.normal_scores import whiten
 
 LAYERED = (
     *(f"channels.{role}" for role in MATRIX_ROLES),
@@ -27,22 +27,20 @@ LAYERED = (
 """Gains in front of a block are folded into what reads them: alone they may be anything. Those behind a block stand for
 themselves."""
 
-SINGLE = ("embedding.input", "embedding.output")
-
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given the reference, and which channels of the suspect are neighbours, their labels are uniformly random, the same in
     all layers."""
     require_unnamed("channels", reference, suspect)
-    layered, single = _common(LAYERED, reference, suspect), _common(SINGLE, reference, suspect)
+    layered = _common(LAYERED, reference, suspect)
     if not layered:
         raise NotApplicable("the two models have no channel trait in common")
-    ours, theirs = (Side.of(model, layered, single) for model in (reference, suspect))
-    if exchanged := oriented(ours.layers, theirs.layers):
+    ours, theirs = (sizes(model, layered) for model in (reference, suspect))
+    if exchanged := oriented(ours, theirs):
         ours, theirs = theirs, ours
-    known = np.isfinite(ours.layers).any(axis=(0, 1)) & np.isfinite(theirs.layers).any(axis=(0, 1))
-    ours, theirs = (replace(side, layers=side.layers[..., known]) for side in (ours, theirs))
-    scores = both_scores(ours.layers, theirs.layers)
+    known = np.isfinite(ours).any(axis=(0, 1)) & np.isfinite(theirs).any(axis=(0, 1))
+    ours, theirs = ours[..., known], theirs[..., known]
+    scores = both_scores(ours, theirs)
     x, y = (np.nan_to_num(whiten(values)) for values in scores)
     layer_map, tested, how = align(x, y)
     require_attainable(RelabellingGroup(len(tested)), 1, "channels")
@@ -56,53 +54,40 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         result, each = test_by_order(*flat), ()
     if exchanged and len(x) > len(y):
         layer_map, each = read_backwards(layer_map, x, y), ()
-    names = ", ".join(name.removeprefix("channels.") for name in (*layered, *single))
+    names = ", ".join(name.removeprefix("channels.") for name in layered)
     result = replace(result, layer_map=layer_map, layers=each)
     return as_finding(result, f"Compared by channel: {names}; {how}.", labels)
 
 
-@dataclass(frozen=True)
-class Side:
-    """What is known of one model's channels, but for those that are zero everywhere.
-
-    Attributes:
-        layers: (layers, channels, traits).
-        single: (channels, traits) of what is outside the layers.
-    """
-
-    layers: Float64s
-    single: Float64s
-
-    @classmethod
-    def of(cls, model: Fingerprint, layered: list[str], single: list[str]) -> Side:
-        layers = np.stack([_sizes(model, name) for name in layered], axis=-1)
-        outside = np.stack([_sizes(model, name) for name in single], axis=-1) if single else np.zeros((layers.shape[1], 0))
-        norms = [name.startswith("channels.") for name in layered]
-        there = np.isfinite(layers[..., norms if any(norms) else slice(None)]).any(axis=(0, 2))
-        return cls(layers[:, there], outside[there])
-
-    def side_by_side(self, layers: list[int], scores: Float64s | None = None) -> Float64s:
-        """(1, channels, all features): layers become features; or what is known of them, (layers, channels, traits)."""
-        chosen = (self.layers if scores is None else scores)[layers]
-        single = self.single if scores is None else normal_scores(self.single[None])[0]
-        return np.concatenate([np.moveaxis(chosen, 1, 0).reshape(chosen.shape[1], -1), single], axis=1)[None]
+def sizes(model: Fingerprint, names: list[str]) -> Float64s:
+    """(layers, channels, traits) what is known of one model's channels, but for those that are zero everywhere."""
+    layers = np.stack([_sizes(model, name) for name in names], axis=-1)
+    norms = [name.startswith("channels.") for name in names]
+    there = np.isfinite(layers[..., norms if any(norms) else slice(None)]).any(axis=(0, 2))
+    return layers[:, there]
 
 
 def side_by_side(
-    sides: tuple[Side, Side], scores: tuple[Float64s, Float64s], layers: tuple[list[int], list[int]]
+    sides: tuple[Float64s, Float64s], scores: tuple[Float64s, Float64s], layers: tuple[list[int], list[int]]
 ) -> tuple[Float64s, Float64s]:
-    """Scores of both models, layers as features, of those features that both have; rows of NaN where there is no channel.
+    """(1, channels, all features) scores of both models, layers as features, of those features that both have; rows of NaN
+    where there is no channel.
 
     Ranks are taken in each layer by itself, so those known already serve.
     """
-    values = [side.side_by_side(chosen) for side, chosen in zip(sides, layers, strict=True)]
+    values = [_flat(side[chosen]) for side, chosen in zip(sides, layers, strict=True)]
     common = np.isfinite(values[0]).any(axis=(0, 1)) & np.isfinite(values[1]).any(axis=(0, 1))
     found = []
-    for side, chosen, ranked, flat in zip(sides, layers, scores, values, strict=True):
-        joined = side.side_by_side(chosen, np.nan_to_num(ranked))[..., common]
+    for chosen, ranked, flat in zip(layers, scores, values, strict=True):
+        joined = _flat(np.nan_to_num(ranked)[chosen])[..., common]
         joined[~np.isfinite(flat[..., common]).any(axis=-1)] = np.nan
         found.append(joined)
     return found[0], found[1]
+
+
+def _flat(values: Float64s) -> Float64s:
+    """(1, channels, layers * traits)."""
+    return np.moveaxis(values, 1, 0).reshape(1, values.shape[1], -1)
 
 
 def align(x: Float64s, y: Float64s) -> tuple[tuple[int, ...], NDArray[np.int64], str]:
@@ -160,7 +145,7 @@ def _common(names: tuple[str, ...], *models: Fingerprint) -> list[str]:
 def _sizes(model: Fingerprint, name: str) -> Float64s:
     """A trait as float64; a norm of zero is absent, and so is that of a channel that is padding."""
     values = np.asarray(model.traits[name], dtype=np.float64)
-    return positive(values) if name.startswith(("channels.", "embedding.")) else values
+    return positive(values) if name.startswith("channels.") else values
 
 
 METHOD = Test(

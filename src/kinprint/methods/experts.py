@@ -36,4 +36,5 @@ METHOD = Test(
     "another, neighbouring experts are in uniformly random order; where a router first "
     "chooses a group, neighbouring groups are, and neighbouring experts of each.",
     run=run,
+    of="experts",
 )

@@ -113,5 +113,6 @@ METHOD = Test(
     "neighbouring key-value groups, and neighbouring heads inside each group, are in uniformly random "
     "order. Not valid where positions name heads (ALiBi).",
     run=run,
+    of="attention",
     beyond=beyond_order,
 )

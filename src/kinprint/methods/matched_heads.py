@@ -139,4 +139,5 @@ METHOD = Test(
     null="Given queries and keys of heads, values and outputs of the suspect's heads have nothing to do with the reference. "
     "Approximate: what queries and keys explain is taken out by regression.",
     run=run,
+    of="attention",
 )

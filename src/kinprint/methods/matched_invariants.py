@@ -81,4 +81,5 @@ METHOD = Test(
     source="kinprint",
     null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",
     run=run,
+    of="FFN",
 )

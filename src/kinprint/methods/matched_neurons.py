@@ -164,5 +164,6 @@ METHOD = Test(
     null="Given what neurons read, the signs of the suspect's gated neurons are independent and uniformly random, and what its "
     "neurons write has nothing to do with what their partners write.",
     run=run,
+    of="FFN",
     deep=True,
 )

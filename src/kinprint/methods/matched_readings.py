@@ -60,6 +60,7 @@ METHOD = Test(
     source="kinprint",
     null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",
     run=run,
+    of="FFN",
     share=lambda model: share(model, ["gate", "up", "embedding"], layers=1),
     part="embeddings and the first layer's neurons",
 )

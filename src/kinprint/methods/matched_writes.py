@@ -156,4 +156,5 @@ METHOD = Test(
     null="Given how neurons read, how the suspect's neurons write has nothing to do with the reference. Approximate: what "
     "reading explains is taken out by regression.",
     run=run,
+    of="FFN",
 )

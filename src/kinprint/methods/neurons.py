@@ -132,5 +132,6 @@ METHOD = Test(
     null="The suspect's FFN neurons were labelled independently of the reference's: in every layer that is no copy of another, "
     "neighbouring neurons are in uniformly random order.",
     run=run,
+    of="FFN",
     beyond=beyond_order,
 )

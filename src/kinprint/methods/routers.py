@@ -25,6 +25,7 @@ METHOD = Test(
     "another, neighbouring experts are in uniformly random order; where a router first "
     "chooses a group, neighbouring groups are, and neighbouring experts of each.",
     run=run,
+    of="routers",
     share=lambda model: share(model, ["router"]),
     part="routers",
 )

@@ -70,6 +70,31 @@ def bars(label: str, values: Sequence[float], below: str, mark: float | None = N
     return svg.figure(label, body, WIDTH, HEIGHT)
 
 
+@dataclass(frozen=True)
+class Share:
+    """A piece of a whole: its name, its size, its look (a class) and what a pointer that rests on it is told."""
+
+    name: str
+    size: float
+    look: str
+    hover: str
+
+
+def composition(label: str, pieces: Sequence[Share]) -> Markup:
+    """Pieces side by side, as wide as they are large; names above those that are wide enough, else in the order of the row."""
+    total = sum(piece.size for piece in pieces)
+    body, x, width, top, height = list[str](), 10.0, WIDTH * 2 - 20.0, 26.0, 34.0
+    for piece in pieces:
+        wide = width * (piece.size / total if total else 1 / len(pieces))
+        share = f", {piece.size / total:.1%} of these parameters" if total else ""
+        hover = f"{piece.name}: {piece.hover}{share}"
+        body.append(svg.rectangle(x, top, wide, height, look=f"part {piece.look}", hover=hover))
+        if wide > 7.0 * len(piece.name):
+            body.append(svg.text(x + wide / 2, top - 8, piece.name, anchor="middle"))
+        x += wide
+    return svg.figure(label, body, WIDTH * 2, top + height + 8)
+
+
 def heat(label: str, values: Sequence[Sequence[float]], down: str, across: str) -> Markup:
     """Numbers from -1 to 1 as squares: one colour for positive, one for negative, as strong as they are large."""
     rows, columns = len(values), len(values[0]) if len(values) else 0

@@ -14,12 +14,13 @@ from kinprint import methods as registry
 from kinprint._version import __version__
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
+from kinprint.comparison.parts import parameters
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.methods import Evidence
 from kinprint.reports import comparison_words as words
-from kinprint.reports.comparison_figures import bars, layer_map
+from kinprint.reports.comparison_figures import Share, bars, composition, layer_map
 from kinprint.reports.comparison_profiles import familiar, layer_maps
 from kinprint.reports.pages import page
 from kinprint.statistics.relabelling import SEED
@@ -37,7 +38,6 @@ def comparison_html(
         files: "reference", "suspect" -> their files with digests, where the files are at hand.
         when: date and time of the comparison, as the page shall show it.
     """
-    known = {method.name: method for method in registry.known()}
     depth = int(comparison.reference.layers or 0)
     return page(
         "comparison.html",
@@ -50,7 +50,13 @@ def comparison_html(
         disguise=", ".join(next((item.disguise for item in comparison.tests if item.disguise), ())),
         applied=sum(item.applies for item in comparison.tests),
         alpha=words.scientific(math.log10(comparison.alpha)),
-        tests=[words.test(item, known[item.method].caveat if item.method in known else "") for item in comparison.tests],
+        tests=[words.test(item, _null(item)) for item in comparison.tests],
+        parts=[words.part(item) for item in comparison.parts],
+        composition=composition("Parts of the suspect", shares(comparison)) if comparison.parts else None,
+        components=[
+            {"what": what, "tests": [words.test(item, _null(item)) for item in each.tests]}
+            for what, each in comparison.components.items()
+        ],
         layer_map=layer_map("Map of layers", comparison.layer_map, depth) if comparison.layer_map else None,
         strengths=[_strength(item) for item in comparison.tests if item.applies and item.layers],
         familiar=list(familiar(comparison.reference, comparison.suspect)),
@@ -61,6 +67,21 @@ def comparison_html(
         provenance=_provenance(comparison, when),
         command=command,
     )
+
+
+def _null(item: Evidence) -> str:
+    """The null hypothesis of the test that gave it."""
+    return next((method.caveat for method in registry.known() if method.name == item.method), "")
+
+
+def shares(comparison: Comparison) -> list[Share]:
+    """The parts of the suspect that something is known of, each with its share of their parameters."""
+    found = []
+    for item in comparison.parts:
+        compared = comparison.components.get(item.part)
+        size = parameters(comparison.suspect, item.part) if compared is None else compared.suspect.stated.parameters or 0
+        found.append(Share(item.part, float(size), item.state, words.PART[item.state]))
+    return found
 
 
 def _side(model: Fingerprint, side: str, files: Mapping[str, Sequence[FileHash]] | None) -> dict[str, Any]:

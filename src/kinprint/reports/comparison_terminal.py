@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.comparison import Comparison
+from kinprint.comparison.parts import SharedPart
 from kinprint.errors import printable
 from kinprint.methods import Evidence, Method
 from kinprint.reports import comparison_words as words
@@ -27,7 +28,11 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     verdict = Text(comparison.verdict.upper(), style=COLOURS[comparison.verdict])
     head = Group(verdict, Text(printable(comparison.sentence(), 1000)))
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
-    pieces.append(_tests(comparison.tests))
+    if comparison.parts:
+        pieces.append(_parts(comparison.parts))
+    if comparison.tests:
+        pieces.append(_tests(comparison.tests))
+    pieces += [_tests(each.tests, f"Tests of the {what} (these decide too)") for what, each in comparison.components.items()]
     if comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
         pieces.append(Text("Layers of the reference, by suspect layer: " + " ".join(map(str, comparison.layer_map))))
     disguise = next((item.disguise for item in comparison.tests if item.disguise), ())
@@ -57,8 +62,20 @@ def methods_text(methods: Sequence[Method]) -> RenderableType:
     return table
 
 
-def _tests(tests: Iterable[Evidence]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Tests (these decide)", title_justify="left", title_style="bold")
+def _parts(parts: Iterable[SharedPart]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="By part", title_justify="left", title_style="bold")
+    table.add_column("part")
+    table.add_column("what is known")
+    table.add_column("p", justify="right")
+    table.add_column("by", overflow="fold")
+    for item in parts:
+        row = words.part(item)
+        table.add_row(row["part"], row["state"], row["p"], row["tests"], style="dim" if item.state == "no-evidence" else "")
+    return table
+
+
+def _tests(tests: Iterable[Evidence], title: str = "Tests (these decide)") -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
     table.add_column("test")
     table.add_column("z", justify="right")
     table.add_column("p", justify="right")

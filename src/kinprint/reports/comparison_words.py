@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kinprint import words
+from kinprint.comparison.parts import SharedPart
 from kinprint.errors import printable
 from kinprint.methods import Evidence
 
@@ -93,6 +94,21 @@ def unmeasured(scores: Iterable[Evidence]) -> str:
         return ""
     many = "1 score was" if len(names) == 1 else f"{len(names)} scores were"
     return f"{many} not measured ({', '.join(names)}): --scores"
+
+
+PART = {
+    "identical": "identical, bit for bit",
+    "shared": "shared",
+    "follows": "carried over, or trained beside what was",
+    "no-evidence": "no evidence",
+}
+"""What is known of a part, in a table."""
+
+
+def part(item: SharedPart) -> dict[str, str]:
+    """A part as one line of a table."""
+    tests = ", ".join(item.tests) or "digests"
+    return {"part": item.part, "state": PART[item.state], "look": item.state, "p": words.p_value(item.log10_p), "tests": tests}
 
 
 class Fact(NamedTuple):

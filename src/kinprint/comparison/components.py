@@ -1,0 +1,34 @@
+"""Which components of two models can be compared: vision tower with vision tower, whatever stands around them."""
+
+from __future__ import annotations
+
+from kinprint.fingerprints import Fingerprint
+
+WHOLE = "language model"
+"""What a model is that says nothing else."""
+
+
+def counterparts(reference: Fingerprint, suspect: Fingerprint) -> dict[str, tuple[Fingerprint, Fingerprint]]:
+    """The pairs of components of one kind, by what they are; a model that is one itself (an encoder alone) stands for itself.
+
+    The pair of the two models themselves is left out: that is the comparison of which this is a part.
+    """
+    ours, theirs = (_all(model) for model in (reference, suspect))
+    return {
+        what: (ours[what], theirs[what])
+        for what in sorted(ours.keys() & theirs.keys())
+        if (ours[what], theirs[what]) != (reference, suspect)
+    }
+
+
+def same_kind(reference: Fingerprint, suspect: Fingerprint) -> bool:
+    """Whether both are language models, or both are vision towers, ..."""
+    return _kind(reference) == _kind(suspect)
+
+
+def _kind(model: Fingerprint) -> str:
+    return model.stated.component or WHOLE
+
+
+def _all(model: Fingerprint) -> dict[str, Fingerprint]:
+    return {**model.components, _kind(model): model}
