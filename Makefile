@@ -10,9 +10,9 @@ demo: $(VENV)/.core
 	$(BIN)/kinprint compare examples/models/base examples/models/finetune
 	$(BIN)/kinprint compare examples/models/base examples/models/twin
 
-# Workers take whole files, in the order of tests/conftest.py.
+# Workers take whole files, in the order of tests/conftest.py; three, for some wait for servers, clusters and browsers.
 test: browser $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=15
 
 browser:
 	.ci/browser

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from kinprint.architectures import recognise
+from kinprint.architectures import open_model, recognise
 from kinprint.architectures.companions import companion
 from kinprint.checkpoints import open_checkpoint
 from kinprint.comparison import compare
@@ -71,12 +71,18 @@ def test_the_language_model_is_found(tmp_path: Path, name: str) -> None:
     assert both.unknown
     assert {both.others[tensor] for tensor in both.unknown} == {"vision tower", "projector"}
     found, expected = (fingerprint(tmp_path / kind, cache=False) for kind in ("multimodal", "text"))
-    assert found.traits.keys() - expected.traits.keys() == {"others.digests", "others.samples"}
+    beside = {key for key in found.traits if not key.startswith("component.vision_tower.")} - expected.traits.keys()
+    assert beside == {"others.digests", "others.samples"}
     for trait, values in expected.traits.items():
         np.testing.assert_array_equal(found.traits[trait], values, err_msg=trait)
     assert {fact for fact in expected.facts if found.facts[fact] != expected.facts[fact]} <= {
-        *("model_type", "content", "others", "stored_bytes"),
+        *("model_type", "content", "others", "stored_bytes", "components"),
     }
+    tower = found.components["vision tower"]
+    assert (tower.layers, tower.facts["hidden_size"], tower.facts["num_attention_heads"]) == (2, 32, 4)
+    assert tower.facts["positions"] == (
+        "rope" if name in ("mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe") else "learned"
+    )
     comparison = compare(*(tmp_path / kind for kind in ("text", "multimodal")), methods=[])
     assert comparison.verdict == "related"
     assert "missing in the reference" in comparison.sentence()
@@ -108,12 +114,14 @@ WAVES |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
 
 
 def test_an_encoder_of_sound_is_named(tmp_path: Path) -> None:
-    """Qwen2-Audio: Whisper's encoder and a projector stand beside the language model."""
+    """Qwen2-Audio: Whisper's encoder and a projector stand beside the language model; the encoder is a component."""
     config = T.Qwen2AudioConfig(text_config={**TEXT, "model_type": "qwen2"}, audio_config=SOUND)
     T.Qwen2AudioForConditionalGeneration(config).save_pretrained(tmp_path)
     anatomy = recognise(open_checkpoint(tmp_path))
     assert (anatomy.family, anatomy.guessed) == ("qwen2", False)
     assert {anatomy.others[tensor] for tensor in anatomy.unknown} == {"audio encoder", "projector"}
+    encoder = open_model(tmp_path).components["audio encoder"].anatomy
+    assert (encoder.family, encoder.guessed, encoder.facts["positions"]) == ("whisper_encoder", False, "sinusoidal")
 
 
 def alone(name: str) -> Any:
@@ -132,22 +140,28 @@ def alone(name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "query", "beside"),
+    ("name", "family", "positions", "query", "beside"),
     [
-        ("clip", "text_model.encoder.layers.1.self_attn.q_proj.weight", {"vision tower", "projector"}),
-        ("clip-vision", "encoder.layers.1.self_attn.q_proj.weight", set()),
-        ("siglip", "text_model.encoder.layers.1.self_attn.q_proj.weight", {"vision tower"}),
-        ("vit", "vit.encoder.layer.1.attention.attention.query.weight", {"head for scores"}),
-        ("dinov2", "encoder.layer.1.attention.attention.query.weight", set()),
-        ("wav2vec2", "wav2vec2.encoder.layers.1.attention.q_proj.weight", {"output head"}),
+        ("clip", "clip_text", "learned", "text_model.encoder.layers.1.self_attn.q_proj.weight", {"vision tower", "projector"}),
+        ("clip-vision", "clip_vision", "learned", "encoder.layers.1.self_attn.q_proj.weight", set()),
+        ("siglip", "clip_text", "learned", "text_model.encoder.layers.1.self_attn.q_proj.weight", {"vision tower"}),
+        ("vit", "vit", "learned", "vit.encoder.layer.1.attention.attention.query.weight", {"head for scores"}),
+        ("dinov2", "vit", "learned", "encoder.layer.1.attention.attention.query.weight", set()),
+        ("wav2vec2", "inferred", "unknown", "wav2vec2.encoder.layers.1.attention.q_proj.weight", {"output head"}),
     ],
 )
-def test_encoders_of_images_and_sound_alone(name: str, query: str, beside: set[str], tmp_path: Path) -> None:
-    """No table knows them, and none is guessed: roles are inferred, and a copy is identical. What is called something else
-    besides keeps its name."""
+def test_encoders_of_images_and_sound_alone(
+    name: str, family: str, positions: str, query: str, beside: set[str], tmp_path: Path
+) -> None:
+    """Each is read by its table, or, where there is none, roles are inferred; a copy is identical. What is called something
+    else besides keeps its name, and a vision tower beside a text tower is a component."""
     alone(name).save_pretrained(tmp_path)
-    anatomy = recognise(open_checkpoint(tmp_path))
-    assert (anatomy.family, anatomy.guessed, anatomy.facts["positions"]) == ("inferred", True, "unknown")
+    opened = open_model(tmp_path)
+    anatomy = opened.anatomy
+    assert (anatomy.family, anatomy.guessed, anatomy.facts["positions"]) == (family, family == "inferred", positions)
+    assert {what: found.anatomy.family for what, found in opened.components.items()} == (
+        {"vision tower": "clip_vision"} if family == "clip_text" else {}
+    )
     assert anatomy.at[1, "q", None].tensor.endswith(query)
     assert beside <= set(anatomy.others.values())
     assert compare(tmp_path, tmp_path, methods=[]).verdict == "identical"

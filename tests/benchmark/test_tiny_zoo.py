@@ -17,7 +17,7 @@ ASSERTED = [method for method in methods.known() if method.kind == "test" or met
 """Methods of which the tests below say something."""
 
 
-DEEP_STRANGERS = 3
+DEEP_STRANGERS = 6
 """Of the unrelated pairs, one in so many is compared with both checkpoints too; all are compared by fingerprints."""
 
 
@@ -51,7 +51,7 @@ def test_nobody_is_accused(deep: BenchmarkResult, strangers: BenchmarkResult) ->
     """Null: independent trainings, those on the same data in the same order and a distilled student among them. Neither
     fingerprints alone nor both checkpoints accuse anybody."""
     assert len(strangers.compared) > 200
-    assert sum(outcome.pair.truth == "unrelated" for outcome in deep.compared) > 70
+    assert sum(outcome.pair.truth == "unrelated" for outcome in deep.compared) > 30
     for result in (strangers, deep):
         assert [(o.pair.reference, o.pair.suspect) for o in Summary(result).accused] == []
 

@@ -94,7 +94,7 @@ def disguised(model: Weights, rng: np.random.Generator, *, flipped: float = 0.0,
     return weights_of(arrays, model.layers)
 
 
-@pytest.mark.parametrize(("by_tokens", "pairs"), [(False, 700), (True, 300)])
+@pytest.mark.parametrize(("by_tokens", "pairs"), [(False, 400), (True, 200)])
 def test_signs_are_uniform_for_unrelated_models(by_tokens: bool, pairs: int) -> None:
     """H0: independent models with strong dependence inside each, common means, massive channels and one embedding. Uniform,
     whatever the first rotation."""
@@ -358,11 +358,11 @@ def fake_ungated(rng: np.random.Generator, layers: int = 4, neurons: int = 256) 
 
 
 def test_writes_of_strangers_are_nothing() -> None:
-    """H0: independent models whose writes depend on reads, not linearly. 300 pairs: uniform without the tolerance, none small
+    """H0: independent models whose writes depend on reads, not linearly. 200 pairs: uniform without the tolerance, none small
     with it."""
     rng = np.random.default_rng(12)
     plain, p = [], []
-    for _ in range(300):
+    for _ in range(200):
         one, other = fake_ungated(rng), fake_ungated(rng)
         sides = [matched_writes.Side.of(np.asarray(model.traits["neurons.forms"]), gated=False) for model in (one, other)]
         each = [matched_writes.agreements(*sides, layer, layer, 0.0) for layer in range(4)]

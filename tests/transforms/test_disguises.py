@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from families import FAMILIES
 from free_changes import DISGUISES, REFUSED, WHOLE
+from shares import a_third
 
 from kinprint import fingerprint, open_checkpoint, transforms
 from kinprint.comparison import examine
@@ -23,8 +24,7 @@ MLP = ("gate_proj", "up_proj", "down_proj")
 OUTPUT_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
 
 
-@pytest.mark.parametrize("name", DISGUISES)
-@pytest.mark.parametrize("family", FAMILIES)
+@a_third(FAMILIES, DISGUISES, always=["disguise"])
 def test_the_function_stays(
     name: str, family: str, original: Callable[[str], Path], outputs: Callable[[Path], Any], tmp_path: Path
 ) -> None:

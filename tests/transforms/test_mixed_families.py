@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from families import MIXED, MIXERS, MIXTURES, SEQ2SEQ, model_type
 from free_changes import DISGUISES, REFUSED, WHOLE
+from shares import a_third
 
 from kinprint import compare, transforms
 from kinprint.errors import ArchitectureError, TransformError
 from kinprint.zoo.recipes import DISGUISE
 
 
-@pytest.mark.parametrize("name", DISGUISES)
-@pytest.mark.parametrize("family", [family for family in MIXED if family not in SEQ2SEQ])
+@a_third([family for family in MIXED if family not in SEQ2SEQ], DISGUISES)
 def test_the_function_stays_or_nothing_is_written(
     name: str, family: str, original: Callable[[str], Path], outputs: Callable[[Path], Any], tmp_path: Path
 ) -> None:

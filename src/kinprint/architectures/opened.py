@@ -13,6 +13,7 @@ from kinprint.architectures.recognise import recognise
 from kinprint.architectures.table import Table
 from kinprint.architectures.weights import Weights, weights_of
 from kinprint.checkpoints import Checkpoint, open_checkpoint
+from kinprint.errors import ArchitectureError
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +41,21 @@ class OpenModel:
 
     @cached_property
     def components(self) -> Mapping[str, OpenModel]:
-        """What stands beside the language model and has layers of its own, by what it is: "vision tower", "audio encoder"."""
+        """What stands beside the language model and can be read as a model, by what it is: "vision tower", "audio encoder".
+
+        Raises:
+            ArchitectureError: as `anatomy`.
+        """
         beside = components(self.checkpoint, self.anatomy)
-        return {what: OpenModel(found, component=what) for what, found in beside.items()}
+        opened = {what: OpenModel(found, component=what) for what, found in beside.items()}
+        return {what: each for what, each in opened.items() if each._readable}
+
+    @property
+    def _readable(self) -> bool:
+        try:
+            return bool(self.anatomy.parts)
+        except ArchitectureError:
+            return False
 
     @cached_property
     def weights(self) -> Weights:

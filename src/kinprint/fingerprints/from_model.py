@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from kinprint.architectures import Anatomy, OpenModel, Table, open_model
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.remote.expectation import expect
-from kinprint.errors import ArchitectureError, FingerprintError
 from kinprint.fingerprints import cache as stored
 from kinprint.fingerprints.fingerprint import Fingerprint
 from kinprint.fingerprints.measure import Progress, measure
@@ -111,10 +109,5 @@ def _measured(opened: OpenModel, quick: bool, scores: bool, threads: int | None,
 
 
 def _components(opened: OpenModel, measured: Callable[[tuple[Checkpoint, Anatomy]], Fingerprint]) -> dict[str, Fingerprint]:
-    """The fingerprints of what stands beside the language model, as far as it can be read; what cannot still counts as
-    tensors of the whole."""
-    found = {}
-    for what, component in opened.components.items():
-        with suppress(ArchitectureError, FingerprintError):
-            found[what] = measured((component.checkpoint, component.anatomy))
-    return found
+    """The fingerprints of what stands beside the language model; what cannot be read still counts as tensors of the whole."""
+    return {what: measured((each.checkpoint, each.anatomy)) for what, each in opened.components.items()}

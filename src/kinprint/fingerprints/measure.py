@@ -43,7 +43,7 @@ class Found(NamedTuple):
         return self._replace(rows=rows, digests=digests)
 
 
-OF_HEAD = ("moments.head", "sample.head", "embedding.output")
+OF_HEAD = ("moments.head", "sample.head", "embedding.output", "columns.head")
 """Traits of a head that is not the embedding."""
 
 

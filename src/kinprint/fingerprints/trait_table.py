@@ -103,6 +103,12 @@ TRAITS: tuple[Trait, ...] = (
         depends=("rotate",),
     ),
     _trait(
+        "columns.*", ("hidden", 16),
+        meaning="Sums over the tokens of the embedding (head) in each of its columns, in folded form and around the mean "
+        "token, each token with a fixed sign, over the column's norm: sixteen draws of signs.",
+        depends=("rotate",),
+    ),
+    _trait(
         "neurons.norms", ("layers", "neurons", 3),
         meaning="L2 norms of each neuron's gate row, up row and down column, as stored: scales of single neurons and gains "
         "that are folded change them. Layers of experts: the first expert.",

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from kinprint.methods._columns import columns_test
 
-METHOD = columns_test("embedding", "embedding.input", "embedding", "input embedding")
+METHOD = columns_test("embedding", "columns.embedding", "embedding", "input embedding")

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from kinprint.methods._columns import columns_test
 
-METHOD = columns_test("output-head", "embedding.output", "head", "output head")
+METHOD = columns_test("output-head", "columns.head", "head", "output head")

@@ -32,7 +32,7 @@ def rows(layer: Layer) -> dict[str, Array]:
     squares_by_role |= {**_heads(layer, "q", "k"), **_heads(layer, "o", "v"), **_ffn(layer, ""), **_ffn(layer, "shared_")}
     sizes = {f"channels.{role}": np.sqrt(squares) for role, squares in squares_by_role.items()}
     return sizes | {
-        f"embedding.{side}": _around_mean(layer, role)
+        f"embedding.{side}": around_mean(layer, role)
         for role, side in (("embedding", "input"), ("head", "output"))
         if role in layer.roles and layer.roles[role][0].part.shape[1] == layer.facts["hidden_size"]
     }
@@ -83,7 +83,7 @@ def _weights(inner: Array, role: str, gated: bool, degree: int | None) -> Array 
     return np.asarray(down ** (1 / degree) if role == "up" else up**degree)
 
 
-def _around_mean(layer: Layer, role: str) -> Array:
+def around_mean(layer: Layer, role: str) -> Array:
     """(hidden,) norms per channel around the mean over tokens."""
     item = layer.roles[role][0]
     total = folding.folded(item.sums.column_sums[None], gain_before(layer, role), centre=centred(layer.facts))[0]
