@@ -36,7 +36,7 @@ def command(
 
     Example: kinprint fingerprint examples/models/base -o base.kinprint
 
-    prints: base.kinprint: 36 traits of 4 layers, 0.4 MB
+    prints: base.kinprint: 37 traits of 4 layers, 0.4 MB
     """
     require_all_weights(quick, scores=scores)
     from kinprint.checkpoints.files import file_name
