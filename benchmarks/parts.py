@@ -249,23 +249,29 @@ def _one_of_a_kind(a: Made, b: Made) -> bool:
     return bool(set(a.origin.values()) & set(b.origin.values())) and (len(both) == 1 or "parent" in both)
 
 
+MADE = {"anew": "a part anew", "trained on": "a part of another, trained on", "of another": "a part of another", "sees": "sees"}
+"""What kinds of models are called in the table, the first that fits."""
+
+
 def table(rows: list[Claim]) -> str:
-    """Claims by kind of pair and part."""
+    """Claims by how the models were made and part."""
     groups: dict[tuple[str, str, bool], list[Claim]] = defaultdict(list)
     for row in rows:
-        if row["anything"] or row["shared"]:
-            groups[" and ".join(row["kinds"]), row["part"], row["shared"]].append(row)
+        if row["anything"]:
+            kind = next(name for word, name in MADE.items() if word in " ".join(row["kinds"]))
+            groups[kind, row["part"], row["shared"]].append(row)
     lines = [
-        "| pairs of | part | truth | claims | shared or identical | follows | no evidence |",
+        "| models | part | truth | claims | shared or identical | carried over, or trained beside what was | no evidence |",
         "|---|---|---|---|---|---|---|",
     ]
-    for (kinds, part, shared), found in sorted(groups.items()):
-        counts = [
-            sum(row["state"] in states for row in found) for states in (("shared", "identical"), ("follows",), ("no-evidence",))
-        ]
-        truth = "shared" if shared else "not shared, though other parts are"
-        lines.append(f"| {kinds} | {part} | {truth} | {len(found)} | {counts[0]} | {counts[1]} | {counts[2]} |")
-    return "\n".join(lines)
+    for (kind, part, shared), found in sorted(groups.items()):
+        states = ("shared", "identical"), ("follows",), ("no-evidence",)
+        counts = " | ".join(str(sum(row["state"] in each for row in found)) for each in states)
+        truth = "shared" if shared else "not shared, though others are"
+        lines.append(f"| {kind} | {part} | {truth} | {len(found)} | {counts} |")
+    wrong = [row for row in rows if row["anything"] and not row["shared"] and row["state"] in ("shared", "identical")]
+    asked = sum(row["anything"] and not row["shared"] for row in rows)
+    return "\n".join(lines) + f"\n\nOf {asked} parts that are not shared, though others are, {len(wrong)} are called shared."
 
 
 def uniform(rows: list[Claim]) -> str:
