@@ -1,0 +1,52 @@
+"""What kind of change one matrix went through, by rules that follow from how such changes are made."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from kinprint.difference.tensor_change import TensorChange
+
+Kind = Literal["none", "rounded", "low-rank", "noise", "pruned", "sparse", "dense"]
+
+UNSTRUCTURED = 0.9
+"""`structure` from which a change is like random signs. Rounding and noise have 1; training moves rows together."""
+
+EVEN = 2.3
+"""`evenness` up to which it is like rounding to a grid, whose errors are uniform (1.8); normal noise has 3."""
+
+LOW = 0.25
+"""Rank up to which a change counts as of low rank, as a share of the smaller side."""
+
+ZEROED = 0.05
+"""Share of the entries that became zero from which a matrix counts as pruned."""
+
+LOST = 0.5
+"""Slope of the suspect's small entries on the reference's up to which these count as pruned and trained anew. Training moves
+small and large entries alike: their slope is then the same."""
+
+SPARSE = 0.05
+"""Share of entries that did not change at all from which a change counts as sparse ..."""
+
+BEYOND = 0.5
+"""... if at most so many of the others changed by no more than a few roundings, and fewer than did not change: changes that are
+too small to move an entry have many neighbours that are just large enough."""
+
+
+def kind(change: TensorChange) -> Kind:
+    """Of a matrix that answers the reference's."""
+    told = change.directions
+    if not change.changed or told is None:
+        return "none"
+    if change.grid is not None and change.grid.explains:
+        return "rounded"
+    if change.zeroed >= ZEROED:
+        return "pruned"
+    if told.rank is not None and told.clear and told.rank <= LOW * min(change.shape):
+        return "low-rank"
+    if change.kept_small <= LOST < change.cosine:
+        return "pruned"
+    if told.structure >= UNSTRUCTURED:
+        return "rounded" if change.evenness is not None and change.evenness <= EVEN else "noise"
+    if 1 - change.share >= SPARSE and change.near <= BEYOND and change.share * change.near < 1 - change.share:
+        return "sparse"
+    return "dense"
