@@ -22,7 +22,7 @@ FIELDS = (
 CHUNK = 1024
 """Entries that are added in float32."""
 
-_LARGEST = np.float32(3.4e38)
+_ABSOLUTE = np.int32(0x7FFFFFFF)
 
 
 class Sums:
@@ -63,34 +63,43 @@ class Sums:
 
 @compiled(reorder=True)
 def _chunk(a: Any, b: Any, change: Any, small: Any, rounding: Any, columns: Any) -> Any:
-    """Sums over a piece of a row; `columns` takes the squares of the change."""
-    zero = np.float32(0)
-    aa = bb = ab = dd = d4 = sab = saa = largest = zero
-    finite = changed = near = zeroed = kept = np.int32(0)
+    """Sums over a piece of a row; `columns` takes the squares of the change. The largest change comes as its bits: a maximum of
+    integers becomes vector code."""
+    zero, none = np.float32(0), np.int32(0)
+    aa = bb = ab = dd = d4 = sab = saa = zero
+    changed = near = zeroed = kept = largest = none
     for j in range(a.size):
         x, y = a[j], b[j]
         d = y - x
-        known = abs(d) <= _LARGEST
-        x, y, d = (x, y, d) if known else (zero, zero, zero)
         change[j] = d
-        size, square, product, own = abs(d), d * d, x * y, x * x
+        square, product, own = d * d, x * y, x * x
         columns[j] += square
         aa += own
         bb += y * y
         ab += product
         dd += square
         d4 += square * square
-        largest = max(largest, size)
-        little = abs(x) < small
-        sab += product if little else zero
-        saa += own if little else zero
-        moved = size > zero
-        finite += np.int32(known)
-        changed += np.int32(moved)
-        near += np.int32(moved and size <= rounding * abs(y))
-        zeroed += np.int32(y == zero and x != zero)
-        kept += np.int32(x != zero)
-    return aa, bb, ab, dd, d4, largest, sab, saa, finite, changed, near, zeroed, kept
+        bits = np.int32(np.float32(d).view(np.int32) & _ABSOLUTE)
+        largest = max(largest, bits)
+        little = np.float32(abs(x) < small)  # a factor: a choice would not become vector code
+        sab += product * little
+        saa += own * little
+        changed = np.int32(changed + np.int32(bits != none))
+        near = np.int32(near + np.int32((bits != none) & (abs(d) <= rounding * abs(y))))
+        kept = np.int32(kept + np.int32(x != zero))
+        zeroed = np.int32(zeroed + np.int32((x != zero) & (y == zero)))
+    return aa, bb, ab, dd, d4, sab, saa, largest, changed, near, zeroed, kept
+
+
+@compiled()
+def _cleaned(a: Any, b: Any) -> Any:
+    """Copies with zeros where either is not finite, and how many there are."""
+    x, y, gone = a.copy(), b.copy(), 0
+    for j in range(a.size):
+        if not (np.isfinite(a[j]) and np.isfinite(b[j])):
+            x[j] = y[j] = np.float32(0)
+            gone += 1
+    return x, y, gone
 
 
 @compiled()
@@ -111,24 +120,28 @@ def _add(
     for i in range(rows):
         for start in range(0, length, CHUNK):
             stop = min(start + CHUNK, length)
-            aa, bb, ab, dd, d4, largest, sab, saa, finite, changed, near, zeroed, kept = _chunk(
-                a[i, start:stop], b[i, start:stop], change[i, start:stop], small, rounding, columns[start:stop]
-            )
-            row_d[i] += dd
-            row_a[i] += aa
-            row_b[i] += bb
-            row_ab[i] += ab
-            totals[0] += finite
-            totals[1] += changed
-            totals[2] += aa
-            totals[3] += bb
-            totals[4] += ab
-            totals[5] += dd
-            totals[6] += d4
-            totals[7] = max(totals[7], largest)
-            totals[8] += near
-            totals[9] += zeroed
-            totals[10] += kept
-            totals[11] += sab
-            totals[12] += saa
-            totals[13] += (stop - start) - finite
+            x, y, gone = a[i, start:stop], b[i, start:stop], 0
+            before = columns[start:stop].copy()
+            found = _chunk(x, y, change[i, start:stop], small, rounding, columns[start:stop])
+            if not np.isfinite(found[0] + found[1] + found[4]):
+                x, y, gone = _cleaned(x, y)
+                columns[start:stop] = before
+                found = _chunk(x, y, change[i, start:stop], small, rounding, columns[start:stop])
+            row_a[i] += found[0]
+            row_b[i] += found[1]
+            row_ab[i] += found[2]
+            row_d[i] += found[3]
+            totals[0] += (stop - start) - gone
+            totals[1] += found[8]
+            totals[2] += found[0]
+            totals[3] += found[1]
+            totals[4] += found[2]
+            totals[5] += found[3]
+            totals[6] += found[4]
+            totals[7] = max(totals[7], np.float64(np.int32(found[7]).view(np.float32)))
+            totals[8] += found[9]
+            totals[9] += found[10]
+            totals[10] += found[11]
+            totals[11] += found[5]
+            totals[12] += found[6]
+            totals[13] += gone

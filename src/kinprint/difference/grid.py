@@ -62,6 +62,7 @@ def grid(reference: Float32s, suspect: Float32s) -> Grid | None:
     """
     if suspect.size < BLOCKS[0] or not suspect.any():
         return None
+    reference = np.where(suspect == 0, np.float32(0), reference)  # entries set to zero are pruned, and on every grid
     columns = suspect.shape[1]
     for length in (*(block for block in BLOCKS if block < columns), columns, suspect.size):
         ours, theirs = (_blocks(values, length) for values in (reference, suspect))
@@ -106,6 +107,6 @@ def _nearest(reference: Float32s, suspect: Float32s) -> float:
         at = np.searchsorted(levels, ours)
         below, above = levels[np.maximum(at - 1, 0)], levels[np.minimum(at, len(levels) - 1)]
         closest = np.minimum(np.abs(ours - below), np.abs(ours - above))
-        hits += int(np.count_nonzero(np.abs(ours - theirs) <= closest * 1.001 + 1e-30))
-        total += len(ours)
-    return hits / total
+        hits += int(np.count_nonzero((np.abs(ours - theirs) <= closest * 1.001 + 1e-30) & (theirs != 0)))
+        total += int(np.count_nonzero(theirs))
+    return hits / total if total else 0.0

@@ -6,7 +6,7 @@ from typing import Literal
 
 from kinprint.difference.tensor_change import TensorChange
 
-Kind = Literal["none", "rounded", "low-rank", "noise", "pruned", "sparse", "dense"]
+Kind = Literal["none", "rounded", "low-rank", "noise", "pruned", "sparse", "replaced", "dense"]
 
 UNSTRUCTURED = 0.9
 """`structure` from which a change is like random signs. Rounding and noise have 1; training moves rows together."""
@@ -14,8 +14,11 @@ UNSTRUCTURED = 0.9
 EVEN = 2.3
 """`evenness` up to which it is like rounding to a grid, whose errors are uniform (1.8); normal noise has 3."""
 
-LOW = 0.25
-"""Rank up to which a change counts as of low rank, as a share of the smaller side."""
+UNITS = 0.9
+"""Share of the rows or columns that change up to which a rank is a rank: that of a change in a few units is their number."""
+
+ANSWERING = 0.8
+"""Share of the rows, and of the columns, that must answer the reference's; else some were replaced."""
 
 ZEROED = 0.05
 """Share of the entries that became zero from which a matrix counts as pruned."""
@@ -41,8 +44,10 @@ def kind(change: TensorChange) -> Kind:
         return "rounded"
     if change.zeroed >= ZEROED:
         return "pruned"
-    if told.rank is not None and told.clear and told.rank <= LOW * min(change.shape):
+    if told.clear and told.rank is not None and told.rank < UNITS * min(change.rows_changed, change.columns_changed):
         return "low-rank"
+    if change.units_answering < ANSWERING:
+        return "replaced"
     if change.kept_small <= LOST < change.cosine:
         return "pruned"
     if told.structure >= UNSTRUCTURED:

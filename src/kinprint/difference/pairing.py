@@ -7,7 +7,7 @@ same tokens. What answers nothing is listed, not measured: its difference would 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -113,7 +113,6 @@ class _Search:
         if all(layer is None for layer in layer_map) and self.reference.hidden == self.suspect.hidden:
             self.channels = self._channel_map()
             layer_map = self._layer_map() if self.channels is not None else layer_map
-        known = tuple(layer_map)
         if self.reference.layers == self.suspect.layers:  # their units may lie in another order
             layer_map = [number if layer is None else layer for number, layer in enumerate(layer_map)]
         sources = dict(self._sources(layer_map))
@@ -121,7 +120,7 @@ class _Search:
         found = set(sources.values())
         return Pairing(
             pairs=pairs,
-            layer_map=known if self.reference.layers != self.suspect.layers else tuple(layer_map),
+            layer_map=tuple(_answered(pairs, number, source) for number, source in enumerate(layer_map)),
             missing=tuple(place for place in self.reference.parts if place not in found),
             added=tuple(place for place in self.suspect.parts if place not in sources),
             folded=self._folded,
@@ -271,6 +270,11 @@ class _Search:
             found.append(np.ascontiguousarray((rows - rows.mean(axis=0)).T))
             opened.close()
         return matched(*found)
+
+
+def _answered(pairs: Iterable[Pair], layer: int, source: int | None) -> int | None:
+    """The reference layer of a layer, if a matrix of it answers."""
+    return source if any(pair.answers and pair.place[0] == layer and is_layer_matrix(pair.place) for pair in pairs) else None
 
 
 def _ordered(matrix: Matrix, channels: Int64s | None) -> Matrix:

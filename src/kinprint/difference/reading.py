@@ -53,8 +53,8 @@ MOST = 0.8
 """Share of the changed entries whose matrices must agree."""
 
 OTHER = 0.02
-"""Share of the tokens that are new, and of the reference's that are gone, from which the vocabulary is another. Special tokens are
-fewer; an extension keeps all."""
+"""Share of the tokens that are new, and of the reference's that are gone, from which the vocabulary is another. Special tokens
+are fewer; an extension keeps all."""
 
 ANSWERING_ROWS = 0.8
 """Share of the embeddings that must point as the reference's do, where no tokenizer says which token is which."""
@@ -119,7 +119,7 @@ class Evidence:
 
 def reading(evidence: Evidence) -> Reading:
     """What a difference is like."""
-    for apart in (_elsewhere, _scaled):
+    for apart in (_elsewhere, _scaled, _replaced):
         if (words := apart(evidence)) is not None:
             return Reading("another-form", words, _right("another-form"))
     for structure in (_upcycled, _layers, _width, _another_form, _vocabulary):
@@ -143,6 +143,19 @@ def _elsewhere(evidence: Evidence) -> str | None:
         f"{1 - pairing.answering:.0%} of the entries of the layers' matrices answer none of the reference's: these units lie "
         "in another order or basis, or were replaced. Their difference would say nothing, and is not shown. "
         "`kinprint compare --deep` names disguises."
+    )
+
+
+def _replaced(evidence: Evidence) -> str | None:
+    """Where some units of matrices that answer as a whole do not."""
+    total = sum(change.entries for change in evidence.matrices)
+    found = [change for change in evidence.matrices if kind(change) == "replaced"]
+    if not total or sum(change.entries for change in found) < (1 - MOST) * total:
+        return None
+    share = 1 - float(np.median([change.units_answering for change in found]))
+    return (
+        f"In {len(found)} matrices about {share:.0%} of the units answer none of the reference's: they were replaced, or "
+        "changed places and signs. The other numbers include them."
     )
 
 

@@ -13,7 +13,7 @@ from kinprint.architectures import Place
 from kinprint.arrays import Float32s, Float64s
 from kinprint.difference.entries import Sums
 from kinprint.difference.grid import Grid, grid
-from kinprint.difference.matrix import Opened, number_type, rounded, sample_of
+from kinprint.difference.matrix import SAMPLED, Opened, number_type, rounded, sample_of
 from kinprint.difference.pairing import Pair
 from kinprint.difference.spectrum import EXACT, Directions, Sketch
 from kinprint.difference.units import cosines
@@ -46,7 +46,9 @@ class TensorChange:
         norm: Frobenius norm of the reference's matrix; change_norm: of the change; cosine: of the two matrices.
         largest: size of the largest change.
         near: share of the changed entries that moved by no more than `ROUNDINGS` roundings.
-        rows_changed: rows with a changed entry; rows_answering: rows that point as the reference's do.
+        rows_changed, columns_changed: how many have a changed entry.
+        rows_answering: share of the rows that point as the reference's do; units_answering: of the rows or of the columns, as
+            far as sampled rows tell, whichever is less.
         kept_small: slope of the suspect's on the reference's entries where these are small: 1 where they were kept.
         zeroed: share of the entries that were not zero and became so.
         evenness: kurtosis of the change within rows: 1.8 for rounding to a grid, 3 for normal noise; None without a change.
@@ -69,7 +71,9 @@ class TensorChange:
     largest: float
     near: float
     rows_changed: int
+    columns_changed: int
     rows_answering: float
+    units_answering: float
     kept_small: float
     zeroed: float
     evenness: float | None
@@ -128,7 +132,9 @@ class TensorChange:
             "zeroed": self.zeroed,
             "kept_small": self.kept_small,
             "rows_changed": self.rows_changed,
+            "columns_changed": self.columns_changed,
             "rows_answering": self.rows_answering,
+            "units_answering": self.units_answering,
             "number_types": list(self.types),
             "order": self.order or "same",
             "tokens_added": self.added,
@@ -191,7 +197,9 @@ def _measured(pair: Pair, ours: Opened, theirs: Opened, rows: int, columns: int)
         largest=sums["largest"],
         near=sums["near"] / changed if changed else 0.0,
         rows_changed=int(np.count_nonzero(sums.row_changes)),
+        columns_changed=int(np.count_nonzero(sums.column_changes)),
         rows_answering=_answering(sums),
+        units_answering=min(_answering(sums), _columns_answering(*some)),
         kept_small=sums["small_inner"] / sums["small_squares"] if sums["small_squares"] > 0 else 1.0,
         zeroed=sums["zeroed"] / sums["kept"] if sums["kept"] else 0.0,
         evenness=_evenness(some[1] - some[0]) if changed else None,
@@ -216,6 +224,15 @@ def _answering(sums: Sums) -> float:
     sizes = np.sqrt(sums.row_a * sums.row_b)
     known = sizes > 0
     return float(np.mean(sums.row_inner[known] >= ROW_ANSWERS * sizes[known])) if known.any() else 1.0
+
+
+def _columns_answering(ours: Float32s, theirs: Float32s) -> float:
+    """The share of the columns that do, in sampled rows; 1 where these are too few to say."""
+    if len(ours) < SAMPLED:
+        return 1.0
+    known = ours.any(axis=0) & theirs.any(axis=0)
+    found = cosines(np.ascontiguousarray(ours.T[known]), np.ascontiguousarray(theirs.T[known]))
+    return float(np.mean(found >= ROW_ANSWERS)) if len(found) else 1.0
 
 
 def _evenness(change: Float32s) -> float | None:
