@@ -28,10 +28,6 @@ OFF = 0.02
 MOST = 0.9
 """Share of the blocks that must lie on a grid."""
 
-NEAREST = 0.5
-"""Share of entries at the level nearest to the reference's from which the grid explains the change. Rounding to nearest has 1,
-rounding that carries errors along (GPTQ) about two thirds; training that went beyond the steps has less."""
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -46,11 +42,6 @@ class Grid:
     block: str
     levels: int
     nearest: float
-
-    @property
-    def explains(self) -> bool:
-        """Whether rounding to the grid explains the change."""
-        return self.nearest >= NEAREST
 
 
 def grid(reference: Float32s, suspect: Float32s) -> Grid | None:

@@ -11,6 +11,10 @@ Kind = Literal["none", "rounded", "low-rank", "noise", "pruned", "sparse", "repl
 UNSTRUCTURED = 0.9
 """`structure` from which a change is like random signs. Rounding and noise have 1; training moves rows together."""
 
+NEAREST = 0.9
+"""Share of entries at the level nearest to the reference's from which a grid explains a change that has structure. Rounding to
+nearest has 1; what was trained before it was rounded has less."""
+
 EVEN = 2.3
 """`evenness` up to which it is like rounding to a grid, whose errors are uniform (1.8); normal noise has 3."""
 
@@ -40,9 +44,9 @@ def kind(change: TensorChange) -> Kind:
     told = change.directions
     if not change.changed or told is None:
         return "none"
-    if change.grid is not None and change.grid.explains:
+    if change.grid is not None and (told.structure >= UNSTRUCTURED or change.grid.nearest >= NEAREST):
         return "rounded"
-    if change.zeroed >= ZEROED:
+    if change.zeroed >= ZEROED and change.grid is None:
         return "pruned"
     if told.clear and told.rank is not None and told.rank < UNITS * min(change.rows_changed, change.columns_changed):
         return "low-rank"

@@ -267,7 +267,10 @@ def _training(evidence: Evidence) -> tuple[Word, str, int | None]:
     relative = evidence.relative
     long = relative >= LONG
     how = "as much as small models move in continued pretraining" if long else "as a full fine-tune does, or a mean of such"
-    return "continued" if long else "fine-tune", f"The layers changed by {relative:.2g} of their norm, {how}.", None
+    changed = [change for change in evidence.matrices if change.changed]
+    grid = sum(change.entries for change in changed if change.grid) >= MOST * sum(change.entries for change in changed)
+    more = " Their values lie on a grid of few levels: they were rounded besides." if grid else ""
+    return "continued" if long else "fine-tune", f"The layers changed by {relative:.2g} of their norm, {how}.{more}", None
 
 
 def _outside(evidence: Evidence) -> tuple[Word, str]:
