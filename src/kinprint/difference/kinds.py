@@ -54,8 +54,8 @@ def kind(change: TensorChange) -> Kind:
         return "replaced"
     if change.kept_small <= LOST < change.cosine:
         return "pruned"
-    if told.structure >= UNSTRUCTURED:
-        return "rounded" if change.evenness is not None and change.evenness <= EVEN else "noise"
     if 1 - change.share >= SPARSE and change.near <= BEYOND and change.share * change.near < 1 - change.share:
         return "sparse"
+    if told.structure >= UNSTRUCTURED:
+        return "rounded" if change.evenness is not None and change.evenness <= EVEN else "noise"
     return "dense"

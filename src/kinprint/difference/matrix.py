@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,8 +61,8 @@ class Matrix:
         Raises:
             CheckpointError: it cannot be read.
         """
-        lines = self._decoded_lines()
-        if lines is not None and self.rows is None and int(np.prod(self.part.shape)) > WHOLE:
+        lines = self._lines()
+        if lines is not None and self.rows is None:
             return Opened(self, lines.read, None)
         whole = self.part.read()
         whole = whole.reshape(1, -1) if whole.ndim == 1 else whole
@@ -74,7 +75,7 @@ class Matrix:
             CheckpointError: they cannot be read.
         """
         wanted = sample_of(self.shape[0])
-        lines = self._decoded_lines()
+        lines = self._lines()
         if lines is not None:
             found = wanted if self.rows is None else self.rows[wanted]
             return self.finished(np.concatenate([lines.read(int(row), int(row) + 1) for row in found]))
@@ -83,10 +84,10 @@ class Matrix:
         opened.close()
         return rows
 
-    def _decoded_lines(self) -> Lines | None:
-        """How rows are read without the others, where the whole matrix is more than a view of a mapped file."""
+    def _lines(self) -> Lines | None:
+        """How rows of a large matrix are read without the others."""
         lines = self.part.lines
-        return lines if lines is not None and lines.axis == 0 and lines.nbytes(1) < lines.nbytes(lines.count) else None
+        return lines if lines is not None and lines.axis == 0 and math.prod(self.part.shape) > WHOLE else None
 
     def finished(self, rows: Array) -> Float32s:
         """Rows as they were read, as they are compared."""
