@@ -30,6 +30,8 @@ import throughput
 from kinprint import transforms
 from kinprint.architectures import OpenModel, open_model
 from kinprint.difference import MEANS, between
+from kinprint.difference.pairing import is_layer_matrix, paired
+from kinprint.difference.units import cosine
 from kinprint.errors import DifferenceError, KinprintError
 from kinprint.transforms._model import Model, changed, generator
 from kinprint.zoo.lineage import Lineage
@@ -185,18 +187,22 @@ def of_models(zoo: Path) -> Iterator[Row]:
             yield "shipped" if path in shipped else "zoo bases", name, right, said(open_model(path), opened(made, name))
 
 
-def strangers(zoo: Path) -> tuple[int, int]:
-    """Unrelated pairs of the zoo that end in an error, and how many there are."""
+def strangers(zoo: Path) -> dict[str, float]:
+    """Unrelated pairs of the zoo, how many end in an error, and the largest cosine of two of their matrices by sampled rows."""
     lineage = Lineage.read(zoo)
     names = list(lineage.members)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if lineage.relation(a, b).truth == "unrelated"]
-    refused = 0
+    refused, cosines = 0, [0.0]
     for a, b in pairs:
+        models = open_model(zoo / a), open_model(zoo / b)
+        found = paired(*(model.weights for model in models)).pairs
+        sides = [(p.reference, p.suspect) for p in found if is_layer_matrix(p.place) and p.reference.shape == p.suspect.shape]
+        cosines += [abs(cosine(ours.sampled(), theirs.sampled())) for ours, theirs in sides]
         try:
-            between(open_model(zoo / a), open_model(zoo / b), cache=True)
+            between(*models, cache=True)
         except DifferenceError:
             refused += 1
-    return refused, len(pairs)
+    return {"pairs": len(pairs), "refused": refused, "matrices": len(cosines) - 1, "cosine": max(cosines)}
 
 
 def table(rows: list[Row]) -> str:
@@ -222,14 +228,15 @@ def words(options: argparse.Namespace) -> None:
     if options.other:
         other = list(of_zoo(options.other, "other seeds"))
         print(f"\nThe zoo of other seeds, on which limits were set:\n\n{table(other)}")
-    refused, total = strangers(options.zoo)
-    print(f"\nunrelated pairs: {refused} of {total} end in an error")
+    apart = strangers(options.zoo)
+    print(f"\nunrelated pairs: {apart['refused']} of {apart['pairs']} end in an error")
+    print(f"largest cosine of {apart['matrices']} pairs of their matrices: {apart['cosine']:.3f}")
     right = {word: [sum(row[2] == row[3] == word for row in rows), sum(row[3] == word for row in rows)] for word in MEANS}
     found = {"pairs": len(rows), "words": {word: counts for word, counts in right.items() if counts[1]}}
     if options.write:
         KEPT.write_text(json.dumps(found, indent=1) + "\n")
     if options.json:
-        options.json.write_text(json.dumps({**found, "rows": rows, "unrelated": [refused, total]}, indent=1) + "\n")
+        options.json.write_text(json.dumps({**found, "rows": rows, "unrelated": apart}, indent=1) + "\n")
 
 
 RUN = """

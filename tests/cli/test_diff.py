@@ -8,27 +8,28 @@ from pathlib import Path
 from command_line import kinprint
 
 
-def test_the_object(models: Path) -> None:
-    """JSON alone on stdout, one entry a tensor; the numbers add up."""
-    done = kinprint("diff", models / "base", models / "finetune", "--json")
+def test_the_object_and_the_page(models: Path, tmp_path: Path) -> None:
+    """JSON alone on stdout, one entry a tensor, whose numbers add up; a picture with a square for each layer and role."""
+    page = tmp_path / "page.html"
+    done = kinprint("diff", models / "base", models / "finetune", "--json", "--html", page)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert found["format"] == "kinprint-diff/1"
     assert (found["reading"]["word"], found["layer_map"]) == ("fine-tune", [0, 1, 2, 3])
     assert sum(each["changed"] for each in found["tensors"]) == found["changed"] <= found["entries"]
     assert all(each["relative_change"] is None or each["relative_change"] >= 0 for each in found["tensors"])
-
-
-def test_the_report_and_the_page(models: Path, tmp_path: Path) -> None:
-    """The word, a line for each role in 80 columns, and a picture with a square for each layer and role."""
-    page = tmp_path / "page.html"
-    done = kinprint("diff", models / "base", models / "finetune", "--html", page)
-    assert done.returncode == 0
-    assert "FINE-TUNE" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
     text = page.read_text()
-    assert text.count("<rect") == 38
+    assert text.count("<rect") == len(found["tensors"]) == 38
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_report(models: Path) -> None:
+    """The word, and a line for each role, in 80 columns."""
+    done = kinprint("diff", models / "base", models / "base")
+    assert done.returncode == 0
+    assert "SAME" in done.stdout
+    assert "gains.post_attention" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_strangers_and_what_cannot_be_read(models: Path, tmp_path: Path) -> None:

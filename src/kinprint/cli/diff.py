@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ def command(
     suspect: SuspectArgument,
     as_json: JsonOption = False,
     html: HtmlOption = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the picture: layers across, roles down.")] = None,
     cache: CacheOption = True,
     as_type: AsOption = None,
     table: TableOption = None,
@@ -40,6 +42,7 @@ def command(
     tables = given_tables(as_type, table)
     say_when_compiling()
     from kinprint.difference import diff
+    from kinprint.reports.difference_figures import difference_svg
     from kinprint.reports.difference_html import difference_html
     from kinprint.reports.difference_terminal import difference_text
     from kinprint.reports.writing import write_text
@@ -48,4 +51,6 @@ def command(
         found = diff(reference, suspect, given=tables, cache=cache, progress=progress)
     if html is not None:
         write_text(html, difference_html(found, **retyped()))
+    if svg is not None:
+        write_text(svg, difference_svg(found))
     emit(as_json, found.to_json, lambda: difference_text(found))

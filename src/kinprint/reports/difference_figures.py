@@ -20,7 +20,7 @@ WEAKEST = 1e-4
 
 STYLE = "\n".join((
     "",
-    svg.SHEET + " text{font-size:11px} .plus{fill:#1f6497} .none{fill:none;stroke:#8886} .other{fill:#8884}",
+    svg.SHEET + " text{font-size:11px} .plus{fill:#1f6497} .untouched{fill:none;stroke:#8886}",
     svg.DARK,
     "",
 ))  # fmt: skip
@@ -58,13 +58,13 @@ def _drawn(changes: Changes) -> tuple[list[str], float, float]:
     for layer in range(0, layers, max(-(-layers // 16), 1)):
         body.append(svg.text(LEFT + wide * (layer + 0.5), y + 13, str(layer), anchor="middle"))
     body.append(svg.text(LEFT + wide * layers / 2, y + 29, "layer", anchor="middle"))
-    hint = "as strong as the logarithm of change / norm, from 0.0001 to 1; hollow: not a single entry changed"
+    hint = "norm of the change / norm of the weights, its logarithm from 0.0001 to 1; hollow: no entry changed"
     body.append(svg.text(8.0, y + 47, hint))
     return body, max(LEFT + wide * (layers + 2) + 10, LETTER * len(hint)), y + 56
 
 
 def _look(value: float) -> tuple[str, str]:
     if value == 0:
-        return "none", "1"
+        return "untouched", "1"
     size = 1.0 if not math.isfinite(value) else math.log(max(value, WEAKEST) / WEAKEST) / -math.log(WEAKEST)
     return "plus", f"{min(0.12 + 0.88 * size, 1):.2f}"
