@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import retyped
-from kinprint.cli._options import AsOption, CacheOption, HtmlOption, JsonOption, SuspectArgument, TableOption, given_tables
+from kinprint.cli._options import (
+    AsOption,
+    CacheOption,
+    HtmlOption,
+    JsonOption,
+    SuspectArgument,
+    SvgOption,
+    TableOption,
+    given_tables,
+)
 from kinprint.cli._output import emit
 from kinprint.cli._progress import say_when_compiling, step_bar
 
@@ -21,7 +29,7 @@ def command(
     suspect: SuspectArgument,
     as_json: JsonOption = False,
     html: HtmlOption = None,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the picture: layers across, roles down.")] = None,
+    svg: SvgOption = None,
     cache: CacheOption = True,
     as_type: AsOption = None,
     table: TableOption = None,

@@ -119,7 +119,7 @@ def diff(
         >>> import kinprint
         >>> found = kinprint.diff("examples/models/base", "examples/models/finetune")
         >>> found.reading.word, round(found.relative, 2), len(found.tensors)
-        ('fine-tune', 0.15, 38)
+        ('fine-tune', 0.17, 38)
     """
     with listened_to(progress):
         return between(_opened(reference, given), _opened(suspect, given), cache=cache)
