@@ -234,7 +234,7 @@ def words(options: argparse.Namespace) -> None:
     right = {word: [sum(row[2] == row[3] == word for row in rows), sum(row[3] == word for row in rows)] for word in MEANS}
     found = {"pairs": len(rows), "words": {word: counts for word, counts in right.items() if counts[1]}}
     if options.write:
-        KEPT.write_text(json.dumps(found, indent=1) + "\n")
+        KEPT.write_text(json.dumps(found) + "\n")
     if options.json:
         options.json.write_text(json.dumps({**found, "rows": rows, "unrelated": apart}, indent=1) + "\n")
 
