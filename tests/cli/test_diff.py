@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from command_line import kinprint
 
 
 def test_the_object_and_the_page(models: Path, tmp_path: Path) -> None:
-    """JSON alone on stdout, one entry a tensor, whose numbers add up; a picture with a square for each layer and role."""
-    page = tmp_path / "page.html"
-    done = kinprint("diff", models / "base", models / "finetune", "--json", "--html", page)
+    """JSON alone on stdout, one entry a tensor, whose numbers add up; a picture with a square for each layer and role. A name
+    that is markup stays text."""
+    page, evil = tmp_path / "page.html", tmp_path / "<script>alert(1)"
+    shutil.copytree(models / "finetune", evil)
+    done = kinprint("diff", models / "base", evil, "--json", "--html", page)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert found["format"] == "kinprint-diff/1"
@@ -19,6 +22,8 @@ def test_the_object_and_the_page(models: Path, tmp_path: Path) -> None:
     assert sum(each["changed"] for each in found["tensors"]) == found["changed"] <= found["entries"]
     assert all(each["relative_change"] is None or each["relative_change"] >= 0 for each in found["tensors"])
     text = page.read_text()
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>alert" not in text
     assert text.count("<rect") == len(found["tensors"]) == 38
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
 

@@ -33,7 +33,8 @@ def matched(reference: Float32s, suspect: Float32s) -> Int64s | None:
     """
     ours, theirs = (_projected(rows) for rows in (reference, suspect))
     found = np.concatenate([np.argmax(theirs[at : at + BLOCK] @ ours.T, axis=1) for at in range(0, len(theirs), BLOCK)])
-    close = cosines(reference[found], suspect) >= MATCHED
+    blocks = (slice(at, at + BLOCK) for at in range(0, len(suspect), BLOCK))
+    close = np.concatenate([cosines(reference[found[block]], suspect[block]) for block in blocks]) >= MATCHED
     partners = len(np.unique(found[close]))
     enough = partners >= MOST * min(len(reference), len(suspect)) and np.mean(close) >= MOST
     return found.astype(np.int64) if enough else None
