@@ -20,6 +20,7 @@ The packages, from the ground up; each imports only what stands above it in this
     matching       finds which unit of one model is which of another
     methods        compare two fingerprints, one file each: Method (Test or Score), Finding, Evidence
     comparison     runs the methods and gives the verdict: compare, Comparison
+    difference     says what changed from one model to another: diff, Changes
     library        searches many fingerprints: Library, identify, gather, tree, verify
     zoo            trains small models of known lineage
     benchmark      measures every method on pairs of known lineage
@@ -38,6 +39,7 @@ from kinprint.errors import KinprintError
 if TYPE_CHECKING:
     from kinprint.checkpoints.opening import open_checkpoint
     from kinprint.comparison.comparison import Comparison, compare
+    from kinprint.difference.changes import Changes, diff
     from kinprint.fingerprints.fingerprint import Fingerprint
     from kinprint.fingerprints.from_model import fingerprint
     from kinprint.fingerprints.inspection import Inspection, inspect
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from kinprint.verbs import gather, identify, tree, verify
 
 __all__ = [
+    "Changes",
     "Comparison",
     "Evidence",
     "Finding",
@@ -67,6 +70,7 @@ __all__ = [
     "Test",
     "Verification",
     "compare",
+    "diff",
     "fingerprint",
     "gather",
     "identify",
@@ -79,6 +83,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Changes": "kinprint.difference.changes:Changes",
     "Comparison": "kinprint.comparison.comparison:Comparison",
     "Evidence": "kinprint.methods:Evidence",
     "Finding": "kinprint.methods:Finding",
@@ -93,6 +98,7 @@ _HOMES = {
     "Test": "kinprint.methods:Test",
     "Verification": "kinprint.library.declarations.verify:Verification",
     "compare": "kinprint.comparison.comparison:compare",
+    "diff": "kinprint.difference.changes:diff",
     "fingerprint": "kinprint.fingerprints.from_model:fingerprint",
     "gather": "kinprint.verbs:gather",
     "identify": "kinprint.verbs:identify",

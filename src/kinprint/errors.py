@@ -9,6 +9,7 @@
     │   ├── ZooError            a zoo or a list of labelled pairs: missing, damaged, incomplete
     │   ├── ProbeError          a list of probe texts: missing, damaged, empty
     │   ├── ObservationError    a model that cannot be run, or a server that does not answer
+    │   ├── DifferenceError     two models between which there is no difference to show, because neither was made from the other
     │   ├── LibraryError        a library: missing, damaged, of a newer version, not to be written
     │   ├── EngineError         work that cannot be done on the engine that was asked for
     │   ├── ReportError         a report that cannot be written
@@ -77,6 +78,10 @@ class ObservationError(KinprintError):
 
 class MissingExtraError(KinprintError):
     """A command needs an optional part of kinprint that is not installed."""
+
+
+class DifferenceError(KinprintError):
+    """Between two models there is no difference to show: their weights do not answer each other."""
 
 
 class LibraryError(KinprintError):

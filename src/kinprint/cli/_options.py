@@ -45,6 +45,8 @@ HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
 ]
 
+SvgOption = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture alone.")]
+
 CacheOption = Annotated[bool, typer.Option(help="Use fingerprints and tests of earlier runs and keep new ones.")]
 
 QuickOption = Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import read, retyped
-from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption
+from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption, SvgOption
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
@@ -26,7 +26,7 @@ def command(
     ] = False,
     as_json: JsonOption = False,
     newick: Annotated[Path | None, typer.Option(help="Write the trees in Newick format, a family a line.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Write a picture of the trees.")] = None,
+    svg: SvgOption = None,
     html: HtmlOption = None,
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
