@@ -3,7 +3,8 @@
 `models` has a row a model (`kinprint.library.records`) with its index vectors, `fingerprints` the bytes of the `.kinprint`
 files, so that listing and searching never touch them, `versions` says how to read both. A model is in the library when `models`
 has its row. Its fingerprint is written before that row and removed after it: a process that is killed in between leaves bytes
-that nobody reads and that the next `add` of the model uses.
+that nobody reads and that the next `add` of the model uses. In a folder a small file lists the models too
+(`kinprint.library.listing`).
 
 Lance's tables are versioned: a commit makes a version, readers see one version whole. Lance alone does not keep two writers
 from inserting the same digest (measured: docs/library.md), so in a folder writers take turns by a file lock, and everywhere
@@ -30,8 +31,9 @@ from kinprint.checkpoints.files import file_name
 from kinprint.errors import FingerprintError, KinprintError, LibraryError, MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.facts import Facts
-from kinprint.library import records, spaces
-from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, StoredModel
+from kinprint.library import listing, records, spaces
+from kinprint.library.listing import TABLES
+from kinprint.library.records import COLUMNS, LISTED, SCHEMA, VECTOR, ListedModel, StoredModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,8 +65,6 @@ dimension (RaBitQ, Gao and Long, 2024) makes that cheap."""
 
 REFINED = 4
 """How many times more models than asked for are compared by their exact vectors."""
-
-TABLES = ("models", "fingerprints", "versions")
 
 _HEX = re.compile(r"[0-9a-f]{4,64}")
 _WHERE_IN_RUST = re.compile(r",? ?/?\S+\.rs:\d+(:\d+)?")
@@ -372,6 +372,14 @@ class Library:
                         seen.add(row["digest"])
                         yield StoredModel(**row)
 
+    def _listed(self) -> list[ListedModel] | None:
+        """What the listing says of every model; None of more than it holds."""
+        models = self._table("models")
+        if models.count_rows() > listing.MOST:
+            return None
+        rows = models.search().select(list(LISTED)).to_arrow().to_pylist()
+        return list({row["digest"]: ListedModel(**row) for row in reversed(rows)}.values())[::-1]
+
     def _rows(self, table: str, columns: list[str], column: str, values: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Some columns of the rows in which `column` has one of the values."""
         with _clear_errors(self.where):
@@ -417,6 +425,8 @@ class Library:
         try:
             with FileLock(folder / LOCK, timeout=PATIENCE):
                 yield
+                with contextlib.suppress(OSError):
+                    listing.write(folder, self._listed)
         except Timeout as error:
             problem = f"others have been writing for {PATIENCE // 60} minutes"
             raise LibraryError(self.where, problem, "find the process that holds the lock") from error
