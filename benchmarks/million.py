@@ -2,16 +2,17 @@
 
     OMP_NUM_THREADS=1 python benchmarks/million.py --folder /tmp/million [--models 1000000]
 
-The library holds random unit vectors, which have no fingerprints, and `REAL` fingerprints of random traits in the shape of Llama 3.1
-8B: a base of the suspect and strangers to it. So that the candidates can be tested, the strangers' vectors of one space are moved to
-a cosine of 0.6 with the suspect's. A library that is there already is used again; one of a million models takes 7 GB.
+The library holds random unit vectors, which have no fingerprints, and `REAL` fingerprints of random traits in the shape of
+Llama 3.1 8B: a base of the suspect and strangers to it. So that the candidates can be tested, the strangers' vectors of one
+space are moved to a cosine of 0.6 with the suspect's. A library that is there already is used again; one of a million
+models takes 7 GB.
 
-Times are of the processor, as ratios to one product of two 4096 x 4096 float32 matrices in the same run. `first` is a process that
-has just opened the library, `again` a second suspect of the same family in that process.
+Times are of the processor, as ratios to one product of two 4096 x 4096 float32 matrices in the same run. `first` is a
+process that has just opened the library, `again` a second suspect of the same family in that process.
 
-Recall is of the vectors nearest to a random direction, which is harder than any search for a relative: the best of a million
-strangers lie close together. *Exact* are the `candidates` largest cosines by a matrix product over all vectors. *Planted* are stored
-vectors, found from a direction at a cosine of so many standard deviations of strangers' cosines.
+Recall is of the vectors nearest to a random direction, which is harder than any search for a relative: the best of a
+million strangers lie close together. *Exact* are the `candidates` largest cosines by a matrix product over all vectors.
+*Planted* are stored vectors, found from a direction at a cosine of so many standard deviations of strangers' cosines.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def build(folder: Path, count: int) -> float:
 
     library = Library.open(folder, create=True)
     base, (suspect, _) = family()
-    direction, rng = vectors(suspect)[SPACE], np.random.default_rng(0)
+    direction = vectors(suspect)[SPACE]
     for number, model in enumerate([base, *strangers(LLAMA_3_8B, REAL - 1)]):
         data = records.data_of(model)
         row = records.row(model, len(data))
@@ -194,7 +195,9 @@ def recall(folder: Path, count: int, candidates: int) -> dict[str, dict[str, flo
         own["ms"] = 1e3 * (time.process_time() - begun) / QUERIES
         own["exact"] = float(np.mean(hits))
         for strength in PLANTED:
-            looked = [at(strength / math.sqrt(length), target, other) for target, other in zip(targets, directions, strict=True)]
+            looked = [
+                at(strength / math.sqrt(length), target, other) for target, other in zip(targets, directions, strict=True)
+            ]
             found_there = [dict(library.nearest(space, query, candidates)) for query in looked]
             own[f"{strength:g} sd"] = float(np.mean([f"{aim:064x}" in f for aim, f in zip(aims, found_there, strict=True)]))
         table[space] = own

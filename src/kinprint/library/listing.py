@@ -1,9 +1,9 @@
 """The listing beside the tables of a library in a folder: what `kinprint library list` prints, without LanceDB.
 
-To load LanceDB takes ten times as long as all else that listing does. So whoever writes to a library leaves a file that names the
-newest manifest of the table `models` and says what that version holds. Lance gives every version a manifest of its own, so a
-listing is current if the newest manifest is the one that it names. One that is missing, late or damaged is not used, and the tables
-are read. In object storage there is none.
+To load LanceDB takes ten times as long as all else that listing does. So whoever writes to a library leaves a file that
+names the newest manifest of the table `models` and says what that version holds. Lance gives every version a manifest of
+its own, so a listing is current if the newest manifest is the one that it names. One that is missing, late or damaged is
+not used, and the tables are read. In object storage there is none.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ FILE = ".kinprint.listing.json"
 FORMAT = "kinprint-listing/1"
 
 MOST = 1000
-"""Models up to which there is a listing: it is written anew with each commit. Of more, reading the tables takes longer than loading
-LanceDB."""
+"""Models up to which there is a listing, written anew with each commit. To read more takes longer than to load LanceDB."""
 
 MOST_BYTES = 16 << 20
 
