@@ -6,9 +6,9 @@ The rule (`kinprint.library.trees.nearness`) begins at more models than a zoo ha
 and on a disguised copy of each (`kinprint transform disguise`) where the architecture allows one. A copy has the relatives
 of its model.
 
-`near` are pairs that the rule has tested, each counted by itself, as if no third model could join the two. Related pairs
-that are not near are tested here all the same: `lost` are those that the tests would have joined, at alpha over the number
-of all pairs.
+`near` are pairs that the rule has tested, each counted among strangers alone, as if no third model could join the two.
+Related pairs that are not near are tested here all the same: `lost` are those that the tests would have joined, at alpha
+over the number of all pairs.
 
 `families` joins all models twice, by all pairs and by near pairs, and counts the pairs that end up in one family.
 """
@@ -78,9 +78,9 @@ def joined(groups: tuple[tuple[int, ...], ...], count: int) -> NDArray[np.bool_]
 
 def counted(lineage: Lineage, found: list[Case]) -> tuple[dict[str, Counter[str]], list[dict[str, Any]]]:
     """Kind of pair -> how many there are, are near, are lost; and each related pair that is not near."""
-    of_models = [vectors(case.measured) for case in found]
-    looked = [closer(case.measured) for case in found]
+    of_models, looked = [vectors(case.measured) for case in found], [closer(case.measured) for case in found]
     tested, strength, alike = near(of_models, looked), strongest(of_models), similarities(looked)
+    strangers = np.array([[a is not b and truth(lineage, a, b)[0] == "unrelated" for b in found] for a in found])
     alpha = alpha_of_each(ALPHA, math.comb(len(found), 2))
     table: dict[str, Counter[str]] = {}
     missed = []
@@ -89,13 +89,18 @@ def counted(lineage: Lineage, found: list[Case]) -> tuple[dict[str, Counter[str]
             kind, disguised = truth(lineage, a, b)
             row = table.setdefault(f"{kind}, {'disguised' if disguised else 'plain'}" if kind == "related" else kind, Counter())
             row["pairs"] += 1
-            row["near"] += bool(tested[i, j])
-            if kind != "unrelated" and not tested[i, j]:
-                said = examine((a.measured, b.measured), alpha=alpha, methods=methods.tests())
-                row["lost"] += said.verdict in ("related", "identical")
-                names = [f"{case.member}{' (copy)' if case.copy else ''}" for case in (a, b)]
-                missed.append({"models": names, "truth": kind, "log10_p": said.log10_p,
-                               "strongest": float(strength[i, j]), "closer": float(alike[i, j])})  # fmt: skip
+            if kind == "unrelated":
+                row["near"] += bool(tested[i, j])
+                continue
+            among = [i, j, *np.flatnonzero(strangers[i] & strangers[j])]
+            if near([of_models[number] for number in among], [looked[number] for number in among])[0, 1]:
+                row["near"] += 1
+                continue
+            said = examine((a.measured, b.measured), alpha=alpha, methods=methods.tests(), cache=True)
+            row["lost"] += said.verdict in ("related", "identical")
+            names = [f"{case.member}{' (copy)' if case.copy else ''}" for case in (a, b)]
+            sds = {"strongest": float(strength[i, j]), "closer": float(alike[i, j])}
+            missed.append({"models": names, "truth": kind, "log10_p": said.log10_p, **sds})
     return table, missed
 
 
