@@ -99,7 +99,7 @@ def counted(lineage: Lineage, found: list[Case]) -> tuple[dict[str, Counter[str]
             said = examine((a.measured, b.measured), alpha=alpha, methods=methods.tests(), cache=True)
             row["lost"] += said.verdict in ("related", "identical")
             names = [f"{case.member}{' (copy)' if case.copy else ''}" for case in (a, b)]
-            sds = {"strongest": float(strength[i, j]), "closer": float(alike[i, j])}
+            sds = {"strongest": float(strength[i, j]), "closer": alike[:, i, j].tolist()}
             missed.append({"models": names, "truth": kind, "log10_p": said.log10_p, **sds})
     return table, missed
 
@@ -119,7 +119,7 @@ def main() -> None:
         print(f"| {kind} | {row['pairs']} | {row['near']} ({row['near'] / row['pairs']:.1%}) | {lost} |")
     for each in missed:
         p = "no test" if each["log10_p"] is None else f"log10 p {each['log10_p']:.1f}"
-        sd = f"{each['strongest']:.1f} sd, {each['closer']:.1f} sd by the closer look"
+        sd = f"{each['strongest']:.1f} sd, {' and '.join(f'{look:.1f}' for look in each['closer'])} sd by the closer looks"
         print(f"not near: {' and '.join(each['models'])} ({each['truth']}), {sd}; {p}")
     told: dict[str, Any] = {"pairs": table, "missed": missed}
     if not options.without_families:

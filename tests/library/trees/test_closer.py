@@ -9,9 +9,9 @@ from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import COLUMNS
 from kinprint.library.trees import closer as module
-from kinprint.library.trees.closer import LENGTH, closer, similarities
+from kinprint.library.trees.closer import FREQUENCIES, LENGTH, closer, similarities
 from kinprint.library.trees.nearness import ALIKE
-from kinprint.library.vectors import FREQUENCY, Neurons, frequencies
+from kinprint.library.vectors import Neurons, frequencies
 
 LAYERS, NEURONS = 4, 600
 
@@ -35,22 +35,22 @@ def trained(forms: Float64s, amount: float, seed: int) -> Float64s:
 
 
 def test_it_is_the_characteristic_function_at_sums_and_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against the definition in float64, less that of a normal distribution of the same covariance."""
+    """Against the definition in float64, less that of a normal distribution of the same covariance; both looks."""
     monkeypatch.setattr(module, "BASE", 5)
     measured = model(start(1))
     neurons = Neurons.of(measured)
     assert neurons is not None
     scores = neurons.scores
-    ways = frequencies("closer", neurons.known, 5, scores, FREQUENCY / np.sqrt(2))
     first, second = np.triu_indices(5, 1)
-    parts = []
-    for sign in (1, -1):
-        pairs = ways[:, first] + sign * ways[:, second]
-        expected = np.exp(-np.mean((scores @ pairs) ** 2, axis=0) / 2)
-        parts.append(np.cos(scores @ pairs).sum(axis=0) - len(scores) * expected)
-    parts += [np.sin(scores @ (ways[:, first] + sign * ways[:, second])).sum(axis=0) for sign in (1, -1)]
-    wanted = np.concatenate(parts)
-    assert closer(measured) == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-5)
+    found = closer(measured)
+    assert found is not None
+    for frequency, vector in zip(FREQUENCIES, found, strict=True):
+        ways = frequencies("closer", neurons.known, 5, scores, frequency / np.sqrt(2))
+        pairs = [ways[:, first] + sign * ways[:, second] for sign in (1, -1)]
+        normal = [len(scores) * np.exp(-np.mean((scores @ pair) ** 2, axis=0) / 2) for pair in pairs]
+        parts = [np.cos(scores @ pair).sum(axis=0) - expected for pair, expected in zip(pairs, normal, strict=True)]
+        wanted = np.concatenate([*parts, *(np.sin(scores @ pair).sum(axis=0) for pair in pairs)])
+        assert vector == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-5)
 
 
 def test_relatives_far_apart_are_alike_and_strangers_are_not() -> None:
@@ -59,15 +59,16 @@ def test_relatives_far_apart_are_alike_and_strangers_are_not() -> None:
     copies = [closer(model(trained(base, 0.3, seed))) for seed in (2, 3)]
     strangers = [closer(model(start(seed))) for seed in range(10, 26)]
     found = similarities([closer(model(base)), *copies, *strangers])
-    assert found[:3, :3].min() > ALIKE
-    apart = found[3:, 3:][np.triu_indices(len(strangers), 1)]
-    assert abs(apart.mean()) < 1
-    assert apart.std() < 1.5
-    assert max(apart.max(), found[:3, 3:].max()) < ALIKE
+    assert found[0, :3, :3].min() > ALIKE
+    for look in found:
+        apart = look[3:, 3:][np.triu_indices(len(strangers), 1)]
+        assert abs(apart.mean()) < 1
+        assert apart.std() < 1.5
+        assert max(apart.max(), look[:3, 3:].max()) < ALIKE
 
 
 def test_a_model_without_neurons_or_with_equal_ones_has_no_vector() -> None:
     assert closer(Fingerprint("bare", {"gains.final": np.ones(8)})) is None
     found = similarities([None, closer(model(start(1)))])
-    assert np.isnan(found).tolist() == [[True, True], [True, False]]
-    assert found[1, 1] == pytest.approx(np.sqrt(LENGTH), rel=1e-5)
+    assert np.isnan(found).tolist() == [[[True, True], [True, False]]] * len(FREQUENCIES)
+    assert found[0, 1, 1] == pytest.approx(np.sqrt(LENGTH), rel=1e-5)

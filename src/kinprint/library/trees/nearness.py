@@ -1,10 +1,16 @@
 """Which pairs of very many models may be relatives at all, by vectors of each: the others are not tested.
 
-The tests of all pairs take time that grows with the square of the number of models. Where there are more than `EVERY_PAIR`,
-a pair is tested only if its index vectors lie near each other in one space at least, if a closer look at its neurons
-(`kinprint.library.trees.closer`) finds them alike and one model among the most alike to the other, or if the two models
-have no space in common. This takes tests away and changes no p-value, so strangers are joined no more often. What it costs
-is relatives that no vector shows, unless others join them: `benchmarks/near_pairs.py` counts them.
+The tests of all pairs take time that grows with the square of the number of models. Where there are more than `EVERY_PAIR`, a
+pair is tested only if
+
+- its index vectors lie near each other in one space at least; or
+- a closer look at its neurons (`kinprint.library.trees.closer`) finds them alike, more so than models usually are among these,
+  and one model is among the most alike to the other. Models that can be looked at so are not judged by `forms`, which sees less
+  of the same, and sees the distribution that many large models share; or
+- the two models have nothing in common to compare.
+
+This takes tests away and changes no p-value, so strangers are joined no more often. What it costs is relatives that no vector
+shows, unless others join them: `benchmarks/near_pairs.py` counts them.
 """
 
 from __future__ import annotations
@@ -24,18 +30,23 @@ EVERY_PAIR = 64
 """Models up to which every pair is tested."""
 
 NEAR = 4.0
-"""Standard deviations of strangers' cosines, which are 1 / sqrt(dimensions), from which a pair is tested: of random vectors
-of all spaces one pair of six thousand lies as near."""
+"""Standard deviations of strangers' cosines, which are 1 / sqrt(dimensions), from which a pair is tested: of random vectors one
+pair in eight thousand lies as near."""
 
 NEAR_UNSEEN = 3.0
-"""The same where neurons cannot be looked at closer: a few strangers in a hundred lie as near."""
+"""The same where neurons cannot be looked at closer: a few strangers in a hundred lie as near in one of the spaces."""
 
 ALIKE = 5.0
-"""The same, of the closer look."""
+"""The same, of a closer look."""
+
+USUAL = 2.0
+"""How many times the lower quartile of a model's similarities another has to reach: models of one recipe may all be alike."""
+
+FEW = 16
+"""Models below which there is no saying what is usual."""
 
 MOST_ALIKE = 4
-"""Models that are tested because of the closer look, for each: where all models of a recipe look alike, that bounds their
-number."""
+"""Models that are tested because of one look, for each model."""
 
 
 def near(vectors: Sequence[Mapping[str, Vector]], looked: Sequence[Float32s | None]) -> NDArray[np.bool_]:
@@ -43,14 +54,30 @@ def near(vectors: Sequence[Mapping[str, Vector]], looked: Sequence[Float32s | No
 
     Args:
         vectors: of every model, by space (`kinprint.library.vectors`).
-        looked: of every model, the vector of `closer`, or None.
+        looked: of every model, the vectors of `closer`, or None.
     """
-    strength, alike = strongest(vectors), similarities(looked)
-    np.fill_diagonal(alike, np.nan)
-    pairs = np.where(np.isnan(alike), strength >= NEAR_UNSEEN, strength >= NEAR) | np.isneginf(strength)
-    alike = np.where(alike >= ALIKE, alike, -np.inf)
-    of_one = (np.argsort(np.argsort(-alike, axis=1), axis=1) < MOST_ALIKE) & np.isfinite(alike)
-    return np.asarray(pairs | of_one | of_one.T)
+    anywhere, alike = strongest(vectors), similarities(looked)
+    seen = np.isfinite(alike).all(axis=0)
+    beside = strongest([{space: vector for space, vector in own.items() if space != "forms"} for own in vectors])
+    pairs = np.where(seen, beside >= NEAR, (anywhere >= NEAR_UNSEEN) | np.isneginf(anywhere))
+    for look in alike:
+        of_one = _most_alike(look)
+        pairs |= of_one | of_one.T
+    return np.asarray(pairs)
+
+
+def _most_alike(look: Float64s) -> NDArray[np.bool_]:
+    """(models, models) whether the second model is one of the most alike to the first, and more than is usual for it."""
+    others = look.copy()
+    np.fill_diagonal(others, np.nan)
+    chosen = np.zeros(look.shape, bool)
+    for model, row in enumerate(others):
+        known = np.flatnonzero(np.isfinite(row))
+        if len(known):
+            enough = max(ALIKE, USUAL * float(np.quantile(row[known], 0.25)) if len(known) >= FEW else ALIKE)
+            most = known[np.argsort(-row[known], kind="stable")][:MOST_ALIKE]
+            chosen[model, most] = row[most] >= enough
+    return chosen
 
 
 def strongest(vectors: Sequence[Mapping[str, Vector]]) -> Float64s:
