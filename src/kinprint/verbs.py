@@ -142,7 +142,7 @@ def tree(
         models: places or fingerprints.
         library: a library all of whose models are taken, besides.
         alpha: chance, at most, that any two models of independent training are joined.
-        test_all: test every pair, also where there are more than 64 models; else only pairs whose index vectors lie near.
+        test_all: test every pair, also where there are more than 64 models; else only pairs whose vectors lie near.
         cache: use fingerprints and tests of earlier runs, and keep new ones.
         progress: called with what is being done, how much is done and how much there is.
 

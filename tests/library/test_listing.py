@@ -29,8 +29,8 @@ def library(tmp_path: Path) -> Library:
 
 
 def told(library: Library) -> list[dict[str, Any]] | None:
-    models = listing.read(library.where)
-    return None if models is None else [each.to_json() for each in models]
+    found = listing.read(library.where)
+    return None if found is None else [each.to_json() for each in found.models]
 
 
 def in_tables(library: Library) -> list[dict[str, Any]]:
@@ -47,6 +47,18 @@ def test_every_change_is_listed(library: Library) -> None:
     library.remove(["model-1"])
     assert told(library) == in_tables(library)
     assert len(told(library) or []) == 3
+
+
+def test_a_new_model_is_listed_without_reading_the_tables(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But they are read where another commit, by whoever takes no turns, came in between."""
+    before = listing.read(library.where)
+    with monkeypatch.context() as patched:
+        patched.setattr(Library, "_listed", lambda _: pytest.fail("the tables were read"))
+        library.add([model(3)])
+    assert told(library) == in_tables(library)
+    library.add([model(4)])
+    listing.write(Path(library.where), library._listed, before, [each for each in library.models() if each.name == "model-4"])
+    assert told(library) == in_tables(library)
 
 
 def test_a_change_by_others_is_not_missed(library: Library) -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -50,13 +50,25 @@ _KINDS: dict[str, tuple[type, ...]] = {
 """Annotation of a field -> types of its value in JSON."""
 
 
-def read(where: str) -> list[ListedModel] | None:
-    """The models of a library, as its listing says; None if it has no current one.
+class Listing(NamedTuple):
+    """A current listing.
+
+    Attributes:
+        version: of the table `models`.
+        models: in it.
+    """
+
+    version: int
+    models: list[ListedModel]
+
+
+def read(where: str | os.PathLike[str]) -> Listing | None:
+    """The listing of a library; None if it has no current one.
 
     Args:
         where: a folder, or a URL, where there is no listing.
     """
-    if "://" in where:
+    if "://" in os.fspath(where):
         return None
     folder = Path(where)
     try:
@@ -65,22 +77,33 @@ def read(where: str) -> list[ListedModel] | None:
     except (CheckpointError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None
     complete = all((folder / f"{table}.lance").is_dir() for table in TABLES)
-    return models if complete and told.items() >= _state(folder).items() else None
+    return Listing(_version(told), models) if complete and told.items() >= _state(folder).items() else None
 
 
-def write(folder: Path, models_now: Callable[[], Iterable[ListedModel] | None]) -> None:
+def write(
+    folder: Path,
+    models_now: Callable[[], Iterable[ListedModel] | None],
+    before: Listing | None = None,
+    added: Sequence[ListedModel] = (),
+) -> None:
     """Bring the listing up to date, atomically; leave none of a library of more than `MOST` models.
 
     Args:
         models_now: reads the models from the tables; None if there are more than `MOST`.
+        before: the listing that was current before the models of `added` came, with one commit: then no table is read.
 
     Raises:
         OSError: it cannot be written. Then there is none, or an older one, which nobody will use.
     """
     state = _state(folder)
-    if read(os.fspath(folder)) is not None:
+    if before is not None and not added and _version(state) == before.version:
         return
-    models = models_now()
+    if before is not None and added and _version(state) == before.version + 1:
+        models: Iterable[ListedModel] | None = [*before.models, *added]
+        if len(before.models) + len(added) > MOST:
+            models = None
+    else:
+        models = models_now()
     if models is None:
         (folder / FILE).unlink(missing_ok=True)
         return
@@ -88,6 +111,12 @@ def write(folder: Path, models_now: Callable[[], Iterable[ListedModel] | None]) 
     if _state(folder) == state:  # or somebody has written meanwhile, where locks do not work
         with replacing(folder / FILE) as file:
             file.write(json.dumps(told, separators=(",", ":")).encode())
+
+
+def _version(state: dict[str, Any]) -> int:
+    """The number of the version that a state names; 0 of none."""
+    name = str(state["manifest"]).partition(".")[0]
+    return (1 << 64) - 1 - int(name) if name else 0
 
 
 def _state(folder: Path) -> dict[str, Any]:

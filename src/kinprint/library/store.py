@@ -346,7 +346,7 @@ class Library:
         """Add rows and their fingerprints where the digest is new; the number of new ones."""
         import pyarrow as pa
 
-        with _clear_errors(self.where), self._turn():
+        with _clear_errors(self.where), self._turn() as added:
             known = self.known(model["digest"] for model, _ in batch)
             new = [(model, data) for model, data in batch if model["digest"] not in known]
             if not new:
@@ -354,6 +354,8 @@ class Library:
             files = [{"digest": model["digest"], "data": data} for model, data in new]
             self._insert("fingerprints", pa.Table.from_pylist(files, records.fingerprints_schema()))
             inserted = self._insert("models", pa.Table.from_pylist([model for model, _ in new], records.models_schema()))
+            if inserted == len(new):
+                added += [ListedModel(**{name: model[name] for name in LISTED}) for model, _ in new]
             models = self._table("models")
             if _folder(self.where) is not None and models.version % TIDY_EVERY == 0:
                 models.optimize(cleanup_older_than=KEPT)
@@ -421,17 +423,19 @@ class Library:
         return [name for name in TABLES if name not in present]
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """This writer's turn, where writers take turns."""
+    def _turn(self) -> Iterator[list[ListedModel]]:
+        """This writer's turn, where writers take turns. The listing follows; it is told of models that come with one commit."""
         folder = _folder(self.where)
+        added: list[ListedModel] = []
         if folder is None:
-            yield
+            yield added
             return
         try:
             with FileLock(folder / LOCK, timeout=PATIENCE):
-                yield
+                before = listing.read(folder)
+                yield added
                 with contextlib.suppress(OSError):
-                    listing.write(folder, self._listed)
+                    listing.write(folder, self._listed, before, added)
         except Timeout as error:
             problem = f"others have been writing for {PATIENCE // 60} minutes"
             raise LibraryError(self.where, problem, "find the process that holds the lock") from error

@@ -29,7 +29,9 @@ def command(
     from kinprint.library.store import Library
 
     listed = listing.read(library)
-    models = sorted(Library.open(library).models() if listed is None else listed, key=lambda model: (model.name, model.digest))
+    models = sorted(
+        Library.open(library).models() if listed is None else listed.models, key=lambda model: (model.name, model.digest)
+    )
     result = {"format": "kinprint-library/1", "library": library, "models": [model.to_json() for model in models]}
     emit(as_json, lambda: result, lambda: _table(f"{printable(library)}: {len(models)} models", models))
 
