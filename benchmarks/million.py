@@ -37,7 +37,7 @@ from search_cost import LLAMA_3_8B, NOISE, strangers, warm_up
 from kinprint import Library, identify
 from kinprint.fingerprints import Fingerprint
 from kinprint.library import identify as identifying
-from kinprint.library import records
+from kinprint.library import records, store
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
 
@@ -210,9 +210,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of the library")
     parser.add_argument("--models", type=int, default=1_000_000)
     parser.add_argument("--candidates", type=int, default=20)
+    parser.add_argument("--refined", type=int, help="as kinprint.library.store.REFINED")
     parser.add_argument("--without-recall", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    store.REFINED = options.refined or store.REFINED
     warm_up()
     one = product()[1]
     told: dict[str, Any] = {"product": one}
