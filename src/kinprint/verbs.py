@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kinprint.comparison import ALPHA
+from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import at_hand
 from kinprint.library.declarations.verify import Options, Verification
@@ -163,7 +164,7 @@ def tree(
     if library is not None:
         opened = _opened(library)
         digests = [model.digest for model in opened.models()]
-        fingerprints += map(opened.get, digests)
+        fingerprints += in_order(opened.get, digests)
         stored = opened.vectors(digests)
     return tree_of_fingerprints(fingerprints, alpha=alpha, test_all=test_all, stored=stored, cache=cache, progress=progress)
 
