@@ -33,6 +33,7 @@ MOST = 1000
 """Models up to which there is a listing, written anew with each commit. To read more takes longer than to load LanceDB."""
 
 MOST_BYTES = 16 << 20
+"""Of a listing, and of a manifest."""
 
 TABLES = ("models", "fingerprints", "versions")
 """The tables of a library."""
@@ -125,8 +126,8 @@ def _state(folder: Path) -> dict[str, Any]:
     try:
         names = [name for name in os.listdir(versions) if name.endswith(".manifest")]
         newest = min(names) if all(map(_MANIFEST.fullmatch, names)) else ""
-        digest = blake3((versions / newest).read_bytes()).hexdigest()
-    except (OSError, ValueError):
+        digest = blake3(read_bounded(versions / newest, MOST_BYTES)).hexdigest()
+    except (CheckpointError, OSError, ValueError):
         newest, digest = "", ""
     columns = {"schema": records.SCHEMA, "vectors": spaces.VERSION}
     return {"format": FORMAT, **columns, "manifest": newest, "digest": digest or os.urandom(16).hex()}
