@@ -121,7 +121,7 @@ def build(folder: Path, count: int, measured: dict[str, object]) -> dict[str, fl
     kept: dict[str, list[Array]] = {space: [] for space in DIMENSIONS}
     for start in range(0, count, BATCH):
         rows = min(BATCH, count - start)
-        columns = {field.name: _plain(field, start, rows) for field in schema if not field.name.startswith(records.VECTOR)}
+        columns = {field.name: plain(field, start, rows) for field in schema if not field.name.startswith(records.VECTOR)}
         for space, length in DIMENSIONS.items():
             values = simulated.models(space, rows)
             kept[space].append(values[places[(places >= start) & (places < start + rows)] - start])
@@ -140,7 +140,7 @@ def build(folder: Path, count: int, measured: dict[str, object]) -> dict[str, fl
     return {"optimize_s": time.perf_counter() - begun}
 
 
-def _plain(field: object, start: int, rows: int) -> object:
+def plain(field: object, start: int, rows: int) -> object:
     """The columns that are no vectors."""
     import pyarrow as pa
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kinprint.comparison import ALPHA
+from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import at_hand
 from kinprint.library.declarations.verify import Options, Verification
@@ -142,7 +143,7 @@ def tree(
         models: places or fingerprints.
         library: a library all of whose models are taken, besides.
         alpha: chance, at most, that any two models of independent training are joined.
-        test_all: test every pair, also where there are more than 64 models; else only pairs whose index vectors lie near.
+        test_all: test every pair, also where there are more than 64 models; else only pairs whose vectors lie near.
         cache: use fingerprints and tests of earlier runs, and keep new ones.
         progress: called with what is being done, how much is done and how much there is.
 
@@ -163,7 +164,7 @@ def tree(
     if library is not None:
         opened = _opened(library)
         digests = [model.digest for model in opened.models()]
-        fingerprints += map(opened.get, digests)
+        fingerprints += in_order(opened.get, digests)
         stored = opened.vectors(digests)
     return tree_of_fingerprints(fingerprints, alpha=alpha, test_all=test_all, stored=stored, cache=cache, progress=progress)
 

@@ -49,3 +49,20 @@ def test_what_is_raised_arrives(workers: int) -> None:
 
 def test_nothing_to_do() -> None:
     assert list(in_order(lambda number: number, [], 2)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_inside_work_stays_in_its_thread(workers: int) -> None:
+    """No pool inside a pool: all that an item asks for is done where the item is, in order, and the results are the same."""
+
+    def inner(number: int) -> tuple[int, int]:
+        return number, threading.get_ident()
+
+    def outer(number: int) -> tuple[int, set[int], list[int]]:
+        found = list(in_order(inner, range(number, number + 5), 2))
+        return threading.get_ident(), {thread for _, thread in found}, [value for value, _ in found]
+
+    for number, (thread, used, values) in enumerate(in_order(outer, range(6), workers)):
+        assert values == list(range(number, number + 5))
+        if workers > 1:
+            assert used == {thread}

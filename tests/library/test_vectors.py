@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kinprint import fingerprint, transforms
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.spaces import DIMENSIONS
-from kinprint.library.vectors import BLOCK, vectors
+from kinprint.library.vectors import BLOCK, vectors, waves
 from kinprint.zoo.recipes import DISGUISE
 
 LAYERS, CHANNELS, NEURONS = 4, 512, 1024
@@ -145,10 +145,19 @@ def test_models_of_other_widths_look_like_strangers_by_index() -> None:
 def test_blocks_do_not_change_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     parent = model(np.random.default_rng(8))
     before = vectors(parent)
-    assert BLOCK > LAYERS * NEURONS
-    monkeypatch.setattr("kinprint.library.vectors.BLOCK", 100)
+    assert BLOCK < LAYERS * NEURONS
+    monkeypatch.setattr("kinprint.library.vectors.BLOCK", 100_000)
     for space, vector in vectors(parent).items():
         assert vector == pytest.approx(before[space], abs=1e-6)
+
+
+def test_sums_of_float32_are_those_of_float64() -> None:
+    """To a millionth of their length, so that no order of neighbours depends on it but of those a millionth apart."""
+    rng = np.random.default_rng(9)
+    odd, even = rng.normal(size=(3000, 9)), rng.normal(size=(3000, 20))
+    turns, ways, shifts = rng.normal(size=(9, 64)), rng.normal(size=(20, 64)), rng.uniform(0, 7, 64)
+    exact = (np.sin(odd @ turns) * np.cos(even @ ways + shifts)).sum(axis=0)
+    assert np.linalg.norm(waves(odd, turns, even, ways, shifts) - exact) < 2e-6 * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize(

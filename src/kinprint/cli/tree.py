@@ -34,7 +34,7 @@ def command(
     """Join models to families by the tests, and draw the tree of each: who stands between whom, and how far apart.
 
     Takes all models of a library, and those that are named. Any two models of independent training are joined with
-    probability --alpha at most. Of more than 64 models, pairs whose index vectors lie apart are not tested unless --all is
+    probability --alpha at most. Of more than 64 models, pairs whose vectors lie apart are not tested unless --all is
     given: that joins fewer relatives, and no strangers. Distances grow with training. Which of two neighbours descends from
     the other is only said by marks that were right often enough on models of known lineage; how often is shown beside it.
 

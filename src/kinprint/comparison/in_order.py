@@ -1,8 +1,13 @@
-"""Work on several things at once, in threads, the results in the order of the things: pairs of models, methods of a pair."""
+"""Work on several things at once, in threads, the results in the order of the things: pairs of models, methods of a pair.
+
+There is one pool at a time: inside it, work on several things is done in the thread that it is in. A pool for each pair of many
+would start threads for nothing, and keep more of them busy than there are processors.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
@@ -18,22 +23,26 @@ R = TypeVar("R")
 MOST = 4
 """Threads by default: each holds the fingerprints of a pair and what a test makes of them, up to a few hundred MiB."""
 
+_thread = threading.local()
+"""Has `pooled` in a thread of a pool."""
+
 
 def in_order(work: Callable[[T], R], pairs: Sequence[T], workers: int | None = None) -> Generator[R]:
     """The result of every pair, in their order. The work runs ahead of who takes the results; closing the iterator stops it.
 
-    The results do not depend on the number of threads.
+    The results do not depend on the number of threads. Called by work of another `in_order`, it uses that one's thread alone.
 
     Args:
         work: called once for each pair, several at a time; what it raises ends the work.
         workers: threads; by default what $OMP_NUM_THREADS or the machine allows, at most `MOST`.
     """
     count = min(workers or min(usual_threads(), MOST), len(pairs))
-    if count < 2:
+    if count < 2 or hasattr(_thread, "pooled"):
         yield from map(work, pairs)
         return
 
     def numbered(number: int) -> R:
+        _thread.pooled = True
         _share_kernels(count)
         return work(pairs[number])
 

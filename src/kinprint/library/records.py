@@ -37,8 +37,8 @@ _MAX_SOURCE = 2000
 
 
 @dataclass(frozen=True)
-class StoredModel:
-    """A model of a library.
+class ListedModel:
+    """What a listing says of a model of a library.
 
     Attributes:
         digest: of the fingerprint (`Fingerprint.digest`): identifies the model in the library.
@@ -53,7 +53,6 @@ class StoredModel:
         added: when it came into the library, UTC.
         kinprint: version that put it there.
         trait_version: of the fingerprint.
-        identity: of the content that was measured (`kinprint.fingerprints.cache.key`); empty if unknown.
     """
 
     digest: str
@@ -70,6 +69,23 @@ class StoredModel:
     added: datetime
     kinprint: str
     trait_version: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What `kinprint library list --json` prints of a model."""
+        keys = ("digest", "name", "source", "revision", "family", "model_type", "layers", "hidden_size", "parameters", "quick")
+        return {key: getattr(self, key) for key in (*keys, "size", "kinprint", "trait_version")} | {
+            "added": self.added.isoformat(timespec="seconds")
+        }
+
+
+@dataclass(frozen=True)
+class StoredModel(ListedModel):
+    """A model of a library.
+
+    Attributes:
+        identity: of the content that was measured (`kinprint.fingerprints.cache.key`); empty if unknown.
+    """
+
     identity: str
     facts_json: str = field(repr=False)
     provenance_json: str = field(repr=False)
@@ -84,16 +100,12 @@ class StoredModel:
         """As `Fingerprint.provenance`."""
         return MappingProxyType(_object(self.provenance_json, self.name))
 
-    def to_json(self) -> dict[str, Any]:
-        """What `kinprint library list --json` prints of a model."""
-        keys = ("digest", "name", "source", "revision", "family", "model_type", "layers", "hidden_size", "parameters", "quick")
-        return {key: getattr(self, key) for key in (*keys, "size", "kinprint", "trait_version")} | {
-            "added": self.added.isoformat(timespec="seconds")
-        }
 
+LISTED = tuple(ListedModel.__dataclass_fields__)
+"""Columns of a ListedModel in the table `models`."""
 
 COLUMNS = tuple(StoredModel.__dataclass_fields__)
-"""Columns of a StoredModel in the table `models`; the vectors are others."""
+"""Columns of a StoredModel; the vectors are others."""
 
 
 def models_schema() -> pa.Schema:

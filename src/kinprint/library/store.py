@@ -3,7 +3,8 @@
 `models` has a row a model (`kinprint.library.records`) with its index vectors, `fingerprints` the bytes of the `.kinprint`
 files, so that listing and searching never touch them, `versions` says how to read both. A model is in the library when `models`
 has its row. Its fingerprint is written before that row and removed after it: a process that is killed in between leaves bytes
-that nobody reads and that the next `add` of the model uses.
+that nobody reads and that the next `add` of the model uses. In a folder a small file lists the models too
+(`kinprint.library.listing`).
 
 Lance's tables are versioned: a commit makes a version, readers see one version whole. Lance alone does not keep two writers
 from inserting the same digest (measured: docs/library.md), so in a folder writers take turns by a file lock, and everywhere
@@ -30,8 +31,9 @@ from kinprint.checkpoints.files import file_name
 from kinprint.errors import FingerprintError, KinprintError, LibraryError, MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.facts import Facts
-from kinprint.library import records, spaces
-from kinprint.library.records import COLUMNS, SCHEMA, VECTOR, StoredModel
+from kinprint.library import listing, records, spaces
+from kinprint.library.listing import TABLES
+from kinprint.library.records import COLUMNS, LISTED, SCHEMA, VECTOR, ListedModel, StoredModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,10 +63,9 @@ EVERY_PARTITION = 1 << 16
 """All partitions of an index are searched: strangers' vectors form no clusters, so a relative may lie in any of them. One bit a
 dimension (RaBitQ, Gao and Long, 2024) makes that cheap."""
 
-REFINED = 4
-"""How many times more models than asked for are compared by their exact vectors."""
-
-TABLES = ("models", "fingerprints", "versions")
+REFINED = 16
+"""How many times more models than asked for are compared by their exact vectors. With 4, one in seven of those at
+5.5 standard deviations of strangers' cosines among a million was missed (`benchmarks/million.py`)."""
 
 _HEX = re.compile(r"[0-9a-f]{4,64}")
 _WHERE_IN_RUST = re.compile(r",? ?/?\S+\.rs:\d+(:\d+)?")
@@ -125,11 +126,15 @@ class Library:
             return library
 
     def __len__(self) -> int:
-        """Number of models."""
+        """Number of models. Of very many, of rows: more, if writers that nothing kept apart have inserted a model twice.
+
+        What is corrected for it is then on the safe side.
+        """
         with _clear_errors(self.where):
-            return int(
-                self._table("models").search().select(["digest"]).to_arrow()["digest"].combine_chunks().unique().__len__()
-            )
+            models = self._table("models")
+            if (rows := int(models.count_rows())) >= EXACT_BELOW:
+                return rows
+            return len(models.search().select(["digest"]).to_arrow()["digest"].combine_chunks().unique())
 
     @property
     def version(self) -> str:
@@ -341,7 +346,7 @@ class Library:
         """Add rows and their fingerprints where the digest is new; the number of new ones."""
         import pyarrow as pa
 
-        with _clear_errors(self.where), self._turn():
+        with _clear_errors(self.where), self._turn() as added:
             known = self.known(model["digest"] for model, _ in batch)
             new = [(model, data) for model, data in batch if model["digest"] not in known]
             if not new:
@@ -349,6 +354,8 @@ class Library:
             files = [{"digest": model["digest"], "data": data} for model, data in new]
             self._insert("fingerprints", pa.Table.from_pylist(files, records.fingerprints_schema()))
             inserted = self._insert("models", pa.Table.from_pylist([model for model, _ in new], records.models_schema()))
+            if inserted == len(new):
+                added += [ListedModel(**{name: model[name] for name in LISTED}) for model, _ in new]
             models = self._table("models")
             if _folder(self.where) is not None and models.version % TIDY_EVERY == 0:
                 models.optimize(cleanup_older_than=KEPT)
@@ -371,6 +378,14 @@ class Library:
                     if row["digest"] not in seen:
                         seen.add(row["digest"])
                         yield StoredModel(**row)
+
+    def _listed(self) -> list[ListedModel] | None:
+        """What the listing says of every model; None of more than it holds."""
+        models = self._table("models")
+        if models.count_rows() > listing.MOST:
+            return None
+        rows = models.search().select(list(LISTED)).to_arrow().to_pylist()
+        return list({row["digest"]: ListedModel(**row) for row in reversed(rows)}.values())[::-1]
 
     def _rows(self, table: str, columns: list[str], column: str, values: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Some columns of the rows in which `column` has one of the values."""
@@ -408,15 +423,19 @@ class Library:
         return [name for name in TABLES if name not in present]
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """This writer's turn, where writers take turns."""
+    def _turn(self) -> Iterator[list[ListedModel]]:
+        """This writer's turn, where writers take turns. The listing follows; it is told of models that come with one commit."""
         folder = _folder(self.where)
+        added: list[ListedModel] = []
         if folder is None:
-            yield
+            yield added
             return
         try:
             with FileLock(folder / LOCK, timeout=PATIENCE):
-                yield
+                before = listing.read(folder)
+                yield added
+                with contextlib.suppress(OSError):
+                    listing.write(folder, self._listed, before, added)
         except Timeout as error:
             problem = f"others have been writing for {PATIENCE // 60} minutes"
             raise LibraryError(self.where, problem, "find the process that holds the lock") from error

@@ -16,11 +16,12 @@ from library.pairs_tested import pairs_tested_by
 from kinprint import Fingerprint
 from kinprint.library.trees import families as families_module
 from kinprint.library.trees import tree as tree_module
+from kinprint.library.trees.closer import FREQUENCIES, LENGTH
 from kinprint.library.trees.directions import wilson
 from kinprint.library.trees.distances import Sampled
 from kinprint.library.trees.families import families
 from kinprint.library.trees.joining import Branch, neighbour_joining
-from kinprint.library.trees.nearness import NEAR, near
+from kinprint.library.trees.nearness import EVERY_PAIR, MOST_ALIKE, NEAR, NEAR_UNSEEN, near
 from kinprint.library.trees.tree import Family, tree
 from kinprint.library.vectors import vectors
 from kinprint.methods import Method
@@ -208,7 +209,7 @@ def test_stored_vectors_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) 
 def test_near_pairs() -> None:
     """By the best of the spaces that both have, in standard deviations of strangers' cosines; without such a space, near."""
     unit = np.eye(256, dtype=np.float32)
-    at = NEAR / np.sqrt(256) + 0.01
+    at = NEAR_UNSEEN / np.sqrt(256) + 0.01
     beside = at * unit[0] + np.sqrt(1 - at**2) * unit[1]
     channels = np.eye(128, dtype=np.float32)
     given = [
@@ -219,17 +220,49 @@ def test_near_pairs() -> None:
         {"channels": channels[0]},
         {},
     ]
-    found = near(given)
+    found = near(given, [None] * 6)
     assert [(a, b) for a, b in itertools.combinations(range(6), 2) if not found[a, b]] == [
         (0, 1), (0, 3), (1, 3), (1, 4), (2, 3), (2, 4),
     ]  # fmt: skip
     assert (found == found.T).all()
+    assert NEAR_UNSEEN + 0.16 < NEAR
+    looked: list[Any] = [None] * 6
+    looked[0], looked[2] = (np.tile(row, (len(FREQUENCIES), 1)) for row in np.eye(2, LENGTH, dtype=np.float32))
+    assert not near(given, looked)[0, 2]  # seen closer, and not alike
+
+
+def test_what_a_closer_look_finds_alike_is_near_for_the_few_most_alike() -> None:
+    """Each model with its most alike; of strangers none, however few they are."""
+    base, *strangers = np.eye(8, LENGTH, dtype=np.float32)
+    amounts = np.linspace(0.3, 0.9, MOST_ALIKE + 2)
+    copies = [amount * base + np.sqrt(1 - amount**2) * other for amount, other in zip(amounts, strangers, strict=False)]
+    looked = [base, *copies, strangers[-1]]
+    channels = [{"channels": row} for row in np.eye(len(looked), 128, dtype=np.float32)]
+    found = near(channels, [np.tile(row, (len(FREQUENCIES), 1)) for row in looked])
+    assert not found[-1, :-1].any()
+    alike = np.array(looked[:-1]) @ np.array(looked[:-1]).T
+    nearest = np.argsort(-alike, axis=1)[:, 1 : MOST_ALIKE + 1]
+    wanted = np.zeros_like(alike, bool)
+    np.put_along_axis(wanted, nearest, True, 1)
+    assert (found[:-1, :-1] | np.eye(len(alike), dtype=bool) == wanted | wanted.T | np.eye(len(alike), dtype=bool)).all()
+
+
+def test_models_of_a_recipe_that_are_all_alike_are_not_all_tested() -> None:
+    """A common part in every vector: only the copy, which is more alike than is usual, is tested beside its original."""
+    rng = np.random.default_rng(1)
+    common, *own = rng.standard_normal((EVERY_PAIR + 8, LENGTH)) / np.sqrt(LENGTH)
+    own[1] = 0.8 * own[0] + 0.6 * own[1]
+    looked = [((0.6 * common + 0.8 * each) / np.linalg.norm(0.6 * common + 0.8 * each)).astype(np.float32) for each in own]
+    channels = [{"channels": row} for row in np.eye(len(own), 128, dtype=np.float32)]
+    found = near(channels, [np.tile(row, (len(FREQUENCIES), 1)) for row in looked])
+    assert found[0, 1]
+    assert np.triu(found, 1).sum() == 1
 
 
 def test_strangers_are_rarely_near_and_relatives_always() -> None:
     """H0: independent models. At most one pair of strangers in ten is tested, and every pair of the family is."""
     models = [*history()[:5], *(model(str(seed), start(seed)) for seed in range(100, 140))]
-    found = near([vectors(each) for each in models])
+    found = near([vectors(each) for each in models], [None] * len(models))
     assert found[:5, :5].all()
     strangers = np.triu(np.ones_like(found), 1)
     strangers[:5, :5] = False

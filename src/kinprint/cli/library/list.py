@@ -12,7 +12,7 @@ from kinprint.errors import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kinprint.library import StoredModel
+    from kinprint.library.records import ListedModel
 
 
 def command(
@@ -25,14 +25,18 @@ def command(
 
     prints a table: name, family, layers, hidden size, parameters, share of the bytes read, digest.
     """
-    from kinprint.library import Library
+    from kinprint.library import listing
+    from kinprint.library.store import Library
 
-    models = sorted(Library.open(library).models(), key=lambda model: (model.name, model.digest))
+    listed = listing.read(library)
+    models = sorted(
+        Library.open(library).models() if listed is None else listed.models, key=lambda model: (model.name, model.digest)
+    )
     result = {"format": "kinprint-library/1", "library": library, "models": [model.to_json() for model in models]}
     emit(as_json, lambda: result, lambda: _table(f"{printable(library)}: {len(models)} models", models))
 
 
-def _table(title: str, models: Iterable[StoredModel]) -> Table:
+def _table(title: str, models: Iterable[ListedModel]) -> Table:
     """One row a model; names are folded rather than cut, since they are what one types."""
     from rich.table import Column, Table
     from rich.text import Text

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 from scipy.sparse.csgraph import csgraph_from_dense, shortest_path
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float32s, Float64s
 from kinprint.comparison import ALPHA
 from kinprint.comparison.in_order import in_order
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.trees.closer import closer
 from kinprint.library.trees.directions import Direction, direction
 from kinprint.library.trees.distances import NeuronDistances, Positions, Sampled, compared_by_position, draws
 from kinprint.library.trees.families import Families, Progress, families
@@ -220,14 +221,14 @@ def _near(
 ) -> NDArray[np.bool_]:
     """Which pairs are to be tested, by vectors that are at hand or computed now."""
 
-    def of_model(model: Fingerprint) -> Mapping[str, Vector]:
-        return stored[model.digest] if model.digest in stored else vectors(model)
+    def of_model(model: Fingerprint) -> tuple[Mapping[str, Vector], Float32s | None]:
+        return stored[model.digest] if model.digest in stored else vectors(model), closer(model)
 
     found = []
     for number, own in enumerate(in_order(of_model, models, workers)):
         progress("vectors", number, len(models))
         found.append(own)
-    return near(found)
+    return near([of_spaces for of_spaces, _ in found], [looked for _, looked in found])
 
 
 def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: Progress, workers: int | None = None) -> Family:
