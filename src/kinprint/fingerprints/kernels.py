@@ -82,15 +82,31 @@ def widened(
     Args:
         out: contiguous, of the array's shape and of `dtype`: where to copy to.
     """
-    bits = _readable(array)
-    if bits.dtype == np.float32 and out is None:
-        return bits.astype(dtype, copy=False)
+    if array.dtype not in BITS:
+        with np.errstate(over="ignore"):
+            wide = np.ascontiguousarray(array).astype(np.float32, copy=False)
+        if out is None:
+            return wide.astype(dtype, copy=False)
+        out[...] = wide
+        return out
     wide = np.empty(array.shape, dtype) if out is None else out
-    if bits.dtype == np.float32:
-        wide[...] = bits
-    else:
-        _widen(bits.reshape(-1), wide.reshape(-1))
+    _widen(_readable(array).reshape(-1), wide.reshape(-1))
     return wide
+
+
+def contiguous(array: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous copy, or the array itself where it is."""
+    return np.ascontiguousarray(_as_known(array)).view(array.dtype)
+
+
+def picked(matrix: NDArray[Any], lines: NDArray[np.int64], *, axis: int) -> NDArray[np.float32]:
+    """(n, length) float32: some rows of a matrix (axis 0), or some of its columns (axis 1), which then lie side by side.
+
+    Args:
+        lines: ascending, so that memory is read in its order.
+    """
+    wide = widened(np.take(_as_known(matrix), lines, axis=axis).view(matrix.dtype))
+    return wide.T if axis else wide
 
 
 def moments(totals: Float64s) -> Float64s:
@@ -108,14 +124,21 @@ def moments(totals: Float64s) -> Float64s:
     return np.array([m1, spread, *shape, totals[5], totals[6] / count])
 
 
+def _as_known(array: NDArray[Any]) -> NDArray[Any]:
+    """An array under a type that numpy copies many times faster than those that it does not know."""
+    return array.view(BITS.get(array.dtype, array.dtype))
+
+
 def _readable(array: NDArray[Any]) -> NDArray[Any]:
-    """The contiguous bits of a type that `value` knows, under the integer type it knows them by; others as float32."""
-    array = np.ascontiguousarray(array)
-    bits = BITS.get(array.dtype)
-    if bits is not None:
-        return array.view(bits)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is counted as such
-        return array.astype(np.float32, copy=False)
+    """The contiguous bits of a type that `value` knows, under the integer type it knows them by; others as float32. Read-only,
+    whatever the array is, because each kind would be compiled for itself."""
+    if array.dtype in BITS:
+        bits = np.ascontiguousarray(_as_known(array)).view()
+    else:
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is counted as such
+            bits = np.ascontiguousarray(array).astype(np.float32, copy=False).view()
+    bits.flags.writeable = False
+    return bits
 
 
 @compiled()
@@ -254,18 +277,18 @@ def _three_products(g: Any, u: Any, d: Any, gain: Any) -> Any:
 
 @compiled()
 def _products(gate: Any, up: Any, down: Any, gain: Any, inner: Any) -> None:
-    """`products` and sums, by tiles of 32 neurons and 1024 channels: a tile of down is turned, a square at a time, so that all
-    three lie along channels, of which 128 are added in float32."""
+    """`products` and sums, by tiles of 32 neurons and 1024 channels: a tile of down is turned, so that all three lie along
+    channels, of which 128 are added in float32."""
     neurons, hidden = gate.shape
-    turned = np.empty((32, 1024), np.float32)
+    turned = np.empty((32, 1024 + 16), np.float32)  # rows a power of two apart would drive each other out of the cache
     for n0 in range(0, neurons, 32):
         n1 = min(n0 + 32, neurons)
         for t0 in range(0, hidden, 1024):
             t1 = min(t0 + 1024, hidden)
-            for s0 in range(t0, t1, 32):
-                for n in range(n0, n1):
-                    for h in range(s0, min(s0 + 32, t1)):
-                        turned[n - n0, h - t0] = value(down[h, n])
+            for h in range(t0, t1):
+                line = down[h, n0:n1]
+                for n in range(line.size):
+                    turned[n, h - t0] = value(line[n])
             for n in range(n0, n1):
                 for h0 in range(t0, t1, 128):
                     h1 = min(h0 + 128, t1)
