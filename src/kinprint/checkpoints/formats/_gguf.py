@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,7 @@ class _Cursor:
         return found
 
 
+@lru_cache(maxsize=1)  # a file is opened for its tensors, and again for what it says of the model
 def _parse(data: bytes, source: ByteSource, size: int) -> Header:
     cursor = _Cursor(data, source)
     if data[:4] != b"GGUF":

@@ -24,6 +24,9 @@ from kinprint.fingerprints.traits.heads import Side, head_grams, head_map
 DIRECTIONS = 128
 """Leading directions of a factor that are kept, shared out evenly over the heads."""
 
+FEW = 8
+"""Up to this part of all eigenvectors are found faster alone than all of them."""
+
 
 class Factor(NamedTuple):
     """One factor A of the products of a layer's heads.
@@ -81,8 +84,11 @@ def _ways(gram: Array, root: Array, count: int) -> _Ways:
     inner, count = root.T @ gram @ root, min(count, len(gram))
     if not np.isfinite(inner).all():
         return _Ways(np.full((len(gram), 1), np.nan), np.full(1, np.nan))
-    values, basis = eigh(inner, subset_by_index=(len(inner) - count, len(inner) - 1), check_finite=False)
-    return _Ways(root @ basis[:, ::-1], np.asarray(values[::-1]))
+    if FEW * count > len(inner):
+        values, basis = np.linalg.eigh(inner)
+    else:
+        values, basis = eigh(inner, subset_by_index=(len(inner) - count, len(inner) - 1), check_finite=False)
+    return _Ways(root @ basis[:, : -count - 1 : -1], np.asarray(values[: -count - 1 : -1]))
 
 
 def _of_the_other(ways: _Ways, gram: Array) -> _Ways:
