@@ -116,7 +116,9 @@ def counting() -> Iterator[Counter]:
         found = getattr(module, name)
         return patch.object(module, name, lambda *given, **options: _counted(found(*given, **options)))
 
-    def of_call(module: ModuleType, name: str, count: Callable[..., float], what: Callable[[Any], Any] = lambda found: found) -> Any:
+    def of_call(
+        module: ModuleType, name: str, count: Callable[..., float], what: Callable[[Any], Any] = lambda found: found
+    ) -> Any:
         called = getattr(module, name)
 
         def counted(*given: Any, **options: Any) -> Any:

@@ -75,8 +75,8 @@ def needed(shape: Shape) -> dict[str, float]:
 
     Of every head (width d) of each of four matrices: its Gram matrix, a symmetric product (d² hidden); a triangular root of the
     other one's times its rows (d² hidden) and the squares of that; and what gives its leading directions, times the rows. For
-    those the eigenvectors of a product of Gram matrices and two roots; where every head has keys of its own, one product of small
-    matrices instead. Of every neuron: six inner products with gains, and two weighted squares.
+    those the eigenvectors of a product of Gram matrices and two roots; where every head has keys of its own, one product of
+    small matrices instead. Of every neuron: six inner products with gains, and two weighted squares.
     """
     d, hidden = shape.width, shape.hidden
     of_rows, of_directions = 0.0, 0.0

@@ -21,6 +21,9 @@ BLOCK_ROWS = 64
 BLOCK_COLUMNS = 1024
 """Columns handled at a time: two float32 accumulators of this length and four rows fit the first-level cache."""
 
+SMALL = 1 << 16
+"""Up to so many entries numpy is done in a millisecond or two, in float64: models of a few layers never wait for a compiler."""
+
 TILE_NEURONS, TILE_CHANNELS = 32, 1024
 """Of gate, up and down together."""
 
@@ -50,8 +53,8 @@ def sums(piece: NDArray[Any]) -> Sums:
     """One pass over a piece of a matrix."""
     height, width = piece.shape
     total = Sums(np.zeros(8), np.zeros(height), np.zeros(width), np.zeros(width))
-    fours = height - height % 4
-    if fours and width:
+    fours = height - height % 4 if piece.size > SMALL else 0
+    if fours:
         uncertain = np.zeros((-(-fours // BLOCK_ROWS), -(-width // BLOCK_COLUMNS)), np.uint8)
         scratch = np.empty((2, BLOCK_COLUMNS), np.float32), np.empty(BLOCK_ROWS)
         largest = _scan(_readable(piece), fours, *total, *scratch, uncertain)
@@ -92,13 +95,24 @@ def products(
         (neurons, 6): gate.gate, up.up, down.down, gate.up, gate.down, up.down.
     """
     inner, same = np.zeros((len(up), 9)), gate.dtype == up.dtype == down.dtype
-    g, u, d = (_readable(part) if same else widened(part) for part in (gate, up, down))
     ones = np.ones(up.shape[1], np.float32) if gain is None else np.ascontiguousarray(gain, np.float32)
-    _products(g, u, d, ones, inner)
+    if up.size <= SMALL:
+        _products_of_few(widened(gate) * ones, widened(up) * ones, widened(down.T), inner)
+    else:
+        _products(*(_readable(part) if same else widened(part) for part in (gate, up, down)), ones, inner)
     if centre:
         x, y, z = inner[:, 6:].T
         inner[:, :6] -= np.stack([x * x, y * y, z * z, x * y, x * z, y * z], axis=1) / up.shape[1]
     return inner[:, :6]
+
+
+def _products_of_few(gate: NDArray[Any], up: NDArray[Any], down: NDArray[Any], inner: Float64s) -> None:
+    """As `_products`, of vectors (neurons, hidden) times the gain."""
+    with np.errstate(all="ignore"):
+        wide = [part.astype(np.float64) for part in (gate, up, down)]
+        for column, (one, other) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
+            inner[:, column] = np.einsum("nh,nh->n", wide[one], wide[other])
+        inner[:, 6:] = np.stack([part.sum(axis=1) for part in wide], axis=1)
 
 
 def widened(
@@ -109,12 +123,12 @@ def widened(
     Args:
         out: contiguous, of the array's shape and of `dtype`: where to copy to.
     """
-    if array.dtype not in BITS:
-        with np.errstate(over="ignore"):
+    if array.dtype not in BITS or array.size <= SMALL:
+        with np.errstate(over="ignore", invalid="ignore"):  # NaN that signal
             wide = np.ascontiguousarray(array).astype(np.float32, copy=False)
-        if out is None:
-            return wide.astype(dtype, copy=False)
-        out[...] = wide
+            if out is None:
+                return wide.astype(dtype, copy=False)
+            out[...] = wide
         return out
     wide = np.empty(array.shape, dtype) if out is None else out
     _widen(_readable(array).reshape(-1), wide.reshape(-1))
@@ -220,7 +234,7 @@ def _scan(
     by_row: Any,
     uncertain: Any,
 ) -> int:
-    """Add rows[:height], a multiple of four, block by block, and mark the blocks that float32 is no good for: these are left out.
+    """Add rows[:height], a multiple of four, block by block; the blocks that float32 is no good for are marked and left out.
 
     Args:
         by_column, by_row: (2, BLOCK_COLUMNS) float32 and (BLOCK_ROWS,) float64 to work on. What is allocated or called here is
@@ -303,7 +317,9 @@ def _products(gate: Any, up: Any, down: Any, gain: Any, inner: Any) -> None:
     """`products` and sums, tile by tile: a tile of down is turned, so that all three lie along channels, of which 128 are added
     in float32."""
     neurons, hidden = gate.shape
-    turned = np.empty((TILE_NEURONS, TILE_CHANNELS + 16), np.float32)  # not a power of two, by which rows would share cache lines
+    turned = np.empty(
+        (TILE_NEURONS, TILE_CHANNELS + 16), np.float32
+    )  # not a power of two, by which rows would share cache lines
     for n0 in range(0, neurons, TILE_NEURONS):
         n1 = n0 + TILE_NEURONS if n0 + TILE_NEURONS < neurons else neurons
         for t0 in range(0, hidden, TILE_CHANNELS):

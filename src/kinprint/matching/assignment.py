@@ -13,6 +13,10 @@ MOST = 4096
 """Neurons of a layer that are matched. The time of an assignment grows with their cube: 1.7 s at this size."""
 
 
+FEW = 4096
+"""So many tables take scipy some hundredths of a second: less than to compile a loop over them."""
+
+
 def heaviest(matrix: NDArray[np.float32], most: int = MOST) -> Int64s:
     """Rows of the largest norm, ascending: all if there are no more than `most`. Looks at no label."""
     if len(matrix) <= most:
@@ -41,6 +45,10 @@ def assignments(costs: Float64s) -> Int64s:
     """
     tables, n = costs.shape[:2]
     found = np.empty((tables, n), np.int64)
+    if tables <= FEW:
+        for table, columns in zip(costs, found, strict=True):
+            columns[:] = linear_sum_assignment(table)[1]
+        return found
     _assign(np.ascontiguousarray(costs), found, np.empty((3, n + 1)), np.empty((3, n + 1), np.int64))
     return found
 

@@ -1,8 +1,9 @@
 """What one more pass over a factor of the heads' products gives, for channels and for forms: each head is widened once.
 
 The products of a head, S = W_q^T W_k and P = W_o W_v, are A^T B for a factor A, with B the other one. How much of channel c
-there is in S is the diagonal of A^T G A, with G = B B^T; its leading directions are those of A^T G A. With G = L L^T they follow
-from the eigenvectors of L^T A A^T L, and so do those of B where every head has a B of its own: no further ones are worked out.
+there is in S is the diagonal of A^T G A, with G = B B^T; its leading directions are those of A^T G A. With G = L L^T they
+follow from the eigenvectors of L^T A A^T L, and so do those of B where every head has a B of its own: no further ones are
+worked out.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ def factors(layer: Layer, sides: tuple[Side, Side], heads: int, groups: int) -> 
             their_ways = [_of_the_other(*each) for each in zip(ways, ours, strict=True)]
         else:
             their_ways = [_ways(*each, of_group) for each in zip(theirs, of_theirs, strict=True)]
-        for side, *given in ((sides[0], roots, ways), (sides[1], of_theirs, their_ways)):
-            found = _pass(layer, side, *given)
-            layer.kept |= {f"{side.role} {name}": values for name, values in found._asdict().items()}
+        found = _pass(layer, sides[0], roots, ways), _pass(layer, sides[1], of_theirs, their_ways)
+        for side, factor in zip(sides, found, strict=True):
+            layer.kept |= {f"{side.role} {name}": values for name, values in factor._asdict().items()}
     one, other = (Factor(*(layer.kept[f"{side.role} {name}"] for name in Factor._fields)) for side in sides)
     return one, other
 

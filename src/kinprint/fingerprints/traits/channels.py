@@ -53,7 +53,9 @@ def _ffn(layer: Layer, prefix: str) -> dict[str, Array]:
     if not inner_products(layer, prefix):
         return {}
     return {
-        prefix + role: np.sum([neuron_squares(layer, item, number) for number, item in enumerate(layer.roles[prefix + role])], axis=0)
+        prefix + role: np.sum(
+            [neuron_squares(layer, item, number) for number, item in enumerate(layer.roles[prefix + role])], axis=0
+        )
         for role in FFN
         if prefix + role in layer.roles
     }

@@ -68,13 +68,14 @@ def _measure(layer: Layer, prefix: str, number: int, items: tuple[Scan, ...]) ->
     """The inner products of an expert and its `neuron_squares`, some neurons at a time, so that they are read once."""
     *readers, down = (item.part.read() for item in items)
     gain, centre = gain_before(layer, prefix + "up"), centred(layer.facts)
-    inner, squares, unreleased = np.empty((len(readers[0]), 6)), {}, 0
+    inner, unreleased = np.empty((len(readers[0]), 6)), 0
+    squares: dict[str, Array] = {}
     # An odd number of cache lines, or rows of a slab of `down` would drive each other out of the cache.
     step = max(SLAB // max(readers[0].shape[1], 1), 64) | 32
     for start in range(0, len(inner), step):
         here = slice(start, start + step)
         parts = [*(array[here] for array in readers), contiguous(down[:, here])]
-        inner[here] = products(parts[0], *parts[-2:], gain, centre=centre)
+        inner[here] = products(parts[0], parts[-2], parts[-1], gain, centre=centre)
         for item, part in zip(items, parts, strict=True):
             found = _squares(layer, item, part, here, inner[here], gated=len(readers) == 2, prefix=prefix)
             if found is not None:
