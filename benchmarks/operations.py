@@ -39,10 +39,6 @@ def _of_some_eigenvectors(matrix: np.ndarray, *, subset_by_index: tuple[int, int
     return 4 / 3 * len(matrix) ** 3 + 2 * (last - first + 1) * len(matrix) ** 2
 
 
-def _of_triangular_product(_: float, triangle: np.ndarray, other: np.ndarray, **__: Any) -> float:
-    return float(len(triangle) * other.size)
-
-
 class Counter:
     """How many operations there were since it was read last."""
 
@@ -137,7 +133,6 @@ def counting() -> Iterator[Counter]:
         of_call(layer, "sums", lambda piece: A_SCAN * piece.size),
         of_call(neurons, "products", lambda gate, up, down, *_, **__: AN_INNER_PRODUCT * up.size),
         of_call(_factors, "eigh", _of_some_eigenvectors, _counted),
-        of_call(_factors, "strmm", _of_triangular_product, _counted),
     ):
         COUNTER.read()
         yield COUNTER

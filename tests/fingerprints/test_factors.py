@@ -32,9 +32,9 @@ def test_squares_and_leading_directions_are_those_of_the_products(heads: int, gr
     sides = both_sides(layer, "q", "k")
     assert sides is not None
     queries, keys = (side.rows.reshape(-1, width, HIDDEN).astype(np.float64) for side in sides)
-    products = np.einsum("hdi,hdj->hij", queries, np.repeat(keys, heads // groups, axis=0))
-    by_group = products.reshape(groups, heads // groups, HIDDEN, HIDDEN)
-    wholes = products @ products.transpose(0, 2, 1), np.einsum("gsij,gsik->gjk", by_group, by_group)
+    products = queries.transpose(0, 2, 1) @ np.repeat(keys, heads // groups, axis=0)
+    by_group = (products.transpose(0, 2, 1) @ products).reshape(groups, heads // groups, HIDDEN, HIDDEN)
+    wholes = products @ products.transpose(0, 2, 1), by_group.sum(axis=1)
     for found, whole in zip(factors(layer, sides, heads, groups), wholes, strict=True):
         np.testing.assert_allclose(found.squares, np.einsum("hii->i", whole), rtol=1e-5)
         each = min(max(DIRECTIONS // len(whole), 1), width)

@@ -74,15 +74,15 @@ def needed(shape: Shape) -> dict[str, float]:
     """What the mathematics needs, as METHODS has it; what several families share counts for the first, `channels`.
 
     Of every head (width d) of each of four matrices: its Gram matrix, a symmetric product (d² hidden); a triangular root of the
-    other one's times its rows (d² hidden) and the squares of that; and what gives its leading directions, times the rows. For
-    those the eigenvectors of a product of Gram matrices and two roots; where every head has keys of its own, one product of
-    small matrices instead. Of every neuron: six inner products with gains, and two weighted squares.
+    other one's times its rows, in two parts (3/2 d² hidden), and the squares of that; and what gives its leading directions,
+    times the rows. For those the eigenvectors of a product of Gram matrices and two roots; where every head has keys of its
+    own, one product of small matrices instead. Of every neuron: six inner products with gains, and two weighted squares.
     """
     d, hidden = shape.width, shape.hidden
     of_rows, of_directions = 0.0, 0.0
     for count in (shape.heads, shape.groups, shape.heads, shape.groups):
         each = min(max(DIRECTIONS // count, 1), d)
-        of_rows += count * (2 * d**2 + (1 + 2 + 2 * each) * d) * hidden
+        of_rows += count * (2.5 * d**2 + (1 + 2 + 2 * each) * d) * hidden
         if count < shape.heads or shape.heads == shape.groups:
             of_directions += shape.groups * d**3 / 3 * (1 if shape.heads == shape.groups else 2)
         own = 9 * d**3 if 8 * each > d else 4 / 3 * d**3 + 2 * each * d**2

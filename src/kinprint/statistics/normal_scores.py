@@ -46,8 +46,11 @@ def _by_rank(counts: Int64s) -> Float64s:
 
 
 def _mean_ranks(values: Float64s, known: Int64s) -> Int64s:
-    """(features, units) twice the rank of values (features, units), counted from 1, its mean among those that are alike; at most
-    that of the last of the `known` values (features,) that are there."""
+    """(features, units) twice the rank of values (features, units), counted from 1, the mean of those that are alike.
+
+    Args:
+        known: (features,) how many values are there, the smallest; no rank is beyond.
+    """
     order = np.argsort(values, axis=-1)
     ordered = np.take_along_axis(values, order, axis=-1)
     places = np.broadcast_to(np.arange(values.shape[1]), values.shape)

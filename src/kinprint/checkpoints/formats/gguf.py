@@ -205,7 +205,7 @@ def _decode(codes: NDArray[np.uint8], kind: int) -> NDArray[np.float32]:
 
     known = gguf.GGMLQuantizationType(kind)
     elements, size = gguf.GGML_QUANT_SIZES[known]
-    # Blocks do not know their row, and the library takes 16 rows at a time, which takes as long for short rows as for long ones.
+    # Blocks do not know their row, and the library takes 16 rows at a time: short ones take it as long as long ones.
     joined = max(LONG // (codes.shape[1] // size * elements), 1)
     whole = len(codes) - len(codes) % joined
     parts = [part for part in (codes[:whole].reshape(-1, joined * codes.shape[1]), codes[whole:]) if len(part)]
