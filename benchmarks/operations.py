@@ -19,8 +19,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kinprint.fingerprints import folded, layer, pieces
-from kinprint.fingerprints.layer import Layer, scan
-from kinprint.fingerprints.traits import families, forms, heads, neurons, products
+from kinprint.fingerprints.content import digest_of
+from kinprint.fingerprints.layer import Layer, scanned
+from kinprint.fingerprints.traits import _factors, families, forms, heads, neurons, products
 
 A_SCAN, AN_INNER_PRODUCT = 8, 17
 """Operations of the compiled loops: for an entry of a matrix; for a channel of a neuron's gate, up and down."""
@@ -31,6 +32,11 @@ DECOMPOSITIONS: dict[Any, Callable[[int], float]] = {
     np.linalg.eigh: lambda n: 9 * n**3,
     np.linalg.qr: lambda n: 2 * n**2,  # of each row
 }
+
+
+def _of_some_eigenvectors(matrix: np.ndarray, *, subset_by_index: tuple[int, int], **_: Any) -> float:
+    first, last = subset_by_index
+    return 4 / 3 * len(matrix) ** 3 + 2 * (last - first + 1) * len(matrix) ** 2
 
 
 class Counter:
@@ -106,12 +112,14 @@ def counting() -> Iterator[Counter]:
         found = getattr(module, name)
         return patch.object(module, name, lambda *given, **options: _counted(found(*given, **options)))
 
-    def of_loop(module: ModuleType, name: str, count: Callable[..., float]) -> Any:
-        loop = getattr(module, name)
+    def of_call(
+        module: ModuleType, name: str, count: Callable[..., float], what: Callable[[Any], Any] = lambda found: found
+    ) -> Any:
+        called = getattr(module, name)
 
         def counted(*given: Any, **options: Any) -> Any:
-            COUNTER.add(count(*given))
-            return loop(*given, **options)
+            COUNTER.add(count(*given, **options))
+            return what(called(*map(_plain, given), **options))
 
         return patch.object(module, name, counted)
 
@@ -122,8 +130,9 @@ def counting() -> Iterator[Counter]:
         entering(forms, "_vectors"),
         entering(products, "_folded"),
         entering(products, "start"),
-        of_loop(layer, "sums", lambda piece: A_SCAN * piece.size),
-        of_loop(neurons, "products", lambda gate, up, down, *_: AN_INNER_PRODUCT * up.size),
+        of_call(layer, "sums", lambda piece: A_SCAN * piece.size),
+        of_call(neurons, "products", lambda gate, up, down, *_, **__: AN_INNER_PRODUCT * up.size),
+        of_call(_factors, "eigh", _of_some_eigenvectors, _counted),
     ):
         COUNTER.read()
         yield COUNTER
@@ -136,19 +145,24 @@ def by_family(index: int, facts: dict[str, Any], parts: list[Any]) -> dict[str, 
 
 
 def seconds_by_family(index: int, facts: dict[str, Any], parts: list[Any]) -> dict[str, float]:
-    """Processor time of the same, on one thread."""
+    """Processor time of the same, on one thread; of the pass, what digests take stands apart."""
     seconds = {}
     with threadpool_limits(limits=1, user_api="blas"):
+        begin = time.process_time()
+        for part in parts:
+            digest_of(part.read())
+        seconds["digests"] = time.process_time() - begin
         begin = time.process_time()
         for name in _families_in_turn(index, facts, parts):
             end = time.process_time()
             seconds[name], begin = end - begin, end
+    seconds["scan"] = max(seconds["scan"] - seconds["digests"], 0.0)
     return seconds
 
 
 def _families_in_turn(index: int, facts: dict[str, Any], parts: list[Any]) -> Iterator[str]:
     """The name of what was just done for a layer: its scan, then each family."""
-    measured = Layer(index, facts, [scan(part, lambda count: None) for part in parts])
+    measured = Layer(index, facts, scanned(parts, lambda count: None))
     yield "scan"
     for family in families(scores=True):
         family.rows(measured)

@@ -23,7 +23,12 @@ def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Callabl
     Args:
         reorder: let sums be reordered so that they vectorise.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": _REORDER if reorder else False}
+    options: dict[str, Any] = {
+        "nogil": True,
+        "no_cfunc_wrapper": True,
+        "error_model": "numpy",
+        "fastmath": _REORDER if reorder else False,
+    }
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:

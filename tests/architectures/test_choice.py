@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from families import FAMILIES, random_model
 from kinprint.architectures import recognise
 from kinprint.architectures.companions import belongs_to, companion, is_buffer
 from kinprint.architectures.given import nearest, tables_of
+from kinprint.architectures.table import known
 from kinprint.checkpoints import Checkpoint
 
 pytest.importorskip("torch")
@@ -149,3 +151,16 @@ def test_buffers() -> None:
     assert is_buffer("model.layers.0.self_attn.rotary_emb.inv_freq")
     assert is_buffer("h.0.attn.masked_bias")
     assert not is_buffer("h.0.attn.c_attn.bias")
+
+
+@pytest.mark.parametrize("index", ["0", "12345"])
+def test_a_name_is_looked_up_among_all_patterns_that_it_matches(index: str) -> None:
+    """Names of every pattern of every table, with numbers in the place of its indices."""
+    for table in known():
+        for name, pattern, _ in table.patterns:
+            spelled = re.sub(r"\{\w+\}", index, name).replace("*", "x.1")
+            matching = [other for other, known_as, _ in table.patterns if known_as.fullmatch(spelled)]
+            likely = [other for other, _, _ in table.likely(spelled)]
+            assert name in matching
+            assert [other for other in likely if other in matching] == matching, (table.family, spelled)
+            assert pattern.fullmatch(f"{spelled}.more") is None or "*" in name

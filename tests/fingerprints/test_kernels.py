@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kinprint.fingerprints.kernels import moments, products, sums, widened
+from kinprint.fingerprints import kernels
+from kinprint.fingerprints.kernels import contiguous, moments, picked, products, sums, widened
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
+
+
+@pytest.fixture(autouse=True, params=["numpy", "compiled"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to compute the same: numpy's, which small arrays take, and the compiled loops."""
+    if request.param == "compiled":
+        monkeypatch.setattr(kernels, "SMALL", 0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
@@ -111,3 +119,11 @@ def test_nothing_measured_is_absent() -> None:
 def test_widened_is_exact(dtype: type) -> None:
     values = np.random.default_rng(3).normal(size=(7, 9)).astype(dtype)
     np.testing.assert_array_equal(widened(values.T), values.T.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+def test_lines_that_are_picked(dtype: type) -> None:
+    values, lines = np.random.default_rng(7).normal(size=(12, 9)).astype(dtype), np.array([1, 4, 8])
+    np.testing.assert_array_equal(picked(values, lines, axis=0), values[lines].astype(np.float32))
+    np.testing.assert_array_equal(picked(values, lines, axis=1), values[:, lines].T.astype(np.float32))
+    np.testing.assert_array_equal(contiguous(values[:, 2:5]).astype(np.float64), values[:, 2:5].astype(np.float64))

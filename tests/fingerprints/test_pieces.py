@@ -10,7 +10,7 @@ import pytest
 
 from kinprint.fingerprints import pieces as module
 from kinprint.fingerprints.kernels import BLOCK_ROWS
-from kinprint.fingerprints.pieces import pieces, release
+from kinprint.fingerprints.pieces import own_bytes, pieces, release
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (63, 5), (1000, 4096), (130, 1 << 20), (0, 4)])
@@ -42,3 +42,13 @@ def test_released_pages_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         np.testing.assert_array_equal(np.concatenate(list(pieces(mapped[:, 3:900]))), values[:, 3:900])
     release(values)
     np.testing.assert_array_equal(values, mapped)
+
+
+def test_memory_behind_an_array(tmp_path: Path) -> None:
+    """A mapped file has none of its own, a view that of the whole array."""
+    path = tmp_path / "values"
+    path.write_bytes(bytes(4096))
+    with open(path, "rb") as file:
+        mapped = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.float32)
+        assert own_bytes(mapped.reshape(4, -1)[1:]) == 0
+    assert own_bytes(np.zeros((8, 4), np.float32)[2:3].T) == 128

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from kinprint.architectures.companions import ANYWHERE, NUMBER, companion, is_buffer
 from kinprint.architectures.kinds import Passed
-from kinprint.architectures.table import Entry, Skip, Table
+from kinprint.architectures.table import Entry, Pattern, Skip, Table
 from kinprint.checkpoints import Tensor
 
 UNTRACKED = Skip("")
@@ -130,7 +130,7 @@ def _stacked(explained: Fit) -> Fit:
 def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
     matches, unknown, buffers = [], [], []
     skipped: dict[str, Passed] = {}
-    likely: dict[str, Pattern] = {}  # names that differ in numbers mostly match one pattern
+    likely: dict[str, Known] = {}  # names that differ in numbers mostly match one pattern
     outside: dict[str, tuple[int, Match]] = {}  # of names without a layer, the one that stands deepest
     parents = [*reversed(list(accumulate(re.findall(r"[^.]*\.", front)))), ""]
     for name, tensor in tensors.items():
@@ -172,13 +172,13 @@ def _layer(numbers: Mapping[str, int]) -> int | None:
     return layer if layer is None else layer + BLOCK * numbers.get("block", 0)
 
 
-Pattern = tuple[str, re.Pattern[str], Entry]
+Known = tuple[str, Pattern, Entry]
 
 
 class Hit(NamedTuple):
     """A pattern of a table that a name matches, what the name was when it did, and its numbers."""
 
-    pattern: Pattern
+    pattern: Known
     spelled: str
     numbers: dict[str, int]
 
@@ -187,12 +187,11 @@ class Hit(NamedTuple):
         return _layer(self.numbers)
 
 
-def _pattern_of(table: Table, spellings: Iterable[str], likely: Pattern | None) -> Hit | None:
+def _pattern_of(table: Table, spellings: Iterable[str], likely: Known | None) -> Hit | None:
     """The pattern that a tensor's name matches in one of its spellings; None if the table does not know it."""
     for spelled in spellings:
-        if not table.names.fullmatch(spelled):
-            continue
-        for pattern in (likely, *table.patterns) if likely else table.patterns:
+        possible = table.likely(spelled)
+        for pattern in (likely, *possible) if likely and possible else possible:
             if match := pattern[1].fullmatch(spelled):
                 return Hit(pattern, spelled, {index: int(value) for index, value in match.groupdict().items()})
     return None

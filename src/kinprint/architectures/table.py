@@ -28,6 +28,30 @@ KEYS = {
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
 
+INDICES = ("block", "layer", "second", "expert")
+DIGITS = re.compile(r"\d+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Names of tensors, as `pattern` says. The regular expression is compiled once a name begins as the pattern does: there are
+    thousands, of all tables together, and any model needs a few."""
+
+    name: str
+
+    @cached_property
+    def text(self) -> str:
+        """What all names without `*` are, with 0 in the place of every number."""
+        return DIGITS.sub("0", re.sub(f"{{(?:{'|'.join(INDICES)})}}", "0", self.name))
+
+    @cached_property
+    def _beginning(self) -> str:
+        return re.split(r"[*{]", self.name, maxsplit=1)[0]
+
+    def fullmatch(self, name: str) -> re.Match[str] | None:
+        return _expression(self.name).fullmatch(name) if name.startswith(self._beginning) else None
+
+
 @dataclass(frozen=True)
 class Entry:
     """What one tensor of the file holds.
@@ -124,14 +148,23 @@ class Table:
     written_as: Mapping[str, str] = field(default_factory=dict)
     like: str = ""
     component: str = ""
-    patterns: tuple[tuple[str, re.Pattern[str], Entry], ...] = field(default=(), repr=False)
-    skipped: tuple[tuple[re.Pattern[str], Skip], ...] = field(default=(), repr=False)
+    patterns: tuple[tuple[str, Pattern, Entry], ...] = field(default=(), repr=False)
+    skipped: tuple[tuple[Pattern, Skip], ...] = field(default=(), repr=False)
+
+    def likely(self, name: str) -> list[tuple[str, Pattern, Entry]]:
+        """The patterns that a name may match: those whose text is the same but for numbers, then those with `*`."""
+        return self._by_text.get(DIGITS.sub("0", name), self._with_anything)
 
     @cached_property
-    def names(self) -> re.Pattern[str]:
-        """All patterns as one: whether a name is known, at the price of a single search."""
-        texts = (re.sub(r"\?P<[a-z]+>", "?:", pattern.pattern) for _, pattern, _ in self.patterns)
-        return re.compile("|".join(f"(?:{text})" for text in texts), re.ASCII)
+    def _by_text(self) -> dict[str, list[tuple[str, Pattern, Entry]]]:
+        found: dict[str, list[tuple[str, Pattern, Entry]]] = {}
+        for known in self.patterns:
+            found.setdefault(known[1].text, []).append(known)
+        return {text: [*some, *self._with_anything] for text, some in found.items()}
+
+    @cached_property
+    def _with_anything(self) -> list[tuple[str, Pattern, Entry]]:
+        return [known for known in self.patterns if "*" in known[0]]
 
 
 @cache
@@ -213,7 +246,7 @@ def compiled(table: Table) -> Table:
     return replace(table, patterns=_patterns(table.tensors))
 
 
-def _patterns(tensors: Mapping[str, Entry]) -> tuple[tuple[str, re.Pattern[str], Entry], ...]:
+def _patterns(tensors: Mapping[str, Entry]) -> tuple[tuple[str, Pattern, Entry], ...]:
     return tuple((name, pattern(name), entry) for name, entry in tensors.items())
 
 
@@ -246,10 +279,15 @@ def _skip(value: Any) -> Skip:
     return Skip(value) if isinstance(value, str) else Skip(**value)
 
 
-def pattern(name: str) -> re.Pattern[str]:
-    """`layers.{layer}.mlp.experts.{expert}.w1` as a regular expression; at most five digits an index, `*` is anything. Where
-    layers stand in blocks, `{block}` counts these."""
+def pattern(name: str) -> Pattern:
+    """`layers.{layer}.mlp.experts.{expert}.w1`: at most five digits an index, `*` is anything. Where layers stand in blocks,
+    `{block}` counts these."""
+    return Pattern(name)
+
+
+@cache
+def _expression(name: str) -> re.Pattern[str]:
     text = re.escape(name).replace(re.escape("*"), ".*")
-    for index in ("block", "layer", "second", "expert"):
+    for index in INDICES:
         text = text.replace(re.escape(f"{{{index}}}"), rf"(?P<{index}>0|[1-9]\d{{0,4}})", 1)
     return re.compile(text, re.ASCII)

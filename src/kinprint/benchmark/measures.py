@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 Share = tuple[int, int]
 """How many of how many."""
@@ -18,6 +17,8 @@ def auc(related: Sequence[float], unrelated: Sequence[float]) -> float | None:
     """Chance that a related pair has a larger value than an unrelated one (Mann-Whitney U / (m n)); None if one is empty."""
     if not related or not unrelated:
         return None
+    from scipy import stats  # half a second that every other command would wait for
+
     ranks = stats.rankdata([*related, *unrelated])
     u = ranks[: len(related)].sum() - len(related) * (len(related) + 1) / 2
     return float(u / (len(related) * len(unrelated)))
@@ -62,4 +63,6 @@ def uniformity(p: Sequence[float]) -> float | None:
 
     Monte Carlo p-values are multiples of 1/1000, which moves the distance by at most 0.001: nothing is done about it.
     """
+    from scipy import stats
+
     return float(stats.kstest(p, "uniform").pvalue) if len(p) >= FEW else None

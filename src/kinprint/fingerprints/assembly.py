@@ -127,5 +127,5 @@ def _stack(rows: list[Array | None]) -> Array:
 
 def _sketch(tokenizer: Mapping[str, int], size: int = 512) -> NDArray[np.uint64]:
     """The smallest hashes of the token strings: the overlap of two vocabularies can be estimated from two sketches."""
-    hashes = (int.from_bytes(blake3(token.encode("utf-8", "surrogatepass")).digest(length=8), "little") for token in tokenizer)
-    return np.array(sorted(hashes)[:size], dtype=np.uint64)
+    hashes = b"".join(blake3(token.encode("utf-8", "surrogatepass")).digest(length=8) for token in tokenizer)
+    return np.sort(np.frombuffer(hashes, "<u8"))[:size].astype(np.uint64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from kinprint.arrays import Array
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Layer, Scan
 from kinprint.fingerprints.pieces import pieces
+
+IN_CACHE = 1 << 17
+"""Entries handled at a time as float32, which pass through the processor's cache several times."""
 
 
 def gain_before(layer: Layer, role: str) -> NDArray[np.float32] | None:
@@ -32,10 +36,14 @@ def folded(layer: Layer, role: str, lines: Array) -> Array:
 
 def fold(layer: Layer, role: str, lines: Array) -> None:
     """Bring lines (n, hidden), as for `folded`, into folded form where they are."""
-    gain = gain_before(layer, role)
+    into_folded(lines, gain_before(layer, role), centre=centred(layer.facts))
+
+
+def into_folded(lines: NDArray[Any], gain: NDArray[np.float32] | None, *, centre: bool) -> None:
+    """As `fold`, of lines behind a norm with some gain."""
     if gain is not None:
         np.multiply(lines, gain.astype(lines.dtype, copy=False), out=lines)
-    if centred(layer.facts):
+    if centre:
         np.subtract(lines, lines.mean(axis=1, keepdims=True), out=lines)
 
 
@@ -52,28 +60,64 @@ def channel_squares(layer: Layer, item: Scan, weights: Array | None = None) -> A
         return squares if gain is None else squares * gain.astype(np.float64) ** 2
     if weights is None:
         weights = np.ones(item.part.shape[1 if writes else 0])
-    counted = np.nan_to_num(weights, posinf=0.0, neginf=0.0).astype(np.float32)
-    with np.errstate(all="ignore"):
-        return _of_rows(item, centre, counted) if writes else _of_columns(item, gain, centre, counted)
-
-
-def _of_rows(item: Scan, centre: bool, weights: NDArray[np.float32]) -> Array:
-    """Weighted sums of squares of the rows, each column less its mean."""
-    means = (item.sums.column_sums / item.part.shape[0]).astype(np.float32) if centre else np.float32(0)
-    return np.concatenate([np.square(piece - means) @ weights for piece in _widened(item)]).astype(np.float64)
-
-
-def _of_columns(item: Scan, gain: Array | None, centre: bool, weights: NDArray[np.float32]) -> Array:
-    """Weighted sums of squares of the columns, each row times the gain and less its mean."""
+    finite = not item.sums.totals[7]
+    if writes:
+        means = item.sums.column_sums / item.part.shape[0] if centre else None
+        return np.concatenate([squares_of_rows(piece, weights, means, finite=finite) for piece in pieces(item.part.read())])
     squares, start = np.zeros(item.part.shape[1]), 0
-    for piece in _widened(item):
-        squares += weights[start : start + len(piece)] @ np.square(folding.folded(piece, gain, centre=centre))
+    for piece in pieces(item.part.read()):
+        squares += squares_of_columns(piece, weights[start : start + len(piece)], gain, centre=centre, finite=finite)
         start += len(piece)
     return squares
 
 
-def _widened(item: Scan) -> Iterator[NDArray[np.float32]]:
-    """Pieces of a matrix, zeros in the place of what is not finite."""
-    for piece in pieces(item.part.read()):
-        wide = widened(piece)
-        yield np.where(np.isfinite(wide), wide, np.float32(0)) if item.sums.totals[7] else wide
+def squares_of_rows(lines: NDArray[Any], weights: Array, means: Array | None, *, finite: bool) -> Array:
+    """(rows,) float64 sums of squares of the rows of lines (rows, columns); entries and weights that are not finite count 0.
+
+    Args:
+        finite: whether all entries are.
+        weights, means: (columns,) by which squares are multiplied, and what is taken out of the columns first.
+    """
+    known = _known(weights)
+    with np.errstate(all="ignore"):
+        if means is None:
+            found = [np.square(wide, out=wide) @ known for wide in _widened(lines, finite)]
+        else:
+            less = means.astype(np.float32)
+            found = [np.square(np.subtract(wide, less, out=wide), out=wide) @ known for wide in _widened(lines, finite)]
+    return np.concatenate(found).astype(np.float64)
+
+
+def squares_of_columns(
+    lines: NDArray[Any], weights: Array, gain: NDArray[np.float32] | None, *, centre: bool, finite: bool
+) -> Array:
+    """(columns,) float64 sums of squares of the columns of lines (rows, columns), in folded form; entries and weights that are
+    not finite count 0.
+
+    Args:
+        weights: (rows,) by which squares are multiplied.
+        finite: whether all entries are.
+    """
+    known, squares, start = _known(weights), np.zeros(lines.shape[1]), 0
+    with np.errstate(all="ignore"):
+        for wide in _widened(lines, finite):
+            into_folded(wide, gain, centre=centre)
+            squares += known[start : start + len(wide)] @ np.square(wide, out=wide)
+            start += len(wide)
+    return squares
+
+
+def _known(weights: Array) -> NDArray[np.float32]:
+    return np.nan_to_num(weights, posinf=0.0, neginf=0.0).astype(np.float32)
+
+
+def _widened(lines: NDArray[Any], finite: bool) -> Iterator[NDArray[np.float32]]:
+    """Some rows at a time, in the same memory, zeros in the place of what is not finite."""
+    step = max(IN_CACHE // max(lines.shape[1], 1), 1)
+    memory = np.empty((min(step, len(lines)), lines.shape[1]), np.float32)
+    for start in range(0, len(lines), step):
+        part = lines[start : start + step]
+        wide = widened(part, out=memory[: len(part)])
+        if not finite:
+            wide[~np.isfinite(wide)] = 0
+        yield wide

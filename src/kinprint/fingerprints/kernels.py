@@ -21,6 +21,12 @@ BLOCK_ROWS = 64
 BLOCK_COLUMNS = 1024
 """Columns handled at a time: two float32 accumulators of this length and four rows fit the first-level cache."""
 
+SMALL = 1 << 16
+"""Up to so many entries numpy is done in a millisecond or two, in float64: models of a few layers never wait for a compiler."""
+
+TILE_NEURONS, TILE_CHANNELS = 32, 1024
+"""Of gate, up and down together."""
+
 # Between these bounds of sum(x^4) a block neither overflowed, nor lost anything that matters to underflow.
 _HIGH, _LOW = np.float32(1e37), np.float32(1e-30)
 
@@ -45,9 +51,33 @@ class Sums(NamedTuple):
 
 def sums(piece: NDArray[Any]) -> Sums:
     """One pass over a piece of a matrix."""
-    total = Sums(np.zeros(8), np.zeros(piece.shape[0]), np.zeros(piece.shape[1]), np.zeros(piece.shape[1]))
-    _scan(_readable(piece), total.totals, total.row_squares, total.column_squares, total.column_sums)
+    height, width = piece.shape
+    total = Sums(np.zeros(8), np.zeros(height), np.zeros(width), np.zeros(width))
+    fours = height - height % 4 if piece.size > SMALL else 0
+    if fours:
+        uncertain = np.zeros((-(-fours // BLOCK_ROWS), -(-width // BLOCK_COLUMNS)), np.uint8)
+        scratch = np.empty((2, BLOCK_COLUMNS), np.float32), np.empty(BLOCK_ROWS)
+        largest = _scan(_readable(piece), fours, *total, *scratch, uncertain)
+        total.totals[5] = np.int32(largest).view(np.float32)
+        for r, c in np.argwhere(uncertain) * (BLOCK_ROWS, BLOCK_COLUMNS):
+            _add_carefully(piece, slice(r, min(r + BLOCK_ROWS, fours)), slice(c, c + BLOCK_COLUMNS), total)
+    if fours < height:
+        _add_carefully(piece, slice(fours, height), slice(0, width), total)
     return total
+
+
+def _add_carefully(piece: NDArray[Any], rows: slice, columns: slice, total: Sums) -> None:
+    """Add some rows and columns of a piece in float64, without the entries that are not finite."""
+    values = widened(piece[rows, columns], np.float64)
+    finite = np.isfinite(values)
+    known = np.where(finite, values, 0.0)
+    squares = known * known
+    total.totals[:5] += finite.sum(), known.sum(), squares.sum(), (squares * known).sum(), (squares * squares).sum()
+    total.totals[5] = max(total.totals[5], np.abs(known).max(initial=0.0))
+    total.totals[6:] += (finite & (values == 0)).sum(), (~finite).sum()
+    total.row_squares[rows] += squares.sum(axis=1)
+    total.column_squares[columns] += squares.sum(axis=0)
+    total.column_sums[columns] += known.sum(axis=0)
 
 
 def products(
@@ -65,13 +95,24 @@ def products(
         (neurons, 6): gate.gate, up.up, down.down, gate.up, gate.down, up.down.
     """
     inner, same = np.zeros((len(up), 9)), gate.dtype == up.dtype == down.dtype
-    g, u, d = (_readable(part) if same else widened(part) for part in (gate, up, down))
     ones = np.ones(up.shape[1], np.float32) if gain is None else np.ascontiguousarray(gain, np.float32)
-    _products(g, u, d, ones, inner)
+    if up.size <= SMALL:
+        _products_of_few(widened(gate) * ones, widened(up) * ones, widened(down.T), inner)
+    else:
+        _products(*(_readable(part) if same else widened(part) for part in (gate, up, down)), ones, inner)
     if centre:
         x, y, z = inner[:, 6:].T
         inner[:, :6] -= np.stack([x * x, y * y, z * z, x * y, x * z, y * z], axis=1) / up.shape[1]
     return inner[:, :6]
+
+
+def _products_of_few(gate: NDArray[Any], up: NDArray[Any], down: NDArray[Any], inner: Float64s) -> None:
+    """As `_products`, of vectors (neurons, hidden) times the gain."""
+    with np.errstate(all="ignore"):
+        wide = [part.astype(np.float64) for part in (gate, up, down)]
+        for column, (one, other) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
+            inner[:, column] = np.einsum("nh,nh->n", wide[one], wide[other])
+        inner[:, 6:] = np.stack([part.sum(axis=1) for part in wide], axis=1)
 
 
 def widened(
@@ -82,15 +123,31 @@ def widened(
     Args:
         out: contiguous, of the array's shape and of `dtype`: where to copy to.
     """
-    bits = _readable(array)
-    if bits.dtype == np.float32 and out is None:
-        return bits.astype(dtype, copy=False)
+    if array.dtype not in BITS or array.size <= SMALL:
+        with np.errstate(over="ignore", invalid="ignore"):  # NaN that signal
+            wide = np.ascontiguousarray(array).astype(np.float32, copy=False)
+            if out is None:
+                return wide.astype(dtype, copy=False)
+            out[...] = wide
+        return out
     wide = np.empty(array.shape, dtype) if out is None else out
-    if bits.dtype == np.float32:
-        wide[...] = bits
-    else:
-        _widen(bits.reshape(-1), wide.reshape(-1))
+    _widen(_readable(array).reshape(-1), wide.reshape(-1))
     return wide
+
+
+def contiguous(array: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous copy, or the array itself where it is."""
+    return np.ascontiguousarray(_as_known(array)).view(array.dtype)
+
+
+def picked(matrix: NDArray[Any], lines: NDArray[np.int64], *, axis: int) -> NDArray[np.float32]:
+    """(n, length) float32: some rows of a matrix (axis 0), or some of its columns (axis 1), which then lie side by side.
+
+    Args:
+        lines: ascending, so that memory is read in its order.
+    """
+    wide = widened(np.take(_as_known(matrix), lines, axis=axis).view(matrix.dtype))
+    return wide.T if axis else wide
 
 
 def moments(totals: Float64s) -> Float64s:
@@ -108,14 +165,21 @@ def moments(totals: Float64s) -> Float64s:
     return np.array([m1, spread, *shape, totals[5], totals[6] / count])
 
 
+def _as_known(array: NDArray[Any]) -> NDArray[Any]:
+    """An array under a type that numpy copies many times faster than those that it does not know."""
+    return array.view(BITS.get(array.dtype, array.dtype))
+
+
 def _readable(array: NDArray[Any]) -> NDArray[Any]:
-    """The contiguous bits of a type that `value` knows, under the integer type it knows them by; others as float32."""
-    array = np.ascontiguousarray(array)
-    bits = BITS.get(array.dtype)
-    if bits is not None:
-        return array.view(bits)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is counted as such
-        return array.astype(np.float32, copy=False)
+    """The contiguous bits of a type that `value` knows, under the integer type it knows them by; others as float32. Read-only,
+    whatever the array is, because each kind would be compiled for itself."""
+    if array.dtype in BITS:
+        bits = np.ascontiguousarray(_as_known(array)).view()
+    else:
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which is counted as such
+            bits = np.ascontiguousarray(array).astype(np.float32, copy=False).view()
+    bits.flags.writeable = False
+    return bits
 
 
 @compiled()
@@ -159,84 +223,72 @@ def _total(values: Any) -> float:
 
 
 @compiled()
-def _block(
-    rows: Any, r0: int, r1: int, c0: int, c1: int, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any
-) -> None:
-    """Add rows[r0:r1, c0:c1], at most BLOCK_ROWS (a multiple of four) by BLOCK_COLUMNS."""
-    entries = (r1 - r0) * (c1 - c0)
-    squares, values = np.zeros(c1 - c0, np.float32), np.zeros(c1 - c0, np.float32)
-    by_row = np.empty(r1 - r0)
-    s2 = s3 = s4 = 0.0
-    largest, zeros = np.int32(0), 0
-    for r in range(r0, r1, 4):
-        a2, b2, c2, d2, cubes, fourths, top, none = _four_rows(
-            rows[r, c0:c1], rows[r + 1, c0:c1], rows[r + 2, c0:c1], rows[r + 3, c0:c1], squares, values
-        )
-        i = r - r0
-        by_row[i], by_row[i + 1], by_row[i + 2], by_row[i + 3] = a2, b2, c2, d2
-        s2 += (np.float64(a2) + b2) + (np.float64(c2) + d2)
-        s3 += cubes
-        s4 += fourths
-        largest, zeros = max(largest, top), zeros + none
-    s1 = _total(values)
-    in_range = _LOW < s4 < _HIGH or zeros == entries
-    centred = s1 * s1 <= 0.25 * entries * s2  # otherwise central moments would be small differences of large sums
-    if not (in_range and centred):
-        _careful(rows, r0, r1, c0, c1, totals, row_squares, column_squares, column_sums)
-        return
-    totals[0] += entries
-    totals[1] += s1
-    totals[2] += s2
-    totals[3] += s3
-    totals[4] += s4
-    totals[5] = max(totals[5], np.int32(largest).view(np.float32))
-    totals[6] += zeros
-    for i in range(r1 - r0):
-        row_squares[r0 + i] += by_row[i]
-    for j in range(c1 - c0):
-        column_squares[c0 + j] += squares[j]
-    for j in range(c1 - c0):
-        column_sums[c0 + j] += values[j]
+def _scan(
+    rows: Any,
+    height: int,
+    totals: Any,
+    row_squares: Any,
+    column_squares: Any,
+    column_sums: Any,
+    by_column: Any,
+    by_row: Any,
+    uncertain: Any,
+) -> int:
+    """Add rows[:height], a multiple of four, block by block; the blocks that float32 is no good for are marked and left out.
 
+    Args:
+        by_column, by_row: (2, BLOCK_COLUMNS) float32 and (BLOCK_ROWS,) float64 to work on. What is allocated or called here is
+            compiled with the loop, and takes longer than all of it.
 
-@compiled()
-def _careful(
-    rows: Any, r0: int, r1: int, c0: int, c1: int, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any
-) -> None:
-    """As `_block`, in float64 and without the entries that are not finite; any number of rows and columns."""
-    for r in range(r0, r1):
-        for c in range(c0, c1):
-            v = np.float64(value(rows[r, c]))
-            if not np.isfinite(v):
-                totals[7] += 1
-                continue
-            square = v * v
-            totals[0] += 1
-            totals[1] += v
-            totals[2] += square
-            totals[3] += square * v
-            totals[4] += square * square
-            totals[5] = max(totals[5], abs(v))
-            totals[6] += v == 0.0
-            row_squares[r] += square
-            column_squares[c] += square
-            column_sums[c] += v
-
-
-@compiled()
-def _scan(rows: Any, totals: Any, row_squares: Any, column_squares: Any, column_sums: Any) -> None:
-    height, width = rows.shape
+    Returns:
+        the bits of the largest |x|.
+    """
+    largest, width, squares, values = 0, rows.shape[1], by_column[0], by_column[1]
     for r0 in range(0, height, BLOCK_ROWS):
-        r2 = min(r0 + BLOCK_ROWS, height)
-        r1 = r2 - (r2 - r0) % 4
+        r1 = r0 + BLOCK_ROWS if r0 + BLOCK_ROWS < height else height
         for c0 in range(0, width, BLOCK_COLUMNS):
-            c1 = min(c0 + BLOCK_COLUMNS, width)
-            _block(rows, r0, r1, c0, c1, totals, row_squares, column_squares, column_sums)
-            _careful(rows, r1, r2, c0, c1, totals, row_squares, column_squares, column_sums)
+            c1 = c0 + BLOCK_COLUMNS if c0 + BLOCK_COLUMNS < width else width
+            entries = (r1 - r0) * (c1 - c0)
+            for j in range(c1 - c0):
+                squares[j] = 0
+                values[j] = 0
+            s2 = s3 = s4 = 0.0
+            top, zeros = 0, 0
+            for r in range(r0, r1, 4):
+                a2, b2, c2, d2, cubes, fourths, highest, none = _four_rows(
+                    rows[r, c0:c1], rows[r + 1, c0:c1], rows[r + 2, c0:c1], rows[r + 3, c0:c1], squares, values
+                )
+                i = r - r0
+                by_row[i], by_row[i + 1], by_row[i + 2], by_row[i + 3] = a2, b2, c2, d2
+                s2 += (np.float64(a2) + b2) + (np.float64(c2) + d2)
+                s3 += cubes
+                s4 += fourths
+                top = highest if highest > top else top
+                zeros += none
+            s1 = _total(values[: c1 - c0])
+            in_range = _LOW < s4 < _HIGH or zeros == entries
+            centred = s1 * s1 <= 0.25 * entries * s2  # otherwise central moments would be small differences of large sums
+            if not (in_range and centred):
+                uncertain[r0 // BLOCK_ROWS, c0 // BLOCK_COLUMNS] = 1
+                continue
+            totals[0] += entries
+            totals[1] += s1
+            totals[2] += s2
+            totals[3] += s3
+            totals[4] += s4
+            largest = top if top > largest else largest
+            totals[6] += zeros
+            for i in range(r1 - r0):
+                row_squares[r0 + i] += by_row[i]
+            for j in range(c1 - c0):
+                column_squares[c0 + j] += squares[j]
+            for j in range(c1 - c0):
+                column_sums[c0 + j] += values[j]
+    return largest
 
 
 @compiled(reorder=True)
-def _three_products(g: Any, u: Any, d: Any, gain: Any) -> Any:
+def _three_products(g: Any, u: Any, d: Any, gain: Any, nine: Any) -> None:
     gg = uu = dd = gu = gd = ud = gs = us = ds = np.float32(0)
     for j in range(d.size):
         x, y, z = value(g[j]) * gain[j], value(u[j]) * gain[j], d[j]
@@ -249,26 +301,34 @@ def _three_products(g: Any, u: Any, d: Any, gain: Any) -> Any:
         gs += x
         us += y
         ds += z
-    return gg, uu, dd, gu, gd, ud, gs, us, ds
+    nine[0] += gg
+    nine[1] += uu
+    nine[2] += dd
+    nine[3] += gu
+    nine[4] += gd
+    nine[5] += ud
+    nine[6] += gs
+    nine[7] += us
+    nine[8] += ds
 
 
 @compiled()
 def _products(gate: Any, up: Any, down: Any, gain: Any, inner: Any) -> None:
-    """`products` and sums, by tiles of 32 neurons and 1024 channels: a tile of down is turned, a square at a time, so that all
-    three lie along channels, of which 128 are added in float32."""
+    """`products` and sums, tile by tile: a tile of down is turned, so that all three lie along channels, of which 128 are added
+    in float32."""
     neurons, hidden = gate.shape
-    turned = np.empty((32, 1024), np.float32)
-    for n0 in range(0, neurons, 32):
-        n1 = min(n0 + 32, neurons)
-        for t0 in range(0, hidden, 1024):
-            t1 = min(t0 + 1024, hidden)
-            for s0 in range(t0, t1, 32):
-                for n in range(n0, n1):
-                    for h in range(s0, min(s0 + 32, t1)):
-                        turned[n - n0, h - t0] = value(down[h, n])
+    turned = np.empty(
+        (TILE_NEURONS, TILE_CHANNELS + 16), np.float32
+    )  # not a power of two, by which rows would share cache lines
+    for n0 in range(0, neurons, TILE_NEURONS):
+        n1 = n0 + TILE_NEURONS if n0 + TILE_NEURONS < neurons else neurons
+        for t0 in range(0, hidden, TILE_CHANNELS):
+            t1 = t0 + TILE_CHANNELS if t0 + TILE_CHANNELS < hidden else hidden
+            for h in range(t0, t1):
+                line = down[h, n0:n1]
+                for n in range(line.size):
+                    turned[n, h - t0] = value(line[n])
             for n in range(n0, n1):
                 for h0 in range(t0, t1, 128):
-                    h1 = min(h0 + 128, t1)
-                    nine = _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, h0 - t0 : h1 - t0], gain[h0:h1])
-                    for i in range(9):
-                        inner[n, i] += nine[i]
+                    h1 = h0 + 128 if h0 + 128 < t1 else t1
+                    _three_products(gate[n, h0:h1], up[n, h0:h1], turned[n - n0, h0 - t0 : h1 - t0], gain[h0:h1], inner[n])

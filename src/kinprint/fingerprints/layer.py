@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,10 @@ from blake3 import blake3
 from kinprint.architectures import Part
 from kinprint.arrays import Array
 from kinprint.fingerprints.kernels import Sums, sums
-from kinprint.fingerprints.pieces import pieces
+from kinprint.fingerprints.pieces import own_bytes, pieces
+
+KEPT = 1 << 28
+"""Bytes of a layer that stay in memory while it is measured."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,33 @@ class Layer:
         return [self.roles[role][0].part for role in roles]
 
 
+def scanned(parts: Iterable[Part], tell: Callable[[int], None]) -> list[Scan]:
+    """Read every part of a layer once; `tell` is given the bytes of each piece.
+
+    What is no mapped file (codes that are decoded, parts that lie apart in a tensor) stays in memory with the scan, KEPT bytes
+    of a layer at most: families read a part several times.
+    """
+    scans, left = [], KEPT
+    for part in parts:
+        array = part.read()
+        taken = own_bytes(array)
+        if 0 < taken <= left:
+            left -= taken
+            part = replace(part, read=partial(_same, array))
+        scans.append(_scan(part, array, tell))
+    return scans
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
 def scan(part: Part, tell: Callable[[int], None]) -> Scan:
     """Read a part once, piece by piece: digest and sums. `tell` is given the bytes of each piece."""
-    array = part.read()
+    return _scan(part, part.read(), tell)
+
+
+def _scan(part: Part, array: Array, tell: Callable[[int], None]) -> Scan:
     digest = blake3(f"{array.dtype.name} {array.shape}\n".encode())
     matrix = array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(1, -1)
     total = Sums(np.zeros(8), np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1]))

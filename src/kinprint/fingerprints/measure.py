@@ -18,7 +18,7 @@ from kinprint.checkpoints import Checkpoint
 from kinprint.fingerprints import content
 from kinprint.fingerprints.assembly import assemble, facts, left_out, provenance, require_parts, vocabulary, work
 from kinprint.fingerprints.fingerprint import Fingerprint
-from kinprint.fingerprints.layer import Layer, scan
+from kinprint.fingerprints.layer import Layer, scanned
 from kinprint.fingerprints.parallel import each
 from kinprint.fingerprints.readings import readings
 from kinprint.fingerprints.traits import rows as rows_of
@@ -69,7 +69,7 @@ def measure(
     """Measure every trait of a checkpoint in one streaming pass; those that serve scores alone only with `scores`.
 
     The result does not depend on `threads`, on sharding or on the file format. Mapped tensors cost each thread some
-    100 MiB at most, whatever their size; a tensor that has to be decoded is in memory while its layer is measured.
+    100 MiB at most, whatever their size; of what has to be decoded, 256 MiB of a layer stay in memory while it is measured.
 
     Raises:
         CheckpointError: a tensor cannot be read.
@@ -90,10 +90,11 @@ def measure(
 
     def run(work: tuple[int | None, list[Part]]) -> Found:
         index, parts = work
-        layer = Layer(index, anatomy.facts, [scan(part, tell) for part in parts])
+        layer = Layer(index, anatomy.facts, scanned(parts, tell))
         rows = rows_of(layer, scores=scores)
         counts = {name(item.part): int(item.sums.totals[7]) for item in layer.scans if item.sums.totals[7]}
-        return Found(index, rows, [(item.part, item.digest) for item in layer.scans], counts, layer.notes)
+        digests = [(part, item.digest) for part, item in zip(parts, layer.scans, strict=True)]  # parts that keep no memory
+        return Found(index, rows, digests, counts, layer.notes)
 
     with threadpool_limits(limits=1, user_api="blas"):
         layers = each(run, work(anatomy.parts), threads)

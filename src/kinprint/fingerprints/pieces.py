@@ -55,8 +55,23 @@ def blocks(matrix: NDArray[Any], count: int, dtype: type[np.float32 | np.float64
 
 def release(array: NDArray[Any]) -> None:
     """Drop the pages of a mapped file from this process; they come back, from the page cache, when they are touched."""
+    memory = _memory(array)
+    if isinstance(memory, mmap.mmap) and hasattr(memory, "madvise"):
+        memory.madvise(mmap.MADV_DONTNEED)
+
+
+def own_bytes(array: NDArray[Any]) -> int:
+    """Bytes of the memory behind an array; 0 of a mapped file."""
+    memory = _memory(array)
+    return 0 if isinstance(memory, mmap.mmap) else max(array.nbytes, getattr(memory, "nbytes", 0))
+
+
+def _memory(array: NDArray[Any]) -> Any:
+    """What an array is a view of in the end."""
     base: Any = array
     while isinstance(base, np.ndarray | memoryview):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-        base.madvise(mmap.MADV_DONTNEED)
+        below = base.base if isinstance(base, np.ndarray) else base.obj
+        if below is None:
+            break
+        base = below
+    return base

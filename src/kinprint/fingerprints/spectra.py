@@ -71,8 +71,23 @@ def gram_values(left: Any, right: Any) -> Array:
 
     Arrays of numpy or tensors of torch.
     """
-    root = _root(left)
+    root = root_of(left)
     return _roots(_library(left).linalg.eigvalsh(root.T @ right @ root))
+
+
+def root_of(gram: Any) -> Any:
+    """L with L L^T = gram; by Cholesky, or by eigenvectors where rows are linearly dependent.
+
+    Rows of very different length do no harm: Cholesky does not mind, and the eigenvectors are those of rows of length 1.
+    """
+    library = _library(gram)
+    try:
+        return library.linalg.cholesky(gram)
+    except (np.linalg.LinAlgError, RuntimeError):  # torch's is a RuntimeError
+        lengths = gram.diagonal() ** 0.5
+        lengths = lengths + (lengths == 0)
+        values, vectors = library.linalg.eigh(gram / lengths / lengths[:, None])
+        return lengths[:, None] * vectors * values.clip(0) ** 0.5
 
 
 def start(columns: int, block: int = 32) -> Array:
@@ -138,21 +153,6 @@ def _leading(images: Any, count: int) -> Array:
 def _matrix_values(matrix: Any) -> Array:
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     return _roots(_library(matrix).linalg.eigvalsh(gram))
-
-
-def _root(gram: Any) -> Any:
-    """L with L L^T = gram; by Cholesky, or by eigenvectors where rows are linearly dependent.
-
-    Rows of very different length do no harm: Cholesky does not mind, and the eigenvectors are those of rows of length 1.
-    """
-    library = _library(gram)
-    try:
-        return library.linalg.cholesky(gram)
-    except (np.linalg.LinAlgError, RuntimeError):  # torch's is a RuntimeError
-        lengths = gram.diagonal() ** 0.5
-        lengths = lengths + (lengths == 0)
-        values, vectors = library.linalg.eigh(gram / lengths / lengths[:, None])
-        return lengths[:, None] * vectors * values.clip(0) ** 0.5
 
 
 def _roots(squares: Any) -> Array:

@@ -10,7 +10,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from kinprint.arrays import Float64s, Int64s
-from kinprint.compiled import compiled
 
 PRODUCT = 1
 """Column of `neurons.invariants` that holds the size of what a neuron writes."""
@@ -57,26 +56,12 @@ def groups(layer: Float64s) -> list[NDArray[np.int64]]:
 
 def _pairs(values: Float64s, near: Float64s) -> Int64s:
     """(pairs, 2) rows, sorted by their first column, that are near each other in all columns."""
-    found = np.empty((_count_or_fill(values, near, np.empty((0, 2), np.int64)), 2), np.int64)
-    _count_or_fill(values, near, found)
-    return found
-
-
-@compiled()
-def _count_or_fill(values: Float64s, near: Float64s, found: Int64s) -> int:
-    """The number of pairs; as many as there is room for are written down."""
-    count, columns = 0, values.shape[1]
-    for first in range(len(values)):
-        for second in range(first + 1, min(first + NEIGHBOURS + 1, len(values))):
-            if values[second, 0] - values[first, 0] > near[0]:
-                break
-            alike = True
-            for column in range(1, columns):
-                if not abs(values[second, column] - values[first, column]) <= near[column]:
-                    alike = False
-                    break
-            if alike:
-                if count < len(found):
-                    found[count, 0], found[count, 1] = first, second
-                count += 1
-    return count
+    found = []
+    for apart in range(1, min(NEIGHBOURS, len(values) - 1) + 1):
+        first = np.flatnonzero(values[apart:, 0] - values[:-apart, 0] <= near[0])
+        if not len(first):
+            break  # and farther ones are no nearer
+        alike = (np.abs(values[first + apart, 1:] - values[first, 1:]) <= near[1:]).all(axis=1)
+        found.append(np.stack([first[alike], first[alike] + apart], axis=1))
+    pairs = np.concatenate(found) if found else np.empty((0, 2), np.int64)
+    return np.asarray(pairs[np.lexsort(pairs.T[::-1])])

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from kinprint.arrays import Float64s, Int64s
-from kinprint.compiled import compiled
 
 RIDGE = 0.01
 """Added to the unit variance of every feature before whitening: directions with less than about 1 % of it are noise."""
@@ -30,7 +29,10 @@ def normal_scores(features: NDArray[np.floating]) -> Float64s:
     if scores.size:
         known = columns.shape[-1] - absent.sum(axis=-1)
         counts, which = np.unique(known, return_inverse=True)
-        _from_order(columns, np.argsort(columns, axis=-1), absent, known, which.reshape(known.shape), _by_rank(counts), scores)
+        by_rank = _by_rank(counts)
+        for layer, which_of in enumerate(which.reshape(known.shape)):
+            ranked = _mean_ranks(columns[layer], known[layer])
+            scores[layer] = np.where(absent[layer], 0.0, np.take_along_axis(by_rank[which_of], ranked, axis=1)).T
     return scores
 
 
@@ -43,37 +45,25 @@ def _by_rank(counts: Int64s) -> Float64s:
     return table
 
 
-@compiled()
-def _from_order(
-    columns: NDArray[np.floating],
-    order: Int64s,
-    absent: NDArray[np.bool_],
-    known: Int64s,
-    which: Int64s,
-    by_rank: Float64s,
-    scores: Float64s,
-) -> None:
-    """Fill scores (layers, units, features) from columns (layers, features, units) and the order of their units.
+def _mean_ranks(values: Float64s, known: Int64s) -> Int64s:
+    """(features, units) twice the rank of values (features, units), counted from 1, the mean of those that are alike.
 
     Args:
-        known: (layers, features) units that have the feature.
-        which: (layers, features) row of `by_rank` for so many.
+        known: (features,) how many values are there, the smallest; no rank is beyond.
     """
-    layers, features, units = columns.shape
-    for layer in range(layers):
-        for feature in range(features):
-            values, places = columns[layer, feature], order[layer, feature]
-            count, by = known[layer, feature], by_rank[which[layer, feature]]
-            first = 0
-            while first < units:
-                last = first
-                while last + 1 < units and values[places[last + 1]] == values[places[first]]:
-                    last += 1
-                score = by[min(first + last + 2, 2 * count)]
-                for place in range(first, last + 1):
-                    unit = places[place]
-                    scores[layer, unit, feature] = 0.0 if absent[layer, feature, unit] else score
-                first = last + 1
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    begins = np.ones(values.shape, bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
+    first = last = places
+    if not begins.all():
+        first = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+        ends = np.concatenate([begins[:, 1:], np.ones((len(values), 1), bool)], axis=1)
+        last = np.minimum.accumulate(np.where(ends, places, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty(values.shape, np.int64)
+    np.put_along_axis(ranks, order, np.minimum(first + last + 2, 2 * known[:, None]), axis=1)
+    return ranks
 
 
 def whiten(scores: Float64s) -> Float64s:

@@ -35,7 +35,7 @@ def placements(logs: NDArray[np.float64], count: int, entries: NDArray[np.float6
     for i in range(count):
         largest = logs[i, 0]
         for j in range(1, count):
-            largest = max(largest, logs[i, j])
+            largest = logs[i, j] if logs[i, j] > largest else largest
         scale += largest
         for j in range(count):
             entries[i, j] = math.exp(logs[i, j] - largest) if largest > -math.inf else 0.0
@@ -51,45 +51,54 @@ def placements(logs: NDArray[np.float64], count: int, entries: NDArray[np.float6
             if subset >> j & 1:
                 total += entries[row, j] * sums[subset ^ (1 << j)]
         sums[subset] = total
-    return scale + math.log(max(sums[(1 << count) - 1], TINY)) if scale > -math.inf else -math.inf
+    whole = sums[(1 << count) - 1] if sums[(1 << count) - 1] > TINY else TINY
+    return scale + math.log(whole) if scale > -math.inf else -math.inf
 
 
-@compiled()
 def log_permanents(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """log perm(exp(logs)) for each of (count, n, n) matrices, n at most 8 or so (`placements`)."""
-    count = logs.shape[0]
+    count, n = logs.shape[:2]
     result = np.empty(count)
-    for start in range((count + LANES - 1) // LANES):
-        _abreast(logs[start * LANES : (start + 1) * LANES], result[start * LANES : (start + 1) * LANES])
+    _abreast(np.ascontiguousarray(logs), result, np.zeros(LANES), np.zeros((n, n, LANES)), np.empty((1 << n, LANES)))
     return result
 
 
 @compiled()
-def _abreast(logs: NDArray[np.float64], result: NDArray[np.float64]) -> None:
-    """Fill `result` for LANES matrices, or fewer, with what `placements` gives for each, to the last bit: the same sums, of all
-    matrices in one vector instruction."""
+def _abreast(
+    logs: NDArray[np.float64],
+    result: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    entries: NDArray[np.float64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Fill `result` with what `placements` gives for each matrix, to the last bit: the same sums, of LANES matrices in one
+    vector instruction. The last three are to work on."""
     count, n = logs.shape[0], logs.shape[1]
-    scales, entries, sums = np.zeros(LANES), np.zeros((n, n, LANES)), np.zeros((1 << n, LANES))
-    for item in range(count):
-        for i in range(n):
-            largest = logs[item, i, 0]
-            for j in range(1, n):
-                largest = max(largest, logs[item, i, j])
-            scales[item] += largest
+    for first in range(0, count, LANES):
+        lanes = LANES if first + LANES < count else count - first
+        for item in range(lanes):
+            scales[item] = 0.0
+            for i in range(n):
+                largest = logs[first + item, i, 0]
+                for j in range(1, n):
+                    largest = logs[first + item, i, j] if logs[first + item, i, j] > largest else largest
+                scales[item] += largest
+                for j in range(n):
+                    entries[i, j, item] = math.exp(logs[first + item, i, j] - largest) if largest > -math.inf else 0.0
+        for lane in range(LANES):
+            sums[0, lane] = 1.0
+        for subset in range(1, 1 << n):
+            row = -1
+            rest = subset
+            while rest:
+                rest &= rest - 1
+                row += 1
+            for lane in range(LANES):
+                sums[subset, lane] = 0.0
             for j in range(n):
-                entries[i, j, item] = math.exp(logs[item, i, j] - largest) if largest > -math.inf else 0.0
-    for lane in range(LANES):
-        sums[0, lane] = 1.0
-    for subset in range(1, 1 << n):
-        row = -1
-        rest = subset
-        while rest:
-            rest &= rest - 1
-            row += 1
-        for j in range(n):
-            if subset >> j & 1:
-                for lane in range(LANES):
-                    sums[subset, lane] += entries[row, j, lane] * sums[subset ^ (1 << j), lane]
-    for item in range(count):
-        whole = max(sums[(1 << n) - 1, item], TINY)
-        result[item] = scales[item] + math.log(whole) if scales[item] > -math.inf else -math.inf
+                if subset >> j & 1:
+                    for lane in range(LANES):
+                        sums[subset, lane] += entries[row, j, lane] * sums[subset ^ (1 << j), lane]
+        for item in range(lanes):
+            whole = sums[(1 << n) - 1, item] if sums[(1 << n) - 1, item] > TINY else TINY
+            result[first + item] = scales[item] + math.log(whole) if scales[item] > -math.inf else -math.inf

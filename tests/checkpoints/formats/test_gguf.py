@@ -65,6 +65,17 @@ def test_every_type_is_decoded_as_the_library_does(tmp_path: Path, kind: Kind) -
     assert open_checkpoint(path).quantization == f"GGUF, {kind.name}"
 
 
+@pytest.mark.parametrize("kind", [Kind.Q4_1, Kind.Q6_K])
+def test_short_rows_are_decoded_together(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit what the library makes of each row; the last rows are no whole group."""
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    monkeypatch.setattr(ours, "LONG", 8 * elements)
+    codes = np.random.default_rng(0).integers(0, 256, (71, 2 * size), np.uint8)
+    tensor = open_checkpoint(write(tmp_path / "model.gguf", {"x": (codes, kind)})).tensors["x"]
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(tensor.read(), gguf.quants.dequantize(codes, kind))
+
+
 def test_rows_are_all_that_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One expert of a stack costs the decoding of one expert; a large tensor is decoded in pieces."""
     seen: list[int] = []

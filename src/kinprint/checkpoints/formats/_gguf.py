@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,14 +75,14 @@ def read_header(source: ByteSource) -> Header:
             data = file.read(window)
             if len(data) < window:
                 raise damaged(source, "it ends early")
-            try:
-                return _parse(data, source, size)
-            except _MoreNeededError as more:
-                if more.end > size:
-                    raise damaged(source, f"its header reaches beyond the end of the file ({size:,} bytes)") from None
-                if more.end > MAX_HEADER:
-                    raise damaged(source, f"a header of more than the {MAX_HEADER:,} bytes allowed") from None
-                window = min(max(more.end, 4 * window), size, MAX_HEADER)
+            found = _parsed(data, source, size)
+            if isinstance(found, Header):
+                return found
+            if found > size:
+                raise damaged(source, f"its header reaches beyond the end of the file ({size:,} bytes)")
+            if found > MAX_HEADER:
+                raise damaged(source, f"a header of more than the {MAX_HEADER:,} bytes allowed")
+            window = min(max(found, 4 * window), size, MAX_HEADER)
 
 
 def damaged(source: ByteSource, problem: str) -> CheckpointError:
@@ -166,6 +167,19 @@ class _Cursor:
             found.append(data[start:at])
         self.at = at
         return found
+
+
+@lru_cache(maxsize=2)
+def _parsed(data: bytes, source: ByteSource, size: int) -> Header | int:
+    """The header, or up to where more has to be read.
+
+    A file is opened for its tensors, and again for what it says of the model: the bytes are the same, and a vocabulary takes
+    long.
+    """
+    try:
+        return _parse(data, source, size)
+    except _MoreNeededError as more:
+        return more.end
 
 
 def _parse(data: bytes, source: ByteSource, size: int) -> Header:

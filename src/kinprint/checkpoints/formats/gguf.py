@@ -38,6 +38,9 @@ PLAIN: dict[int, np.dtype[Any]] = {
 PIECE = 1 << 22
 """Elements decoded at a time; the library needs several times their memory."""
 
+LONG = 1 << 13
+"""Elements of a row, at least, that is given to the library."""
+
 CONFIG: Mapping[str, Sequence[str]] = {
     "hidden_size": ("embedding_length",),
     "num_hidden_layers": ("block_count",),
@@ -197,11 +200,18 @@ def _coding(kind: int) -> tuple[int, int] | str:
 
 
 def _decode(codes: NDArray[np.uint8], kind: int) -> NDArray[np.float32]:
+    """The values of some rows of codes, a row each."""
     import gguf
 
+    known = gguf.GGMLQuantizationType(kind)
+    elements, size = gguf.GGML_QUANT_SIZES[known]
+    # Blocks do not know their row, and the library takes 16 rows at a time: short ones take it as long as long ones.
+    joined = max(LONG // (codes.shape[1] // size * elements), 1)
+    whole = len(codes) - len(codes) % joined
+    parts = [part for part in (codes[:whole].reshape(-1, joined * codes.shape[1]), codes[whole:]) if len(part)]
     with np.errstate(all="ignore"):  # scales from strangers may be infinite
-        decoded: NDArray[np.float32] = gguf.quants.dequantize(codes, gguf.GGMLQuantizationType(kind))
-    return decoded
+        decoded = [gguf.quants.dequantize(part, known).reshape(-1, codes.shape[1] // size * elements) for part in parts]
+    return np.concatenate(decoded) if len(decoded) > 1 else decoded[0]
 
 
 # --- what the file says besides

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinprint.architectures import folding
-from kinprint.architectures.folding import centred, degree
+from kinprint.architectures.folding import centred
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.arrays import Array
 from kinprint.fingerprints.folded import channel_squares, gain_before
 from kinprint.fingerprints.layer import Layer
 from kinprint.fingerprints.traits._factors import factors
 from kinprint.fingerprints.traits.heads import both_sides, heads_and_groups
-from kinprint.fingerprints.traits.neurons import FFN, inner_products
+from kinprint.fingerprints.traits.neurons import FFN, inner_products, neuron_squares
 
 PLAIN = ("attention_gate", *(role for role in MATRIX_ROLES if role.startswith(("mixer_", "cross_"))))
 """Roles whose lines are taken as they are: they stand in no product, or in one that is not worked out."""
@@ -50,37 +50,15 @@ def _heads(layer: Layer, left: str, right: str) -> Mapping[str, Array]:
 
 def _ffn(layer: Layer, prefix: str) -> dict[str, Array]:
     """Of what neurons read and write, experts pooled."""
-    inner, gated = inner_products(layer, prefix), f"{prefix}gate" in layer.roles
-    if not inner:
+    if not inner_products(layer, prefix):
         return {}
     return {
         prefix + role: np.sum(
-            [
-                channel_squares(layer, item, _weights(products, role, gated, degree(layer.facts)))
-                for item, products in zip(layer.roles[prefix + role], inner, strict=True)
-            ],
-            axis=0,
+            [neuron_squares(layer, item, number) for number, item in enumerate(layer.roles[prefix + role])], axis=0
         )
         for role in FFN
         if prefix + role in layer.roles
     }
-
-
-def _weights(inner: Array, role: str, gated: bool, degree: int | None) -> Array | None:
-    """(neurons,) what else fixes the size of a neuron's line, so that the product is that of no free scale; None for nothing.
-
-    Args:
-        inner: of `inner_products`.
-        degree: of the activation, if it is homogeneous.
-    """
-    gate, up, down = inner[:, :3].T
-    if gated:
-        own = 1.0 if degree is None else gate**degree
-        traded: dict[str, Array | None] = {"up": down * own, "down": up * own}
-        return traded.get(role) if role != "gate" or degree is None else np.asarray((up * down) ** (1 / degree))
-    if degree is None:
-        return None
-    return np.asarray(down ** (1 / degree) if role == "up" else up**degree)
 
 
 def around_mean(layer: Layer, role: str) -> Array:

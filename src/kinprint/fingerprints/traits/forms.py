@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from kinprint.arrays import Array
 from kinprint.fingerprints.folded import fold
 from kinprint.fingerprints.form_columns import COLUMNS, HEADS, PAIRS, Column
-from kinprint.fingerprints.kernels import widened
+from kinprint.fingerprints.kernels import picked
 from kinprint.fingerprints.layer import Layer, finite
 from kinprint.fingerprints.pieces import release
 from kinprint.fingerprints.traits._factors import factors
 from kinprint.fingerprints.traits.heads import both_sides, heads_and_groups
-from kinprint.fingerprints.traits.neurons import inner_products
+from kinprint.fingerprints.traits.neurons import FFN, inner_products
 
 MOST = 2048
 """Neurons of a layer, over all experts."""
@@ -37,48 +37,57 @@ def rows(layer: Layer) -> dict[str, Array]:
     than others."""
     if not inner_products(layer):
         return {}
-    chosen = _heaviest(layer, min(MOST, max(ENTRIES // layer.roles["up"][0].part.shape[1], 1)))
-    vectors: dict[str, NDArray[np.float32]] = {
-        role: _vectors(layer, role, chosen) for role in ("gate", "up", "down") if role in layer.roles
-    }
+    places, inner = _heaviest(layer, min(MOST, max(ENTRIES // layer.roles["up"][0].part.shape[1], 1)))
+    in_order = np.lexsort(places.T[::-1])
+    places, inner = places[in_order], inner[in_order]
+    columns = {Column("expert"): places[:, 0].astype(float)}
     with np.errstate(all="ignore"):
-        norms = {role: np.linalg.norm(part, axis=1).astype(np.float64) for role, part in vectors.items()}
-        units: dict[str, NDArray[np.float32]] = {
-            role: np.divide(part, norms[role][:, None].astype(np.float32), out=part) for role, part in vectors.items()
-        }
-        nothing = np.full(len(chosen), np.nan)
-        columns = {
-            Column("expert"): chosen[:, 0].astype(float),
-            Column("norm", ("gate",)): np.log(norms.get("gate", nothing)),
-            Column("norm", ("up", "down")): np.log(norms["up"] * norms["down"]),
-        }
-        columns |= {Column("cosine", pair): _product(units, *pair) for pair in PAIRS}
+        sizes = {role: np.sqrt(inner[:, number]) for number, role in enumerate(FFN) if role in layer.roles}
+        columns |= _norms_and_cosines(inner, sizes)
+        units = {role: _vectors(layer, role, places) for role in sizes}
+        for role, vectors in units.items():
+            np.divide(vectors, sizes[role][:, None].astype(np.float32), out=vectors)
         for form, rows in zip(HEADS, _heads(layer), strict=True):
             columns |= _values(units, form, rows)
-    return {"neurons.forms": finite(np.stack([columns[column] for column in COLUMNS], axis=1))}
+    forms = np.empty((len(places), len(COLUMNS)))
+    forms[in_order] = finite(np.stack([columns[column] for column in COLUMNS], axis=1))
+    return {"neurons.forms": forms}
 
 
-def _heaviest(layer: Layer, most: int) -> NDArray[np.int64]:
-    """(n, 2) expert and neuron, by the product of the norms."""
-    weight, places = [], []
-    for number, inner in enumerate(inner_products(layer)):
-        size = inner[:, 0 if "gate" in layer.roles else 1 : 3].prod(axis=1)
-        weight.append(np.where(np.isfinite(size), size, 0.0))
-        places.append(np.stack([np.full(len(size), number), np.arange(len(size))], axis=1))
-    order = np.argsort(-np.concatenate(weight), kind="stable")[:most]
-    return np.asarray(np.concatenate(places)[order])
+def _heaviest(layer: Layer, most: int) -> tuple[NDArray[np.int64], Array]:
+    """(n, 2) expert and neuron, by the product of the norms, and (n, 6) their `inner_products`."""
+    by_expert = inner_products(layer)
+    inner = np.concatenate(by_expert)
+    numbers = np.repeat(np.arange(len(by_expert)), [len(each) for each in by_expert])
+    places = np.stack([numbers, np.concatenate([np.arange(len(each)) for each in by_expert])], axis=1)
+    size = inner[:, 0 if "gate" in layer.roles else 1 : 3].prod(axis=1)
+    heaviest = np.argsort(-np.where(np.isfinite(size), size, 0.0), kind="stable")[:most]
+    return places[heaviest], inner[heaviest]
+
+
+def _norms_and_cosines(inner: Array, sizes: Mapping[str, Array]) -> dict[Column, Array]:
+    """The columns that follow from `inner_products` and their roots."""
+    nothing = np.full(len(inner), np.nan)
+    columns = {
+        Column("norm", ("gate",)): np.log(sizes.get("gate", nothing)),
+        Column("norm", ("up", "down")): np.log(sizes["up"] * sizes["down"]),
+    }
+    for number, (one, other) in enumerate(PAIRS, 3):
+        there = {one, other} <= sizes.keys()
+        columns[Column("cosine", (one, other))] = inner[:, number] / (sizes[one] * sizes[other]) if there else nothing
+    return columns
 
 
 def _vectors(layer: Layer, role: str, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(n, hidden) rows of gate or up, columns of down, in folded form."""
-    vectors = np.empty((len(chosen), layer.roles["up"][0].part.shape[1]), np.float32)
+    """(n, hidden) rows of gate or up, columns of down, in folded form; of neurons in the order of the layer."""
+    parts = []
     for number, scan in enumerate(layer.roles[role]):
-        here = chosen[:, 0] == number
-        if here.any():
+        here = chosen[chosen[:, 0] == number, 1]
+        if len(here):
             matrix = scan.part.read()
-            picked = matrix[:, chosen[here, 1]].T if role == "down" else matrix[chosen[here, 1]]
-            vectors[here] = widened(picked)
+            parts.append(picked(matrix, here, axis=1 if role == "down" else 0))
             release(matrix)
+    vectors = parts[0] if len(parts) == 1 else np.concatenate(parts)
     fold(layer, role, vectors)
     return vectors
 

@@ -146,7 +146,7 @@ def _norm_behind(layer: Layer, role: str, grams: Array) -> Array | None:
     inner = np.eye(width)
     if centred(layer.facts) or f"norm_biases.{role}" in layer.roles:
         inner -= 1 / width
-    squares = np.einsum("ij,hjk,ik->h", inner, grams, inner)
+    squares = np.einsum("hij,ij->h", inner @ grams, inner)
     if len(gain) > width:  # one norm for all heads
         squares = np.full(heads, squares.sum())
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from kinprint.architectures.folding import centred, degree
 from kinprint.arrays import Array
-from kinprint.fingerprints.folded import gain_before
-from kinprint.fingerprints.kernels import products
-from kinprint.fingerprints.layer import Layer, finite
-from kinprint.fingerprints.pieces import release
+from kinprint.fingerprints.folded import channel_squares, gain_before, squares_of_columns, squares_of_rows
+from kinprint.fingerprints.kernels import contiguous, products
+from kinprint.fingerprints.layer import Layer, Scan, finite
+from kinprint.fingerprints.pieces import RELEASE, release
 
-SLAB = 1 << 22
-"""Entries of each matrix handled at a time."""
+SLAB = 1 << 20
+"""Entries of each matrix handled at a time: they stay in the processor's cache."""
 
 FFN = ("gate", "up", "down")
 
@@ -40,30 +43,85 @@ def inner_products(layer: Layer, prefix: str = "") -> list[Array]:
     Args:
         prefix: "shared_" of the shared expert.
     """
-    products_by_expert = []
     scans = [layer.roles[prefix + role] for role in FFN if prefix + role in layer.roles]
     if not {f"{prefix}up", f"{prefix}down"} <= layer.roles.keys() or len({len(items) for items in scans}) > 1:
         return []
     for number, items in enumerate(zip(*scans, strict=True)):
-        name = f"{prefix}products {number}"
-        if name not in layer.kept:
-            arrays = [item.part.read() for item in items]
-            gate, up, down = arrays if len(arrays) == 3 else [arrays[0], *arrays]
-            if not gate.shape == up.shape == down.shape[::-1]:
+        if f"{prefix}products {number}" not in layer.kept:
+            *readers, down = (item.part.shape for item in items)
+            if any(shape != down[::-1] for shape in readers):
                 note = f"neurons.*: {prefix}gate, up and down do not fit each other"
                 layer.notes += [note] if note not in layer.notes else []
                 return []
-            gain, centre = gain_before(layer, prefix + "up"), centred(layer.facts)
-            inner = np.empty((len(up), 6))
-            step = max(SLAB // max(up.shape[1], 1), 64)
-            for start in range(0, len(up), step):
-                here = slice(start, start + step)
-                inner[here] = products(gate[here], up[here], down[:, here], gain, centre=centre)
-                for array in arrays:
-                    release(array)
-            layer.kept[name] = inner
-        products_by_expert.append(layer.kept[name])
-    return products_by_expert
+            _measure(layer, prefix, number, items)
+    return [layer.kept[f"{prefix}products {number}"] for number in range(len(scans[0]))]
+
+
+def neuron_squares(layer: Layer, item: Scan, number: int) -> Array:
+    """(hidden,) of each residual channel the weighted sum of squares over what an expert's neurons read or write, in folded
+    form; `inner_products` are known. The weights are what else fixes the size of a neuron's line."""
+    found = layer.kept.get(f"{item.part.role} squares {number}")
+    return channel_squares(layer, item) if found is None else found
+
+
+def _measure(layer: Layer, prefix: str, number: int, items: tuple[Scan, ...]) -> None:
+    """The inner products of an expert and its `neuron_squares`, some neurons at a time, so that they are read once."""
+    *readers, down = (item.part.read() for item in items)
+    gain, centre = gain_before(layer, prefix + "up"), centred(layer.facts)
+    inner, unreleased = np.empty((len(readers[0]), 6)), 0
+    squares: dict[str, Array] = {}
+    # An odd number of cache lines, or rows of a slab of `down` would drive each other out of the cache.
+    step = max(SLAB // max(readers[0].shape[1], 1), 64) | 32
+    for start in range(0, len(inner), step):
+        here = slice(start, start + step)
+        parts = [*(array[here] for array in readers), contiguous(down[:, here])]
+        inner[here] = products(parts[0], parts[-2], parts[-1], gain, centre=centre)
+        for item, part in zip(items, parts, strict=True):
+            found = _squares(layer, item, part, here, inner[here], gated=len(readers) == 2, prefix=prefix)
+            if found is not None:
+                squares[item.part.role] = squares.get(item.part.role, 0.0) + found
+        unreleased += parts[0].nbytes
+        if unreleased >= RELEASE:
+            unreleased = 0
+            for array in readers:
+                release(array)
+    for array in (*readers, down):
+        release(array)
+    layer.kept[f"{prefix}products {number}"] = inner
+    layer.kept |= {f"{role} squares {number}": values for role, values in squares.items()}
+
+
+def _squares(
+    layer: Layer, item: Scan, part: NDArray[Any], here: slice, inner: Array, *, gated: bool, prefix: str
+) -> Array | None:
+    """(hidden,) what some neurons add to `neuron_squares`; None where no second pass is needed."""
+    role, centre, finite = item.part.role.removeprefix(prefix), centred(layer.facts), not item.sums.totals[7]
+    weights = _weights(inner, role, gated, degree(layer.facts))
+    if weights is None:
+        if not centre:
+            return None
+        weights = np.ones(len(inner))
+    if role != "down":
+        return squares_of_columns(part, weights, gain_before(layer, item.part.role), centre=centre, finite=finite)
+    means = item.sums.column_sums[here] / item.part.shape[0] if centre else None
+    return squares_of_rows(part, weights, means, finite=finite)
+
+
+def _weights(inner: Array, role: str, gated: bool, degree: int | None) -> Array | None:
+    """(neurons,) what else fixes the size of a neuron's line, so that the product is that of no free scale; None for nothing.
+
+    Args:
+        inner: of `inner_products`.
+        degree: of the activation, if it is homogeneous.
+    """
+    gate, up, down = inner[:, :3].T
+    if gated:
+        own = 1.0 if degree is None else gate**degree
+        traded: dict[str, Array | None] = {"up": down * own, "down": up * own}
+        return traded.get(role) if role != "gate" or degree is None else np.asarray((up * down) ** (1 / degree))
+    if degree is None:
+        return None
+    return np.asarray(down ** (1 / degree) if role == "up" else up**degree)
 
 
 def invariants(inner: Array, *, gated: bool, degree: int | None) -> Array:
