@@ -15,6 +15,7 @@ from kinprint.checkpoints import open_checkpoint
 from kinprint.comparison import compare
 from kinprint.errors import ArchitectureError
 from kinprint.fingerprints import fingerprint
+from kinprint.fingerprints.inspection import inspect
 
 torch = pytest.importorskip("torch")
 T = pytest.importorskip("transformers")
@@ -79,6 +80,7 @@ def test_the_language_model_is_found(tmp_path: Path, name: str) -> None:
         *("model_type", "content", "others", "stored_bytes", "components"),
     }
     tower = found.components["vision tower"]
+    assert inspect(tmp_path / "multimodal").components == inspect(found).components
     assert (tower.layers, tower.facts["hidden_size"], tower.facts["num_attention_heads"]) == (2, 32, 4)
     assert tower.facts["positions"] == (
         "rope" if name in ("mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe") else "learned"

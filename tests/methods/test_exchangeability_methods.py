@@ -15,7 +15,12 @@ from kinprint.methods import Method, known
 sys.path.insert(0, str(Path(__file__).parent))
 from simulated import CHANNELS, GROUPS, MEMBERS, NEURONS, descendant, model
 
-TESTS = [method for method in known() if method.kind == "test" and not method.name.startswith("matched-")]
+TESTS = [
+    method
+    for method in known()
+    if method.kind == "test" and not method.name.startswith("matched-") and method.name not in ("embedding", "output-head")
+]
+"""Those of one matrix, which have no layers, are in test_columns.py."""
 PAIRS = 1000
 named = pytest.mark.parametrize("method", TESTS, ids=lambda method: method.name)
 

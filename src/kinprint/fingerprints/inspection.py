@@ -6,7 +6,7 @@ import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ class Inspection:
         quantization: how weights are stored, "" if as numbers.
         base_model: what the model card declares.
         roles: a line a role.
-        others: what has no role.
+        others: what has no role in the language model.
+        components: of these, what is read as a model (a vision tower, ...) -> by which table, and its numbers.
         buffers: names of what the model computes itself.
         notes: what a reader should know.
     """
@@ -104,6 +105,7 @@ class Inspection:
     others: tuple[OtherLine, ...]
     buffers: tuple[str, ...]
     notes: tuple[str, ...]
+    components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint inspect --json` prints."""
@@ -154,6 +156,10 @@ def _of_model(opened: OpenModel) -> Inspection:
         others=_largest_first(others),
         buffers=anatomy.buffers,
         notes=(*anatomy.notes, *checkpoint.notes),
+        components={
+            what: _of_component({**each.anatomy.facts, "family": each.anatomy.family})
+            for what, each in opened.components.items()
+        },
     )
 
 
@@ -179,6 +185,7 @@ def _of_fingerprint(model: Fingerprint) -> Inspection:
         others=_largest_first(others),
         buffers=tuple(other.name for other in stated.others or () if other.buffer),
         notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
+        components={what: _of_component(each.facts) for what, each in model.components.items()},
     )
 
 
@@ -193,6 +200,11 @@ def _of_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         "named": {str(space): str(why) for space, why in named.items()} if isinstance(named, Mapping) else {},
         "layer_kinds": tuple(map(str, kinds)) if isinstance(kinds, list | tuple) else (),
     }
+
+
+def _of_component(facts: Mapping[str, Any]) -> dict[str, Any]:
+    said = _of_facts(facts)
+    return {key: said[key] for key in ("family", "sizes", "positions")}
 
 
 def _largest_first(others: Iterable[OtherLine]) -> tuple[OtherLine, ...]:

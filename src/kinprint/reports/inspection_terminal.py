@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -38,9 +40,17 @@ def _head(found: Inspection) -> list[Text]:
     ]
     lines += [Text(f"named {space}: the model {printable(why, 300)}") for space, why in found.named.items()]
     lines += [Text(f"layers: {_layers(found.layer_kinds)}")] if found.layer_kinds else []
+    lines += [Text(f"{what}: {_component(said)}") for what, said in found.components.items()]
     lines += [Text(f"stored as {printable(found.quantization)}")] if found.quantization else []
     lines += [Text(f"declares as its base: {printable(found.base_model)}")] if found.base_model else []
     return lines
+
+
+def _component(said: Mapping[str, Any]) -> str:
+    """What stands beside the language model and is compared as a model."""
+    sizes = said["sizes"]
+    shape = f", {sizes['num_hidden_layers']} layers of {sizes['hidden_size']} channels" if "hidden_size" in sizes else ""
+    return f"read as {printable(said['family'])}{shape}, compared as a model"
 
 
 def _layers(kinds: tuple[str, ...]) -> str:
@@ -63,7 +73,7 @@ def _roles(roles: tuple[RoleLine, ...]) -> Table:
 
 
 def _others(others: tuple[OtherLine, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Without a role: compared bit for bit, not tested", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title="Beside the language model: compared bit for bit", title_justify="left")
     for column in ("what", "tensors", "MB", "such as"):
         table.add_column(column, overflow="fold", justify="right" if column in ("tensors", "MB") else "left")
     for line in others:
