@@ -32,6 +32,7 @@ def fingerprint(name: str, shape: Shape, seed: int) -> Fingerprint:
     traits |= {f"sample.{role}": normal(layers, SAMPLED) for role in ROLES}
     traits |= {f"gains.{place}": 1 + 0.1 * normal(layers, hidden) for place in ("input", "post_attention")}
     traits |= {"embedding.input": np.exp(0.3 * normal(hidden)), "gains.final": 1 + 0.1 * normal(hidden)}
+    traits |= {f"columns.{role}": normal(hidden, 16) for role in ("embedding", "head")}
     traits["neurons.invariants"] = 0.1 * normal(layers, neurons, 5)
     forms = 0.1 * normal(layers, min(neurons, FORMS, FORM_ENTRIES // hidden), len(COLUMNS))
     forms[..., next(number for number in range(len(COLUMNS)) if number not in (*EVEN, *ODD))] = 0
