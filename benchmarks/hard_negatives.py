@@ -45,7 +45,7 @@ FOUND = -6.0
 """log10 p at which a related pair counts as found."""
 
 LEVEL = 0.03
-NONE = habits.Habit("none", "no habit", (), lambda model, _: model, families=habits.FAMILIES)
+NONE = habits.LabelHabit("none", "no habit", (), lambda model, _: model, families=habits.FAMILIES)
 
 Row = dict[str, Any]
 Bases = Callable[[int], Model]
