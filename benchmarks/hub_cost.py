@@ -74,7 +74,7 @@ def fingerprint_bytes(shape: Shape) -> int:
         "digests": 9 * 8,
     }
     readings = 2 * min(MOST, shape.neurons) * min(TOKENS, shape.vocabulary)
-    outside = ends * (6 + shape.hidden + 1024) + shape.hidden + (ends + 1) * 8
+    outside = ends * (6 + shape.hidden + 16 * shape.hidden + 1024) + shape.hidden + (ends + 1) * 8
     return 4 * (shape.layers * sum(a_layer.values()) + outside + readings)
 
 

@@ -391,10 +391,14 @@ SILENT = {"experts", "heads", "huref", "match", "matched-heads", "routers"}
 
 def silent(name: str, run: Run) -> set[str]:
     """Methods that need what the family lacks: queries and keys, attention in every layer of three or more, gates with free
-    signs, channels that positions do not name."""
+    signs, channels that positions do not name, an embedding and a head as wide as the residual stream."""
     lacking = {"awm"} if name in LATENT else set[str]()
+    wide = {
+        part.role for part in run.anatomy.parts if part.layer is None and part.shape[1:] == (run.anatomy.facts["hidden_size"],)
+    }
+    lacking |= {test for test, role in (("embedding", "embedding"), ("output-head", "head")) if role not in wide}
     if run.anatomy.facts["positions"] == "sinusoidal":
-        lacking.add("channels")
+        lacking |= {"channels", "embedding", "output-head"}
     if len(KINDS[name]) < 3 or any("attention" not in kind.replace("linear attention", "") for kind in KINDS[name]):
         lacking |= {"ghostspec-corr", "std-profile"}
     if name == "gpt_oss" or all(part.role != "gate" for part in run.anatomy.parts):

@@ -9,6 +9,8 @@ alone only where nothing else is shared (`kinprint.comparison.parts`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kinprint.errors import NotApplicable
@@ -58,4 +60,5 @@ def _compared(trait: str, what: str, reference: Fingerprint, suspect: Fingerprin
     require_attainable(RelabellingGroup(int(both.sum())), 1, "channels")
     result = exchangeability_test(x, y, RelabellingGroup(int(both.sum())))
     labels = Labels.of("channels", (reference, suspect), (x, y))
+    result = replace(result, layer_map=(), layers=())
     return as_finding(result, f"Columns of the {what}, compared by channel: {int(both.sum())} channels.", labels)
