@@ -17,42 +17,42 @@ ASSERTED = [method for method in methods.known() if method.kind == "test" or met
 """Methods of which the tests below say something."""
 
 
-DEEP_STRANGERS = 6
-"""Of the unrelated pairs, one in so many is compared with both checkpoints too; all are compared by fingerprints."""
+DEEP = 6
+"""Of the pairs that no disguise hides, related or not, one in so many is compared with both checkpoints too; all are compared
+by fingerprints."""
+
+
+@pytest.fixture(scope="module")
+def shallow(tiny_zoo: Path) -> BenchmarkResult:
+    """All pairs, from fingerprints alone."""
+    with mock.patch.object(methods, "known", return_value=ASSERTED):
+        return run(from_zoo(tiny_zoo), cache=False)
 
 
 @pytest.fixture(scope="module")
 def deep(tiny_zoo: Path) -> BenchmarkResult:
-    """Every related pair and some unrelated ones; each outcome also says what fingerprints alone gave."""
+    """Every disguised relative, and some of the other pairs."""
     zoo = from_zoo(tiny_zoo)
-    strangers = [pair for pair in zoo.pairs if pair.truth == "unrelated"]
-    chosen = [pair for pair in zoo.pairs if pair.truth != "unrelated"] + strangers[::DEEP_STRANGERS]
+    plain = [pair for pair in zoo.pairs if pair.truth == "unrelated" or not pair.disguised]
+    chosen = [pair for pair in zoo.pairs if pair not in plain] + plain[::DEEP]
     with mock.patch.object(methods, "known", return_value=ASSERTED):
         return run(replace(zoo, pairs=tuple(chosen)), cache=False, deep=True)
 
 
-@pytest.fixture(scope="module")
-def strangers(tiny_zoo: Path) -> BenchmarkResult:
-    """All unrelated pairs, from fingerprints alone."""
-    zoo = from_zoo(tiny_zoo)
-    with mock.patch.object(methods, "known", return_value=ASSERTED):
-        return run(replace(zoo, pairs=tuple(pair for pair in zoo.pairs if pair.truth == "unrelated")), cache=False)
-
-
-def test_every_undisguised_descendant_is_found_from_fingerprints(deep: BenchmarkResult) -> None:
+def test_every_undisguised_descendant_is_found_from_fingerprints(shallow: BenchmarkResult) -> None:
     """Alternative: one model descends from the other, or both from a third. All are called related."""
-    assert not deep.unreadable
-    related = [outcome for outcome in deep.compared if outcome.pair.truth == "related" and not outcome.pair.disguised]
+    assert not shallow.unreadable
+    related = [outcome for outcome in shallow.compared if outcome.pair.truth == "related" and not outcome.pair.disguised]
     assert len(related) > 80
-    assert [o.pair for o in related if (o.shallow_log10_p or 0.0) > math.log10(ALPHA) and o.verdict != "identical"] == []
+    assert [o.pair for o in related if (o.log10_p or 0.0) > math.log10(ALPHA) and o.verdict != "identical"] == []
 
 
-def test_nobody_is_accused(deep: BenchmarkResult, strangers: BenchmarkResult) -> None:
+def test_nobody_is_accused(deep: BenchmarkResult, shallow: BenchmarkResult) -> None:
     """Null: independent trainings, those on the same data in the same order and a distilled student among them. Neither
     fingerprints alone nor both checkpoints accuse anybody."""
-    assert len(strangers.compared) > 200
+    assert sum(outcome.pair.truth == "unrelated" for outcome in shallow.compared) > 200
     assert sum(outcome.pair.truth == "unrelated" for outcome in deep.compared) > 30
-    for result in (strangers, deep):
+    for result in (shallow, deep):
         assert [(o.pair.reference, o.pair.suspect) for o in Summary(result).accused] == []
 
 
@@ -68,17 +68,18 @@ def test_quick_fingerprints_give_the_same_verdicts(tiny_zoo: Path) -> None:
 
 
 def test_no_disguise_survives(deep: BenchmarkResult) -> None:
-    """Alternative: every descendant, disguised or not, is found with p <= 1e-12 by the test that takes both checkpoints."""
+    """Alternative: every disguised descendant, and every other one that is asked, is found with p <= 1e-12 by the test that
+    takes both checkpoints."""
     related = [outcome for outcome in deep.compared if outcome.pair.truth == "related"]
-    assert len(related) > 120
+    assert len(related) > 50
     missed = [o.pair for o in related if (o.readings["matched-neurons"].log10_p or 0.0) > -12 and o.verdict != "identical"]
     assert missed == []
 
 
-def test_what_the_table_must_admit(deep: BenchmarkResult) -> None:
+def test_what_the_table_must_admit(shallow: BenchmarkResult) -> None:
     """Tests by index miss copies permuted on purpose, and a raw cosine of norm gains accuses everybody."""
-    summary = Summary(deep)
-    permuted = [outcome for outcome in deep.compared if outcome.pair.kind == "permute"]
+    summary = Summary(shallow)
+    permuted = [outcome for outcome in shallow.compared if outcome.pair.kind == "permute"]
     assert permuted
     assert all((outcome.readings["channels"].log10_p or 0.0) > -6 for outcome in permuted)
     gains = next(row for row in summary.standings if row.method == "norm-gains")
