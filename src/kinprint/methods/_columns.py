@@ -60,5 +60,5 @@ def _compared(trait: str, what: str, reference: Fingerprint, suspect: Fingerprin
     require_attainable(RelabellingGroup(int(both.sum())), 1, "channels")
     result = exchangeability_test(x, y, RelabellingGroup(int(both.sum())))
     labels = Labels.of("channels", (reference, suspect), (x, y))
-    result = replace(result, layer_map=(), layers=())
-    return as_finding(result, f"Columns of the {what}, compared by channel: {int(both.sum())} channels.", labels)
+    found = as_finding(result, f"Columns of the {what}, compared by channel: {int(both.sum())} channels.", labels)
+    return replace(found, layer_map=None, layers=None)
