@@ -231,7 +231,7 @@ def swept(kind: str, folder: Path, *, every: bool) -> dict[str, Any]:
         result["reading"] = reading(opened, true)
         base = fingerprint(opened, cache=False, threads=1)
     except KinprintError as error:
-        return {**result, "status": "refused", "why": str(error)}
+        return {**result, "status": "refused", "why": str(error).removeprefix(f"{folder / 'base'}: ")}
     except Exception as error:
         return {**result, "status": "crash", "why": _short(error)}
     anatomy = opened.anatomy
