@@ -80,7 +80,7 @@ def sameness(reference: Fingerprint, suspect: Fingerprint) -> Sameness:
     """Whether two models hold the same weights, and what besides them differs."""
     ours, theirs = reference.stated, suspect.stated
     if ours.content is not None and ours.content == theirs.content and not _buffers_differ(reference, suspect):
-        count = len(_digests(reference) or ()) + sum(not other.buffer for other in ours.others or ())
+        count = len(digests_of(reference) or ()) + sum(not other.buffer for other in ours.others or ())
         return Sameness(f"all {count} tensors agree bit for bit")
     weights, exact = _with_a_role(reference, suspect)
     return Sameness(weights, _differences(reference, suspect, exact=exact) if weights else ())
@@ -88,7 +88,7 @@ def sameness(reference: Fingerprint, suspect: Fingerprint) -> Sameness:
 
 def _with_a_role(reference: Fingerprint, suspect: Fingerprint) -> tuple[str | None, bool]:
     """How the tensors with a role are known to be the same, and whether bit for bit."""
-    ours, theirs = (_digests(model) for model in (reference, suspect))
+    ours, theirs = (digests_of(model) for model in (reference, suspect))
     if ours is None or theirs is None:
         return None, True
     beside = sum(not other.buffer for other in reference.stated.others or ())
@@ -100,7 +100,7 @@ def _with_a_role(reference: Fingerprint, suspect: Fingerprint) -> tuple[str | No
     return _equal_up_to_rounding(reference, suspect, *types), False
 
 
-def _digests(model: Fingerprint) -> dict[str, bytes] | None:
+def digests_of(model: Fingerprint) -> dict[str, bytes] | None:
     """Part name -> digest of its content."""
     names, digests = model.stated.digest_parts, model.traits.get("digests")
     if names is None or digests is None or len(names) != len(digests):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from kinprint.comparison.identity import Sameness
+from kinprint.comparison.identity import Sameness, digests_of
 from kinprint.comparison.verdict import log10_ps
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
@@ -166,7 +166,4 @@ def _identical(part: str, models: tuple[Fingerprint, Fingerprint]) -> bool:
 
 def _digests(model: Fingerprint, roles: Set[str]) -> dict[str, bytes]:
     """Place -> digest, of the matrices that play one of these roles."""
-    names, digests = model.stated.digest_parts, model.traits.get("digests")
-    if names is None or digests is None or len(names) != len(digests):
-        return {}
-    return {name: digest.tobytes() for name, digest in zip(names, digests, strict=True) if roles & set(name.split("."))}
+    return {name: digest for name, digest in (digests_of(model) or {}).items() if roles & set(name.split("."))}

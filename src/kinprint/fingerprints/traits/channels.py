@@ -34,7 +34,7 @@ def rows(layer: Layer) -> dict[str, Array]:
     return sizes | {
         f"embedding.{side}": around_mean(layer, role)
         for role, side in (("embedding", "input"), ("head", "output"))
-        if role in layer.roles and layer.roles[role][0].part.shape[1] == layer.facts["hidden_size"]
+        if on_the_stream(layer, role)
     }
 
 
@@ -59,6 +59,11 @@ def _ffn(layer: Layer, prefix: str) -> dict[str, Array]:
         for role in FFN
         if prefix + role in layer.roles
     }
+
+
+def on_the_stream(layer: Layer, role: str) -> bool:
+    """Whether this is the embedding or the head, its tokens as wide as the residual stream."""
+    return role in layer.roles and layer.roles[role][0].part.shape[1] == layer.facts["hidden_size"]
 
 
 def around_mean(layer: Layer, role: str) -> Array:

@@ -15,18 +15,14 @@ from kinprint.fingerprints.folded import folded
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.layer import Layer
 from kinprint.fingerprints.pieces import pieces
-from kinprint.fingerprints.traits.channels import around_mean
+from kinprint.fingerprints.traits.channels import around_mean, on_the_stream
 
 SUMS = 16
 
 
 def rows(layer: Layer) -> dict[str, Array]:
     """columns.embedding, columns.head (hidden, SUMS), where tokens are as wide as the residual stream."""
-    return {
-        f"columns.{role}": _sums(layer, role)
-        for role in ("embedding", "head")
-        if role in layer.roles and layer.roles[role][0].part.shape[1] == layer.facts["hidden_size"]
-    }
+    return {f"columns.{role}": _sums(layer, role) for role in ("embedding", "head") if on_the_stream(layer, role)}
 
 
 def _sums(layer: Layer, role: str) -> Array:
