@@ -19,6 +19,7 @@ from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
+from kinprint.comparison.origin import Origin, origin
 from kinprint.comparison.parts import SharedPart, shared_parts
 from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.comparison.second_line import contradiction
@@ -50,6 +51,8 @@ class Comparison:
         alpha: the p-value up to which the pair is called related.
         parts: which parts are shared; () unless related or identical.
         components: what stands beside the language model in both (a vision tower), by what it is, each compared as a model.
+        start: whether training is shared, or only a random start; None where that was not asked (only of related models whose
+            checkpoints are both at hand, `deep`).
     """
 
     reference: Fingerprint
@@ -63,6 +66,7 @@ class Comparison:
     alpha: float = ALPHA
     parts: tuple[SharedPart, ...] = ()
     components: Mapping[str, Comparison] = field(default_factory=dict)
+    start: Origin | None = None
 
     @property
     def same(self) -> str | None:
@@ -116,7 +120,7 @@ class Comparison:
             return (
                 f"{b} and {a} share initial or trained weights (p {p_value(self.log10_p or 0)}): one was made from the "
                 f"other, or both from a common origin. {self._by_part()}{self._strength()} "
-                "The test does not say which, nor whether it was allowed."
+                f"{self._started()}The test does not say which, nor whether it was allowed."
             )
         if self.verdict == "untestable":
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
@@ -146,6 +150,11 @@ class Comparison:
         """Which parts are shared, where that is not all of them, with the space in front of it or behind it."""
         said = sentence_of_parts(self.parts)
         return (f" {said}" if after else f"{said} ") if said else ""
+
+    def _started(self) -> str:
+        """Whether training is shared or only a random start, where that can be told, with a space behind it."""
+        said = self.start.sentence() if self.start else ""
+        return f"{said} " if said else ""
 
     def _beside(self) -> str:
         """What besides the language model differs."""
@@ -179,6 +188,7 @@ class Comparison:
             "unforgeable_log10_p": self.unforgeable,
             "content": self.content.to_json(),
             "parts": [part.to_json() for part in self.parts],
+            "start": None if self.start is None else self.start.to_json(),
             "components": {
                 what: {
                     "log10_p": each.log10_p,
@@ -295,6 +305,7 @@ def examine(
         alpha=alpha,
         parts=shared_parts(fingerprints, (known, evidence), components, alpha) if verdict in ("related", "identical") else (),
         components=components,
+        start=origin(*weights, layer_map) if weights and verdict == "related" and not content.weights else None,
     )
 
 

@@ -1,0 +1,155 @@
+"""Which weights two related models share: trained ones, or only the random ones that both started from.
+
+What a start leaves in a matrix lies inside the Marchenko-Pastur law; what training adds stands above its edge
+(`kinprint.statistics.spikes`). A descendant keeps what training added to its ancestor as it keeps the rest. Of two trainings
+from one random start each keeps the start, and of what the other's training added only what start and text alone decide.
+
+A score with limits, not a test: `origins.json` says how often each answer was right (docs/what-is-shared.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from kinprint.architectures import Weights
+from kinprint.arrays import Float64s
+from kinprint.json_numbers import finite
+from kinprint.statistics.spikes import Kept, Spikes, kept
+
+ROLES = ("q", "k", "v", "o", "gate", "up", "down")
+LAYERS = 6
+"""Layers that are looked at, evenly spread."""
+
+SIDE = 512
+"""Rows and columns of a matrix that are looked at, evenly spread."""
+
+DIRECTIONS = 20
+"""A model in which fewer directions stand out shows no training that could be looked for."""
+
+START = 0.2
+"""How much of the start must be left in both, at least."""
+
+MOST = 0.75
+"""The share of all directions that is to be kept."""
+
+TRAINED, APART = 0.8, 0.3
+"""Shared training from here on, and no sign of it up to here: how much most directions are kept, of how much the start is, in
+that of the two models that keeps more of the other. Set on two lines of models that are not counted in `origins.json`."""
+
+Answer = Literal["shared training", "shared random start, no sign of shared training", "cannot tell"]
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is said of where the shared weights of two models come from, and what that rests on.
+
+    Attributes:
+        answer: what is said.
+        start: how much of the start is left in common: the geometric mean of both slopes.
+        kept: of what training added to the reference, how much three directions in four are kept in the suspect, 1 being as
+            much as the start is; and the other way round. NaN where no training is seen.
+        directions: of the reference and of the suspect, how many directions training added to the matrices looked at.
+    """
+
+    answer: Answer
+    start: float
+    kept: tuple[float, float]
+    directions: tuple[int, int]
+
+    @property
+    def measured(self) -> tuple[int, int] | None:
+        """Pairs of known lineage that got this answer: of how many was it right."""
+        return _measured().get(self.answer)
+
+    def sentence(self) -> str:
+        """What to add to a verdict; nothing where it cannot be told."""
+        if self.answer == "cannot tell" or self.measured is None:
+            return ""
+        right, total = self.measured
+        most = max(value for value in self.kept if np.isfinite(value))
+        what = f"three in four of the directions that training added are kept {most:.2f} times as well as the start"
+        if self.answer == "shared training":
+            return (
+                f"They share training, not only a random start: {what} (right for {right} of {total} small models; two runs on "
+                "the same batches from one start look like this too)."
+            )
+        return (
+            f"They share a random start and show no sign of shared training: {what} is kept at most (right for {right} of "
+            f"{total} pairs of small models)."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        measured = None if self.measured is None else {"right": self.measured[0], "of": self.measured[1]}
+        kept = {"reference_in_suspect": finite(self.kept[0]), "suspect_in_reference": finite(self.kept[1])}
+        return {"answer": self.answer, "measured": measured, "start_kept": self.start, "training_kept": kept} | {
+            "directions": list(self.directions)
+        }
+
+
+def origin(reference: Weights, suspect: Weights, layer_map: Sequence[int] | None = None) -> Origin | None:
+    """Where the weights that two related models share come from.
+
+    Args:
+        layer_map: reference layer of each suspect layer; without it, layers answer each other by number.
+
+    Returns:
+        None where no matrix of one answers one of the other.
+
+    Raises:
+        CheckpointError: a matrix cannot be read.
+    """
+    if layer_map is None and reference.layers != suspect.layers:
+        return None
+    found = kept(pairs(reference, suspect, layer_map or range(suspect.layers)))
+    return None if found is None else judged(*found)
+
+
+def judged(there: Kept, back: Kept) -> Origin:
+    """The answer to how much of the reference the suspect keeps, and of the suspect the reference."""
+    start = float(np.sqrt(there.bulk * back.bulk))
+    counts = len(there.added), len(back.added)
+    most = tuple(each.of_most(MOST) if len(each.added) >= DIRECTIONS else np.nan for each in (there, back))
+    answer: Answer = "cannot tell"
+    if start >= START and np.isfinite(most).any():
+        value = np.nanmax(most)
+        if value >= TRAINED:
+            answer = "shared training"
+        elif value <= APART:
+            answer = "shared random start, no sign of shared training"
+    return Origin(answer, start, (float(most[0]), float(most[1])), counts)
+
+
+def pairs(reference: Weights, suspect: Weights, layer_map: Sequence[int]) -> Iterator[tuple[Spikes, Spikes]]:
+    """Matrices of both that answer each other, each split; those whose shapes differ are left out."""
+    for layer in sorted({round(place) for place in np.linspace(0, len(layer_map) - 1, LAYERS)}):
+        for role in ROLES:
+            ours, theirs = _matrix(reference, layer_map[layer], role), _matrix(suspect, layer, role)
+            if ours is not None and theirs is not None and ours.shape == theirs.shape:
+                yield Spikes.of(ours), Spikes.of(theirs)
+
+
+def _matrix(model: Weights, layer: int, role: str) -> Float64s | None:
+    """Some rows and columns of a matrix as stored, around their means: all ones is a direction that strangers share."""
+    experts = model.experts(layer) if role in ("gate", "up", "down") else [None]
+    stored = model.stored(layer, role, experts[0]) if experts else None
+    if stored is None:
+        return None
+    rows, columns = (np.linspace(0, size - 1, min(size, SIDE)).astype(int) for size in stored.shape)
+    some = stored[np.ix_(rows, columns)].astype(np.float64)
+    some -= some.mean(axis=0)
+    some -= some.mean(axis=1, keepdims=True)
+    return some if np.isfinite(some).all() and some.any() else None
+
+
+@cache
+def _measured() -> dict[str, tuple[int, int]]:
+    found = json.loads((files(__package__) / "origins.json").read_text())
+    return {answer: (counts["right"], counts["of"]) for answer, counts in found["answers"].items()}
