@@ -21,7 +21,9 @@ REPORT = (("gpt2", 2, 3), ("qwen2", 2, 3), ("llama", 2, 30))
 def line(family: str, seed: int, longest: int) -> Iterator[Recipe]:
     """All models of one random start."""
     name, start = f"{family}-{seed}", f"{family} starts {seed}"
-    yield Recipe(Member(f"{name}-start", family, "start", initialisation=start, seed=seed), (Fresh(family, start),), "Untrained.")
+    yield Recipe(
+        Member(f"{name}-start", family, "start", initialisation=start, seed=seed), (Fresh(family, start),), "Untrained."
+    )
 
     def alone(what: str, step: Train) -> Recipe:
         member = Member(f"{name}-{what}", family, "base", initialisation=start, seed=seed)

@@ -10,8 +10,9 @@ A score with limits, not a test: `origins.json` says how often each answer was r
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
@@ -20,8 +21,12 @@ import numpy as np
 
 from kinprint.architectures import Weights
 from kinprint.arrays import Float64s
+from kinprint.comparison.public_start import PublicStart, public_start
+from kinprint.errors import MissingExtraError
 from kinprint.json_numbers import finite
 from kinprint.statistics.spikes import Kept, Spikes, kept
+from kinprint.terms import ALPHA
+from kinprint.words import p_value
 
 ROLES = ("q", "k", "v", "o", "gate", "up", "down")
 LAYERS = 6
@@ -57,12 +62,15 @@ class Origin:
         kept: of what training added to the reference, how much three directions in four are kept in the suspect, 1 being as
             much as the start is; and the other way round. NaN where no training is seen.
         directions: of the reference and of the suspect, how many directions training added to the matrices looked at.
+        public: a start that anybody can draw and of which both are (`public_start`), with the larger p-value; None if there is
+            none, or torch is not installed.
     """
 
     answer: Answer
     start: float
     kept: tuple[float, float]
     directions: tuple[int, int]
+    public: PublicStart | None = None
 
     @property
     def measured(self) -> tuple[int, int] | None:
@@ -71,26 +79,41 @@ class Origin:
 
     def sentence(self) -> str:
         """What to add to a verdict; nothing where it cannot be told."""
+        return " ".join(part for part in (self._answer(), self._drawn()) if part)
+
+    def _answer(self) -> str:
         if self.answer == "cannot tell" or self.measured is None:
             return ""
         right, total = self.measured
-        most = max(value for value in self.kept if np.isfinite(value))
-        what = f"three in four of the directions that training added are kept {most:.2f} times as well as the start"
+        most = max(max(value for value in self.kept if np.isfinite(value)), 0.0)
+        counted = f"(right for {right} of {total} pairs of small models)"
         if self.answer == "shared training":
             return (
-                f"They share training, not only a random start: {what} (right for {right} of {total} small models; two runs on "
-                "the same batches from one start look like this too)."
+                "They share training, not only a random start, unless both were trained from one start on the same batches in "
+                f"one order: of the directions that training added, three in four are kept {most:.2f} times as well as the "
+                f"start, or better {counted}."
             )
         return (
-            f"They share a random start and show no sign of shared training: {what} is kept at most (right for {right} of "
-            f"{total} pairs of small models)."
+            "They share a random start, and there is no sign of shared training: of the directions that training added, one in "
+            f"four is kept {most:.2f} times as well as the start, or worse {counted}."
         )
+
+    def _drawn(self) -> str:
+        if self.public is None:
+            return ""
+        p = p_value(self.public.log10_p)
+        return f"Both started from numbers that anybody can draw: {self.public.name}'s, from seed {self.public.seed} (p {p})."
 
     def to_json(self) -> dict[str, Any]:
         measured = None if self.measured is None else {"right": self.measured[0], "of": self.measured[1]}
         kept = {"reference_in_suspect": finite(self.kept[0]), "suspect_in_reference": finite(self.kept[1])}
-        return {"answer": self.answer, "measured": measured, "start_kept": self.start, "training_kept": kept} | {
-            "directions": list(self.directions)
+        return {
+            "answer": self.answer,
+            "measured": measured,
+            "start_kept": self.start,
+            "training_kept": kept,
+            "directions": list(self.directions),
+            "public": None if self.public is None else self.public.to_json(),
         }
 
 
@@ -109,7 +132,7 @@ def origin(reference: Weights, suspect: Weights, layer_map: Sequence[int] | None
     if layer_map is None and reference.layers != suspect.layers:
         return None
     found = kept(pairs(reference, suspect, layer_map or range(suspect.layers)))
-    return None if found is None else judged(*found)
+    return None if found is None else replace(judged(*found), public=_public(reference, suspect))
 
 
 def judged(there: Kept, back: Kept) -> Origin:
@@ -125,6 +148,18 @@ def judged(there: Kept, back: Kept) -> Origin:
         elif value <= APART:
             answer = "shared random start, no sign of shared training"
     return Origin(answer, start, (float(most[0]), float(most[1])), counts)
+
+
+def _public(*models: Weights) -> PublicStart | None:
+    """The public start that all models are of."""
+    try:
+        found = [public_start(model) for model in models]
+    except MissingExtraError:
+        return None
+    said = [each for each in found if each is not None and each.log10_p <= math.log10(ALPHA)]
+    if len(said) < len(models) or len({(each.name, each.seed) for each in said}) > 1:
+        return None
+    return max(said, key=lambda each: each.log10_p)
 
 
 def pairs(reference: Weights, suspect: Weights, layer_map: Sequence[int]) -> Iterator[tuple[Spikes, Spikes]]:
