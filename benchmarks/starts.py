@@ -1,23 +1,28 @@
 """Trained weights or only a random start: how often the answer of `compare --deep` is right, on models of known lineage.
 
-    python benchmarks/starts.py FOLDER [--lines report] [--zoo ZOO] [--json FILE]
+    python benchmarks/starts.py FOLDER [--lines report] [--zoo ZOO] [--tests] [--json FILE]
 
 Trains what is missing in FOLDER (`start_recipes.py`; minutes), then looks at every pair that shares at least its random start.
 The limits of `kinprint.comparison.origin` were set on `--lines rule`; the other lines, and the zoo, did not choose them.
+With `--tests` it also asks what the p-values of attention and FFN would say, which do not tell the two apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from start_recipes import REPORT, RULE, lines
 
+from kinprint import fingerprint, methods
 from kinprint.architectures import open_model
+from kinprint.comparison import examine
 from kinprint.comparison.origin import ANSWERS, Origin, origin
+from kinprint.terms import ALPHA
 from kinprint.zoo import Lineage
 from kinprint.zoo.build import build
 from kinprint.zoo.lineage import Relation
@@ -49,6 +54,16 @@ def answers(zoo: Path, lineage: Lineage) -> Iterator[tuple[Relation, Origin | No
             yield relation, origin(models[relation.reference], models[relation.suspect])
 
 
+def by_tests(zoo: Path, lineage: Lineage) -> Iterator[tuple[Relation, float]]:
+    """The p-value of `heads` and `matched-invariants` together, as log10, of the same pairs."""
+    chosen = [method for method in methods.known() if method.name in ("heads", "matched-invariants")]
+    prints = {name: fingerprint(zoo / name) for name in lineage.members}
+    for relation in lineage.pairs():
+        if relation.truth != "unrelated" and not relation.disguised:
+            found = examine((prints[relation.reference], prints[relation.suspect]), methods=chosen)
+            yield relation, found.log10_p or 0.0
+
+
 def table(rows: Counter[tuple[str, str]]) -> str:
     kinds = sorted({name for name, _ in rows}, key=lambda name: (name.startswith("only"), name))
     text = [f"| truth | pairs | {' | '.join(ANSWERS)} |", "|---|---|" + "---|" * len(ANSWERS)]
@@ -64,6 +79,7 @@ def main() -> None:
     parser.add_argument("--lines", choices=("report", "rule"), default="report")
     parser.add_argument("--zoo", type=Path, help="a zoo of `kinprint zoo build`, counted too")
     parser.add_argument("--json", type=Path, help="write how often each answer was right")
+    parser.add_argument("--tests", action="store_true", help="ask the tests, too")
     parser.add_argument("--pairs", action="store_true", help="print every pair, too")
     options = parser.parse_args()
     recipes = lines(REPORT if options.lines == "report" else RULE)
@@ -81,6 +97,12 @@ def main() -> None:
             right[said.answer].append((said.answer == "shared training") == (relation.truth == "related"))
     counts = {answer: {"right": sum(each), "of": len(each)} for answer, each in right.items()}
     print("\nright, the same batches aside: " + ", ".join(f"{a}: {c['right']} of {c['of']}" for a, c in counts.items()))
+    if options.tests:
+        tested = list(by_tests(options.folder, Lineage.read(options.folder)))
+        for truth in ("related", "shared-initialisation"):
+            p_values = [log10_p for relation, log10_p in tested if relation.truth == truth]
+            small = sum(log10_p <= math.log10(ALPHA) for log10_p in p_values)
+            print(f"`heads` or `matched-invariants`, p at most {ALPHA:g}, {truth}: {small} of {len(p_values)}")
     if options.json:
         on = "lines gpt2-2, qwen2-2, llama-2 of benchmarks/start_recipes.py" + (" and a tiny zoo" if options.zoo else "")
         options.json.write_text(json.dumps({"format": FORMAT, "measured_on": on, "answers": counts}, indent=1) + "\n")
