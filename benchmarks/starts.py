@@ -28,7 +28,6 @@ from kinprint.zoo.build import build
 from kinprint.zoo.lineage import Relation
 
 FORMAT = "kinprint-origins/1"
-SAME_BATCHES = "only the start; the same batches in the same order"
 
 
 def kind(relation: Relation) -> str:
@@ -40,7 +39,7 @@ def kind(relation: Relation) -> str:
     if "start" in roots:
         return "only the start; one is the start itself"
     if roots == {"base", "batches"}:
-        return SAME_BATCHES
+        return "only the start; the same batches in the same order"
     if "early" in roots:
         return "only the start; one trained for 0.3"
     return "only the start; " + ("other text" if len(roots & {"text", "10"}) == 1 else "the same text in another order")
@@ -92,11 +91,11 @@ def main() -> None:
         print(f"{row:60} {relation.reference:22} {relation.suspect:22} {kept}")
     print(table(Counter((row, said.answer if said else "cannot tell") for row, _, said in found)))
     right: dict[str, list[bool]] = {answer: [] for answer in ANSWERS if answer != "cannot tell"}
-    for row, relation, said in found:
-        if said is not None and said.answer in right and row != SAME_BATCHES:
+    for _, relation, said in found:
+        if said is not None and said.answer in right:
             right[said.answer].append((said.answer == "shared training") == (relation.truth == "related"))
     counts = {answer: {"right": sum(each), "of": len(each)} for answer, each in right.items()}
-    print("\nright, the same batches aside: " + ", ".join(f"{a}: {c['right']} of {c['of']}" for a, c in counts.items()))
+    print("\nright: " + ", ".join(f"{a}: {c['right']} of {c['of']}" for a, c in counts.items()))
     if options.tests:
         tested = list(by_tests(options.folder, Lineage.read(options.folder)))
         for truth in ("related", "shared-initialisation"):
@@ -104,7 +103,7 @@ def main() -> None:
             small = sum(log10_p <= math.log10(ALPHA) for log10_p in p_values)
             print(f"`heads` or `matched-invariants`, p at most {ALPHA:g}, {truth}: {small} of {len(p_values)}")
     if options.json:
-        on = "lines gpt2-2, qwen2-2, llama-2 of benchmarks/start_recipes.py" + (" and a tiny zoo" if options.zoo else "")
+        on = "the lines REPORT of benchmarks/start_recipes.py" + (" and a tiny zoo" if options.zoo else "")
         options.json.write_text(json.dumps({"format": FORMAT, "measured_on": on, "answers": counts}, indent=1) + "\n")
 
 

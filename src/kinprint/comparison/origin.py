@@ -45,8 +45,9 @@ MOST = 0.75
 """The share of all directions that is to be kept."""
 
 TRAINED, APART = 0.8, 0.3
-"""Shared training from here on, and no sign of it up to here: how much most directions are kept, of how much the start is, in
-that of the two models that keeps more of the other. Set on two lines of models that are not counted in `origins.json`."""
+"""Shared training, where each model keeps most directions of the other at least so well, the start being 1; no sign of it,
+where neither keeps them better than that. One model alone proves nothing: what little a short training added is kept by a
+longer one from the same start."""
 
 Answer = Literal["shared training", "shared random start, no sign of shared training", "cannot tell"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
@@ -85,17 +86,17 @@ class Origin:
         if self.answer == "cannot tell" or self.measured is None:
             return ""
         right, total = self.measured
-        most = max(max(value for value in self.kept if np.isfinite(value)), 0.0)
         counted = f"(right for {right} of {total} pairs of small models)"
         if self.answer == "shared training":
             return (
                 "They share training, not only a random start, unless both were trained from one start on the same batches in "
-                f"one order: of the directions that training added, three in four are kept {most:.2f} times as well as the "
-                f"start, or better {counted}."
+                "one order, or hardly at all: of the directions that training added, each keeps three in four of the other's "
+                f"at least {min(self.kept):.2f} times as well as the start {counted}."
             )
+        most = max(max(value for value in self.kept if np.isfinite(value)), 0.0)
         return (
-            "They share a random start, and there is no sign of shared training: of the directions that training added, one in "
-            f"four is kept {most:.2f} times as well as the start, or worse {counted}."
+            "They share a random start, and there is no sign of shared training: of the directions that training added, each "
+            f"keeps one in four of the other's at most {most:.2f} times as well as the start {counted}."
         )
 
     def _drawn(self) -> str:
@@ -142,10 +143,9 @@ def judged(there: Kept, back: Kept) -> Origin:
     most = tuple(each.of_most(MOST) if len(each.added) >= DIRECTIONS else np.nan for each in (there, back))
     answer: Answer = "cannot tell"
     if start >= START and np.isfinite(most).any():
-        value = np.nanmax(most)
-        if value >= TRAINED:
+        if min(most) >= TRAINED:  # not where one is NaN
             answer = "shared training"
-        elif value <= APART:
+        elif np.nanmax(most) <= APART:
             answer = "shared random start, no sign of shared training"
     return Origin(answer, start, (float(most[0]), float(most[1])), counts)
 
