@@ -63,7 +63,13 @@ def main() -> None:
     ids = tokens("code", "tiny", folder / "tokenizers" / "main" / "tokenizer.json", folder / "tokens")
     described = {"n_layer": size.layers, "n_head": size.heads, "n_embd": size.hidden, "block_size": 2 * size.length}
     described |= {"vocab_size": size.vocabulary, "bias": True}
-    print("| trained | left of the start | log10 p, nanoGPT's seed | log10 p, seed 1 |\n|---|---|---|---|")
+    columns = (
+        "trained, in bases of the zoo",
+        "slope of the weights on the start",
+        "log10 p, nanoGPT's seed",
+        "log10 p, seed 1",
+    )
+    print(f"| {' | '.join(columns)} |\n|---|---|---|---|")
     causal: Any = AutoModelForCausalLM
     for number, length in enumerate((0.0, *LENGTHS)):
         path = folder / f"nanogpt-{length:g}.pt"

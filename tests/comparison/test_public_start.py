@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import kstest
 
 from kinprint.architectures import Weights, open_model
+from kinprint.comparison.origin import origin
 from kinprint.comparison.public_start import SIZE, Shape, compared, public_start
 
 torch = pytest.importorskip("torch")
@@ -88,6 +89,14 @@ def test_a_fifth_of_the_start_is_recognised(trained: Weights) -> None:
     assert (found.name, found.seed) == ("nanoGPT", 1337)
     assert found.log10_p < -20
     assert found.left == pytest.approx(0.2, abs=0.05)
+
+
+def test_the_sentence_about_two_models_of_it_says_so(trained: Weights) -> None:
+    found = origin(trained, trained)
+    assert found is not None
+    assert found.public is not None
+    assert found.public.seed == 1337
+    assert "Both started from numbers that anybody can draw: nanoGPT's, from seed 1337" in found.sentence()
 
 
 def test_p_values_of_other_seeds_are_uniform(trained: Weights) -> None:

@@ -120,7 +120,7 @@ class Comparison:
             return (
                 f"{b} and {a} share initial or trained weights (p {p_value(self.log10_p or 0)}): one was made from the "
                 f"other, or both from a common origin. {self._by_part()}{self._strength()} "
-                f"{self._started()}The test does not say which, nor whether it was allowed."
+                f"The test does not say which, nor whether it was allowed.{self._started()}"
             )
         if self.verdict == "untestable":
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
@@ -152,9 +152,9 @@ class Comparison:
         return (f" {said}" if after else f"{said} ") if said else ""
 
     def _started(self) -> str:
-        """Whether training is shared or only a random start, where that can be told, with a space behind it."""
+        """Whether training is shared or only a random start, where that can be told, with a space in front of it."""
         said = self.start.sentence() if self.start else ""
-        return f"{said} " if said else ""
+        return f" {said}" if said else ""
 
     def _beside(self) -> str:
         """What besides the language model differs."""
