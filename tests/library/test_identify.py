@@ -19,6 +19,7 @@ from kinprint.errors import LibraryError
 from kinprint.fingerprints import Fingerprint
 from kinprint.library import identify as module
 from kinprint.library.identify import Candidate, identify, retrieve
+from kinprint.library.parts import parts, queries
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
 from kinprint.methods import Method, known
@@ -53,8 +54,9 @@ class Memory:
             raise LibraryError("memory", "its bytes are missing")
         return self.by_digest[text]
 
-    def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
-        there = {digest: found for digest, item in self.by_digest.items() if (found := vectors(item).get(space)) is not None}
+    def nearest(self, space: str, vector: ArrayLike, count: int, part: str = "") -> list[tuple[str, float]]:
+        own = {digest: parts(item).get(part) if part else item for digest, item in self.by_digest.items()}
+        there = {digest: found for digest, item in own.items() if item and (found := vectors(item).get(space)) is not None}
         return sorted(((d, float(v @ np.asarray(vector))) for d, v in there.items()), key=lambda pair: -pair[1])[:count]
 
 
@@ -265,8 +267,7 @@ def test_retrieval_weighs_spaces_by_what_strangers_reach() -> None:
 
 
 def test_retrieval_takes_the_best_of_all_spaces(family: tuple[Fingerprint, Fingerprint], strangers: list[Fingerprint]) -> None:
-    own = vectors(family[1])
-    found = retrieve(own, Memory(*strangers, family[0]), 4)
+    found = retrieve(queries(family[1]), Memory(*strangers, family[0]), 4)
     assert found[0].digest == family[0].digest
     assert [candidate.strength for candidate in found] == sorted((c.strength for c in found), reverse=True)
     assert len(found) == 4

@@ -19,7 +19,7 @@ from kinprint.comparison.context import context
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
-from kinprint.comparison.parts import SharedPart, shared_parts
+from kinprint.comparison.parts import SharedPart, sentence_of_part, shared_parts
 from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.sides import both
@@ -32,6 +32,14 @@ from kinprint.terms import ALPHA, Verdict
 from kinprint.words import p_value
 
 FORMAT = "kinprint-comparison/1"
+
+MEANING: Mapping[Verdict, str] = {
+    "identical": "Other parts were not looked at here.",
+    "related": "The test does not say which model it comes from, nor whether it was allowed.",
+    "no-evidence": "This does not prove that it is unrelated.",
+    "untestable": "The reasons stand beside each test.",
+}
+"""What a verdict about one part says besides, in plain words."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Comparison:
         alpha: the p-value up to which the pair is called related.
         parts: which parts are shared; () unless related or identical.
         components: what stands beside the language model in both (a vision tower), by what it is, each compared as a model.
+        about: the part that all of this is about (`kinprint.comparison.one_part`); "" of whole models.
     """
 
     reference: Fingerprint
@@ -63,6 +72,7 @@ class Comparison:
     alpha: float = ALPHA
     parts: tuple[SharedPart, ...] = ()
     components: Mapping[str, Comparison] = field(default_factory=dict)
+    about: str = ""
 
     @property
     def same(self) -> str | None:
@@ -106,6 +116,9 @@ class Comparison:
         """The verdict in plain words: what was found, what it means and what it does not."""
         a, b = self.reference.name, self.suspect.name
         applicable = [item for item in self.tests if item.applies]
+        if self.about:
+            strength = f"{self._strength()} " if self.verdict == "related" else ""
+            return f"{sentence_of_part(self.about, self.parts, (a, b))} {strength}{MEANING[self.verdict]}"
         if self.verdict == "identical":
             return f"{b} holds the same weights as {a}: {self.same}."
         if self.verdict == "related" and self.content.weights is not None:
@@ -171,6 +184,7 @@ class Comparison:
             "format": FORMAT,
             "reference": _model(self.reference),
             "suspect": _model(self.suspect),
+            "part": self.about or None,
             "verdict": self.verdict,
             "sentence": self.sentence(),
             "alpha": self.alpha,
