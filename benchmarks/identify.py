@@ -10,7 +10,7 @@ trained weights", and are right.
 Strangers: every model that was trained from scratch, in the library without its line (and without those that share its
 initial weights). Right is no relative.
 
-The retrieval alone: rank of the nearest relative among all other models by `Candidate.strength`, and the same by one space
+The retrieval alone: rank of the nearest relative among all other models as `retrieve` ranks, and the same by one space
 only. Here vectors are compared exactly; benchmarks/search.py measures the index. Results are kept in FILE as they come, and
 a run that was interrupted goes on.
 """

@@ -293,7 +293,7 @@ def identify(
         LibraryError: the library cannot be read. Single models in it that cannot are named in the result.
     """
     searched, own = len(library), [query for query in queries(suspect) if part not in COMPONENTS or query.part == part]
-    chosen = likeliest_first(to_test(own, library, candidates, searched))
+    chosen = to_test(own, library, candidates, searched)
     same, others = _by_content(suspect, chosen, library)
 
     def look_at(candidate: Candidate) -> SearchFinding | Unreadable:
@@ -392,26 +392,29 @@ def _times(log10_p: float | None, searched: int) -> float | None:
 
 
 def to_test(own: Sequence[Query], library: Searchable, count: int, size: int) -> list[Candidate]:
-    """The `count` models that `retrieve` finds; all of a library whose `size` is no larger."""
+    """The `count` models that `retrieve` finds, the likeliest first; then all others of a library whose `size` is no larger."""
     candidates = retrieve(own, library, count)
     if size > count:
         return candidates
-    cosines = {candidate.digest: candidate.cosines for candidate in candidates}
-    return [Candidate(model.digest, cosines.get(model.digest, {})) for model in library.models()]
+    found = {candidate.digest for candidate in candidates}
+    return [*candidates, *(Candidate(model.digest, {}) for model in library.models() if model.digest not in found)]
 
 
 def retrieve(own: Sequence[Query], library: Searchable, count: int) -> list[Candidate]:
-    """The `count` models that are nearest to any vector of a model or of its components, by `Candidate.strength`."""
+    """The `count` models that are nearest to a model or its components, the likeliest first: spaces take turns.
+
+    Cosines of different spaces do not compare: in models of many neurons strangers of one recipe are far nearer by `forms` than
+    by what labels say. So every space names its nearest model, then its second, ...; of one turn the one with the largest
+    `Candidate.strength` is the likeliest.
+    """
     cosines: dict[str, dict[str, float]] = {}
+    turn: dict[str, int] = {}
     for query in own:
-        for digest, cosine in library.nearest(query.space, query.vector, count, query.part):
+        for rank, (digest, cosine) in enumerate(library.nearest(query.space, query.vector, count, query.part)):
             cosines.setdefault(digest, {})[query.label] = cosine
-    return likeliest_first(Candidate(digest, of_spaces) for digest, of_spaces in cosines.items())[:count]
-
-
-def likeliest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Candidates by their strength; those without a vector last."""
-    return sorted(candidates, key=lambda candidate: (-candidate.strength, candidate.digest))
+            turn[digest] = min(rank, turn.get(digest, rank))
+    found = [Candidate(digest, of_spaces) for digest, of_spaces in cosines.items()]
+    return sorted(found, key=lambda each: (turn[each.digest], -each.strength, each.digest))[:count]
 
 
 def _source(model: Fingerprint) -> str | None:
