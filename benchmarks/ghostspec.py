@@ -104,8 +104,8 @@ def limit(options: argparse.Namespace) -> str:
     gram = q.astype(np.float64) @ q.T.astype(np.float64)
     eigenvalues, _ = timed(lambda: np.linalg.eigvalsh(gram))
     return (
-        f"All values of a full-rank product: LAPACK's eigenvalues of one Gram matrix (float64) take {eigenvalues:.2f} s, svdvals of "
-        f"the product (float32) {svd:.2f} s. If nothing else took time, that were {svd / eigenvalues:.1f}x."
+        f"All values of a full-rank product: LAPACK's eigenvalues of one Gram matrix (float64) take {eigenvalues:.2f} s, "
+        f"svdvals of the product (float32) {svd:.2f} s. If nothing else took time, that were {svd / eigenvalues:.1f}x."
     )
 
 
