@@ -16,7 +16,7 @@ from kinprint.library import Library, records, store
 from kinprint.library.declarations.base_models import Few
 from kinprint.library.declarations.verify import Options, verify
 from kinprint.library.parts import parts, queries
-from kinprint.reports.origins import origins_picture
+from kinprint.reports.owners import owners_picture
 
 
 def model(folder: Path, name: str, text: int | None, tower: int, noise: int = 0) -> Fingerprint:
@@ -48,11 +48,11 @@ def test_relatives_by_every_part(suspect: Fingerprint, library: Library) -> None
     found = identify(suspect, library)
     said = {finding.name: finding for finding in found.findings}
     assert {name for name, finding in said.items() if finding.is_relative} == {"tower", "text", "alone"}
-    assert found.origins["vision tower"].name in ("tower", "alone")
-    assert found.origins["FFN"].name == "text"
+    assert found.owners["vision tower"].name in ("tower", "alone")
+    assert found.owners["FFN"].name == "text"
     assert said["tower"].of == said["alone"].of == "vision tower"
     assert said["text"].of == ""
-    picture = origins_picture(found)
+    picture = owners_picture(found)
     assert picture is not None
     assert "shared most clearly with text" in picture
     assert {part["part"] for part in said["alone"].to_json()["parts"]} == {"vision tower"}
@@ -70,7 +70,7 @@ def test_a_tower_is_retrieved_from_inside(suspect: Fingerprint, library: Library
 def test_one_owner_needs_no_picture(suspect: Fingerprint, there: list[Fingerprint], tmp_path: Path) -> None:
     library = Library.open(tmp_path / "one", create=True)
     library.add([model for model in there if model.name != "text"])
-    assert origins_picture(identify(suspect, library)) is None
+    assert owners_picture(identify(suspect, library)) is None
 
 
 def test_verify_says_which_part(suspect: Fingerprint, there: list[Fingerprint], tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ class Identification:
         return tuple(finding for finding in self.findings if finding.is_relative)
 
     @property
-    def origins(self) -> dict[str, SearchFinding]:
+    def owners(self) -> dict[str, SearchFinding]:
         """Part -> the relative that shares it most clearly, of the parts that any relative shares."""
         found: dict[str, tuple[float, SearchFinding]] = {}
         for finding in self.relatives:

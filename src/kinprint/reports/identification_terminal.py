@@ -11,7 +11,7 @@ from rich.text import Text
 from kinprint.errors import printable
 from kinprint.library.identify import Identification, SearchFinding
 from kinprint.reports.comparison_terminal import COLOURS
-from kinprint.reports.origins import comes_from_several
+from kinprint.reports.owners import several_owners
 from kinprint.words import p_value
 
 WORDS = {
@@ -35,8 +35,8 @@ def identification_text(identification: Identification) -> RenderableType:
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
     if identification.findings:
         pieces.append(_table(identification))
-    if comes_from_several(identification):
-        pieces.append(_origins(identification))
+    if several_owners(identification):
+        pieces.append(_owners(identification))
     spaces = ", ".join(identification.spaces) or "no vector"
     pieces.append(Text(f"Searched: {identification.searched:,} models by {spaces}; tested: {identification.tested:,}."))
     if identification.tested:
@@ -63,12 +63,12 @@ def _table(identification: Identification) -> Table:
     return table
 
 
-def _origins(identification: Identification) -> Table:
+def _owners(identification: Identification) -> Table:
     """Where each part comes from, if they come from several models."""
     table = Table(box=box.SIMPLE_HEAD, title="By part", title_justify="left", title_style="bold")
     for column in ("part", "shared most clearly with"):
         table.add_column(column, overflow="fold")
-    for part, finding in identification.origins.items():
+    for part, finding in identification.owners.items():
         table.add_row(part, printable(finding.name))
     return table
 

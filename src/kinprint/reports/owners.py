@@ -10,25 +10,25 @@ from kinprint.reports.comparison_figures import Share, composition
 from kinprint.terms import PARTS
 
 COLOURS = 6
-"""Colours that the style sheet has for origins (`.part.from0` ...); more than so many models share them in turn."""
+"""Colours that the style sheet has for owners (`.part.from0` ...); more than so many models share them in turn."""
 
 
-def comes_from_several(identification: Identification) -> bool:
+def several_owners(identification: Identification) -> bool:
     """Whether there is something to say that a single name does not say."""
-    return len({finding.digest for finding in identification.origins.values()}) > 1
+    return len({finding.digest for finding in identification.owners.values()}) > 1
 
 
-def origins_picture(identification: Identification) -> Markup | None:
+def owners_picture(identification: Identification) -> Markup | None:
     """The parts of the suspect as wide as they have parameters; None where they do not come from several models."""
-    if not comes_from_several(identification):
+    if not several_owners(identification):
         return None
-    suspect, origins = identification.suspect, identification.origins
+    suspect, owners = identification.suspect, identification.owners
     colours: dict[str, str] = {}
     pieces = []
     for part in (*PARTS, *suspect.components):
         component = suspect.components.get(part)
         size = parameters(suspect, part) if component is None else component.stated.parameters or 0
-        finding = origins.get(part)
+        finding = owners.get(part)
         if finding is not None:
             look = colours.setdefault(finding.digest, f"from{len(colours) % COLOURS}")
             pieces.append(Share(part, float(size), look, f"shared most clearly with {finding.name}"))
