@@ -60,6 +60,23 @@ def test_gains_stored_as_they_are_have_nothing_added(model_type: str | None) -> 
     assert 0.5 < float(gain.read().mean()) < 1.5
 
 
+@pytest.mark.parametrize("model_type", ["mistral", "unheard-of"])
+@pytest.mark.parametrize("kind", ["decayed", "turned"])
+def test_signs_that_a_plain_norm_may_have(kind: str, model_type: str) -> None:
+    """One norm that decayed to numbers about zero, as in SmolLM2-135M; or signs of all norms turned, with what reads them."""
+    rng = np.random.default_rng(0)
+    state = random_model("mistral").state_dict()
+    gains = {name: value.numpy() for name, value in state.items() if "layernorm" in name}
+    if kind == "decayed":
+        gains = {next(iter(gains)): rng.normal(0, 0.04, 64).astype(np.float32)}
+    else:
+        gains = {name: (value * rng.choice([-1, 1], len(value))).astype(np.float32) for name, value in gains.items()}
+    config = {"model_type": model_type, "num_attention_heads": 4, "num_key_value_heads": 2}
+    found = recognise(checkpoint("mistral", config, **gains))
+    read = {part.layer: part.read() for part in found.parts if part.role == "gains.input"}
+    np.testing.assert_array_equal(read[0], gains["model.layers.0.input_layernorm.weight"])
+
+
 def test_where_values_do_not_tell_nothing_is_added() -> None:
     """Gains near one half may be either: without a type the plain reading is taken."""
     state = random_model("mistral").state_dict()

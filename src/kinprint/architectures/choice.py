@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import roles
-from kinprint.architectures.fit import Fit, examples, fit
+from kinprint.architectures.fit import Fit, examples, fit, kind
 from kinprint.architectures.table import Skip, Table, compiled, known, pattern
 from kinprint.checkpoints import Checkpoint, Tensor
 
 GAINS_READ, ENTRIES_READ = 6, 1 << 16
-"""Stored gains that are looked at, and how many entries of each at most."""
+"""Stored gains that are looked at, of layers all over the depth, and how many entries of each at most."""
 
 NORMS = {"gains.input", "gains.post_attention"}
 """Gains of the norms in front of blocks, as wide as the residual stream."""
@@ -116,7 +116,7 @@ def choices(
         fits = [one for one in fits if one.named or not one.table.component]
     most = max((one.explained.inside for one in fits), default=0)
     best = [one for one in fits if one.explained.inside == most]
-    stored, nbytes = _stored_gains(best, kinds) if len({one.adds for one in best}) > 1 else (None, 0)
+    stored, nbytes = _stored_gains(best, checkpoint.tensors) if len({one.adds for one in best}) > 1 else (None, 0)
     ranked = sorted(fits, key=lambda one: _rank(one, stored))
     for one in ranked:
         whole = not one.explained.strangers
@@ -127,7 +127,7 @@ def choices(
             yield Choice(one.table, why, False, whole, nbytes)
         elif one.explained.inside == ranked[0].explained.inside:
             why = "the table that fits its tensors best; its type says nothing known"
-            table, more = _unsaid(one.table, one.explained, kinds)
+            table, more = _unsaid(one.table, one.explained, checkpoint.tensors)
             yield Choice(table, why, True, whole, nbytes + more)
 
 
@@ -156,7 +156,7 @@ def _stored_gains(best: list[_Candidate], tensors: Mapping[str, Tensor]) -> tupl
     """Whether gains are stored less one: True if values say so, False if they say the contrary, None if they do not say; and
     how many bytes were read for it. LayerNorms, told by their biases, may be either, and are not asked."""
     names = dict.fromkeys(name for one in best for name in _added_to(one.explained))
-    values, nbytes = _values([tensors[name] for name in names if not _has_bias(name, tensors)])
+    values, nbytes = _values([name for name in names if not _has_bias(name, tensors)], tensors)
     return _less_one(values), nbytes
 
 
@@ -164,7 +164,7 @@ def _unsaid(table: Table, explained: Fit, tensors: Mapping[str, Tensor]) -> tupl
     """A table that was guessed, and how many bytes were read for it. If it adds one to the gains of LayerNorms, and those look
     as if nothing were added, it does not say what they are."""
     names = [name for name in _added_to(explained) if _has_bias(name, tensors)]
-    values, nbytes = _values([tensors[name] for name in names])
+    values, nbytes = _values(names, tensors)
     if not names or _less_one(values) is not False:
         return table, nbytes
     added = [name for name, entry in table.tensors.items() if entry.add]
@@ -182,22 +182,34 @@ def _has_bias(name: str, tensors: Mapping[str, Tensor]) -> bool:
     return name.removesuffix("weight") + "bias" in tensors
 
 
-def _values(gains: Sequence[Tensor]) -> tuple[NDArray[np.float32], int]:
-    """Entries of some of them, finite ones, and how many bytes were read."""
-    read = gains[:GAINS_READ]
+def _values(names: Sequence[str], tensors: Mapping[str, Tensor]) -> tuple[list[NDArray[np.float32]], int]:
+    """Finite entries of gains of these kinds, in layers all over the depth, and how many bytes were read."""
+    of_kind: dict[str, list[str]] = {kind(name): [] for name in names}
+    for name in tensors if of_kind else ():
+        if (own := of_kind.get(kind(name))) is not None:
+            own.append(name)
+    each = max(GAINS_READ // max(len(of_kind), 1), 1)
+    spread = [same[round(place)] for same in of_kind.values() for place in np.linspace(0, len(same) - 1, min(each, len(same)))]
+    read = [tensors[name] for name in spread[:GAINS_READ]]
     vectors = [tensor.read().reshape(-1)[:ENTRIES_READ].astype(np.float32) for tensor in read if tensor.dtype.kind in "fV"]
-    values = np.concatenate(vectors) if vectors else np.zeros(0, np.float32)
-    return values[np.isfinite(values)], sum(int(np.prod(tensor.shape)) * tensor.dtype.itemsize for tensor in read)
+    nbytes = sum(int(np.prod(tensor.shape)) * tensor.dtype.itemsize for tensor in read)
+    return [finite for vector in vectors if len(finite := vector[np.isfinite(vector)])], nbytes
 
 
-def _less_one(values: NDArray[np.float32]) -> bool | None:
+def _less_one(gains: Sequence[NDArray[np.float32]]) -> bool | None:
     """Whether these are gains less one; None if they do not say.
 
-    The factor of a trained norm is positive, nearly always: what is stored has both signs only if something is added to it.
+    The factors of most trained norms are positive: if most vectors that are stored have both signs, something is added to them.
+    One vector may have them for itself: the first norm of SmolLM2-135M decayed to numbers about zero. And anybody may turn the
+    sign of a factor, with that of the columns that read it: then no number lies near zero, where those of both signs meet.
     """
-    if not len(values):
+    if not gains:
         return None
-    negative = float(np.mean(values < 0))
-    if negative > 0.05 or not values.any():
+    negative = float(np.median([np.mean(values < 0) for values in gains]))
+    if not any(values.any() for values in gains):
         return True
-    return False if negative < 0.01 and abs(float(values.mean()) - 1) < 0.5 else None
+    if negative > 0.05:
+        near_zero = [np.mean(np.abs(values) <= np.sqrt(np.mean(np.square(values))) / 4) for values in gains]
+        return True if np.median(near_zero) > 0.05 else None
+    near_one = abs(float(np.median([values.mean() for values in gains])) - 1) < 0.5
+    return False if negative < 0.01 and near_one else None

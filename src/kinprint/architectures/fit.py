@@ -72,11 +72,12 @@ def examples(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Behind the first number one below `FEW` stays: it may tell apart modules of one layer (`ffn.0`, `ffn.2`), not experts.
     """
-    kinds = {_kind(name): name for name in reversed(list(tensors))}
+    kinds = {kind(name): name for name in reversed(list(tensors))}
     return {name: tensors[name] for name in sorted(kinds.values())}
 
 
-def _kind(name: str) -> str:
+def kind(name: str) -> str:
+    """A name without the numbers that tell layers and experts apart."""
     first = NUMBER.search(name)
     if first is None:
         return name

@@ -20,7 +20,7 @@ from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
 from kinprint.comparison.origin import Origin, origin
-from kinprint.comparison.parts import SharedPart, shared_parts
+from kinprint.comparison.parts import SharedPart, sentence_of_part, shared_parts
 from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.sides import both
@@ -33,6 +33,14 @@ from kinprint.terms import ALPHA, Verdict
 from kinprint.words import p_value
 
 FORMAT = "kinprint-comparison/1"
+
+MEANING: Mapping[Verdict, str] = {
+    "identical": "Other parts were not looked at here.",
+    "related": "The test does not say which model it comes from, nor whether it was allowed.",
+    "no-evidence": "This does not prove that it is unrelated.",
+    "untestable": "The reasons stand beside each test.",
+}
+"""What a verdict about one part says besides, in plain words."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class Comparison:
         alpha: the p-value up to which the pair is called related.
         parts: which parts are shared; () unless related or identical.
         components: what stands beside the language model in both (a vision tower), by what it is, each compared as a model.
+        about: the part that all of this is about (`kinprint.comparison.one_part`); "" of whole models.
         start: whether training is shared, or only a random start; None where that was not asked (only of related models whose
             checkpoints are both at hand, `deep`).
     """
@@ -66,6 +75,7 @@ class Comparison:
     alpha: float = ALPHA
     parts: tuple[SharedPart, ...] = ()
     components: Mapping[str, Comparison] = field(default_factory=dict)
+    about: str = ""
     start: Origin | None = None
 
     @property
@@ -110,6 +120,9 @@ class Comparison:
         """The verdict in plain words: what was found, what it means and what it does not."""
         a, b = self.reference.name, self.suspect.name
         applicable = [item for item in self.tests if item.applies]
+        if self.about:
+            strength = f"{self._strength()} " if self.verdict == "related" else ""
+            return f"{sentence_of_part(self.about, self.parts, (a, b))} {strength}{MEANING[self.verdict]}"
         if self.verdict == "identical":
             return f"{b} holds the same weights as {a}: {self.same}."
         if self.verdict == "related" and self.content.weights is not None:
@@ -180,6 +193,7 @@ class Comparison:
             "format": FORMAT,
             "reference": _model(self.reference),
             "suspect": _model(self.suspect),
+            "part": self.about or None,
             "verdict": self.verdict,
             "sentence": self.sentence(),
             "alpha": self.alpha,
