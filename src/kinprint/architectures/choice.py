@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import roles
+from kinprint.architectures.facts import lookup
 from kinprint.architectures.fit import Fit, examples, fit
 from kinprint.architectures.table import Skip, Table, compiled, known, pattern
 from kinprint.checkpoints import Checkpoint, Tensor
@@ -144,7 +145,7 @@ def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
     plain = (
         not one.usual,
         one.adds and stored is None,
-        one.table.rotary_pairs != "halves",
+        lookup(one.table.rotary_pairs, {}) != "halves",
         len(one.table.tensors),
         one.table.like != "",
     )
