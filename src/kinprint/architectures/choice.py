@@ -63,6 +63,11 @@ class _Candidate:
         return len(own & NORMS - self._roles)
 
     @property
+    def halved(self) -> bool:
+        """Whether the file has the norm in front of attention alone, where models of the table have one for the FFN too."""
+        return "gains.input" in self._roles and self.missing > 0
+
+    @property
     def turned(self) -> bool:
         """Whether matrices lie the other way round than the table says: GPT-2 has Conv1D where others of its names have Linear.
 
@@ -140,10 +145,11 @@ def choices(
 
 def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
     """What has the right shapes, then the most tensors of layers explained, then of all tensors; then what gains say, there or
-    not, and by their values; then whether its norms are there; then the type, then the plainest."""
+    not, and by their values; then whether both its norms are there; then the type, then the plainest."""
     contradicted = stored is not None and one.adds != stored
     plain = (
         not one.usual,
+        one.missing,
         one.adds and stored is None,
         lookup(one.table.rotary_pairs, {}) != "halves",
         len(one.table.tensors),
@@ -155,7 +161,7 @@ def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
         -len(one.explained.matches),
         one.gainless,
         contradicted,
-        one.missing,
+        one.halved,
         not one.named,
         *plain,
     )
