@@ -127,6 +127,37 @@ def test_an_unknown_type_is_a_guess(name: str) -> None:
         assert {(part.layer, part.role): part.shape for part in guessed.parts} == expected
 
 
+def test_a_type_is_not_believed_where_a_norm_of_its_is_missing() -> None:
+    """Cohere's model under Llama's type: one LayerNorm for both blocks, which no Llama has."""
+    name = "cohere_compass_text"
+    found = recognise(checkpoint(name, {**random_model(name).config.to_dict(), "model_type": "llama"}))
+    assert (found.guessed, found.facts["norm"]) == (True, "layer")
+    assert "rotary_pairs" not in found.facts
+
+
+@pytest.mark.parametrize(("name", "believed"), [("gemma", False), ("mistral", True)])
+def test_a_type_that_does_not_know_all_tensors_is_not_believed_where_gains_deny_it(name: str, believed: bool) -> None:
+    """Gemma and Mistral under Llama's type, with something in every layer that no table knows."""
+    config = {**random_model(name).config.to_dict(), "model_type": "llama"}
+    layers = range(config["num_hidden_layers"])
+    new = {f"model.layers.{n}.self_attn.sorcery.weight": np.ones((3, 3), np.float32) for n in layers}
+    found = recognise(checkpoint(name, config, **new))
+    assert (found.family, found.guessed) == (("llama", False) if believed else ("inferred", True))
+    assert any(part.role.startswith("gains.") for part in found.parts) == believed
+
+
+@pytest.mark.parametrize("model_type", ["llama", "unheard-of"])
+def test_layers_inside_another_model_are_those_of_another_stack(model_type: str) -> None:
+    """DeepSeek-OCR 2: what sees has the names of a language model too, behind names that stand in front of both."""
+    plain = checkpoint("llama")
+    inner = {f"model.reader.model.model.{n.removeprefix('model.')}": t for n, t in plain.tensors.items() if ".layers." in n}
+    config = {**plain.config, "model_type": model_type}
+    found = recognise(Checkpoint("m", "m", {**plain.tensors, **inner}, config))
+    assert {part.tensor for part in found.parts} <= set(plain.tensors)
+    assert set(found.others) >= set(inner)
+    assert found.facts["num_hidden_layers"] == recognise(plain).facts["num_hidden_layers"]
+
+
 def test_a_language_model_is_found_behind_any_front() -> None:
     """Inside a larger model: whatever stands in front of its layers, next to what is no language model."""
     plain = checkpoint("llama")
@@ -150,6 +181,10 @@ def test_types_that_are_spelled_alike() -> None:
         ("model.visual.blocks.3.attn.qkv.weight", "vision tower"),
         ("visual.merger.mlp.0.weight", "projector"),
         ("multi_modal_projector.linear_1.weight", "projector"),
+        ("model.spatial_projectors.0.qformer.encoder.layer.0.output.dense.weight", "projector"),
+        ("model.qwen2_model.model.model.layers.0.mlp.up_proj.weight", "vision tower"),
+        ("speech_encoder.layers.0.ffn.weight", "audio encoder"),
+        ("speecht5.encoder.wrapped_encoder.layers.0.final_layer_norm.weight", ""),
         ("thinker.audio_tower.layers.1.fc1.weight", "audio encoder"),
         ("model.layers.0.self_attn.q_proj.lora_A.default.weight", "adapter"),
         ("score.weight", "head for scores"),

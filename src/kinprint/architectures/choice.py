@@ -6,7 +6,7 @@ change. So a type only chooses among tables that explain the layers equally well
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.architectures import roles
+from kinprint.architectures.facts import lookup
 from kinprint.architectures.fit import Fit, examples, fit, kind
 from kinprint.architectures.table import Skip, Table, compiled, known, pattern
 from kinprint.checkpoints import Checkpoint, Tensor
@@ -60,6 +61,11 @@ class _Candidate:
         """How many of the norms in front of its blocks have no gain in the file."""
         own = {role for name, entry in self.table.tensors.items() if "{layer}" in name for role in entry.roles}
         return len(own & NORMS - self._roles)
+
+    @property
+    def halved(self) -> bool:
+        """Whether the file has the norm in front of attention alone, where models of the table have one for the FFN too."""
+        return "gains.input" in self._roles and self.missing > 0
 
     @property
     def turned(self) -> bool:
@@ -116,7 +122,13 @@ def choices(
         fits = [one for one in fits if one.named or not one.table.component]
     most = max((one.explained.inside for one in fits), default=0)
     best = [one for one in fits if one.explained.inside == most]
-    stored, nbytes = _stored_gains(best, checkpoint.tensors) if len({one.adds for one in best}) > 1 else (None, 0)
+    if len({one.adds for one in best}) > 1:
+        stored, nbytes = _stored_gains([name for one in best for name in _added_to(one.explained)], checkpoint.tensors)
+    elif not given and all(one.explained.strangers for one in best):  # a type alone speaks for them, and may be false
+        stored, nbytes = _stored_gains([name for one in best for name in _gains(one)], checkpoint.tensors)
+        fits = [one for one in fits if one.explained.inside < most or stored in (None, one.adds)]
+    else:
+        stored, nbytes = None, 0
     ranked = sorted(fits, key=lambda one: _rank(one, stored))
     for one in ranked:
         whole = not one.explained.strangers
@@ -133,17 +145,26 @@ def choices(
 
 def _rank(one: _Candidate, stored: bool | None) -> tuple[Any, ...]:
     """What has the right shapes, then the most tensors of layers explained, then of all tensors; then what gains say, there or
-    not, and by their values; then the type, then the plainest."""
+    not, and by their values; then whether both its norms are there; then the type, then the plainest."""
     contradicted = stored is not None and one.adds != stored
     plain = (
         not one.usual,
         one.missing,
         one.adds and stored is None,
-        one.table.rotary_pairs != "halves",
+        lookup(one.table.rotary_pairs, {}) != "halves",
         len(one.table.tensors),
         one.table.like != "",
     )
-    return (one.turned, -one.explained.inside, -len(one.explained.matches), one.gainless, contradicted, not one.named, *plain)
+    return (
+        one.turned,
+        -one.explained.inside,
+        -len(one.explained.matches),
+        one.gainless,
+        contradicted,
+        one.halved,
+        not one.named,
+        *plain,
+    )
 
 
 def complete(table: Table, explained: Fit) -> bool:
@@ -152,12 +173,18 @@ def complete(table: Table, explained: Fit) -> bool:
     return all(role in present or (role in roles.LATENT and roles.LATENT[role].up in present) for role in table.essential)
 
 
-def _stored_gains(best: list[_Candidate], tensors: Mapping[str, Tensor]) -> tuple[bool | None, int]:
+def _stored_gains(names: Iterable[str], tensors: Mapping[str, Tensor]) -> tuple[bool | None, int]:
     """Whether gains are stored less one: True if values say so, False if they say the contrary, None if they do not say; and
     how many bytes were read for it. LayerNorms, told by their biases, may be either, and are not asked."""
-    names = dict.fromkeys(name for one in best for name in _added_to(one.explained))
-    values, nbytes = _values([name for name in names if not _has_bias(name, tensors)], tensors)
+    values, nbytes = _values([name for name in dict.fromkeys(names) if not _has_bias(name, tensors)], tensors)
     return _less_one(values), nbytes
+
+
+def _gains(one: _Candidate) -> list[str]:
+    """Names of the gains in layers that all have one way to be stored in a table: of those to which it adds, or of the norms in
+    front of its blocks."""
+    added = _added_to(one.explained)
+    return added or [m.name for m in one.explained.matches if m.layer is not None and m.entry.roles[0] in NORMS]
 
 
 def _unsaid(table: Table, explained: Fit, tensors: Mapping[str, Tensor]) -> tuple[Table, int]:
