@@ -10,9 +10,9 @@ import sys
 from functools import cache
 
 from kinprint import discovery
-from kinprint.methods._method import PARTS, Evidence, Finding, Kind, LayerMaps, Method, Score, Test
+from kinprint.methods._method import PARTS, Evidence, Finding, Kind, LayerMaps, Method, Score, SingleLayers, Test
 
-__all__ = ["PARTS", "Evidence", "Finding", "Kind", "LayerMaps", "Method", "Score", "Test", "known", "tests"]
+__all__ = ["PARTS", "Evidence", "Finding", "Kind", "LayerMaps", "Method", "Score", "SingleLayers", "Test", "known", "tests"]
 
 
 @cache

@@ -9,6 +9,9 @@ looks at depends on the signs, so the test is exact.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from kinprint.arrays import Float64s
@@ -19,16 +22,64 @@ from kinprint.fingerprints.kept import kept
 from kinprint.matching.forms import described_by, one_expert, signs_of
 from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import nearest
-from kinprint.methods._method import Finding, Test
+from kinprint.methods._method import Finding, SingleLayers, Test
 from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
-from kinprint.statistics import sign_z
+from kinprint.statistics import sign_test, sign_z
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
 
 
+Described = tuple[Float64s, Float64s]
+"""What neurons are matched by, and what is tested, (layers, neurons, features) each."""
+
+
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
+    key, ours, every = _both(reference, suspect)
+    shown = compared(every[0])
+    theirs = every[0][shown], every[1][shown]
+    depth = len(every[0])
+    layers = aligned(ours[0], theirs[0], shown, depth)
+    each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
+    few = ours[0][:, :SEEDS], ours[1][:, :SEEDS]
+    weight = {j: float(margin.sum()) for j, (_, margin) in each.items()}
+
+    def copies(i: int, k: int) -> bool:
+        return kept(reference, (*key, "copies", i, k), lambda: sign_z(_agreements(few, few, i, k)[0]) > COPIED)
+
+    tested = once(dict(enumerate(layers)), weight, copies)
+    layer_map = tuple(layers) if len(shown) == depth else None
+    return as_finding(
+        {int(shown[j]): each[j][0] for j in tested},
+        depth,
+        layer_map,
+        "by what no disguise changes and tested by their signs",
+        forgeable=True,
+    )
+
+
+def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
+    """H0: given everything else, the other layers of the suspect included, the signs of the neurons of one of its layers are
+    independent and uniformly random."""
+    _, ours, theirs = _both(reference, suspect)
+    counts = [np.isfinite(side[0]).all(axis=-1).sum(axis=1) for side in (ours, theirs)]
+
+    def likeness(layer: int) -> Float64s:
+        return np.array([nearest(x[:SEEDS], theirs[0][layer, :SEEDS])[2].sum() for x in ours[0]])
+
+    def log10_ps(pairs: Sequence[tuple[int, int]]) -> list[float]:
+        return [sign_test(_agreements(ours, theirs, i, j)[0]).log10_p for i, j in pairs]
+
+    return SingleLayers(likeness, log10_ps, -np.minimum(counts[0].max(), counts[1]) * math.log10(2))
+
+
+def _both(reference: Fingerprint, suspect: Fingerprint) -> tuple[tuple[object, ...], Described, Described]:
+    """A key for what is kept, and the neurons of both models, of the reference those of one expert a layer.
+
+    Raises:
+        NotApplicable: neurons have no free signs, or somebody chose them.
+    """
     x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
     if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
         raise NotApplicable("neurons without a gate have no free sign, and one of the models has such neurons")
@@ -39,36 +90,14 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     key = "matched-invariants", tuple(known), tuple(signed)
     ours = kept(reference, (*key, "one expert"), lambda: _described(one_expert(x), known, signed))
-    every = kept(suspect, key, lambda: _described(y, known, signed))
-    shown = compared(y)
-    theirs = every[0][shown], every[1][shown]
-    layers = aligned(ours[0], theirs[0], shown, len(y))
-    each = {j: _agreements(ours, theirs, i, j) for j, i in enumerate(layers)}
-    few = ours[0][:, :SEEDS], ours[1][:, :SEEDS]
-    weight = {j: float(margin.sum()) for j, (_, margin) in each.items()}
-
-    def copies(i: int, k: int) -> bool:
-        return kept(reference, (*key, "copies", i, k), lambda: sign_z(_agreements(few, few, i, k)[0]) > COPIED)
-
-    tested = once(dict(enumerate(layers)), weight, copies)
-    layer_map = tuple(layers) if len(shown) == len(y) else None
-    return as_finding(
-        {int(shown[j]): each[j][0] for j in tested},
-        len(y),
-        layer_map,
-        "by what no disguise changes and tested by their signs",
-        forgeable=True,
-    )
+    return key, ours, kept(suspect, key, lambda: _described(y, known, signed))
 
 
-def _described(values: Float64s, known: list[int], signed: list[int]) -> tuple[Float64s, Float64s]:
-    """What neurons are matched by, and what is tested."""
+def _described(values: Float64s, known: list[int], signed: list[int]) -> Described:
     return described_by(values, known, signed), signs_of(values, signed)
 
 
-def _agreements(
-    ours: tuple[Float64s, Float64s], theirs: tuple[Float64s, Float64s], i: int, j: int
-) -> tuple[Float64s, Float64s]:
+def _agreements(ours: Described, theirs: Described, i: int, j: int) -> tuple[Float64s, Float64s]:
     """Agreement of the signed invariants of matched neurons of two layers, weighted by the margin of the match; the margins."""
     left, right, margin = nearest(ours[0][i], theirs[0][j])
     return np.einsum("nf,nf->n", ours[1][i, left], theirs[1][j, right]) * margin, margin
@@ -82,4 +111,5 @@ METHOD = Test(
     null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",
     run=run,
     of="FFN",
+    single_layers=single_layers,
 )

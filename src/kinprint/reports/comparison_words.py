@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kinprint import words
+from kinprint.comparison.layers import LayerOrigin
 from kinprint.comparison.parts import SharedPart
 from kinprint.errors import printable
 from kinprint.methods import Evidence
@@ -109,6 +110,60 @@ def part(item: SharedPart) -> dict[str, str]:
     """A part as one line of a table."""
     tests = ", ".join(item.tests) or "digests"
     return {"part": item.part, "state": PART[item.state], "look": item.state, "p": words.p_value(item.log10_p), "tests": tests}
+
+
+def layers(found: Sequence[LayerOrigin], above: int) -> list[str]:
+    """Where the layers of the suspect come from, in few lines: more of them the more is unusual.
+
+    Args:
+        above: layers of the reference.
+    """
+    ps = [item.log10_p for item in found if item.state in ("shared", "average", "identical") and item.log10_p is not None]
+    weakest = f" (each p {words.p_value(max(ps))})" if ps else ""
+    missing = _numbers([i for i in range(above) if not any(i in item.sources for item in found)])
+    if all(item.in_place for item in found) and not missing:
+        return [f"By layer: all {len(found)} are the reference's of the same number{weakest}."]
+    lines = [f"Layers of the reference, by suspect layer: {' '.join(map(_short, found))}{weakest}"]
+    unusual: dict[str, list[int]] = {}
+    for item in found:
+        if item.state not in ("shared", "identical"):
+            unusual.setdefault(item.words(), []).append(item.layer)
+    lines += [f"  layer{'s'[: len(numbers) > 1]} {_numbers(numbers)}: {what}" for what, numbers in unusual.items()]
+    return (
+        [*lines, f"  layers of the reference that no layer of the suspect is known to come from: {missing}"]
+        if missing
+        else lines
+    )
+
+
+def layer(item: LayerOrigin) -> dict[str, str]:
+    """A layer as one line of a table."""
+    return {
+        "layer": str(item.layer),
+        "words": item.words(),
+        "look": item.state,
+        "p": words.p_value(item.log10_p),
+        "tests": ", ".join(item.tests) or ("digests" if item.state == "identical" else ""),
+    }
+
+
+SHORT = {"new": "new", "identity": "identity", "untested": "?"}
+"""Layers without a source, or that are no source's, in a row of layers."""
+
+
+def _short(item: LayerOrigin) -> str:
+    return SHORT.get(item.state, "+".join(map(str, item.sources)))
+
+
+def _numbers(values: Sequence[int]) -> str:
+    """Ascending numbers, runs of three and more as first-last."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 class Fact(NamedTuple):
