@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,18 +112,25 @@ def layer_origins(
     above, depth = (model.layers or 0 for model in models)
     if not above or not depth:
         return ()
-    tests, entries = _tests(models, said), _Entries.of(*models)
+    tests, entries = _tests(*said), _Entries.of(*models)
     maps = [item.layer_map for item in said[1] if item.decides and item.layer_map and len(item.layer_map) == depth]
     tries = max(len(tests) * above, 1)
     level = math.log10(alpha / (tries * depth))
     p_values: list[_PValues] = [{} for _ in range(depth)]
-    for name, test in tests.items():
-        left = [j for j in range(depth) if test.least[j] <= level and not _sources(p_values[j], level)]
-        pairs = [
-            (i, j) for j in left for i in _candidates(test.likeness(j), entries.correlations(j), [each[j] for each in maps])
-        ]
-        for (i, j), log10_p in zip(pairs, test.log10_ps(pairs), strict=True):
-            p_values[j][name, i] = log10_p
+    for name, begin in tests.items():
+        left = [j for j in range(depth) if not _sources(p_values[j], level)]
+        if not left:
+            break
+        with contextlib.suppress(NotApplicable):
+            test = begin(*models)
+            pairs = [
+                (i, j)
+                for j in left
+                if test.least[j] <= level
+                for i in _candidates(test.likeness(j), entries.correlations(j), [each[j] for each in maps])
+            ]
+            for (i, j), log10_p in zip(pairs, test.log10_ps(pairs), strict=True):
+                p_values[j][name, i] = log10_p
     corrected = _holm({j: smallest(list(ps.values()), tries=tries) for j, ps in enumerate(p_values) if ps}, depth)
     telling = {name for ps in p_values for (name, _), log10_p in ps.items() if log10_p <= level}
     same, silent, readers = _same(models), _silent(*models), _same(models, without=WRITING)
@@ -147,17 +154,10 @@ _PValues = dict[tuple[str, int], float]
 """(test, reference layer) -> log10 p of one suspect layer, for itself."""
 
 
-def _tests(
-    models: tuple[Fingerprint, Fingerprint], said: tuple[Sequence[Method], Sequence[Evidence]]
-) -> dict[str, SingleLayers]:
+def _tests(methods: Sequence[Method], evidence: Sequence[Evidence]) -> dict[str, Callable[..., SingleLayers]]:
     """Tests of single layers by name, those first that said most of all layers together."""
-    ask = {method.name: method.single_layers for method in said[0] if isinstance(method, Test) and method.single_layers}
-    found = {}
-    for item in said[1]:
-        if item.decides and item.method in ask:
-            with contextlib.suppress(NotApplicable):
-                found[item.method] = ask[item.method](*models)
-    return found
+    ask = {method.name: method.single_layers for method in methods if isinstance(method, Test) and method.single_layers}
+    return {item.method: ask[item.method] for item in evidence if item.decides and item.method in ask}
 
 
 def _candidates(likeness: Float64s, correlations: Float64s, mapped: Sequence[int]) -> list[int]:
