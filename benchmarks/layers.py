@@ -223,7 +223,7 @@ def claims(reference: Made, suspect: Made, found: Comparison) -> Iterator[Claim]
             "kind": suspect.kind if reference.kind == "parent" else "new layers, beside a sibling's",
             "layer": layer,
             "truth": true,
-            "state": origin.state if origin else "untested",
+            "state": origin.state if origin else "no-evidence",
             "right": origin is not None and _right(true, origin.state, " and ".join(named)),
             "sources": named,
             "weights": list(origin.weights) if origin else [],
@@ -256,8 +256,8 @@ COLUMNS = {
     "that layer": ("shared", "identical"),
     "average": ("average",),
     "writes nothing": ("identity",),
-    "new, or trained too far to tell": ("new",),
-    "not tested": ("untested",),
+    "none, or trained too far": ("new",),
+    "no evidence": ("no-evidence",),
 }
 
 

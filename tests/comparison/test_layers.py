@@ -58,7 +58,7 @@ def noisy(layer: Layer, seed: int = 0) -> Layer:
 def relabelled(layer: Layer, seed: int) -> Layer:
     """A layer with its neurons in another order."""
     order = np.random.default_rng(seed).permutation(len(layer["mlp.up_proj.weight"]))
-    columns = {"mlp.down_proj.weight": layer["mlp.down_proj.weight"][:, order]}
+    columns = {"mlp.down_proj.weight": np.take(layer["mlp.down_proj.weight"], order, axis=1)}
     return layer | {f"mlp.{own}.weight": layer[f"mlp.{own}.weight"][order] for own in ("gate_proj", "up_proj")} | columns
 
 
@@ -106,7 +106,7 @@ def test_every_kind_of_layer_has_its_word(models: Path, assembled: Callable[[str
     with (console := Console(width=200)).capture() as captured:
         console.print(comparison_text(found))
     for shown in (
-        "by suspect layer: 0 new 1 1+2 2 new identity identity 2", "layers 1, 5: new, or trained too far to tell",
+        "by suspect layer: 0 new 1 1+2 2 new identity identity 2", "layers 1, 5: none in the reference: new, dropped there",
         "layer 6: identity layer: writes nothing, the rest from layer 3",
     ):  # fmt: skip
         assert shown in captured.get()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -47,7 +48,14 @@ CERTAIN = 5.0
 WRITING = tuple(role for role in MATRIX_ROLES if MATRICES[role][0] == "residual")
 """What a layer adds to the residual stream, it adds through these."""
 
-State = Literal["identical", "shared", "average", "identity", "new", "untested"]
+CLEAR = 3.0
+"""A test speaks of new layers if the p-values of the layers that it finds are, in the median, at most this power of the level:
+it would have found layers that were trained further than those."""
+
+State = Literal["identical", "shared", "average", "identity", "new", "no-evidence"]
+
+
+NEW = "none in the reference: new, dropped there, or trained too far to tell"
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,8 @@ class LayerOrigin:
     Attributes:
         layer: its number.
         state: "identical" (bit for bit), "shared" (a test says so), "average" (of several layers), "identity" (it writes
-            nothing, so the model computes the same without it), "new" (no source was found by a test that found those of
-            other layers), "untested".
+            nothing, so the model computes the same without it), "new" (nothing was found by a test that found the sources of
+            other layers with a wide margin), "no-evidence".
         sources: layers of the reference that it comes from, the likeliest first; () if none is known.
         weights: of an average, how much of each source is in it.
         log10_p: for all layers of the reference, all tests and all layers of the suspect corrected; None if it was not tested.
@@ -84,8 +92,8 @@ class LayerOrigin:
             return f"average of layers {sources} ({', '.join(f'{weight:.2f}' for weight in self.weights)})"
         if self.state == "identity":
             return f"identity layer: writes nothing{f', the rest from layer {sources}' if sources else ''}"
-        known = {"identical": f"layer {sources}, bit for bit", "shared": f"from layer {sources}", "untested": "not tested"}
-        return known.get(self.state, "new, or trained too far to tell")
+        known = {"identical": f"layer {sources}, bit for bit", "shared": f"from layer {sources}", "new": NEW}
+        return known.get(self.state, "no evidence")
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -132,12 +140,12 @@ def layer_origins(
             for (i, j), log10_p in zip(pairs, test.log10_ps(pairs), strict=True):
                 p_values[j][name, i] = log10_p
     corrected = _holm({j: smallest(list(ps.values()), tries=tries) for j, ps in enumerate(p_values) if ps}, depth)
-    telling = {name for ps in p_values for (name, _), log10_p in ps.items() if log10_p <= level}
+    telling = _telling(p_values, level)
     same, silent, readers = _same(models), _silent(*models), _same(models, without=WRITING)
     found = []
     for j, ps in enumerate(p_values):
         p, sources, weights = corrected.get(j), tuple[int, ...](), tuple[float, ...]()
-        state: State = "new" if telling & {name for name, _ in ps} else "untested"
+        state: State = "new" if telling & {name for name, _ in ps} else "no-evidence"
         if p is not None and p <= math.log10(alpha):
             sources, weights = entries.account(j, _sources(ps, level) or _sources(ps, min(ps.values())))
             state = "average" if weights else "shared"
@@ -177,6 +185,17 @@ def _sources(ps: _PValues, level: float) -> tuple[int, ...]:
         if log10_p <= level:
             best[i] = min(log10_p, best.get(i, 0.0))
     return tuple(sorted(best, key=lambda i: best[i]))
+
+
+def _telling(p_values: Sequence[_PValues], level: float) -> set[str]:
+    """Tests that find the sources of layers with a wide margin."""
+    found: dict[str, list[float]] = {}
+    for ps in p_values:
+        for test in {name for name, _ in ps}:
+            best = min(log10_p for (name, _), log10_p in ps.items() if name == test)
+            if best <= level:
+                found.setdefault(test, []).append(best)
+    return {test for test, each in found.items() if statistics.median(each) <= CLEAR * level}
 
 
 def _holm(log10_ps: Mapping[int, float], count: int) -> dict[int, float]:

@@ -62,7 +62,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
 def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     """H0: given everything else, the other layers of the suspect included, the signs of the neurons of one of its layers are
     independent and uniformly random."""
-    _, ours, theirs = _both(reference, suspect)
+    _, ours, theirs = _both(reference, suspect, alone=True)
     counts = [np.isfinite(side[0]).all(axis=-1).sum(axis=1) for side in (ours, theirs)]
 
     def likeness(layer: int) -> Float64s:
@@ -74,8 +74,13 @@ def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     return SingleLayers(likeness, log10_ps, -np.minimum(counts[0].max(), counts[1]) * math.log10(2))
 
 
-def _both(reference: Fingerprint, suspect: Fingerprint) -> tuple[tuple[object, ...], Described, Described]:
+def _both(
+    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False
+) -> tuple[tuple[object, ...], Described, Described]:
     """A key for what is kept, and the neurons of both models, of the reference those of one expert a layer.
+
+    Args:
+        alone: decorrelate each layer by itself, so that none depends on what else is in its model.
 
     Raises:
         NotApplicable: neurons have no free signs, or somebody chose them.
@@ -89,12 +94,18 @@ def _both(reference: Fingerprint, suspect: Fingerprint) -> tuple[tuple[object, .
     known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     key = "matched-invariants", tuple(known), tuple(signed)
-    ours = kept(reference, (*key, "one expert"), lambda: _described(one_expert(x), known, signed))
-    return key, ours, kept(suspect, key, lambda: _described(y, known, signed))
+    described = _each_described if alone else _described
+    ours = kept(reference, (*key, "one expert", alone), lambda: described(one_expert(x), known, signed))
+    return key, ours, kept(suspect, (*key, alone), lambda: described(y, known, signed))
 
 
 def _described(values: Float64s, known: list[int], signed: list[int]) -> Described:
     return described_by(values, known, signed), signs_of(values, signed)
+
+
+def _each_described(values: Float64s, known: list[int], signed: list[int]) -> Described:
+    each = [_described(layer[None], known, signed) for layer in values]
+    return np.concatenate([one for one, _ in each]), np.concatenate([other for _, other in each])
 
 
 def _agreements(ours: Described, theirs: Described, i: int, j: int) -> tuple[Float64s, Float64s]:

@@ -74,8 +74,8 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
 
 def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     """H0: given what they read, what the neurons of one layer of the suspect write does not depend on the reference."""
-    key, gated, y, ours = _both(reference, suspect)
-    theirs = kept(suspect, (*key, "every layer"), lambda: Side.of(y, gated=gated))
+    key, gated, y, ours = _both(reference, suspect, alone=True)
+    theirs = kept(suspect, (*key, "every layer"), lambda: Side.of_each(y, gated=gated))
     counts = [np.isfinite(side.reads).all(axis=-1).sum(axis=1) for side in (ours, theirs)]
 
     def likeness(layer: int) -> Float64s:
@@ -87,8 +87,13 @@ def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     return SingleLayers(likeness, log10_ps, -np.minimum(counts[0].max(), counts[1]) * math.log10(2))
 
 
-def _both(reference: Fingerprint, suspect: Fingerprint) -> tuple[tuple[object, ...], bool, Float64s, Side]:
+def _both(
+    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False
+) -> tuple[tuple[object, ...], bool, Float64s, Side]:
     """A key for what is kept, whether neurons are gated, the suspect's neurons, and the reference's.
+
+    Args:
+        alone: decorrelate each layer by itself, so that none depends on what else is in its model.
 
     Raises:
         NotApplicable: only one of the models has gated neurons.
@@ -98,7 +103,9 @@ def _both(reference: Fingerprint, suspect: Fingerprint) -> tuple[tuple[object, .
     if others:
         raise NotApplicable("only one of the models has gated neurons")
     key = "matched-writes", gated
-    return key, gated, y, kept(reference, (*key, "reference"), lambda: Side.of(one_expert(x), gated=gated).without_clones())
+    side = Side.of_each if alone else Side.of
+    ours = kept(reference, (*key, "reference", alone), lambda: side(one_expert(x), gated=gated).without_clones())
+    return key, gated, y, ours
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,12 @@ class Side:
             scores[absent] = np.nan
             found.append(scores)
         return cls(found[0], found[1])
+
+    @classmethod
+    def of_each(cls, forms: Float64s, *, gated: bool) -> Side:
+        """The same of every layer by itself."""
+        each = [cls.of(layer[None], gated=gated) for layer in forms]
+        return cls(np.concatenate([side.reads for side in each]), np.concatenate([side.writes for side in each]))
 
     def without_clones(self) -> Side:
         """The first of neurons that are copies or near copies of each other: in one of two models each must be there once."""

@@ -139,7 +139,7 @@ def layer_map(label: str, sources: Sequence[Source], layers: int) -> Markup:
     for index in range(reference):
         body.append(svg.element("circle", look="dot reference", cx=10 + step * (index + 0.5), cy=24, r=3))
     for index, each in enumerate(sources):
-        x, size = 10 + step * (index + 0.5), 3.0 if each.look in ("shared", "identical") else 4.5
+        x, size = 10 + step * (index + 0.5), 4.5 if each.look in ("average", "identity", "new") else 3.0
         body.append(svg.element("circle", look=f"dot suspect {each.look}", cx=x, cy=86, r=size, hover=each.hover))
     body.append(svg.text(10.0, 13.0, "layers of the reference", anchor="start"))
     body.append(svg.text(10.0, 104.0, "layers of the suspect", anchor="start"))

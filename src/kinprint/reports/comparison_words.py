@@ -147,7 +147,7 @@ def layer(item: LayerOrigin) -> dict[str, str]:
     }
 
 
-SHORT = {"new": "new", "identity": "identity", "untested": "?"}
+SHORT = {"new": "new", "identity": "identity", "no-evidence": "?"}
 """Layers without a source, or that are no source's, in a row of layers."""
 
 
