@@ -67,7 +67,8 @@ class LayerOrigin:
         state: "identical" (bit for bit), "shared" (a test says so), "average" (of several layers), "identity" (it writes
             nothing, so the model computes the same without it), "new" (nothing was found by a test that found the sources of
             other layers with a wide margin), "no-evidence".
-        sources: layers of the reference that it comes from, the likeliest first; () if none is known.
+        sources: layers of the reference that it comes from: of an average all of them, else the likeliest first, then copies of
+            that one, if there are any; () if none is known.
         weights: of an average, how much of each source is in it.
         log10_p: for all layers of the reference, all tests and all layers of the suspect corrected; None if it was not tested.
         tests: that found a source.
@@ -83,13 +84,14 @@ class LayerOrigin:
     @property
     def in_place(self) -> bool:
         """Whether it is the layer of its own number, and nothing else is to be said."""
-        return self.state in ("identical", "shared") and self.sources == (self.layer,)
+        return self.state in ("identical", "shared") and self.sources[0] == self.layer
 
     def words(self) -> str:
         """What it is, for people."""
-        sources = " and ".join(map(str, self.sources))
+        sources = " or ".join(map(str, self.sources))
         if self.state == "average":
-            return f"average of layers {sources} ({', '.join(f'{weight:.2f}' for weight in self.weights)})"
+            weights = ", ".join(f"{weight:.2f}" for weight in self.weights)
+            return f"average of layers {' and '.join(map(str, self.sources))} ({weights})"
         if self.state == "identity":
             return f"identity layer: writes nothing{f', the rest from layer {sources}' if sources else ''}"
         known = {"identical": f"layer {sources}, bit for bit", "shared": f"from layer {sources}", "new": NEW}
@@ -150,9 +152,9 @@ def layer_origins(
             sources, weights = entries.account(j, _sources(ps, level) or _sources(ps, min(ps.values())))
             state = "average" if weights else "shared"
         if silent[j]:
-            state, sources, weights = "identity", readers.get(j, sources)[:1], ()
+            state, sources, weights = "identity", readers.get(j, sources), ()
         elif j in same:
-            state, sources, weights = "identical", same[j][:1], ()
+            state, sources, weights = "identical", same[j], ()
         by = tuple(sorted({name for (name, i), log10_p in ps.items() if i in sources and log10_p <= level}))
         found.append(LayerOrigin(j, state, sources, weights, p, by))
     return tuple(found) if any(origin.sources for origin in found) else ()
@@ -243,16 +245,18 @@ class _Entries:
     def account(self, layer: int, sources: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[float, ...]]:
         """Which of the layers that a layer shares something with it comes from, and with what weights if it is an average.
 
-        Least squares on their entries, the strongest source alone where that is no clear average: where sources are copies of
-        each other, or entries say nothing.
+        Least squares on their entries; the likeliest source alone, and its copies, where that is no clear average: where
+        sources are copies of each other, or entries say nothing.
         """
         x, y = self.ours[list(sources)], self.theirs[layer]
         if len(sources) < 2 or x.shape[1] <= 2 * len(sources):
             return sources[:1], ()
-        gram = x @ x.T
+        gram, likeness = x @ x.T, x @ y / _length(x, y)
         size = np.sqrt(np.maximum(np.diag(gram), 1e-300))
-        if (np.triu(gram / np.outer(size, size), 1) > ALIKE).any():
-            return sources[:1], ()
+        best = int(np.argmax(likeness))
+        copies = gram[best] / (size[best] * size) > ALIKE
+        if copies.sum() > 1:
+            return tuple(sources[k] for k in np.argsort(-likeness) if copies[k]), ()
         weights = np.linalg.lstsq(x.T, y, rcond=None)[0]
         rest = y - weights @ x
         errors = np.sqrt(np.diag(np.linalg.pinv(gram)) * float(rest @ rest) / (x.shape[1] - len(sources)))

@@ -152,7 +152,9 @@ SHORT = {"new": "new", "identity": "identity", "no-evidence": "?"}
 
 
 def _short(item: LayerOrigin) -> str:
-    return SHORT.get(item.state, "+".join(map(str, item.sources)))
+    if item.state in SHORT:
+        return SHORT[item.state]
+    return "+".join(map(str, item.sources if item.weights else item.sources[:1]))
 
 
 def _numbers(values: Sequence[int]) -> str:
