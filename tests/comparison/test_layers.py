@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import kinprint
 from kinprint.comparison import Comparison
-from kinprint.comparison.layers import _holm, layer_origins
+from kinprint.comparison.layers import holm, layer_origins
 from kinprint.methods import known
 from kinprint.reports import comparison_html, comparison_text
 
@@ -159,9 +159,9 @@ def test_only_tests_that_decide_are_asked(models: Path) -> None:
 
 def test_holms_procedure() -> None:
     """The smallest counts for all hypotheses, the next for one less; no adjusted p-value is below one before it."""
-    adjusted = _holm({3: -4.0, 0: -3.9, 7: -9.0}, 4)
+    adjusted = holm({3: -4.0, 0: -3.9, 7: -9.0}, 4)
     assert adjusted[7] == pytest.approx(-9 + math.log10(4))
     assert adjusted[3] == pytest.approx(-4 + math.log10(3))
     assert adjusted[0] == adjusted[3]  # -3.9 + log10(2) is less
-    assert _holm({0: -4.0, 1: -3.99}, 2)[1] == pytest.approx(-4 + math.log10(2))
-    assert _holm({0: -0.1}, 5)[0] == 0.0
+    assert holm({0: -4.0, 1: -3.99}, 2)[1] == pytest.approx(-4 + math.log10(2))
+    assert holm({0: -0.1}, 5)[0] == 0.0

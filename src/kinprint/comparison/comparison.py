@@ -16,6 +16,7 @@ from kinprint.architectures import Weights
 from kinprint.comparison import evidence_cache
 from kinprint.comparison.components import counterparts, same_kind
 from kinprint.comparison.context import context
+from kinprint.comparison.experts import ExpertOrigin, expert_origins
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
@@ -86,6 +87,14 @@ class Comparison:
         if self.verdict not in ("related", "identical"):
             return ()
         return layer_origins((self.reference, self.suspect), (registry.known(), self.evidence), self.alpha)
+
+    @cached_property
+    def experts(self) -> tuple[ExpertOrigin, ...]:
+        """Where each expert of the suspect comes from; () as `layers`, and where fingerprints know too little of experts."""
+        if self.verdict not in ("related", "identical"):
+            return ()
+        said, models = (registry.known(), self.evidence), (self.reference, self.suspect)
+        return expert_origins(models, said, self.layers, self.layer_map, self.alpha)
 
     @property
     def scores(self) -> tuple[Evidence, ...]:
@@ -199,6 +208,7 @@ class Comparison:
             },
             "layer_map": None if self.layer_map is None else list(self.layer_map),
             "layers": [layer.to_json() for layer in self.layers],
+            "experts": [expert.to_json() for expert in self.experts],
             "evidence": [item.to_json() for item in self.evidence],
             "context": self.context,
         }

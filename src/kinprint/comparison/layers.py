@@ -141,8 +141,9 @@ def layer_origins(
             ]
             for (i, j), log10_p in zip(pairs, test.log10_ps(pairs), strict=True):
                 p_values[j][name, i] = log10_p
-    corrected = _holm({j: smallest(list(ps.values()), tries=tries) for j, ps in enumerate(p_values) if ps}, depth)
-    telling = _telling(p_values, level)
+    corrected = holm({j: smallest(list(ps.values()), tries=tries) for j, ps in enumerate(p_values) if ps}, depth)
+    # of a layer of experts, tests see one or two of them
+    telling = _telling(p_values, level) if (models[1].stated.num_experts or 0) <= 1 else set()
     same, silent, readers = _same(models), _silent(*models), _same(models, without=WRITING)
     found = []
     for j, ps in enumerate(p_values):
@@ -200,7 +201,7 @@ def _telling(p_values: Sequence[_PValues], level: float) -> set[str]:
     return {test for test, each in found.items() if statistics.median(each) <= CLEAR * level}
 
 
-def _holm(log10_ps: Mapping[int, float], count: int) -> dict[int, float]:
+def holm(log10_ps: Mapping[int, float], count: int) -> dict[int, float]:
     """Adjusted p-values of some of `count` hypotheses: each is at most alpha where Holm's procedure at alpha rejects it."""
     adjusted, largest = {}, -math.inf
     for number, j in enumerate(sorted(log10_ps, key=lambda j: log10_ps[j])):

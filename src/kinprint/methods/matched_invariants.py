@@ -10,19 +10,20 @@ looks at depends on the signs, so the test is exact.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.form_columns import EVEN, ODD
+from kinprint.fingerprints.form_columns import EVEN, EXPERT, ODD
 from kinprint.fingerprints.kept import kept
 from kinprint.matching.forms import described_by, one_expert, signs_of
 from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import nearest
-from kinprint.methods._method import Finding, SingleLayers, Test
+from kinprint.methods._method import Finding, FromExpert, SingleExperts, SingleLayers, Test
 from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
 from kinprint.statistics import sign_test, sign_z
 
@@ -74,13 +75,39 @@ def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     return SingleLayers(likeness, log10_ps, -np.minimum(counts[0].max(), counts[1]) * math.log10(2))
 
 
+def single_experts(reference: Fingerprint, suspect: Fingerprint) -> SingleExperts:
+    """H0: given everything else, the other experts of the suspect included, the signs of the neurons of one of its experts are
+    independent and uniformly random. Every expert of the reference's layer is looked at: neurons of the suspect's expert are
+    there once, and each is matched once."""
+    _, ours, theirs = _both(reference, suspect, alone=True, every_expert=True)
+    numbers, own = (np.asarray(model.traits["neurons.forms"])[..., EXPERT] for model in (reference, suspect))
+    there = [np.flatnonzero(np.isfinite(layer).all(axis=-1)) for layer in theirs[0]]
+    units = {layer: dict(Counter(own[layer, rows].astype(int).tolist())) for layer, rows in enumerate(there)}
+
+    def test(i: int, j: int, expert: int) -> FromExpert:
+        rows = own[j] == expert
+        agreements, left = _matched((ours[0][i], ours[1][i]), (theirs[0][j, rows], theirs[1][j, rows]))
+        known = numbers[i, left].astype(np.int64)
+        source = int(np.bincount(known, np.maximum(agreements, 0.0)).argmax()) if len(known) else 0
+        return FromExpert(sign_test(agreements).log10_p, source)
+
+    return SingleExperts(units, test, math.log10(2))
+
+
+def _matched(ours: Described, theirs: Described) -> tuple[Float64s, Int64s]:
+    """Agreement of matched neurons of two layers, and which of the first they are."""
+    left, right, margin = nearest(ours[0], theirs[0])
+    return np.einsum("nf,nf->n", ours[1][left], theirs[1][right]) * margin, left
+
+
 def _both(
-    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False
+    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False, every_expert: bool = False
 ) -> tuple[tuple[object, ...], Described, Described]:
     """A key for what is kept, and the neurons of both models, of the reference those of one expert a layer.
 
     Args:
         alone: decorrelate each layer by itself, so that none depends on what else is in its model.
+        every_expert: of the reference too.
 
     Raises:
         NotApplicable: neurons have no free signs, or somebody chose them.
@@ -95,7 +122,10 @@ def _both(
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     key = "matched-invariants", tuple(known), tuple(signed)
     described = _each_described if alone else _described
-    ours = kept(reference, (*key, "one expert", alone), lambda: described(one_expert(x), known, signed))
+    shown = x if every_expert else one_expert(x)
+    ours = kept(
+        reference, (*key, "every expert" if every_expert else "one expert", alone), lambda: described(shown, known, signed)
+    )
     return key, ours, kept(suspect, (*key, alone), lambda: described(y, known, signed))
 
 
@@ -123,4 +153,5 @@ METHOD = Test(
     run=run,
     of="FFN",
     single_layers=single_layers,
+    single_experts=single_experts,
 )
