@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import nearest
 from kinprint.methods._method import Finding, FromExpert, SingleExperts, SingleLayers, Test
 from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
-from kinprint.statistics import sign_test, sign_z
+from kinprint.statistics import sign_test, sign_z, smallest
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
@@ -62,24 +63,33 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
 
 def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     """H0: given everything else, the other layers of the suspect included, the signs of the neurons of one of its layers are
-    independent and uniformly random."""
-    _, ours, theirs = _both(reference, suspect, alone=True)
-    counts = [np.isfinite(side[0]).all(axis=-1).sum(axis=1) for side in (ours, theirs)]
+    independent and uniformly random in each of its experts, which may be copies of each other."""
+    asked, ours, theirs = _by_expert(reference, suspect)
+    experts = [asked.units.get(layer, {}) for layer in range(len(theirs[0]))]
+    least = np.array([min(math.log10(len(each)) - asked.bits * max(each.values()), 0.0) if each else 0.0 for each in experts])
 
     def likeness(layer: int) -> Float64s:
         return np.array([nearest(x[:SEEDS], theirs[0][layer, :SEEDS])[2].sum() for x in ours[0]])
 
     def log10_ps(pairs: Sequence[tuple[int, int]]) -> list[float]:
-        return [sign_test(_agreements(ours, theirs, i, j)[0]).log10_p for i, j in pairs]
+        return [smallest([asked.test(i, j, expert).log10_p for expert in experts[j]]) for i, j in pairs]
 
-    return SingleLayers(likeness, log10_ps, -np.minimum(counts[0].max(), counts[1]) * math.log10(2))
+    return SingleLayers(likeness, log10_ps, least)
 
 
 def single_experts(reference: Fingerprint, suspect: Fingerprint) -> SingleExperts:
     """H0: given everything else, the other experts of the suspect included, the signs of the neurons of one of its experts are
-    independent and uniformly random. Every expert of the reference's layer is looked at: neurons of the suspect's expert are
-    there once, and each is matched once."""
-    _, ours, theirs = _both(reference, suspect, alone=True, every_expert=True)
+    independent and uniformly random."""
+    return _by_expert(reference, suspect)[0]
+
+
+def _by_expert(reference: Fingerprint, suspect: Fingerprint) -> tuple[SingleExperts, Described, Described]:
+    """The test of the suspect's experts, and the neurons of both models.
+
+    Every expert of the reference's layer is looked at, though some may be copies of others: neurons of one expert of the
+    suspect are there once, and each is matched once.
+    """
+    _, ours, theirs = _both(reference, suspect, alone=True)
     numbers, own = (np.asarray(model.traits["neurons.forms"])[..., EXPERT] for model in (reference, suspect))
     there = [np.flatnonzero(np.isfinite(layer).all(axis=-1)) for layer in theirs[0]]
     units = {layer: dict(Counter(own[layer, rows].astype(int).tolist())) for layer, rows in enumerate(there)}
@@ -91,7 +101,7 @@ def single_experts(reference: Fingerprint, suspect: Fingerprint) -> SingleExpert
         source = int(np.bincount(known, np.maximum(agreements, 0.0)).argmax()) if len(known) else 0
         return FromExpert(sign_test(agreements).log10_p, source)
 
-    return SingleExperts(units, test, math.log10(2))
+    return SingleExperts({layer: each for layer, each in units.items() if each}, test, math.log10(2)), ours, theirs
 
 
 def _matched(ours: Described, theirs: Described) -> tuple[Float64s, Int64s]:
@@ -101,13 +111,13 @@ def _matched(ours: Described, theirs: Described) -> tuple[Float64s, Int64s]:
 
 
 def _both(
-    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False, every_expert: bool = False
+    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False
 ) -> tuple[tuple[object, ...], Described, Described]:
-    """A key for what is kept, and the neurons of both models, of the reference those of one expert a layer.
+    """A key for what is kept, and the neurons of both models.
 
     Args:
-        alone: decorrelate each layer by itself, so that none depends on what else is in its model.
-        every_expert: of the reference too.
+        alone: those of every expert, each layer decorrelated by itself, so that none depends on what else is in its model; else
+            of the reference those of one expert a layer.
 
     Raises:
         NotApplicable: neurons have no free signs, or somebody chose them.
@@ -121,12 +131,14 @@ def _both(
     known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
     key = "matched-invariants", tuple(known), tuple(signed)
-    described = _each_described if alone else _described
-    shown = x if every_expert else one_expert(x)
-    ours = kept(
-        reference, (*key, "every expert" if every_expert else "one expert", alone), lambda: described(shown, known, signed)
-    )
-    return key, ours, kept(suspect, (*key, alone), lambda: described(y, known, signed))
+    if alone:
+        every = [
+            kept(model, (*key, "alone"), partial(_each_described, values, known, signed))
+            for model, values in ((reference, x), (suspect, y))
+        ]
+        return key, every[0], every[1]
+    ours = kept(reference, (*key, "one expert"), lambda: _described(one_expert(x), known, signed))
+    return key, ours, kept(suspect, key, lambda: _described(y, known, signed))
 
 
 def _described(values: Float64s, known: list[int], signed: list[int]) -> Described:

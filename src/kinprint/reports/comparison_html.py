@@ -59,7 +59,10 @@ def comparison_html(
         ],
         layer_map=layer_map("Map of layers", sources, depth) if (sources := _sources(comparison)) else None,
         layers=[words.layer(item) for item in comparison.layers],
-        layer_lines=words.layers(comparison.layers, depth) if comparison.layers else [],
+        layer_lines=[
+            *(words.layers(comparison.layers, depth) if comparison.layers else []),
+            *words.experts(comparison.experts),
+        ],
         strengths=[_strength(item) for item in comparison.tests if item.applies and item.layers],
         familiar=list(familiar(comparison.reference, comparison.suspect)),
         layer_maps=list(layer_maps(comparison.reference, comparison.suspect)),

@@ -37,6 +37,7 @@ def comparison_text(comparison: Comparison) -> RenderableType:
         pieces += map(Text, words.layers(comparison.layers, comparison.reference.layers or 0))
     elif comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
         pieces.append(Text("Layers of the reference, by suspect layer: " + " ".join(map(str, comparison.layer_map))))
+    pieces += map(Text, words.experts(comparison.experts))
     disguise = next((item.disguise for item in comparison.tests if item.disguise), ())
     if disguise and comparison.verdict == "related":
         pieces.append(Text("Disguise: " + ", ".join(disguise)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from kinprint import words
-from kinprint.comparison.layers import LayerOrigin
+from kinprint.comparison.experts import ExpertOrigin
+from kinprint.comparison.layers import NEW, LayerOrigin
 from kinprint.comparison.parts import SharedPart
 from kinprint.errors import printable
 from kinprint.methods import Evidence
@@ -145,6 +147,26 @@ def layer(item: LayerOrigin) -> dict[str, str]:
         "p": words.p_value(item.log10_p),
         "tests": ", ".join(item.tests) or ("digests" if item.state == "identical" else ""),
     }
+
+
+def experts(found: Sequence[ExpertOrigin]) -> list[str]:
+    """Where the experts of the suspect come from, in few lines: those that are in their places are only counted."""
+    if not found:
+        return []
+    shared = [item for item in found if item.state == "shared"]
+    moved = [item for item in shared if item.source is not None and item.source[1] != item.expert]
+    weakest = f" (each p {words.p_value(max(item.log10_p for item in shared))})" if shared else ""
+    of_their_number = len(shared) - len(moved)
+    lines = [
+        f"By expert: of {len(found)}, {of_their_number} are the reference's of the same number, {len(moved)} are others of it"
+        f"{weakest}."
+    ]
+    for state, what in (("new", NEW), ("no-evidence", "no evidence")):
+        by_layer = groupby((item for item in found if item.state == state), key=lambda item: item.layer)
+        places = [f"{layer} ({_numbers([item.expert for item in items])})" for layer, items in by_layer]
+        if places:
+            lines.append(f"  layer{'s'[: len(places) > 1]} (experts) {', '.join(places)}: {what}")
+    return lines
 
 
 SHORT = {"new": "new", "identity": "identity", "no-evidence": "?"}
