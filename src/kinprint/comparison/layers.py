@@ -283,8 +283,10 @@ def _same(models: tuple[Fingerprint, Fingerprint], without: Sequence[str] = ()) 
         layers: dict[int, dict[str, bytes]] = {}
         for name, digest in (digests_of(model) or {}).items():
             number, _, own = name.partition(".")
-            if number.isdecimal() and not any(
-                own == role or own.startswith((f"{role}.", f"biases.{role}")) for role in without
+            if (
+                number.isdecimal()
+                and len(number) < 9
+                and not any(own == role or own.startswith((f"{role}.", f"biases.{role}")) for role in without)
             ):
                 layers.setdefault(int(number), {})[own] = digest
         sides.append(layers)

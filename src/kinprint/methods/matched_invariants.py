@@ -32,6 +32,8 @@ COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
 
 
+MOST_EXPERTS = 1 << 16
+
 Described = tuple[Float64s, Float64s]
 """What neurons are matched by, and what is tested, (layers, neurons, features) each."""
 
@@ -90,18 +92,24 @@ def _by_expert(reference: Fingerprint, suspect: Fingerprint) -> tuple[SingleExpe
     suspect are there once, and each is matched once.
     """
     _, ours, theirs = _both(reference, suspect, alone=True)
-    numbers, own = (np.asarray(model.traits["neurons.forms"])[..., EXPERT] for model in (reference, suspect))
+    numbers, own = (_expert_numbers(model) for model in (reference, suspect))
     there = [np.flatnonzero(np.isfinite(layer).all(axis=-1)) for layer in theirs[0]]
-    units = {layer: dict(Counter(own[layer, rows].astype(int).tolist())) for layer, rows in enumerate(there)}
+    units = {layer: dict(Counter(own[layer, rows].tolist())) for layer, rows in enumerate(there)}
 
     def test(i: int, j: int, expert: int) -> FromExpert:
         rows = own[j] == expert
         agreements, left = _matched((ours[0][i], ours[1][i]), (theirs[0][j, rows], theirs[1][j, rows]))
-        known = numbers[i, left].astype(np.int64)
-        source = int(np.bincount(known, np.maximum(agreements, 0.0)).argmax()) if len(known) else 0
+        votes = np.bincount(numbers[i, left], np.maximum(agreements, 0.0), minlength=1)
+        source = int(votes.argmax())
         return FromExpert(sign_test(agreements).log10_p, source)
 
     return SingleExperts({layer: each for layer, each in units.items() if each}, test, math.log10(2)), ours, theirs
+
+
+def _expert_numbers(model: Fingerprint) -> Int64s:
+    """(layers, neurons) of which expert a neuron is; a fingerprint may say anything."""
+    stated = np.nan_to_num(np.asarray(model.traits["neurons.forms"], dtype=np.float64)[..., EXPERT])
+    return np.asarray(np.clip(stated, 0, MOST_EXPERTS - 1).astype(np.int64))
 
 
 def _matched(ours: Described, theirs: Described) -> tuple[Float64s, Int64s]:
