@@ -11,7 +11,6 @@ from functools import cache
 
 from kinprint import discovery
 from kinprint.methods._method import (
-    PARTS,
     Evidence,
     Finding,
     FromExpert,
@@ -25,7 +24,6 @@ from kinprint.methods._method import (
 )
 
 __all__ = [
-    "PARTS",
     "Evidence",
     "Finding",
     "FromExpert",

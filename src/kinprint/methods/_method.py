@@ -20,9 +20,6 @@ from kinprint.statistics.label_checks import LabelCheck
 
 Kind = Literal["test", "score"]
 
-PARTS = ("input embedding", "attention", "FFN", "experts", "routers", "output head")
-"""The parts of a language model that tests can tell apart, from its input to its output."""
-
 COMPUTING = ("run", "share", "beyond", "single_layers", "single_experts", "curves", "maps")
 """Attributes of a method that are functions, or made of them."""
 

@@ -43,6 +43,7 @@ def comparison_html(
         "comparison.html",
         reference=_side(comparison.reference, "reference", files),
         suspect=_side(comparison.suspect, "suspect", files),
+        about=comparison.about,
         verdict=comparison.verdict,
         sentence=comparison.sentence(),
         means=words.MEANS[comparison.verdict],

@@ -32,7 +32,8 @@ MEANS_NOT = {
     "identical": ["It does not say who had them first, nor whether the copy was allowed."],
     "related": [
         "It does not say which of the two came first, nor whether using the weights was allowed.",
-        "Shared initial weights count too: two trainings from one random start are related, though nobody copied anything.",
+        "Shared initial weights count too: two trainings from one random start are related, though nobody copied anything. "
+        "With --deep the sentence says which of the two it looks like, where that can be told.",
         "It says nothing about data, code or ideas.",
     ],
     "no-evidence": [
