@@ -96,8 +96,8 @@ class Comparison:
 
     @cached_property
     def layers(self) -> tuple[LayerOrigin, ...]:
-        """Where each layer of the suspect comes from, with p-values of their own; () unless whole models are related or identical,
-        or where nothing tells. Worked out when it is first asked for."""
+        """Where each layer of the suspect comes from, with p-values of their own; () unless whole models are related or
+        identical, or where nothing tells. Worked out when it is first asked for."""
         if self.about or self.verdict not in ("related", "identical"):
             return ()
         return layer_origins((self.reference, self.suspect), (registry.known(), self.evidence), self.alpha)
