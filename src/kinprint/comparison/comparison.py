@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -16,9 +16,11 @@ from kinprint.architectures import Weights
 from kinprint.comparison import evidence_cache
 from kinprint.comparison.components import counterparts, same_kind
 from kinprint.comparison.context import context
+from kinprint.comparison.experts import ExpertOrigin, expert_origins
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
+from kinprint.comparison.layers import LayerOrigin, layer_origins
 from kinprint.comparison.origin import Origin, origin
 from kinprint.comparison.parts import SharedPart, sentence_of_part, shared_parts
 from kinprint.comparison.parts import sentence as sentence_of_parts
@@ -91,6 +93,22 @@ class Comparison:
     def everything(self) -> tuple[Evidence, ...]:
         """The evidence of the model and of all components, on which the verdict rests."""
         return (*self.evidence, *(item for each in self.components.values() for item in each.everything))
+
+    @cached_property
+    def layers(self) -> tuple[LayerOrigin, ...]:
+        """Where each layer of the suspect comes from, with p-values of their own; () unless whole models are related or
+        identical, or where nothing tells. Worked out when it is first asked for."""
+        if self.about or self.verdict not in ("related", "identical"):
+            return ()
+        return layer_origins((self.reference, self.suspect), (registry.known(), self.evidence), self.alpha)
+
+    @cached_property
+    def experts(self) -> tuple[ExpertOrigin, ...]:
+        """Where each expert of the suspect comes from; () as `layers`, and where fingerprints know too little of experts."""
+        if self.about or self.verdict not in ("related", "identical"):
+            return ()
+        said, models = (registry.known(), self.evidence), (self.reference, self.suspect)
+        return expert_origins(models, said, self.layers, self.layer_map, self.alpha)
 
     @property
     def scores(self) -> tuple[Evidence, ...]:
@@ -213,6 +231,8 @@ class Comparison:
                 for what, each in self.components.items()
             },
             "layer_map": None if self.layer_map is None else list(self.layer_map),
+            "layers": [layer.to_json() for layer in self.layers],
+            "experts": [expert.to_json() for expert in self.experts],
             "evidence": [item.to_json() for item in self.evidence],
             "context": self.context,
         }

@@ -34,8 +34,11 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     if comparison.tests:
         pieces.append(_tests(comparison.tests))
     pieces += [_tests(each.tests, f"Tests of the {what} (these decide too)") for what, each in comparison.components.items()]
-    if comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
+    if comparison.layers:
+        pieces += map(Text, words.layers(comparison.layers, comparison.reference.layers or 0))
+    elif comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
         pieces.append(Text("Layers of the reference, by suspect layer: " + " ".join(map(str, comparison.layer_map))))
+    pieces += map(Text, words.experts(comparison.experts))
     disguise = next((item.disguise for item in comparison.tests if item.disguise), ())
     if disguise and comparison.verdict == "related":
         pieces.append(Text("Disguise: " + ", ".join(disguise)))
