@@ -176,8 +176,7 @@ def complete(table: Table, explained: Fit) -> bool:
 def _stored_gains(names: Iterable[str], tensors: Mapping[str, Tensor]) -> tuple[bool | None, int]:
     """Whether gains are stored less one: True if values say so, False if they say the contrary, None if they do not say; and
     how many bytes were read for it. LayerNorms, told by their biases, may be either, and are not asked."""
-    values, nbytes = _values([name for name in dict.fromkeys(names) if not _has_bias(name, tensors)], tensors)
-    return _less_one(values), nbytes
+    return _said([name for name in dict.fromkeys(names) if not _has_bias(name, tensors)], tensors)
 
 
 def _gains(one: _Candidate) -> list[str]:
@@ -191,8 +190,8 @@ def _unsaid(table: Table, explained: Fit, tensors: Mapping[str, Tensor]) -> tupl
     """A table that was guessed, and how many bytes were read for it. If it adds one to the gains of LayerNorms, and those look
     as if nothing were added, it does not say what they are."""
     names = [name for name in _added_to(explained) if _has_bias(name, tensors)]
-    values, nbytes = _values(names, tensors)
-    if not names or _less_one(values) is not False:
+    said, nbytes = _said(names, tensors)
+    if said is not False:
         return table, nbytes
     added = [name for name, entry in table.tensors.items() if entry.add]
     kept = {name: entry for name, entry in table.tensors.items() if not entry.add}
@@ -209,15 +208,31 @@ def _has_bias(name: str, tensors: Mapping[str, Tensor]) -> bool:
     return name.removesuffix("weight") + "bias" in tensors
 
 
-def _values(names: Sequence[str], tensors: Mapping[str, Tensor]) -> tuple[list[NDArray[np.float32]], int]:
-    """Finite entries of gains of these kinds, in layers all over the depth, and how many bytes were read."""
+def _said(names: Sequence[str], tensors: Mapping[str, Tensor]) -> tuple[bool | None, int]:
+    """What gains say (`_less_one`), and how many bytes were read: the first of each kind, and if those have both signs, some of
+    layers all over the depth."""
+    values, nbytes = _values(names[:GAINS_READ], tensors)
+    said = _less_one(values)
+    if not said:
+        return said, nbytes
+    values, more = _values(_all_over(names, tensors), tensors)
+    return _less_one(values), nbytes + more
+
+
+def _all_over(names: Sequence[str], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Of tensors of these kinds, `GAINS_READ` at most, the first, the last and some between."""
     of_kind: dict[str, list[str]] = {kind(name): [] for name in names}
-    for name in tensors if of_kind else ():
+    for name in tensors:
         if (own := of_kind.get(kind(name))) is not None:
             own.append(name)
-    each = max(GAINS_READ // max(len(of_kind), 1), 1)
+    each = max(GAINS_READ // len(of_kind), 1)
     spread = [same[round(place)] for same in of_kind.values() for place in np.linspace(0, len(same) - 1, min(each, len(same)))]
-    read = [tensors[name] for name in spread[:GAINS_READ]]
+    return spread[:GAINS_READ]
+
+
+def _values(names: Sequence[str], tensors: Mapping[str, Tensor]) -> tuple[list[NDArray[np.float32]], int]:
+    """Finite entries of gains, and how many bytes were read."""
+    read = [tensors[name] for name in names]
     vectors = [tensor.read().reshape(-1)[:ENTRIES_READ].astype(np.float32) for tensor in read if tensor.dtype.kind in "fV"]
     nbytes = sum(int(np.prod(tensor.shape)) * tensor.dtype.itemsize for tensor in read)
     return [finite for vector in vectors if len(finite := vector[np.isfinite(vector)])], nbytes
