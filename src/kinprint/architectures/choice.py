@@ -211,12 +211,13 @@ def _has_bias(name: str, tensors: Mapping[str, Tensor]) -> bool:
 def _said(names: Sequence[str], tensors: Mapping[str, Tensor]) -> tuple[bool | None, int]:
     """What gains say (`_less_one`), and how many bytes were read: the first of each kind, and if those have both signs, some of
     layers all over the depth."""
-    values, nbytes = _values(names[:GAINS_READ], tensors)
+    first = names[:GAINS_READ]
+    values, nbytes = _values(first, tensors)
     said = _less_one(values)
     if not said:
         return said, nbytes
-    values, more = _values(_all_over(names, tensors), tensors)
-    return _less_one(values), nbytes + more
+    others, more = _values([name for name in _all_over(names, tensors) if name not in first], tensors)
+    return _less_one([*values, *others]), nbytes + more
 
 
 def _all_over(names: Sequence[str], tensors: Mapping[str, Tensor]) -> list[str]:
