@@ -36,7 +36,7 @@ from kinprint.methods import tests
 from kinprint.zoo.text import text
 
 WINDOW, BATCH, RATE = 128, 4, 5e-5
-CAUSAL = ("llama", "gemma3_text")
+CAUSAL = ("llama", "gemma3", "gemma3_text")
 
 
 @dataclass(frozen=True)
