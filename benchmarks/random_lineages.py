@@ -3,8 +3,8 @@
     python benchmarks/random_lineages.py FOLDER --seed 1 [--members 13] [--copies 20] [--merges 4]
 
 The zoo of `kinprint zoo build` is made by hand: its base has a dozen children, few of them have any. Here each family begins
-with a base and grows one member at a time. A member's parent is drawn from those that are there, what is done to it from `WAYS`, and
-with what amount from that. One member of each family starts from the base's initial weights and shares nothing else. Then come
+with a base and grows one member at a time. A member's parent is drawn from those that are there, and what is done to it from
+`WAYS`. One member of each family starts from the base's initial weights and shares nothing else. Then come
 copies that nobody trains (`COPIES`), of any member and of other copies, and merges (`METHODS`) of members of one form.
 """
 

@@ -1,8 +1,8 @@
 """Was one model made from the other's weights? Steps that lose entries, or repeat them, say so, and say which came first.
 
 Training moves every weight, and two models that were trained from a third look like parent and child. These steps lose
-something, or repeat it, and leave the rest as it was: entry by entry in the samples, bit for bit in the digests. Who was made so
-holds nothing that the other does not hold, so it was made from that model, or from a copy of it. The other way about somebody
+something, or repeat it, and leave the rest as it was: entry by entry in the samples, bit for bit in the digests. What was made
+so holds nothing that the other does not hold: it was made from that model, or from a copy of it. The other way about somebody
 would have had to invent what is missing, and to invent it so that nothing else changes.
 
 None of this has a null hypothesis. `kinprint.library.descent.arrows` says how often each was true.
