@@ -29,7 +29,7 @@ from kinprint import Fingerprint, fingerprint
 from kinprint.comparison.identity import sameness
 from kinprint.library.descent.arrows import FORMAT, arrows, claims
 from kinprint.library.trees import marks
-from kinprint.library.trees.tree import Family, _forms, _merges, _positions, grown_from
+from kinprint.library.trees.tree import Family, grown_from
 from kinprint.statistics import wilson
 from kinprint.zoo import Lineage
 
@@ -69,7 +69,7 @@ def by_marks(models: Mapping[str, Fingerprint], names: Sequence[str], family: Fa
 
 def claimed(models: Mapping[str, Fingerprint], names: Sequence[str], family: Family) -> Iterator[Arrow]:
     """What the rules say now; `kinprint tree` draws those whose interval begins high enough."""
-    merges = [(merge.model, merge.parents) for merge in family.merges]
+    merges = [(merge.model, merge.parents) for merge in family.merges if merge.told]
     for ancestor, descendant, rule in claims(list(models.values()), family.models, merges):
         yield rule, names[ancestor], names[descendant]
 
@@ -101,9 +101,8 @@ def quietly(what: str, done: int, total: int) -> None:
 
 
 def unjoined(models: Sequence[Fingerprint], members: tuple[int, ...]) -> Family:
-    """What arrows rest on, without neighbours and branches, which take most of the time."""
-    combined = _merges(models, _forms(members, _positions(models, members, quietly)), quietly, None)
-    return Family(members, (), (), tuple(combined), arrows(models, members, [(m.model, m.parents) for m in combined]))
+    """Without neighbours, branches and merges, which take most of the time: a merge of a half is one of the whole too."""
+    return Family(members, (), (), (), arrows(models, members))
 
 
 def as_recorded(lineage: Lineage, names: Sequence[str]) -> list[tuple[int, ...]]:
@@ -123,7 +122,7 @@ class Counts:
         self.roots: Counter[str] = Counter()
 
     def judge(self, folder: Path, draws: int) -> None:
-        """Add those of one zoo. Halves are not joined to a tree, so marks have no neighbours there."""
+        """Add those of one zoo. Halves are not joined to a tree: marks have no neighbours there, and merges are not sought."""
         lineage = Lineage.read(folder)
         models = {name: fingerprint(folder / name) for name in lineage.members}
         names, everything = list(models), list(models.values())

@@ -23,16 +23,21 @@ def model(name: str, spread: float = 0.1, layers: int = 2, zeros: float = 0.0, t
 
 
 def test_each_fact_names_the_model_that_has_it() -> None:
-    first = model("a", spread=0.2, layers=4, zeros=0.3)
-    second = model("b", spread=0.1, layers=3, zeros=0.0, tokens=range(150))
+    first = model("a", spread=0.2, zeros=0.3)
+    second = model("b", spread=0.1, zeros=0.0, tokens=range(150))
     expected = (
         "B is nearer the start by its norm gains (spread 0.1, not 0.2)",
-        "B has fewer layers (3, not 4)",
         "A has more weights of exactly 0 (30.0%, not 0.0%)",
         "the tokens of A are among those of B",
     )
     assert one_sided(first, second, ("A", "B")) == expected
     assert one_sided(second, first, ("B", "A")) == expected
+
+
+def test_layers_and_what_differs_between_them() -> None:
+    """Gains of other layers have spread otherwise, so of two depths nothing is said of them."""
+    first, second = model("a", spread=0.2, layers=4), model("b", spread=0.1, layers=3)
+    assert one_sided(first, second, ("A", "B")) == ("B has fewer layers (3, not 4)",)
 
 
 def test_nothing_is_said_of_equal_models_and_of_bare_ones() -> None:

@@ -50,11 +50,11 @@ def tokens_within(small: Fingerprint, large: Fingerprint) -> bool:
 def one_sided(first: Fingerprint, second: Fingerprint, names: tuple[str, str]) -> tuple[str, ...]:
     """Clauses about two related models, which are called by these names."""
     clauses = []
-    one, other = gain_spread(first), gain_spread(second)
+    depths = first.layers or 0, second.layers or 0
+    one, other = (gain_spread(model) if depths[0] == depths[1] else None for model in (first, second))  # layers differ in it
     if one is not None and other is not None and abs(one - other) > NOTHING * max(one, other):
         spread = f"{min(one, other):.3g}, not {max(one, other):.3g}"
         clauses.append(f"{names[int(other < one)]} is nearer the start by its norm gains (spread {spread})")
-    depths = first.layers or 0, second.layers or 0
     if 0 < min(depths) < max(depths):
         fewer = int(depths[1] < depths[0])
         clauses.append(f"{names[fewer]} has fewer layers ({depths[fewer]}, not {depths[1 - fewer]})")

@@ -64,7 +64,8 @@ def merges(forest: Forest, family: Family) -> list[str]:
     for merge in family.merges:
         rows = zip(merge.parents, merge.coefficients, strict=True)
         parents = (forest.labels[p] if c is None else f"{c:.2f} {forest.labels[p]}" for p, c in rows)
-        lines.append(f"{forest.labels[merge.model]} = {' + '.join(parents)} ({merge.kind})")
+        kind = merge.kind if merge.told else f"{merge.kind}; or one of those is the sum"
+        lines.append(f"{forest.labels[merge.model]} = {' + '.join(parents)} ({kind})")
     return lines
 
 

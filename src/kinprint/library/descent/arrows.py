@@ -25,7 +25,7 @@ FORMAT = "kinprint-descent/1"
 FILE = Path(__file__).with_name("measured.json")
 """Written by `benchmarks/directions.py --calibration`. Without it no arrow is drawn."""
 
-LOWEST = 0.7
+LOWEST = 0.8
 """A rule draws arrows if the lower end of the 95 % interval of the share that is true is at least this."""
 
 
@@ -76,7 +76,7 @@ def claims(
     Args:
         models: all of them.
         group: indices of the family.
-        merges: models that are combinations of others, and those.
+        merges: models that are combinations of others, and those, where no other of them can be the combination.
     """
     combined = {model: tuple(parents) for model, parents in merges}
     made: dict[tuple[int, int], str] = {}

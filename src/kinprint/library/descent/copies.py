@@ -62,6 +62,8 @@ def zeros_kept(source: Fingerprint, copy: Fingerprint) -> bool:
     """
     at_zeros, elsewhere = [], []
     for of_role in _same_places(source, copy):
+        if not (of_role[0] == 0).any():
+            continue
         for x, y in zip(*of_role, strict=True):
             zero, there = (x == 0) & (y != 0), x != 0
             if zero.any() and there.any():

@@ -39,6 +39,11 @@ class Merge:
     coefficients: tuple[float | None, ...]
     errors: tuple[float | None, ...]
 
+    @property
+    def told(self) -> bool:
+        """Whether no parent can be the combination instead: differences that are added make each a sum of the others."""
+        return self.kind != "task-arithmetic"
+
 
 def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progress, workers: int | None = None) -> list[Merge]:
     """The combinations among models of one form.

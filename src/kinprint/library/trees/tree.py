@@ -277,7 +277,7 @@ def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: 
     fresh = itertools.count(-1, -1)
     for form in _forms(kept, positions):
         edges += _of_one_form(form, positions, fresh)
-    drawn = arrows(models, group, [(merge.model, merge.parents) for merge in merges])
+    drawn = arrows(models, group, [(merge.model, merge.parents) for merge in merges if merge.told])
     return Family(group, tuple(edges), tuple(neighbours), tuple(merges), drawn)
 
 
