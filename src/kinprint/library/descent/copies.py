@@ -139,7 +139,7 @@ def _layers(model: Fingerprint) -> list[frozenset[tuple[str, bytes]]]:
     layers: dict[int, set[tuple[str, bytes]]] = {}
     for name, digest in (digests_of(model) or {}).items():
         number, _, own = name.partition(".")
-        if number.isdecimal():
+        if number.isdecimal() and len(number) < 9:  # names come from strangers
             layers.setdefault(int(number), set()).add((own, digest))
     return [frozenset(layers[number]) for number in sorted(layers)]
 

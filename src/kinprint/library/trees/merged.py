@@ -41,8 +41,9 @@ class Merge:
 
     @property
     def told(self) -> bool:
-        """Whether no parent can be the combination instead: differences that are added make each a sum of the others."""
-        return self.kind != "task-arithmetic"
+        """Whether no parent can be the combination instead: a mean lies between them, while of sums and differences each part
+        is one of the others."""
+        return self.kind in ("linear", "slerp", "ties") and all(c is None or c > 0 for c in self.coefficients)
 
 
 def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progress, workers: int | None = None) -> list[Merge]:
