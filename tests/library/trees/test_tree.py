@@ -15,6 +15,7 @@ from library.pairs_tested import pairs_tested_by
 
 from kinprint import Fingerprint
 from kinprint.library.descent import arrows as arrows_module
+from kinprint.library.descent.arrows import MERGED
 from kinprint.library.trees import families as families_module
 from kinprint.library.trees import tree as tree_module
 from kinprint.library.trees.closer import FREQUENCIES, LENGTH
@@ -407,3 +408,17 @@ def test_a_model_that_only_shares_the_start_is_no_root() -> None:
     (family,) = tree(models).families
     assert [(arrow.ancestor, arrow.descendant) for arrow in family.arrows] == [(1, 2)]
     assert family.root is None
+
+
+def test_a_mean_has_arrows_and_a_sum_of_differences_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of b + c - a each part is a sum of the others, so nothing says which was made."""
+    monkeypatch.setattr(arrows_module, "measured", lambda: {MERGED: (50, 50)})
+    base = start(1)
+    left, right = trained(base, 0.3, 2), trained(base, 0.3, 3)
+    mean = {name: (left[name] + right[name]) / 2 for name in base}
+    summed = {name: left[name] + right[name] - base[name] for name in base}
+    (family,) = tree([model("mean", mean), model("left", left), model("right", right)]).families
+    assert {(arrow.ancestor, arrow.descendant) for arrow in family.arrows} == {(1, 0), (2, 0)}
+    grown = tree([model("summed", summed), model("left", left), model("right", right), model("base", base)])
+    assert not any(merge.told for family in grown.families for merge in family.merges)
+    assert not any(family.arrows for family in grown.families)
