@@ -10,7 +10,7 @@ trained weights", and are right.
 Strangers: every model that was trained from scratch, in the library without its line (and without those that share its
 initial weights). Right is no relative.
 
-The retrieval alone: rank of the nearest relative among all other models by `Candidate.strength`, and the same by one space
+The retrieval alone: rank of the nearest relative among all other models as `retrieve` ranks, and the same by one space
 only. Here vectors are compared exactly; benchmarks/search.py measures the index. Results are kept in FILE as they come, and
 a run that was interrupted goes on.
 """
@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 
 from kinprint import Fingerprint, fingerprint
 from kinprint.library.identify import identify, retrieve
+from kinprint.library.parts import Query
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
 from kinprint.terms import CANDIDATES
@@ -71,7 +72,9 @@ class Memory:
     def contents(self, digests: Iterable[str], /) -> dict[str, str]:
         return {name: content for name in digests if (content := models(self.zoo)[name].stated.content) is not None}
 
-    def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
+    def nearest(self, space: str, vector: ArrayLike, count: int, part: str = "") -> list[tuple[str, float]]:
+        if part:  # a zoo of language models
+            return []
         found = [(name, float(own(self.zoo, name)[space] @ vector)) for name in self.names if space in own(self.zoo, name)]
         return sorted(found, key=lambda pair: -pair[1])[:count]
 
@@ -100,8 +103,8 @@ def tasks(lineage: Lineage) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple
 def rank(zoo: Path, lineage: Lineage, name: str, spaces: Iterable[str]) -> int | None:
     """Of the best relative among all other models by vectors of some spaces; None if none has one there."""
     library = Memory(zoo, (other for other in lineage.members if other != name))
-    vector = {space: value for space, value in own(zoo, name).items() if space in spaces}
-    found = retrieve(vector, library, len(library))
+    looked = [Query("", space, value) for space, value in own(zoo, name).items() if space in spaces]
+    found = retrieve(looked, library, len(library))
     ranks = [n for n, c in enumerate(found, 1) if lineage.relation(name, c.digest).truth == "related"]
     return min(ranks, default=None)
 

@@ -29,6 +29,7 @@ from kinprint import fingerprint
 from kinprint.comparison import ALPHA, examine
 from kinprint.library import Library, records
 from kinprint.library.identify import retrieve
+from kinprint.library.parts import Query
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
 from kinprint.methods import known
@@ -159,11 +160,11 @@ def plain(field: object, start: int, rows: int) -> object:
 def search(folder: Path, count: int) -> dict[str, object]:
     """Recall, times and memory of `retrieve` on the planted relatives."""
     told = json.loads((folder / "planted.json").read_text())
-    queries: list[dict[str, Array]] = [{} for _ in told["places"]]
+    queries: list[list[Query]] = [[] for _ in told["places"]]
     with np.load(folder / "queries.npz") as stored:
         for key in stored.files:
             number, space = key.split(".")
-            queries[int(number)][space] = stored[key]
+            queries[int(number)].append(Query("", space, stored[key]))
     begun = time.perf_counter()
     library = Library.open(folder / "library")
     for own in queries[:5]:  # opens the indexes

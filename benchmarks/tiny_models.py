@@ -84,6 +84,9 @@ _HEADS = re.compile(r"num_attention_heads|n_heads?|num_heads|encoder_attention_h
 _GROUPS = re.compile(r"num_key_value_heads|num_kv_heads|n_kv_heads?|n_head_kv")
 _LAYERS = re.compile(r"(text_|encoder_|decoder_)?(num_hidden_layers|n_layers?|num_layers)")
 
+ROTARY, SHARE = "rope_parameters", "partial_rotary_factor"
+"""Where a configuration keeps what turns, and the share of a head that does."""
+
 BY_LAYER = "per_layer_config"
 """What differs in some layers, by their index."""
 
@@ -229,7 +232,7 @@ def _shrunk(said: Mapping[str, Any]) -> dict[str, Any]:
             small[key] = {str(new): said_of[old] for new, old in enumerate(kept) if old in said_of}
         elif isinstance(value, Mapping):
             plain = all(isinstance(each, str) for each in value)
-            small[key] = value if not plain else _shrunk(value) if key != "rope_parameters" else _rotary(value)
+            small[key] = value if not plain else _shrunk(value) if key != ROTARY else _rotary(value)
         elif isinstance(value, list) and kept is not None and len(value) == depth:
             small[key] = [_number(key, one) if type(one := value[index]) is int else one for index in kept]
         elif isinstance(value, bool) or value is None or isinstance(value, (str, float)):
@@ -252,8 +255,13 @@ def _coupled(said: Mapping[str, Any], small: Mapping[str, Any]) -> dict[str, Any
     turned, still = "qk_rope_head_dim", "qk_nope_head_dim"
     if not all(isinstance(said.get(key), int) for key in (turned, still)):
         return {}
-    of = {said[turned]: small[turned], said[turned] + said[still]: small[turned] + small[still]}
-    return {key: of[said[key]] for key in ("head_dim", "qk_head_dim") if said.get(key) in of}
+    whole, made = said[turned] + said[still], small[turned] + small[still]
+    of = {said[turned]: small[turned], whole: made}
+    coupled = {key: of[said[key]] for key in ("head_dim", "qk_head_dim") if said.get(key) in of}
+    parameters = small.get(ROTARY)
+    if isinstance(parameters, Mapping) and parameters.get(SHARE) == said[turned] / whole:
+        coupled[ROTARY] = {**parameters, SHARE: small[turned] / made}
+    return coupled
 
 
 def _representatives(listed: list[list[Any]], depth: int) -> list[int]:

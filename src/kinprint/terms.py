@@ -15,3 +15,9 @@ CANDIDATES = 20
 
 SETTLED = 5.0
 """A model that arrives in a folder counts as complete when it has not changed for so many seconds."""
+
+PARTS = ("input embedding", "attention", "FFN", "experts", "routers", "output head")
+"""The parts of a language model that tests can tell apart, from its input to its output."""
+
+COMPONENTS = ("vision tower", "audio encoder")
+"""What may stand beside a language model and be compared as a model."""

@@ -44,6 +44,7 @@ def identify(
     quick: bool = False,
     alpha: float = ALPHA,
     test_all: bool = False,
+    part: str | None = None,
     cache: bool = True,
     progress: Progress = lambda name, done, total: None,
 ) -> Identification:
@@ -56,6 +57,7 @@ def identify(
         quick: read about 1 % of the suspect's weights (see `fingerprint`).
         alpha: largest p-value, corrected for the number of tests and of models in the library, that is called related.
         test_all: test the other candidates too where one holds the suspect's weights. P-values are the same.
+        part: judge this part alone: "vision tower", "FFN" ... (`kinprint.terms.PARTS`, `COMPONENTS`).
         cache: use fingerprints and tests of earlier runs, and keep new ones.
         progress: called with the name of a model that was looked at, how many have been and how many there are.
 
@@ -80,6 +82,7 @@ def identify(
         candidates=candidates,
         alpha=alpha,
         test_all=test_all,
+        part=part,
         cache=cache,
         progress=progress,
     )

@@ -60,6 +60,23 @@ def test_gains_stored_as_they_are_have_nothing_added(model_type: str | None) -> 
     assert 0.5 < float(gain.read().mean()) < 1.5
 
 
+@pytest.mark.parametrize("model_type", ["mistral", "unheard-of"])
+@pytest.mark.parametrize("kind", ["decayed", "turned"])
+def test_signs_that_a_plain_norm_may_have(kind: str, model_type: str) -> None:
+    """One norm that decayed to numbers about zero, as in SmolLM2-135M; or signs of all norms turned, with what reads them."""
+    rng = np.random.default_rng(0)
+    state = random_model("mistral").state_dict()
+    gains = {name: value.numpy() for name, value in state.items() if "layernorm" in name}
+    if kind == "decayed":
+        gains = {next(iter(gains)): rng.normal(0, 0.04, 64).astype(np.float32)}
+    else:
+        gains = {name: (value * rng.choice([-1, 1], len(value))).astype(np.float32) for name, value in gains.items()}
+    config = {"model_type": model_type, "num_attention_heads": 4, "num_key_value_heads": 2}
+    found = recognise(checkpoint("mistral", config, **gains))
+    read = {part.layer: part.read() for part in found.parts if part.role == "gains.input"}
+    np.testing.assert_array_equal(read[0], gains["model.layers.0.input_layernorm.weight"])
+
+
 def test_where_values_do_not_tell_nothing_is_added() -> None:
     """Gains near one half may be either: without a type the plain reading is taken."""
     state = random_model("mistral").state_dict()
@@ -110,6 +127,37 @@ def test_an_unknown_type_is_a_guess(name: str) -> None:
         assert {(part.layer, part.role): part.shape for part in guessed.parts} == expected
 
 
+def test_a_type_is_not_believed_where_a_norm_of_its_is_missing() -> None:
+    """Cohere's model under Llama's type: one LayerNorm for both blocks, which no Llama has."""
+    name = "cohere_compass_text"
+    found = recognise(checkpoint(name, {**random_model(name).config.to_dict(), "model_type": "llama"}))
+    assert (found.guessed, found.facts["norm"]) == (True, "layer")
+    assert "rotary_pairs" not in found.facts
+
+
+@pytest.mark.parametrize(("name", "believed"), [("gemma", False), ("mistral", True)])
+def test_a_type_that_does_not_know_all_tensors_is_not_believed_where_gains_deny_it(name: str, believed: bool) -> None:
+    """Gemma and Mistral under Llama's type, with something in every layer that no table knows."""
+    config = {**random_model(name).config.to_dict(), "model_type": "llama"}
+    layers = range(config["num_hidden_layers"])
+    new = {f"model.layers.{n}.self_attn.sorcery.weight": np.ones((3, 3), np.float32) for n in layers}
+    found = recognise(checkpoint(name, config, **new))
+    assert (found.family, found.guessed) == (("llama", False) if believed else ("inferred", True))
+    assert any(part.role.startswith("gains.") for part in found.parts) == believed
+
+
+@pytest.mark.parametrize("model_type", ["llama", "unheard-of"])
+def test_layers_inside_another_model_are_those_of_another_stack(model_type: str) -> None:
+    """DeepSeek-OCR 2: what sees has the names of a language model too, behind names that stand in front of both."""
+    plain = checkpoint("llama")
+    inner = {f"model.reader.model.model.{n.removeprefix('model.')}": t for n, t in plain.tensors.items() if ".layers." in n}
+    config = {**plain.config, "model_type": model_type}
+    found = recognise(Checkpoint("m", "m", {**plain.tensors, **inner}, config))
+    assert {part.tensor for part in found.parts} <= set(plain.tensors)
+    assert set(found.others) >= set(inner)
+    assert found.facts["num_hidden_layers"] == recognise(plain).facts["num_hidden_layers"]
+
+
 def test_a_language_model_is_found_behind_any_front() -> None:
     """Inside a larger model: whatever stands in front of its layers, next to what is no language model."""
     plain = checkpoint("llama")
@@ -133,6 +181,10 @@ def test_types_that_are_spelled_alike() -> None:
         ("model.visual.blocks.3.attn.qkv.weight", "vision tower"),
         ("visual.merger.mlp.0.weight", "projector"),
         ("multi_modal_projector.linear_1.weight", "projector"),
+        ("model.spatial_projectors.0.qformer.encoder.layer.0.output.dense.weight", "projector"),
+        ("model.qwen2_model.model.model.layers.0.mlp.up_proj.weight", "vision tower"),
+        ("speech_encoder.layers.0.ffn.weight", "audio encoder"),
+        ("speecht5.encoder.wrapped_encoder.layers.0.final_layer_norm.weight", ""),
         ("thinker.audio_tower.layers.1.fc1.weight", "audio encoder"),
         ("model.layers.0.self_attn.q_proj.lora_A.default.weight", "adapter"),
         ("score.weight", "head for scores"),

@@ -16,6 +16,17 @@ from kinprint.checkpoints import Checkpoint, open_checkpoint
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+
+class Zeros:
+    """A tensor of which nothing but the shape is looked at."""
+
+    def __init__(self, name: str, shape: tuple[int, ...]) -> None:
+        self.name, self.shape, self.dtype = name, shape, np.dtype(np.float32)
+
+    def read(self) -> np.ndarray:
+        return np.zeros(self.shape, self.dtype)
+
+
 SEPARATE = ("llama", "qwen3", "gemma2", "olmo2", "opt", "gptj", "cohere", "stablelm", "bert", "arcee")
 
 
@@ -49,6 +60,26 @@ def test_nothing_is_said_that_the_tensors_do_not_show(name: str, tmp_path: Path)
     known = {part.tensor: part.role for part in recognise(opened).parts}
     wrong = {part.tensor: part.role for part in found.parts if known.get(part.tensor) not in (None, part.role)}
     assert {name for name in wrong if "gate_up" not in name} == set()
+
+
+def test_an_encoder_and_its_decoder_are_found_beside_convolutions() -> None:
+    """SpeechT5: "encoder" stands twice in front of the layers, and the largest stack has no matrix."""
+    width, neurons = 8, 12
+    matrices = {"feed_forward.intermediate_dense": (neurons, width), "feed_forward.output_dense": (width, neurons)}
+    matrices |= {f"attention.{name}_proj": (width, width) for name in ("q", "k", "v", "out")}
+    shapes = {
+        f"m.{side}.wrapped_{side}.layers.{layer}.{name}.weight": shape
+        for side in ("encoder", "decoder")
+        for layer in range(2)
+        for name, shape in matrices.items()
+    }
+    shapes |= {f"m.encoder.prenet.conv_layers.{layer}.conv.weight": (64, 64, 10) for layer in range(5)}
+    found = recognise(Checkpoint("m", "m", {name: Zeros(name, shape) for name, shape in shapes.items()}, {}))
+    assert (found.family, found.facts["num_hidden_layers"]) == ("inferred", 4)
+    places = {(part.layer, part.role): part.tensor for part in found.parts}
+    assert {role for _, role in places} == {"q", "k", "v", "o", "up", "down"}
+    assert places[0, "up"].startswith("m.encoder.wrapped_encoder.layers.0.feed_forward.intermediate_dense")
+    assert places[3, "down"].startswith("m.decoder.wrapped_decoder.layers.1.feed_forward.output_dense")
 
 
 def test_relatives_are_found_and_strangers_are_not(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from families import ENCODERS, MIXED, SEQ2SEQ, random_model
 from running import Run
 from safetensors.numpy import save_file
+from shares import every
 
 from kinprint import compare, fingerprint, transforms
 from kinprint.architectures import recognise
@@ -410,7 +411,7 @@ SCORED = 3
 """In one family of so many the scores that need both checkpoints are asked for too: they read what the tests read."""
 
 
-@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("name", every(3, MIXED))
 def test_related_and_not(name: str, runs: Callable[[str], Run], tmp_path: Path) -> None:
     """A copy with noise is related, a model from another seed is not, by all methods but those that must be silent."""
     run = runs(name)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from families import MIXERS, MIXTURES, random_model
 from running import Run
+from shares import every
 
 from kinprint import compare
 
@@ -356,7 +357,7 @@ def test_what_a_file_fuses(runs: Callable[[str], Run]) -> None:
 RELATED = ["qwen3_5_text", "kimi_linear", "mamba2", "rwkv", "minimax", "gemma4_text-moe", "longcat_flash", "deepseek_v4"]
 
 
-@pytest.mark.parametrize("name", RELATED)
+@pytest.mark.parametrize("name", every(2, RELATED))
 def test_related_and_not(name: str, runs: Callable[[str], Run], tmp_path: Path) -> None:
     """A copy with noise is related, a model from another seed is not, by all methods that apply."""
     run = runs(name)

@@ -10,6 +10,7 @@ from families import FAMILIES, random_model
 
 from kinprint import transforms
 from kinprint.architectures import recognise
+from kinprint.architectures.given import tables_of
 from kinprint.architectures.rotary import rotary
 from kinprint.architectures.table import known
 from kinprint.checkpoints import open_checkpoint
@@ -56,6 +57,16 @@ def test_kinds_of_layers(parameters: Any, layers: Any, expected: dict[str, Any])
     """One number where all layers in use agree, else one for each layer; nothing where it is not said which layer is which."""
     found = rotary(TABLE, {"rope_parameters": parameters, "layer_types": layers}, FACTS, "m")
     assert found == {**expected, "rotary_pairs": "halves"}
+
+
+@pytest.mark.parametrize(
+    ("config", "pairs"),
+    [({}, "interleaved"), ({"rope_interleave": True}, "interleaved"), ({"rope_interleave": False}, "halves")],
+)
+def test_pairs_that_the_configuration_chooses(config: dict[str, Any], pairs: str) -> None:
+    """DeepSeek-V3's relatives turn neighbours, unless `rope_interleave` is off."""
+    (table,) = tables_of("mistral4")
+    assert rotary(table, config, {**FACTS, "rotary_dim": 8}, "m") == {"rotary_dim": 8, "rotary_pairs": pairs}
 
 
 def test_a_share_of_some_layers_that_is_none() -> None:

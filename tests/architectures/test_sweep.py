@@ -42,6 +42,30 @@ def test_a_type_is_read_rightly_and_its_copies_are_told_from_look_alikes(
     assert {"related", "stranger", "not identical"} <= set(truths)
 
 
+@pytest.mark.parametrize(
+    ("kind", "family", "layers"),
+    [
+        ("mistral4", "deepseek", 3),
+        ("granite4_vision", "granite", 3),
+        ("deepseek_ocr2", "deepseek_moe", 3),
+        ("speecht5", "inferred", 6),
+        ("speech-encoder-decoder", "inferred", 3),
+    ],
+)
+def test_a_type_is_read_as_its_modules_say(families: ModuleType, kind: str, family: str, layers: int, tmp_path: Path) -> None:
+    """Rotary dimensions that are no share of a head, two language models in one, stacks of projectors and of convolutions."""
+    from safetensors.numpy import load_file
+
+    model = families.tiny_models.build(kind, seed=0)
+    model.save_pretrained(tmp_path)
+    opened = families.open_model(tmp_path)
+    true = families.truths(model, load_file(tmp_path / "model.safetensors"))
+    assert families.misread(opened, true) == []
+    assert (opened.anatomy.family, opened.anatomy.facts["num_hidden_layers"]) == (family, layers)
+    assert family == "inferred" or not opened.anatomy.guessed
+    assert (kind != "mistral4") or true["runs"] == ""
+
+
 def test_types_are_those_of_the_installed_version(families: ModuleType) -> None:
     """A type that is new in transformers is swept without a line here."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES

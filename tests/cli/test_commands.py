@@ -43,6 +43,20 @@ def test_fail_on(models: Path, suspect: str, verdict: str, code: int) -> None:
     assert kinprint("compare", models / "base", models / suspect, "--fail-on", verdict).returncode == code
 
 
+def test_one_part(models: Path) -> None:
+    """The exit code is that of the part: a fine-tune's embedding only follows its layers."""
+    pair = ("compare", models / "base", models / "finetune", "--fail-on", "related")
+    assert kinprint(*pair, "--part", "ffn").returncode == 3
+    done = kinprint(*pair, "--part", "input-embedding")
+    assert done.returncode == 0
+    assert "NO-EVIDENCE" in done.stdout
+
+
+def test_a_part_that_is_misspelt(models: Path) -> None:
+    done = kinprint("compare", models / "base", models / "twin", "--part", "visoin tower")
+    assert "did you mean 'vision tower'?" in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_fingerprints_are_compared_like_models(models: Path, tmp_path: Path) -> None:
     file = tmp_path / "base.kinprint"
     assert kinprint("fingerprint", models / "base", "-o", file).returncode == 0
@@ -53,10 +67,10 @@ def test_fingerprints_are_compared_like_models(models: Path, tmp_path: Path) -> 
 def test_quick_says_what_was_read(models: Path, tmp_path: Path) -> None:
     """Two quick fingerprints and a verdict, and each says what share of the bytes it rests on."""
     done = kinprint("fingerprint", models / "base", "--quick", "-o", tmp_path / "base.kinprint")
-    assert "quick: 11.9% of the bytes read" in done.stdout
+    assert "quick: 12.0% of the bytes read" in done.stdout
     done = kinprint("compare", tmp_path / "base.kinprint", models / "finetune", "--quick")
     assert "RELATED" in done.stdout
-    assert "quick: 11.9%" in done.stdout
+    assert "quick: 12.0%" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -67,6 +81,8 @@ def test_quick_says_what_was_read(models: Path, tmp_path: Path) -> None:
         (("compare", "one"), 2),
         (("compare", "a", "b", "--fail-on", "guilty"), 2),
         (("compare", "a", "b", "--alpha", "7"), 2),
+        (("compare", "a", "b", "--part", "knees"), 2),
+        (("compare", "a", "b", "--part", "FFN", "--in-toto", "c"), 2),
         (("compare", "a", "b", "--deep", "--quick"), 2),
         (("nonsense",), 2),
     ],

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from families import random_model
 from safetensors.numpy import load_file, save_file
+from shares import every
 
 from kinprint import Fingerprint, compare, fingerprint
 from kinprint.comparison import Comparison
@@ -174,7 +175,7 @@ def test_no_tensor_may_differ(saved: Callable[[str], Path], name: str, tmp_path:
     reference, tensors = fingerprint(saved(name), cache=False), tensors_of(saved(name))
     kinds = {tuple(part for part in key.split(".") if not part.isdigit()): key for key in tensors}
     rng = np.random.default_rng(0)
-    for number, key in enumerate(kinds.values()):
+    for number, key in enumerate(every(2, kinds.values())):
         drawn = rng.normal(size=tensors[key].shape).astype(tensors[key].dtype)
         changed = copy(saved(name), tmp_path / str(number), {**tensors, key: drawn})
         found = seen(reference, fingerprint(changed, cache=False))

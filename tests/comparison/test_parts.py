@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from towers import written
 
 from kinprint import compare
+from kinprint.architectures.components import KINDS
+from kinprint.comparison.one_part import one_part
 from kinprint.comparison.parts import SharedPart, State, sentence
+from kinprint.terms import COMPONENTS
 
 PARTS = {"input embedding": ("embed_tokens.",), "attention": (".self_attn.",), "FFN": (".mlp.",)}
 
@@ -82,57 +84,6 @@ def test_the_sentence_counts_what_is_alike() -> None:
 # --- a tower beside a language model
 
 
-def layers(
-    rng: np.random.Generator, count: int, width: int, neurons: int, heads: str, names: Mapping[str, str]
-) -> dict[str, np.ndarray]:
-    """Weights of a stack of layers, under the names of its family."""
-    sizes = {"q": (width, width), "k": (width, width), "v": (width, width), "o": (width, width), "up": (neurons, width),
-             "down": (width, neurons), "gate": (neurons, width)}  # fmt: skip
-    found = {}
-    for layer in range(count):
-        for role, name in names.items():
-            shape = sizes.get(role, (width,))
-            scale = np.exp(0.4 * rng.standard_t(4, shape[0]).clip(-4, 4))
-            values = rng.standard_normal(shape) * (scale[:, None] if len(shape) == 2 else 1) * 0.05
-            found[f"{heads}.{layer}.{name}"] = (values if len(shape) == 2 else 1 + values).astype(np.float32)
-    return found
-
-
-LLAMA = {
-    "norm": "input_layernorm.weight", "norm2": "post_attention_layernorm.weight", "q": "self_attn.q_proj.weight",
-    "k": "self_attn.k_proj.weight", "v": "self_attn.v_proj.weight", "o": "self_attn.o_proj.weight",
-    "gate": "mlp.gate_proj.weight", "up": "mlp.up_proj.weight", "down": "mlp.down_proj.weight",
-}  # fmt: skip
-CLIP = {
-    "norm": "layer_norm1.weight", "norm2": "layer_norm2.weight", "q": "self_attn.q_proj.weight", "k": "self_attn.k_proj.weight",
-    "v": "self_attn.v_proj.weight", "o": "self_attn.out_proj.weight", "up": "mlp.fc1.weight", "down": "mlp.fc2.weight",
-}  # fmt: skip
-SEEN = {"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 3, "num_attention_heads": 8}
-READ = {"hidden_size": 72, "intermediate_size": 144, "num_hidden_layers": 3, "num_attention_heads": 8, "vocab_size": 80}
-
-
-def written(folder: Path, text: int | None, tower: int, noise: int = 0) -> Path:
-    """A language model and a tower, each drawn from its seed, or the tower alone; `noise` moves every weight a little."""
-    folder.mkdir()
-    seen = layers(np.random.default_rng(tower), 3, 64, 160, "vision_model.encoder.layers", CLIP)
-    seen["vision_model.embeddings.patch_embedding.weight"] = np.ones((64, 3, 4, 4), np.float32)
-    tensors, config = seen, {"model_type": "siglip_vision_model", **SEEN}
-    if text is not None:
-        rng = np.random.default_rng(1000 + text)
-        tensors = {f"model.vision_tower.{name}": array for name, array in seen.items()}
-        tensors |= layers(rng, 3, 72, 144, "model.language_model.layers", LLAMA)
-        for name in ("model.language_model.embed_tokens.weight", "lm_head.weight"):
-            tensors[name] = (rng.standard_normal((80, 72)) * np.exp(0.4 * rng.standard_normal(72))).astype(np.float32)
-        tensors["model.language_model.norm.weight"] = np.ones(72, np.float32)
-        config = {"model_type": "llava", "text_config": {"model_type": "llama", **READ}, "vision_config": config}
-    moved = np.random.default_rng(noise)
-    if noise:
-        tensors = {k: (v + 0.1 * v.std() * moved.standard_normal(v.shape)).astype(np.float32) for k, v in tensors.items()}
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
 def test_a_tower_may_come_from_elsewhere(tmp_path: Path) -> None:
     """Truth by seeds: the tower is shared and the language model is not, the other way round, both, neither; and the tower
     alone is found inside the larger model."""
@@ -163,3 +114,39 @@ def test_a_tower_that_cannot_be_read_is_no_error(tmp_path: Path) -> None:
     assert found.components == {}
     assert found.verdict == "related"
     assert "vision tower" in found.sentence()
+
+
+# --- one part alone
+
+
+def test_one_part_alone(tmp_path: Path) -> None:
+    """The tower is shared, the language model is not: each is judged by its own tests, whatever the other shows."""
+    one, other = written(tmp_path / "one", text=1, tower=1), written(tmp_path / "other", text=2, tower=1, noise=7)
+    whole = compare(one, other)
+    tower, ffn = one_part(whole, "vision tower"), one_part(whole, "FFN")
+    assert (whole.verdict, tower.verdict, ffn.verdict) == ("related", "related", "no-evidence")
+    assert tower.log10_p == whole.parts[-1].log10_p
+    assert {item.method for item in ffn.evidence} < {item.method for item in whole.evidence}
+    assert "the vision tower is shared" in tower.sentence()
+    assert "the FFN shows no relation" in ffn.sentence()
+    assert one_part(whole, "experts").verdict == "untestable"
+    assert "no test of it applies" in one_part(whole, "experts").sentence()
+    assert (tower.to_json()["part"], whole.to_json()["part"]) == ("vision tower", None)
+
+
+def test_a_part_that_only_follows_is_no_evidence(models: Path) -> None:
+    """An embedding beside kin layers agrees in their channels; alone it proves nothing about itself."""
+    found = one_part(compare(models / "base", models / "finetune"), "input embedding")
+    assert found.verdict == "no-evidence"
+    assert "trained beside what was" in found.sentence()
+    assert "does not prove" in found.sentence()
+
+
+def test_an_encoder_is_all_of_its_part(tmp_path: Path) -> None:
+    one, other = written(tmp_path / "one", text=None, tower=1), written(tmp_path / "other", text=None, tower=1, noise=7)
+    found = compare(one, other)
+    assert one_part(found, "vision tower") is found
+
+
+def test_the_words_of_the_command_line_are_those_of_the_tables() -> None:
+    assert set(COMPONENTS) == set(KINDS)

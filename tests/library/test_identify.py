@@ -19,6 +19,7 @@ from kinprint.errors import LibraryError
 from kinprint.fingerprints import Fingerprint
 from kinprint.library import identify as module
 from kinprint.library.identify import Candidate, identify, retrieve
+from kinprint.library.parts import Query, parts, queries
 from kinprint.library.spaces import DIMENSIONS
 from kinprint.library.vectors import vectors
 from kinprint.methods import Method, known
@@ -53,8 +54,9 @@ class Memory:
             raise LibraryError("memory", "its bytes are missing")
         return self.by_digest[text]
 
-    def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
-        there = {digest: found for digest, item in self.by_digest.items() if (found := vectors(item).get(space)) is not None}
+    def nearest(self, space: str, vector: ArrayLike, count: int, part: str = "") -> list[tuple[str, float]]:
+        own = {digest: parts(item).get(part) if part else item for digest, item in self.by_digest.items()}
+        there = {digest: found for digest, item in own.items() if item and (found := vectors(item).get(space)) is not None}
         return sorted(((d, float(v @ np.asarray(vector))) for d, v in there.items()), key=lambda pair: -pair[1])[:count]
 
 
@@ -265,11 +267,20 @@ def test_retrieval_weighs_spaces_by_what_strangers_reach() -> None:
 
 
 def test_retrieval_takes_the_best_of_all_spaces(family: tuple[Fingerprint, Fingerprint], strangers: list[Fingerprint]) -> None:
-    own = vectors(family[1])
-    found = retrieve(own, Memory(*strangers, family[0]), 4)
+    found = retrieve(queries(family[1]), Memory(*strangers, family[0]), 4)
     assert found[0].digest == family[0].digest
-    assert [candidate.strength for candidate in found] == sorted((c.strength for c in found), reverse=True)
+    assert found[0].strength == max(candidate.strength for candidate in found)
     assert len(found) == 4
+
+
+def test_strangers_that_are_near_in_one_space_crowd_out_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `forms` all models of a recipe may be nearer than a relative is by labels."""
+    near = {"forms": [(f"stranger {number}", 0.6 - number / 1000) for number in range(50)], "channels": [("parent", 0.5)]}
+    library = Memory()
+    monkeypatch.setattr(library, "nearest", lambda space, vector, count, part: near.get(space, [])[:count])
+    own = [Query("", space, np.ones(DIMENSIONS[space], np.float32)) for space in near]
+    found = retrieve(own, library, 4)
+    assert [candidate.digest for candidate in found] == ["stranger 0", "parent", "stranger 1", "stranger 2"]
 
 
 def test_only_tests_run(family: tuple[Fingerprint, Fingerprint]) -> None:

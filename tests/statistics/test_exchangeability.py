@@ -10,8 +10,9 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
-from kinprint.statistics import RelabellingGroup, exchangeability_test
+from kinprint.statistics import RelabellingGroup, exchangeability_test, single_layer_tests
 from kinprint.statistics.exchangeability import log_mean_exp
 
 
@@ -93,7 +94,7 @@ def test_members_stay_in_their_group() -> None:
 
 THREADS = """
 import numba, numpy
-from kinprint.statistics import RelabellingGroup, exchangeability_test
+from kinprint.statistics import RelabellingGroup, exchangeability_test, single_layer_tests
 x, y = numpy.random.default_rng(7).normal(size=(2, 5, 40, 3))
 four = exchangeability_test(x, y, RelabellingGroup(20, 2))
 numba.set_num_threads(1)
@@ -104,3 +105,18 @@ assert exchangeability_test(x, y, RelabellingGroup(20, 2)) == four
 def test_independent_of_threads() -> None:
     """One thread and four give the same result to the last bit. In a process of its own: this one has one thread."""
     subprocess.run([sys.executable, "-c", THREADS], check=True, env=os.environ | {"NUMBA_NUM_THREADS": "4"})
+
+
+def test_a_single_layer_is_tested_whatever_the_others_share() -> None:
+    """H0 for one layer of which all others are copies: its p-value is uniform. H1 for one of the others."""
+    structure, found, shared = RelabellingGroup(48), [], []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(3, 48, 2)) + rng.normal(size=(48, 1)) * (seed % 2)  # layers may share an order
+        y = x + 0.1 * rng.normal(size=x.shape)
+        y[1] = rng.normal(size=y[1].shape)
+        results = single_layer_tests(x, y, structure, [(seed % 3, 1), (2, 2)])
+        found.append(10 ** results[0].log10_p)
+        shared.append(results[1].log10_p)
+    assert kstest(found, "uniform").pvalue > 0.001
+    assert np.median(shared) < -6

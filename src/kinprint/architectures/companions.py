@@ -21,17 +21,17 @@ WORDS: tuple[tuple[str, str], ...] = (
         "projector",
         r"(multi_?modal|mm|vision|visual|audio|image|modality|speech)_?(projector|projection|adapter|aligner|resampler|connector)"
         r"|mm|connector|resampler\w*|perceiver|qformer|merger\w*|deepstack_merger\w*|embed_vision|embed_audio|vision_proj"
-        r"|aligner|projector|language_projection|text_projection|query_tokens|mlp1",
+        r"|aligner|projector|\w+_projectors|language_projection|text_projection|query_tokens|mlp1",
     ),
     ("image decoder", r"vqmodel|vq_?vae|gen_\w+|generation_(head|embeddings|aligner)"),
     (
         "vision tower",
         r"vision_?\w*|visual\w*|vit|vit_\w+|image_\w*|img_\w*|video_\w*|clip|siglip\w*|dino\w*|vpm|high_res_vision\w*"
-        r"|sam_model|v",
+        r"|sam_model|qwen2_model|v",
     ),
     (
         "audio encoder",
-        r"audio_?\w*|speech_?\w*|whisper|conformer|apm|wav2vec2\w*|hubert|wavlm|encodec|codec_model"
+        r"audio_?\w*|speech(?!t5)_?\w*|whisper|conformer|apm|wav2vec2\w*|hubert|wavlm|encodec|codec_model"
         r"|(acoustic|semantic)_tokenizer\w*|a",
     ),
     ("speech decoder", r"talker|token2wav|code2wav|tts|vocoder|depth_decoder|t2u_model"),

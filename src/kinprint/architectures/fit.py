@@ -72,11 +72,12 @@ def examples(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Behind the first number one below `FEW` stays: it may tell apart modules of one layer (`ffn.0`, `ffn.2`), not experts.
     """
-    kinds = {_kind(name): name for name in reversed(list(tensors))}
+    kinds = {kind(name): name for name in reversed(list(tensors))}
     return {name: tensors[name] for name in sorted(kinds.values())}
 
 
-def _kind(name: str) -> str:
+def kind(name: str) -> str:
+    """A name without the numbers that tell layers and experts apart."""
     first = NUMBER.search(name)
     if first is None:
         return name
@@ -136,7 +137,8 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
     for name, tensor in tensors.items():
         kind = NUMBER.sub("0", name)
         spellings = [name[len(parent) :] for parent in parents if name.startswith(parent)]
-        hit = _pattern_of(table, spellings, likely.get(kind))
+        behind = name[len(front) :] if name.startswith(front) else None
+        hit = _pattern_of(table, spellings, likely.get(kind), behind)
         entry = _held(hit, name, tensors) if hit else None
         if hit is not None and entry is not None:
             likely[kind] = hit.pattern
@@ -154,7 +156,7 @@ def _fit_behind(table: Table, tensors: Mapping[str, Tensor], front: str) -> Fit:
             unknown.extend([] if known is None else [name if known[0] >= stripped else known[1].name])
         elif any(fnmatch.fnmatchcase(name, ignored) for ignored in table.ignored) or is_buffer(name):
             buffers.append(name)
-        elif not ANYWHERE.search(name) and (passed := _passed(table, name, spellings)):
+        elif not ANYWHERE.search(name) and (passed := _passed(table, name, spellings, behind)):
             skipped[name] = passed
         else:
             unknown.append(name)
@@ -187,12 +189,17 @@ class Hit(NamedTuple):
         return _layer(self.numbers)
 
 
-def _pattern_of(table: Table, spellings: Iterable[str], likely: Known | None) -> Hit | None:
-    """The pattern that a tensor's name matches in one of its spellings; None if the table does not know it."""
+def _pattern_of(table: Table, spellings: Iterable[str], likely: Known | None, behind: str | None) -> Hit | None:
+    """The pattern that a tensor's name matches in one of its spellings; None if the table does not know it.
+
+    Args:
+        behind: its spelling behind all that stands in front of the layers, if that stands there. A pattern of layers has to
+            match it: a stack with less in front is another one.
+    """
     for spelled in spellings:
         possible = table.likely(spelled)
         for pattern in (likely, *possible) if likely and possible else possible:
-            if match := pattern[1].fullmatch(spelled):
+            if (spelled == behind or "{" not in pattern[0]) and (match := pattern[1].fullmatch(spelled)):
                 return Hit(pattern, spelled, {index: int(value) for index, value in match.groupdict().items()})
     return None
 
@@ -208,11 +215,11 @@ def _held(hit: Hit, name: str, tensors: Mapping[str, Tensor]) -> Entry | None:
     return entry if entry.roles else None
 
 
-def _passed(table: Table, name: str, spellings: Iterable[str]) -> Passed | None:
-    """What a table says of a tensor that it knows and gives no role; None if it says nothing."""
+def _passed(table: Table, name: str, spellings: Iterable[str], behind: str | None) -> Passed | None:
+    """What a table says of a tensor that it knows and gives no role; None if it says nothing. `behind` as above."""
     for spelled in spellings:
         for pattern, skip in table.skipped:
-            if match := pattern.fullmatch(spelled):
+            if (spelled == behind or "{" not in pattern.name) and (match := pattern.fullmatch(spelled)):
                 index = {index: int(value) for index, value in match.groupdict().items()}
                 return Passed(skip, _layer(index), "second" in index)
     untracked = any(fnmatch.fnmatchcase(name, pattern) for pattern in table.untracked)

@@ -36,9 +36,9 @@ ROLES: tuple[tuple[str, str], ...] = (
     ("gate", r"(mlp|ffn|ff|feed_?forward\w*|expert\w*|moe)\w*\.(\w+\.)*(gate_proj|w1|wi_0|gate|linear_gate|w_gate|fc_gate|"
              r"c_fc2)$|(^|\.)(gate_proj)$"),
     ("up", r"(mlp|ffn|ff|feed_?forward\w*|expert\w*|moe)\w*\.(\w+\.)*(up_proj|w3|wi_1|wi|up|fc1|fc_in|c_fc|lin1|dense_h_to_4h|"
-           r"linear_1|linear1|intermediate|dense_in|w_up)$|(^|\.)(up_proj|fc1|c_fc|lin1|intermediate\.dense|linear1|ffn)$"),
+           r"linear_1|linear1|intermediate|intermediate_dense|dense_in|w_up)$|(^|\.)(up_proj|fc1|c_fc|lin1|intermediate\.dense|linear1|ffn)$"),
     ("down", r"(mlp|ffn|ff|feed_?forward\w*|expert\w*|moe)\w*\.(\w+\.)*(down_proj|w2|wo|down|fc2|fc_out|c_proj|lin2|"
-             r"dense_4h_to_h|linear_2|linear2|output|dense_out|w_down)$|(^|\.)(down_proj|fc2|lin2|linear2|ffn_output|output\.dense)$"),
+             r"dense_4h_to_h|linear_2|linear2|output|output_dense|dense_out|w_down)$|(^|\.)(down_proj|fc2|lin2|linear2|ffn_output|output\.dense)$"),
 )  # fmt: skip
 """Roles, and names of the modules whose weight plays them, behind the number of the layer; the first that fits."""
 
@@ -100,23 +100,30 @@ def inferred(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Table 
 
 
 def _stacks(tensors: Mapping[str, Tensor]) -> list[str]:
-    """What stands in front of the number of a layer: of the largest stack, or of an encoder and its decoder, in this order."""
+    """What stands in front of the number of a layer: of the largest stack, or of an encoder and its decoder, in this order.
+
+    One without a matrix is none: convolutions stand in stacks too.
+    """
     size: dict[str, int] = defaultdict(int)
     layers: dict[str, set[int]] = defaultdict(set)
+    with_a_matrix: set[str] = set()
     for name, tensor in tensors.items():
         if found := NUMBER.search(name):
             root = name[: found.start()]
             size[root] += int(np.prod(tensor.shape))
             layers[root].add(int(found[0]))
-    whole = [root for root in size if layers[root] == set(range(len(layers[root])))]
+            if len(tensor.shape) == 2:
+                with_a_matrix.add(root)
+    whole = [root for root in size if root in with_a_matrix and layers[root] == set(range(len(layers[root])))]
     own = [root for root in whole if not companion(root)] or whole
     if not own:
         return []
     largest = max(own, key=lambda root: size[root])
     for one, other in (("encoder", "decoder"), ("enc", "dec")):
-        pair = (largest.replace(other, one, 1), largest.replace(one, other, 1))
-        if pair[0] != pair[1] and all(root in own for root in pair):
-            return list(pair)
+        for count in (1, -1):
+            pair = [largest.replace(other, one, count), largest.replace(one, other, count)]
+            if pair[0] != pair[1] and all(root in own for root in pair):
+                return pair
     return [largest]
 
 

@@ -34,7 +34,7 @@ def rotary(table: Table, config: Mapping[str, Any], facts: Mapping[str, Any], so
     likely = configuration.lookup(table.positions, config) if where == "unknown" else where
     if likely != "rope" or "head_dim" not in facts:
         return {}
-    pairs = {"rotary_pairs": table.rotary_pairs}
+    pairs = {"rotary_pairs": configuration.lookup(table.rotary_pairs, config)}
     if "rotary_dim" in facts:
         return {"rotary_dim": facts["rotary_dim"], **pairs}
     shares = {kind: _share(table, said, source) for kind, said in _kinds(config).items()}

@@ -135,7 +135,7 @@ class Table:
     ignored: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     norm_first: Any = ({"value": True},)
-    rotary_pairs: str = "halves"
+    rotary_pairs: Any = ({"value": "halves"},)
     rotary_share: Any = ROTARY_SHARE
     qk_norm: Any = ({"value": False},)
     free_signs: bool = True
@@ -223,14 +223,14 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         ignored=tuple(raw.get("ignored", ())),
         untracked=tuple(raw.get("untracked", ())),
         norm_first=raw.get("norm_first", Table.norm_first),
-        rotary_pairs=raw.get("rotary_pairs", Table.rotary_pairs),
+        rotary_pairs=_alternatives(raw.get("rotary_pairs", Table.rotary_pairs)),
         rotary_share=raw.get("rotary_share", ROTARY_SHARE),
         qk_norm=raw.get("qk_norm", Table.qk_norm),
         free_signs=raw.get("free_signs", True),
         softmax_router=raw.get("softmax_router", False),
         free_head=raw.get("free_head", True),
         gaps=raw.get("gaps", False),
-        named={space: [{"value": why}] if isinstance(why, str) else why for space, why in raw.get("named", {}).items()},
+        named={space: _alternatives(why) for space, why in raw.get("named", {}).items()},
         upcycled=raw.get("upcycled", {}),
         essential=tuple(raw.get("essential", roles.ESSENTIAL)),
         written_as=raw.get("written_as", {}),
@@ -239,6 +239,11 @@ def parse(family: str, raw: Mapping[str, Any]) -> Table:
         skipped=tuple((pattern(name), _skip(value)) for name, value in raw.get("skipped", {}).items()),
         patterns=_patterns(tensors),
     )
+
+
+def _alternatives(value: Any) -> Any:
+    """A word is the only alternative."""
+    return [{"value": value}] if isinstance(value, str) else value
 
 
 def compiled(table: Table) -> Table:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from kinprint.terms import Verdict
+from kinprint.terms import COMPONENTS, PARTS, Verdict
 
 if TYPE_CHECKING:
     from kinprint.architectures import Table
@@ -26,6 +27,19 @@ def _verdict(name: str | None) -> str | None:
     if name is not None and name not in get_args(Verdict):
         raise typer.BadParameter(f"{name!r} is no verdict")
     return name
+
+
+def _part(name: str | None) -> str | None:
+    if name is None:
+        return None
+    known = (*PARTS, *COMPONENTS)
+    found = {part.casefold(): part for part in known}.get(name.casefold().replace("-", " ").replace("_", " "))
+    if found is None:
+        near = get_close_matches(name.casefold(), known, 1)
+        raise typer.BadParameter(
+            f"{name!r} is no part{f': did you mean {near[0]!r}?' if near else '.'} Parts: {', '.join(known)}"
+        )
+    return found
 
 
 _LIBRARY = typer.Option("--library", "-l", envvar="KINPRINT_LIBRARY", help="The library: a folder, or a URL (s3://, gs://).")
@@ -74,6 +88,11 @@ FailOnOption = Annotated[
     typer.Option(
         callback=_verdict, help="Exit with 3 on this verdict: related (or identical), identical, no-evidence, untestable."
     ),
+]
+
+PartOption = Annotated[
+    str | None,
+    typer.Option("--part", metavar="PART", callback=_part, help=f"Judge one part alone: {', '.join((*PARTS, *COMPONENTS))}."),
 ]
 
 EngineOption = Annotated[str, typer.Option(help="Where models are measured: threads, processes, ray.")]

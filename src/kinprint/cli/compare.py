@@ -21,6 +21,7 @@ from kinprint.cli._options import (
     FailOnOption,
     HtmlOption,
     JsonOption,
+    PartOption,
     QuickOption,
     ScoresOption,
     SuspectArgument,
@@ -44,6 +45,7 @@ def command(
     deep: DeepOption = False,
     quick: QuickOption = False,
     scores: ScoresOption = False,
+    part: PartOption = None,
     html: HtmlOption = None,
     cyclonedx: Annotated[
         Path | None,
@@ -66,9 +68,12 @@ def command(
 
     prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw. --html report.html writes
     a page for people who will check the result: null hypotheses, pictures, digests of every file. --cyclonedx finetune.cdx.json
-    and --in-toto finetune.intoto.json write documents for other programs.
+    and --in-toto finetune.intoto.json write documents for other programs. --part "vision tower" gives verdict and exit code for
+    that part alone; its p-value stays corrected for all tests of the pair.
     """
     require_all_weights(quick, deep=deep, scores=scores)
+    if part is not None and (cyclonedx is not None or in_toto is not None):
+        raise typer.BadParameter("documents for other programs speak of whole models", param_hint="--part")
     made = epoch()
     require_there(reference, suspect)
     from kinprint.comparison import both, examine
@@ -81,6 +86,10 @@ def command(
     fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables)
     with step_bar() as progress:
         comparison = examine(fingerprints, weights, alpha=alpha, scores=scores, cache=cache, progress=progress)
+    if part is not None:
+        from kinprint.comparison.one_part import one_part
+
+        comparison = one_part(comparison, part)
     if any(path is not None for path in (html, cyclonedx, in_toto)):
         _write(comparison, (reference, suspect), made, html, cyclonedx, in_toto)
     emit(as_json, comparison.to_json, lambda: comparison_text(comparison))

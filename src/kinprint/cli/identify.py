@@ -20,6 +20,7 @@ from kinprint.cli._options import (
     HtmlOption,
     JsonOption,
     LibraryOption,
+    PartOption,
     QuickOption,
 )
 from kinprint.cli._output import emit
@@ -49,6 +50,7 @@ def command(
         float, typer.Option(min=0, help="With --watch: read a model once it has not changed for so many seconds.")
     ] = SETTLED,
     quick: QuickOption = False,
+    part: PartOption = None,
     html: HtmlOption = None,
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
@@ -57,7 +59,8 @@ def command(
 
     The nearest models by index vectors are tested, the likeliest first; tests decide. A model with the same weights as SUSPECT
     needs no test, and ends the search unless --all is given. P-values are multiplied by the number of models in the library,
-    tested or not, so neither option changes one. With --watch, --json prints one object a line.
+    tested or not, so neither option changes one. A vision tower is found inside whatever model holds it; --part "vision tower"
+    looks for nothing else. With --watch, --json prints one object a line.
 
     Example: kinprint library add --library models.lib examples/models/base examples/models/twin &&
     kinprint identify examples/models/finetune --library models.lib
@@ -84,6 +87,7 @@ def command(
                 candidates=candidates,
                 alpha=alpha,
                 test_all=test_all,
+                part=part,
                 cache=cache,
                 progress=progress,
             )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -16,10 +16,13 @@ from kinprint.architectures import Weights
 from kinprint.comparison import evidence_cache
 from kinprint.comparison.components import counterparts, same_kind
 from kinprint.comparison.context import context
+from kinprint.comparison.experts import ExpertOrigin, expert_origins
 from kinprint.comparison.false_accusations import false_accusations
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
-from kinprint.comparison.parts import SharedPart, shared_parts
+from kinprint.comparison.layers import LayerOrigin, layer_origins
+from kinprint.comparison.origin import Origin, origin
+from kinprint.comparison.parts import SharedPart, sentence_of_part, shared_parts
 from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.comparison.second_line import contradiction
 from kinprint.comparison.sides import both
@@ -32,6 +35,14 @@ from kinprint.terms import ALPHA, Verdict
 from kinprint.words import p_value
 
 FORMAT = "kinprint-comparison/1"
+
+MEANING: Mapping[Verdict, str] = {
+    "identical": "Other parts were not looked at here.",
+    "related": "The test does not say which model it comes from, nor whether it was allowed.",
+    "no-evidence": "This does not prove that it is unrelated.",
+    "untestable": "The reasons stand beside each test.",
+}
+"""What a verdict about one part says besides, in plain words."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,9 @@ class Comparison:
         alpha: the p-value up to which the pair is called related.
         parts: which parts are shared; () unless related or identical.
         components: what stands beside the language model in both (a vision tower), by what it is, each compared as a model.
+        about: the part that all of this is about (`kinprint.comparison.one_part`); "" of whole models.
+        start: whether training is shared, or only a random start; None where that was not asked (only of related models whose
+            checkpoints are both at hand, `deep`).
     """
 
     reference: Fingerprint
@@ -63,6 +77,8 @@ class Comparison:
     alpha: float = ALPHA
     parts: tuple[SharedPart, ...] = ()
     components: Mapping[str, Comparison] = field(default_factory=dict)
+    about: str = ""
+    start: Origin | None = None
 
     @property
     def same(self) -> str | None:
@@ -77,6 +93,22 @@ class Comparison:
     def everything(self) -> tuple[Evidence, ...]:
         """The evidence of the model and of all components, on which the verdict rests."""
         return (*self.evidence, *(item for each in self.components.values() for item in each.everything))
+
+    @cached_property
+    def layers(self) -> tuple[LayerOrigin, ...]:
+        """Where each layer of the suspect comes from, with p-values of their own; () unless whole models are related or
+        identical, or where nothing tells. Worked out when it is first asked for."""
+        if self.about or self.verdict not in ("related", "identical"):
+            return ()
+        return layer_origins((self.reference, self.suspect), (registry.known(), self.evidence), self.alpha)
+
+    @cached_property
+    def experts(self) -> tuple[ExpertOrigin, ...]:
+        """Where each expert of the suspect comes from; () as `layers`, and where fingerprints know too little of experts."""
+        if self.about or self.verdict not in ("related", "identical"):
+            return ()
+        said, models = (registry.known(), self.evidence), (self.reference, self.suspect)
+        return expert_origins(models, said, self.layers, self.layer_map, self.alpha)
 
     @property
     def scores(self) -> tuple[Evidence, ...]:
@@ -106,6 +138,9 @@ class Comparison:
         """The verdict in plain words: what was found, what it means and what it does not."""
         a, b = self.reference.name, self.suspect.name
         applicable = [item for item in self.tests if item.applies]
+        if self.about:
+            strength = f"{self._strength()} " if self.verdict == "related" else ""
+            return f"{sentence_of_part(self.about, self.parts, (a, b))} {strength}{MEANING[self.verdict]}"
         if self.verdict == "identical":
             return f"{b} holds the same weights as {a}: {self.same}."
         if self.verdict == "related" and self.content.weights is not None:
@@ -116,7 +151,7 @@ class Comparison:
             return (
                 f"{b} and {a} share initial or trained weights (p {p_value(self.log10_p or 0)}): one was made from the "
                 f"other, or both from a common origin. {self._by_part()}{self._strength()} "
-                "The test does not say which, nor whether it was allowed."
+                f"The test does not say which, nor whether it was allowed.{self._started()}"
             )
         if self.verdict == "untestable":
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
@@ -147,6 +182,11 @@ class Comparison:
         said = sentence_of_parts(self.parts)
         return (f" {said}" if after else f"{said} ") if said else ""
 
+    def _started(self) -> str:
+        """Whether training is shared or only a random start, where that can be told, with a space in front of it."""
+        said = self.start.sentence() if self.start else ""
+        return f" {said}" if said else ""
+
     def _beside(self) -> str:
         """What besides the language model differs."""
         words = ", ".join(difference.words() for difference in self.content.differences)
@@ -171,6 +211,7 @@ class Comparison:
             "format": FORMAT,
             "reference": _model(self.reference),
             "suspect": _model(self.suspect),
+            "part": self.about or None,
             "verdict": self.verdict,
             "sentence": self.sentence(),
             "alpha": self.alpha,
@@ -179,6 +220,7 @@ class Comparison:
             "unforgeable_log10_p": self.unforgeable,
             "content": self.content.to_json(),
             "parts": [part.to_json() for part in self.parts],
+            "start": None if self.start is None else self.start.to_json(),
             "components": {
                 what: {
                     "log10_p": each.log10_p,
@@ -189,6 +231,8 @@ class Comparison:
                 for what, each in self.components.items()
             },
             "layer_map": None if self.layer_map is None else list(self.layer_map),
+            "layers": [layer.to_json() for layer in self.layers],
+            "experts": [expert.to_json() for expert in self.experts],
             "evidence": [item.to_json() for item in self.evidence],
             "context": self.context,
         }
@@ -295,6 +339,7 @@ def examine(
         alpha=alpha,
         parts=shared_parts(fingerprints, (known, evidence), components, alpha) if verdict in ("related", "identical") else (),
         components=components,
+        start=origin(*weights, layer_map) if weights and verdict == "related" and not content.weights else None,
     )
 
 

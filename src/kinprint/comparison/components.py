@@ -13,7 +13,7 @@ def counterparts(reference: Fingerprint, suspect: Fingerprint) -> dict[str, tupl
 
     The pair of the two models themselves is left out: that is the comparison of which this is a part.
     """
-    ours, theirs = (_all(model) for model in (reference, suspect))
+    ours, theirs = (kinds(model) for model in (reference, suspect))
     return {
         what: (ours[what], theirs[what])
         for what in sorted(ours.keys() & theirs.keys())
@@ -23,12 +23,14 @@ def counterparts(reference: Fingerprint, suspect: Fingerprint) -> dict[str, tupl
 
 def same_kind(reference: Fingerprint, suspect: Fingerprint) -> bool:
     """Whether both are language models, or both are vision towers, ..."""
-    return _kind(reference) == _kind(suspect)
+    return kind(reference) == kind(suspect)
 
 
-def _kind(model: Fingerprint) -> str:
+def kind(model: Fingerprint) -> str:
+    """What a model is itself."""
     return model.stated.component or WHOLE
 
 
-def _all(model: Fingerprint) -> dict[str, Fingerprint]:
-    return {**model.components, _kind(model): model}
+def kinds(model: Fingerprint) -> dict[str, Fingerprint]:
+    """What a model consists of, by what it is: its components, and the model as the kind that it is itself."""
+    return {**model.components, kind(model): model}

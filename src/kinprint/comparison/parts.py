@@ -17,8 +17,10 @@ from kinprint.comparison.identity import Sameness, digests_of
 from kinprint.comparison.verdict import log10_ps
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
-from kinprint.methods import PARTS, Evidence, Method, Test
+from kinprint.methods import Evidence, Method, Test
 from kinprint.statistics import smallest
+from kinprint.terms import PARTS
+from kinprint.words import p_value
 
 ON_THE_STREAM = ("input embedding", "output head")
 """Parts whose tests compare channels of the residual stream, which other parts have too."""
@@ -133,6 +135,16 @@ def sentence(parts: Sequence[SharedPart]) -> str:
         names.setdefault(state, []).append(part)
     clauses = [f"{_listed(names[state])} {SAYS[state][len(names[state]) > 1]}" for state in SAYS if state in names]
     return f"By part: {'; '.join(clauses)}."
+
+
+def sentence_of_part(part: str, known: Sequence[SharedPart], names: tuple[str, str]) -> str:
+    """What is known of one part of two models, by their names."""
+    found = next((each for each in known if each.part == part), None)
+    what = part if part == "attention" else f"the {part}"
+    if found is None:
+        return f"Nothing can be said about {what} of {names[0]} and {names[1]}: no test of it applies to this pair."
+    p = "" if found.log10_p is None or found.state == "identical" else f" (p {p_value(found.log10_p)})"
+    return f"Of {names[0]} and {names[1]}, {what} {SAYS[found.state][0]}{p}."
 
 
 def _told(parts: Sequence[SharedPart]) -> list[tuple[str, State]]:

@@ -14,26 +14,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Protocol
 
 from numpy.typing import ArrayLike
 
 from kinprint import methods as registry
-from kinprint.comparison import ALPHA, Verdict, examine
+from kinprint.comparison import ALPHA, Comparison, Verdict, examine
 from kinprint.comparison.identity import sameness
 from kinprint.comparison.in_order import in_order
-from kinprint.comparison.verdict import decide
+from kinprint.comparison.one_part import one_part
+from kinprint.comparison.parts import SharedPart
+from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.descent.arrows import Arrow, arrows
 from kinprint.library.descent.copies import rule
-from kinprint.library.spaces import DIMENSIONS
-from kinprint.library.vectors import vectors
+from kinprint.library.parts import Query, queries
+from kinprint.library.spaces import DIMENSIONS, dimensions
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni
-from kinprint.terms import CANDIDATES
+from kinprint.terms import CANDIDATES, COMPONENTS
 from kinprint.words import p_value
 
 FORMAT = "kinprint-identification/1"
@@ -57,8 +59,8 @@ class Searchable(Protocol):
     def contents(self, digests: Iterable[str], /) -> Mapping[str, str]:
         """Digest of a fingerprint -> digest of all weights (`Facts.content`), of those that state it; none is loaded."""
 
-    def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
-        """(digest, cosine), best first."""
+    def nearest(self, space: str, vector: ArrayLike, count: int, part: str = "") -> list[tuple[str, float]]:
+        """(digest, cosine), best first; of a component of the models, where one is named."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Candidate:
 
     Attributes:
         digest: of its fingerprint.
-        cosines: space -> cosine with the suspect, in the spaces in which it is among the nearest.
+        cosines: space, or "forms of the vision tower" -> cosine with the suspect, where it is among the nearest.
     """
 
     digest: str
@@ -76,7 +78,7 @@ class Candidate:
     @property
     def strength(self) -> float:
         """The largest cosine in standard deviations of strangers' cosines, which are 1 / sqrt(dimensions)."""
-        return max((cosine * math.sqrt(DIMENSIONS[space]) for space, cosine in self.cosines.items()), default=0.0)
+        return max((cosine * math.sqrt(dimensions(label)) for label, cosine in self.cosines.items()), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,10 @@ class SearchFinding:
         log10_p: corrected for the tests and for the size of the library; None if no test applies, or none was needed.
         uncorrected: corrected for the tests alone, as `kinprint compare` states it.
         strongest: the test with the smallest p-value, None if none applies, or none was needed.
+        of: the component that this test is of; "" for the language model.
         same: how the weights are known to be identical, or None.
         cosines: as of the candidate.
+        parts: which parts are shared, with corrected p-values; () unless related.
         made: whether one of the two may be made from the other's weights by a step that cannot be undone
             (`kinprint.library.descent`).
     """
@@ -102,8 +106,10 @@ class SearchFinding:
     log10_p: float | None
     uncorrected: float | None
     strongest: Evidence | None
+    of: str
     same: str | None
     cosines: Mapping[str, float]
+    parts: tuple[SharedPart, ...] = ()
     made: bool = False
 
     @property
@@ -119,9 +125,11 @@ class SearchFinding:
             "log10_p": self.log10_p,
             "uncorrected_log10_p": self.uncorrected,
             "test": None if self.strongest is None else self.strongest.method,
+            "component": self.of or None,
             "layer_map": None if self.strongest is None or not self.is_relative else _listed(self.strongest.layer_map),
             "same": self.same,
             "found_by": dict(self.cosines),
+            "parts": [part.to_json() for part in self.parts],
         }
 
 
@@ -138,6 +146,7 @@ class Identification:
         spaces: in which the suspect has a vector.
         alpha: the corrected p-value up to which a model is called a relative.
         left_out: candidates that were not tested, since another one holds the suspect's weights.
+        part: what alone was judged; None of whole models.
         ancestor: the relative that the suspect was made from, and why; None if that cannot be told.
         descendants: relatives that were made from the suspect, and why.
     """
@@ -150,6 +159,7 @@ class Identification:
     spaces: tuple[str, ...]
     alpha: float = ALPHA
     left_out: int = 0
+    part: str | None = None
     ancestor: tuple[SearchFinding, Arrow] | None = None
     descendants: tuple[tuple[SearchFinding, Arrow], ...] = ()
 
@@ -171,6 +181,18 @@ class Identification:
         return tuple(finding for finding in self.findings if finding.is_relative)
 
     @property
+    def owners(self) -> dict[str, SearchFinding]:
+        """Part -> the relative that shares it most clearly, of the parts that any relative shares."""
+        found: dict[str, tuple[float, SearchFinding]] = {}
+        for finding in self.relatives:
+            for part in finding.parts:
+                if part.state in ("identical", "shared"):
+                    strength = -math.inf if part.state == "identical" else part.log10_p or 0.0
+                    if part.part not in found or strength < found[part.part][0]:
+                        found[part.part] = strength, finding
+        return {part: finding for part, (_, finding) in found.items()}
+
+    @property
     def verdict(self) -> Verdict:
         """The verdict of the best finding; "untestable" if no test applied to any model."""
         if self.relatives:
@@ -179,20 +201,24 @@ class Identification:
 
     def sentence(self) -> str:
         """What was found, in plain words."""
-        name, relatives = self.suspect.name, self.relatives
+        relatives = self.relatives
+        name = self.suspect.name if self.part is None else f"the {self.part} of {self.suspect.name}"
         if not self.searched:
             return f"Nothing can be said about {name}: the library is empty."
         if not relatives:
             outcome = "no relative found" if self.verdict == "no-evidence" else "nothing can be said, no test applies"
             return f"{name}: {outcome} among {_models(self.searched)}. This does not prove that it has none there."
         best = relatives[0]
+        said = f"{words} " if self.part is None and (words := sentence_of_parts(best.parts)) else ""
         more = f", and with {len(relatives) - 1} more of them" if len(relatives) > 1 else ""
+        if best.verdict == "identical" and self.part is not None:
+            return f"{name} is the same, bit for bit, in {best.name}, one of {_models(self.searched)}{more}."
         if best.verdict == "identical":
             others = f"; {len(relatives) - 1} more of them are relatives" if len(relatives) > 1 else ""
             return f"{name} holds the same weights as {best.name}, one of {_models(self.searched)}{others}."
         return (
             f"{name} shares initial or trained weights with {best.name} (p {p_value(best.log10_p or 0)}, corrected for "
-            f"{_models(self.searched)}){more}. {self._descent()}"
+            f"{_models(self.searched)}){more}. {said}{self._descent()}"
         )
 
     def _descent(self) -> str:
@@ -217,7 +243,9 @@ class Identification:
             unseen.append(f"{_models(far)} not among the nearest: not tested")
         if self.unreadable:
             unseen.append(f"{_models(len(self.unreadable))} whose fingerprint cannot be read: not tested")
-        if far > 0 and (missing := [space for space in DIMENSIONS if space not in self.spaces]):
+        if far > 0 and (
+            missing := [space for space in DIMENSIONS if not any(known.startswith(space) for known in self.spaces)]
+        ):
             unseen.append(f"relatives that only vectors of {' or '.join(missing)} would find: the suspect has none")
         if self.suspect.quick is not None:
             unseen.append(
@@ -239,6 +267,7 @@ class Identification:
                 "digest": self.suspect.digest,
             },
             "library": self.library,
+            "part": self.part,
             "verdict": self.verdict,
             "sentence": self.sentence(),
             "alpha": self.alpha,
@@ -263,6 +292,7 @@ def identify(
     candidates: int = CANDIDATES,
     alpha: float = ALPHA,
     test_all: bool = False,
+    part: str | None = None,
     cache: bool = False,
     workers: int | None = None,
     progress: Progress = lambda name, done, total: None,
@@ -275,6 +305,7 @@ def identify(
         candidates: how many models to test; all of a library that has no more.
         alpha: largest p-value, corrected for the number of tests and of models in the library, that is called related.
         test_all: test the other candidates too where one holds the suspect's weights.
+        part: judge this part alone, one of `kinprint.terms.PARTS` or COMPONENTS; a component is searched for by its vectors.
         cache: use what tests said about a pair earlier, and keep what they say now.
         workers: candidates tested at once (`in_order`); the result is the same.
         progress: called with the name of a model that was looked at, how many have been and how many there are.
@@ -282,12 +313,12 @@ def identify(
     Raises:
         LibraryError: the library cannot be read. Single models in it that cannot are named in the result.
     """
-    searched, own = len(library), vectors(suspect)
-    chosen = likeliest_first(to_test(own, library, candidates, searched))
+    searched, own = len(library), [query for query in queries(suspect) if part not in COMPONENTS or query.part == part]
+    chosen = to_test(own, library, candidates, searched)
     same, others = _by_content(suspect, chosen, library)
 
     def look_at(candidate: Candidate) -> SearchFinding | Unreadable:
-        return _finding(suspect, candidate, library, searched, alpha, cache)
+        return _finding(suspect, candidate, library, searched, alpha, part, cache)
 
     findings: list[SearchFinding] = []
     unreadable: list[Unreadable] = []
@@ -298,7 +329,7 @@ def identify(
                 unreadable.append(result)
             else:
                 findings.append(result)
-            answered = any(finding.verdict == "identical" for finding in findings)
+            answered = any(finding.same is not None for finding in findings)
             if answered and not test_all and number >= len(same):
                 break
     ranked = sorted(findings, key=lambda f: (f.verdict != "identical", f.log10_p is None, f.uncorrected or 0.0, f.name))
@@ -309,9 +340,10 @@ def identify(
         searched,
         tuple(ranked),
         tuple((each.digest, each.why) for each in unreadable),
-        tuple(own),
+        tuple(query.label for query in own),
         alpha,
         left_out=len(chosen) - len(findings) - len(unreadable),
+        part=part,
         ancestor=ancestor,
         descendants=descendants,
     )
@@ -356,54 +388,73 @@ def _by_content(
 
 
 def _finding(
-    suspect: Fingerprint, candidate: Candidate, library: Searchable, searched: int, alpha: float, cache: bool
+    suspect: Fingerprint, candidate: Candidate, library: Searchable, searched: int, alpha: float, part: str | None, cache: bool
 ) -> SearchFinding | Unreadable:
     """What is known of the suspect and a candidate: that they are identical, or else what the tests say."""
     try:
         reference = library.get(candidate.digest)
     except KinprintError as error:
         return Unreadable(candidate.digest, str(error))
-    content, log10_p, strongest = sameness(reference, suspect), None, None
+    content, tested = sameness(reference, suspect), None
     if content.identical is None:
         tested = examine((reference, suspect), alpha=alpha_of_each(alpha, searched), methods=registry.tests(), cache=cache)
-        log10_p = tested.log10_p
-        strongest = next((item for item in tested.tests if item.log10_p is not None), None)
-    corrected = None if log10_p is None else bonferroni(log10_p, searched)
+        if part is not None:
+            tested = one_part(tested, part)
+    log10_p = None if tested is None else tested.log10_p
+    corrected = _times(log10_p, searched)
+    of, strongest = ("", None) if tested is None else _strongest(tested)
+    parts = () if tested is None else tested.parts
     return SearchFinding(
         name=reference.name,
         source=_source(reference),
         digest=candidate.digest,
-        verdict=decide(content, corrected, alpha),
+        verdict="identical" if tested is None else tested.verdict,
         log10_p=corrected,
         uncorrected=log10_p,
         strongest=strongest,
+        of=of,
         same=content.identical,
         cosines=candidate.cosines,
-        made=content.identical is None and bool(rule(reference, suspect) or rule(suspect, reference)),
+        parts=tuple(replace(part, log10_p=_times(part.log10_p, searched)) for part in parts),
+        made=part is None and content.identical is None and bool(rule(reference, suspect) or rule(suspect, reference)),
     )
 
 
-def to_test(own: Mapping[str, ArrayLike], library: Searchable, count: int, size: int) -> list[Candidate]:
-    """The `count` models that `retrieve` finds; all of a library whose `size` is no larger."""
+def _strongest(tested: Comparison) -> tuple[str, Evidence | None]:
+    """The test with the smallest p-value, and the component that it is of."""
+    said = [(what, each.tests) for what, each in {"": tested, **tested.components}.items()]
+    known = [(what, item) for what, items in said for item in items if item.log10_p is not None]
+    return min(known, key=lambda pair: (not pair[1].decides, pair[1].log10_p), default=("", None))
+
+
+def _times(log10_p: float | None, searched: int) -> float | None:
+    return None if log10_p is None else bonferroni(log10_p, searched)
+
+
+def to_test(own: Sequence[Query], library: Searchable, count: int, size: int) -> list[Candidate]:
+    """The `count` models that `retrieve` finds, the likeliest first; then all others of a library whose `size` is no larger."""
     candidates = retrieve(own, library, count)
     if size > count:
         return candidates
-    cosines = {candidate.digest: candidate.cosines for candidate in candidates}
-    return [Candidate(model.digest, cosines.get(model.digest, {})) for model in library.models()]
+    found = {candidate.digest for candidate in candidates}
+    return [*candidates, *(Candidate(model.digest, {}) for model in library.models() if model.digest not in found)]
 
 
-def retrieve(own: Mapping[str, ArrayLike], library: Searchable, count: int) -> list[Candidate]:
-    """The `count` models that are nearest to a model's vectors in any space, by `Candidate.strength`."""
+def retrieve(own: Sequence[Query], library: Searchable, count: int) -> list[Candidate]:
+    """The `count` models that are nearest to a model or its components, the likeliest first: spaces take turns.
+
+    Cosines of different spaces do not compare: in models of many neurons strangers of one recipe are far nearer by `forms` than
+    by what labels say. So every space names its nearest model, then its second, ...; of one turn the one with the largest
+    `Candidate.strength` is the likeliest.
+    """
     cosines: dict[str, dict[str, float]] = {}
-    for space, vector in own.items():
-        for digest, cosine in library.nearest(space, vector, count):
-            cosines.setdefault(digest, {})[space] = cosine
-    return likeliest_first(Candidate(digest, of_spaces) for digest, of_spaces in cosines.items())[:count]
-
-
-def likeliest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Candidates by their strength; those without a vector last."""
-    return sorted(candidates, key=lambda candidate: (-candidate.strength, candidate.digest))
+    turn: dict[str, int] = {}
+    for query in own:
+        for rank, (digest, cosine) in enumerate(library.nearest(query.space, query.vector, count, query.part)):
+            cosines.setdefault(digest, {})[query.label] = cosine
+            turn[digest] = min(rank, turn.get(digest, rank))
+    found = [Candidate(digest, of_spaces) for digest, of_spaces in cosines.items()]
+    return sorted(found, key=lambda each: (turn[each.digest], -each.strength, each.digest))[:count]
 
 
 def _source(model: Fingerprint) -> str | None:

@@ -35,7 +35,7 @@ MOST = 1000
 MOST_BYTES = 16 << 20
 """Of a listing, and of a manifest."""
 
-TABLES = ("models", "fingerprints", "versions")
+TABLES = ("models", "fingerprints", "parts", "versions")
 """The tables of a library."""
 
 _MANIFEST = re.compile(r"\d{20}\.manifest")

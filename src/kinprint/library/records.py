@@ -23,7 +23,7 @@ from kinprint.library import spaces
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the tables' columns."""
 
 VECTOR = "vector_"
@@ -123,8 +123,22 @@ def models_schema() -> pa.Schema:
         )
         for name in COLUMNS
     ]
-    vectors = [pa.field(VECTOR + space, pa.list_(pa.float32(), length)) for space, length in spaces.DIMENSIONS.items()]
-    return pa.schema([*columns, *vectors])
+    return pa.schema([*columns, *_vector_fields()])
+
+
+def parts_schema() -> pa.Schema:
+    """Columns of the table `parts`: the digest of a model, which component of it (`kinprint.library.parts`), both as one key,
+    and its vectors."""
+    import pyarrow as pa
+
+    key = pa.field("key", pa.string(), nullable=False, metadata=dict(_KEY))
+    return pa.schema([key, *(pa.field(name, pa.string(), nullable=False) for name in ("digest", "part")), *_vector_fields()])
+
+
+def _vector_fields() -> list[pa.Field]:
+    import pyarrow as pa
+
+    return [pa.field(VECTOR + space, pa.list_(pa.float32(), length)) for space, length in spaces.DIMENSIONS.items()]
 
 
 def fingerprints_schema() -> pa.Schema:
@@ -169,6 +183,23 @@ def row(fingerprint: Fingerprint, size: int, identity: str = "") -> dict[str, An
     }
 
 
+def part_rows(fingerprint: Fingerprint) -> list[dict[str, Any]]:
+    """Rows of the table `parts`: one for each component of a model, and one for a model that is one."""
+    from kinprint.library.parts import parts
+
+    digest = fingerprint.digest
+    return [
+        {"key": f"{digest} {part}", "digest": digest, "part": part, **vector_columns(each)}
+        for part, each in parts(fingerprint).items()
+    ]
+
+
+def has_parts(facts_json: str) -> bool:
+    """Whether a model has rows in the table `parts`, by the facts of its row in `models`."""
+    facts = facts_of(facts_json)
+    return bool(facts.get("components") or facts.get("component"))
+
+
 def vector_columns(fingerprint: Fingerprint | None) -> dict[str, NDArray[np.float32] | None]:
     """Column -> vector, None where the fingerprint lacks the traits or is not there.
 
@@ -209,11 +240,13 @@ def _with_parameters(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unchanged(row: dict[str, Any]) -> dict[str, Any]:
-    """3: vectors of the space `readings`, which are measured."""
+    """3: vectors of the space `readings`, which are measured. 4: the table `parts`, which is made."""
     return row
 
 
-_STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _with_parameters, 2: _unchanged})
+_STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType(
+    {1: _with_parameters, 2: _unchanged, 3: _unchanged}
+)
 """Version -> what makes a row of the next version from one of it."""
 
 

@@ -9,3 +9,8 @@ VERSION = 2
 
 DIMENSIONS: Mapping[str, int] = {"channels": 128, "neurons": 128, "forms": 256, "signs": 256, "readings": 256}
 """Length of the vectors of each space. Powers of two."""
+
+
+def dimensions(label: str) -> int:
+    """Length of the vectors that a cosine is of: "forms", or "forms of the vision tower"."""
+    return DIMENSIONS[label.partition(" ")[0]]

@@ -1,9 +1,10 @@
-"""The library: fingerprints in three Lance tables, in a folder or in object storage.
+"""The library: fingerprints in four Lance tables, in a folder or in object storage.
 
-`models` has a row a model (`kinprint.library.records`) with its index vectors, `fingerprints` the bytes of the `.kinprint`
-files, so that listing and searching never touch them, `versions` says how to read both. A model is in the library when `models`
-has its row. Its fingerprint is written before that row and removed after it: a process that is killed in between leaves bytes
-that nobody reads and that the next `add` of the model uses. In a folder a small file lists the models too
+`models` has a row a model (`kinprint.library.records`) with its index vectors, `parts` one a vision tower or other component
+with the vectors of that, `fingerprints` the bytes of the `.kinprint` files, so that listing and searching never touch them,
+`versions` says how to read them. A model is in the library when `models` has its row. Its fingerprint and its parts are written
+before that row and removed after it: a process that is killed in between leaves rows that nobody reads and that the next `add`
+of the model uses. In a folder a small file lists the models too
 (`kinprint.library.listing`).
 
 Lance's tables are versioned: a commit makes a version, readers see one version whole. Lance alone does not keep two writers
@@ -59,6 +60,17 @@ EXACT_BELOW = 50_000
 PARTITION = 8192
 """Vectors in a partition of an index, which is read as one piece."""
 
+SCHEMAS = {
+    "models": records.models_schema,
+    "parts": records.parts_schema,
+    "fingerprints": records.fingerprints_schema,
+    "versions": records.versions_schema,
+}
+"""Table -> its columns."""
+
+PARTS_SINCE = 4
+"""Version of the columns (`SCHEMA`) since which there is a table `parts`."""
+
 EVERY_PARTITION = 1 << 16
 """All partitions of an index are searched: strangers' vectors form no clusters, so a relative may lie in any of them. One bit a
 dimension (RaBitQ, Gao and Long, 2024) makes that cheap."""
@@ -77,6 +89,14 @@ class Tidied(NamedTuple):
     models: int
     indexes: tuple[str, ...]
     """Spaces that have a vector index now."""
+
+
+class _Entry(NamedTuple):
+    """What is stored of a model: its row, the rows of its parts, the bytes of its fingerprint."""
+
+    model: dict[str, Any]
+    parts: list[dict[str, Any]]
+    data: bytes
 
 
 class SkipCallback(Protocol):
@@ -235,7 +255,7 @@ class Library:
         """
         removed = {model.digest: model for model in map(self.model, models)}
         with _clear_errors(self.where), self._turn():
-            for table in ("models", "fingerprints"):
+            for table in ("models", "parts", "fingerprints"):
                 for part in _parts(removed):
                     self._table(table).delete(_among("digest", part))
         return list(removed.values())
@@ -283,13 +303,14 @@ class Library:
             fingerprint.save(written[-1])
         return written
 
-    def nearest(self, space: str, vector: ArrayLike, count: int) -> list[tuple[str, float]]:
+    def nearest(self, space: str, vector: ArrayLike, count: int, part: str = "") -> list[tuple[str, float]]:
         """The models whose vectors of a space point most nearly in the direction of `vector`.
 
         Args:
             space: one of `kinprint.library.spaces.DIMENSIONS`.
             vector: (spaces.DIMENSIONS[space],), finite.
             count: how many; fewer where fewer models have a vector of this space.
+            part: look at the vectors of this component, "vision tower", instead of those of whole models.
 
         Returns:
             (digest, cosine similarity), best first.
@@ -303,10 +324,15 @@ class Library:
                 f"a vector of {space!r} must be finite and as long as {dict(spaces.DIMENSIONS)} says, not {query.shape}"
             )
         with _clear_errors(self.where):
-            search = self._table("models").search(query, vector_column_name=VECTOR + space).distance_type("cosine")
+            table = self._table("parts" if part else "models")
+            search = table.search(query, vector_column_name=VECTOR + space).distance_type("cosine")
+            if part:
+                search = search.where(_equals("part", part))
             search = search.nprobes(EVERY_PARTITION).refine_factor(REFINED).limit(count)
             rows = search.select(["digest", "_distance"]).to_arrow().to_pylist()
         best = {row["digest"]: 1.0 - float(row["_distance"]) for row in reversed(rows)}
+        if part:  # of a model that is there: rows of one that was not added to its end belong to none
+            best = {digest: best[digest] for digest in self.known(best)}
         return sorted(best.items(), key=lambda pair: -pair[1])
 
     def optimize(self) -> Tidied:
@@ -318,56 +344,60 @@ class Library:
             LibraryError: the library cannot be written.
         """
         with _clear_errors(self.where), self._turn():
-            models, fingerprints = self._table("models"), self._table("fingerprints")
+            models, parts, fingerprints = (self._table(name) for name in ("models", "parts", "fingerprints"))
             indexed = self._build_indexes(models)
+            self._build_indexes(parts)
             for table in (models, fingerprints):
                 _index_digests(table)
-            models.optimize(cleanup_older_than=KEPT)
+            for table in (models, parts):
+                table.optimize(cleanup_older_than=KEPT)
             files = fingerprints.stats()["fragment_stats"]["num_fragments"]
             if files > TIDY_EVERY and files**2 > fingerprints.count_rows():
                 fingerprints.optimize(cleanup_older_than=KEPT)
         return Tidied(len(self), indexed)
 
-    def _build_indexes(self, models: Any) -> tuple[str, ...]:
+    def _build_indexes(self, table: Any) -> tuple[str, ...]:
         """A vector index for each space that has enough vectors and none yet; the spaces that have one then."""
         from lancedb.index import IvfRq
 
-        indexed = {column for built in models.list_indices() for column in built.columns}
+        indexed = {column for built in table.list_indices() for column in built.columns}
         for space in spaces.DIMENSIONS:
             column = VECTOR + space
-            count = models.count_rows(f"{column} IS NOT NULL")
+            count = table.count_rows(f"{column} IS NOT NULL")
             if column not in indexed and count >= EXACT_BELOW:
                 partitions = max(count // PARTITION, 1)
-                models.create_index(column, config=IvfRq(distance_type="cosine", num_partitions=partitions))
+                table.create_index(column, config=IvfRq(distance_type="cosine", num_partitions=partitions))
                 indexed.add(column)
         return tuple(space for space in spaces.DIMENSIONS if VECTOR + space in indexed)
 
-    def _commit(self, batch: list[tuple[dict[str, Any], bytes]]) -> int:
+    def _commit(self, batch: list[_Entry]) -> int:
         """Add rows and their fingerprints where the digest is new; the number of new ones."""
-        import pyarrow as pa
-
         with _clear_errors(self.where), self._turn() as added:
-            known = self.known(model["digest"] for model, _ in batch)
-            new = [(model, data) for model, data in batch if model["digest"] not in known]
+            known = self.known(entry.model["digest"] for entry in batch)
+            new = [entry for entry in batch if entry.model["digest"] not in known]
             if not new:
                 return 0
-            files = [{"digest": model["digest"], "data": data} for model, data in new]
-            self._insert("fingerprints", pa.Table.from_pylist(files, records.fingerprints_schema()))
-            inserted = self._insert("models", pa.Table.from_pylist([model for model, _ in new], records.models_schema()))
+            self._insert("fingerprints", [{"digest": entry.model["digest"], "data": entry.data} for entry in new])
+            if parts := [row for entry in new for row in entry.parts]:
+                self._insert("parts", parts, key="key")
+            inserted = self._insert("models", [entry.model for entry in new])
             if inserted == len(new):
-                added += [ListedModel(**{name: model[name] for name in LISTED}) for model, _ in new]
+                added += [ListedModel(**{name: entry.model[name] for name in LISTED}) for entry in new]
             models = self._table("models")
             if _folder(self.where) is not None and models.version % TIDY_EVERY == 0:
                 models.optimize(cleanup_older_than=KEPT)
             return inserted
 
-    def _insert(self, table: str, rows: pa.Table) -> int:
-        """Insert the rows whose digest is new, with one commit; the number inserted.
+    def _insert(self, table: str, rows: list[dict[str, Any]], key: str = "digest") -> int:
+        """Insert the rows whose key is new, with one commit; the number inserted.
 
         Without `use_index(False)` Lance misses a conflict between two writers.
         """
-        insert = self._table(table).merge_insert("digest").when_not_matched_insert_all().use_index(False)
-        return int(insert.execute(rows, on_bad_vectors="null", timeout=timedelta(seconds=PATIENCE)).num_inserted_rows)
+        import pyarrow as pa
+
+        arrow = pa.Table.from_pylist(rows, SCHEMAS[table]())
+        insert = self._table(table).merge_insert(key).when_not_matched_insert_all().use_index(False)
+        return int(insert.execute(arrow, on_bad_vectors="null", timeout=timedelta(seconds=PATIENCE)).num_inserted_rows)
 
     def _select(self, where: str | None = None) -> Iterator[StoredModel]:
         seen: set[str] = set()
@@ -444,7 +474,7 @@ class Library:
         """The missing tables, `versions` last: with it the library is complete."""
         with self._turn():
             for name in self._missing():
-                self._database.create_table(name, schema=getattr(records, f"{name}_schema")(), exist_ok=True)
+                self._database.create_table(name, schema=SCHEMAS[name](), exist_ok=True)
             self._sign()
 
     def _sign(self) -> None:
@@ -455,11 +485,12 @@ class Library:
 
     def _check(self) -> None:
         """Raise LibraryError unless this version can read the library; migrate an older one first."""
-        if missing := self._missing():
+        missing = self._missing()
+        schema, vectors = self._versions() if "versions" not in missing else (0, 0)
+        if lacking := [name for name in missing if name != "parts" or schema >= PARTS_SINCE]:
             raise LibraryError(
-                self.where, f"no library: the table {missing[0]} is missing", "make one with `kinprint library add`"
+                self.where, f"no library: the table {lacking[0]} is missing", "make one with `kinprint library add`"
             )
-        schema, vectors = self._versions()
         if schema > SCHEMA or vectors > spaces.VERSION:
             problem = f"made by a newer version (schema {schema}, vectors {vectors}; this is {SCHEMA}, {spaces.VERSION})"
             raise LibraryError(self.where, problem, "upgrade kinprint")
@@ -467,8 +498,8 @@ class Library:
             with self._turn():
                 if self._versions() == (schema, vectors):  # nobody else has done it meanwhile
                     self._migrate(schema, vectors)
-        for name, wanted in (("models", records.models_schema()), ("fingerprints", records.fingerprints_schema())):
-            if not self._table(name).schema.equals(wanted):
+        for name in ("models", "parts", "fingerprints"):
+            if not self._table(name).schema.equals(SCHEMAS[name]()):
                 raise LibraryError(self.where, f"damaged: the table {name} has unexpected columns", "make it again")
 
     def _versions(self) -> tuple[int, int]:
@@ -478,8 +509,8 @@ class Library:
         return max(row["schema"] for row in rows), max(row["vectors"] for row in rows)
 
     def _migrate(self, schema: int, vectors: int) -> None:
-        """Write `models` anew, as one commit, in the columns of this version; vectors are measured again if they changed, or
-        one is new.
+        """Write `parts` and `models` anew, each as one commit, in the columns of this version; vectors are measured again if
+        they changed, or one is new.
 
         Killed before the signature, it is done again: whatever `models` has already is kept.
         """
@@ -497,6 +528,14 @@ class Library:
                     rows = [row | records.vector_columns(self._load_or_none(row["digest"])) for row in rows]
                 yield pa.RecordBatch.from_pylist(rows, wanted)
 
+        with_parts = [
+            row["digest"]
+            for row in models.search().select(["digest", "facts_json"]).to_arrow().to_pylist()
+            if records.has_parts(row["facts_json"])
+        ]
+        found = (self._load_or_none(digest) for digest in with_parts)
+        parts = pa.Table.from_pylist([row for each in found if each for row in records.part_rows(each)], records.parts_schema())
+        self._database.create_table("parts", parts, schema=records.parts_schema(), mode="overwrite", on_bad_vectors="null")
         reader = pa.RecordBatchReader.from_batches(wanted, rewritten())
         self._database.create_table("models", reader, schema=wanted, mode="overwrite", on_bad_vectors="null")
         self._sign()
@@ -542,18 +581,16 @@ def _require_folder(folder: Path, create: bool) -> None:
         raise LibraryError(folder, "the folder holds something other than a library", "choose an empty or a new folder")
 
 
-def _batches(
-    fingerprints: Iterable[Fingerprint], identities: Mapping[str, str]
-) -> Iterator[list[tuple[dict[str, Any], bytes]]]:
+def _batches(fingerprints: Iterable[Fingerprint], identities: Mapping[str, str]) -> Iterator[list[_Entry]]:
     """Rows and bytes of at most a commit's size, a digest once in each."""
-    batch: dict[str, tuple[dict[str, Any], bytes]] = {}
+    batch: dict[str, _Entry] = {}
     size = 0
     for fingerprint in fingerprints:
         if fingerprint.digest in batch:
             continue
         data = records.data_of(fingerprint)
         row = records.row(fingerprint, len(data), identities.get(fingerprint.digest, ""))
-        batch[fingerprint.digest] = row, data
+        batch[fingerprint.digest] = _Entry(row, records.part_rows(fingerprint), data)
         size += len(data)
         if len(batch) >= BATCH or size >= BATCH_BYTES:
             yield list(batch.values())

@@ -10,9 +10,33 @@ import sys
 from functools import cache
 
 from kinprint import discovery
-from kinprint.methods._method import PARTS, Evidence, Finding, Kind, LayerMaps, Method, Score, Test
+from kinprint.methods._method import (
+    Evidence,
+    Finding,
+    FromExpert,
+    Kind,
+    LayerMaps,
+    Method,
+    Score,
+    SingleExperts,
+    SingleLayers,
+    Test,
+)
 
-__all__ = ["PARTS", "Evidence", "Finding", "Kind", "LayerMaps", "Method", "Score", "Test", "known", "tests"]
+__all__ = [
+    "Evidence",
+    "Finding",
+    "FromExpert",
+    "Kind",
+    "LayerMaps",
+    "Method",
+    "Score",
+    "SingleExperts",
+    "SingleLayers",
+    "Test",
+    "known",
+    "tests",
+]
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,11 +18,18 @@ from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.kept import kept
 from kinprint.matching.nearest import partners
-from kinprint.methods._method import Finding
-from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test_of_scores, normal_scores
-from kinprint.statistics.copies import Ranked, as_they_are, clones, linked_layers
+from kinprint.methods._method import Finding, SingleLayers
+from kinprint.statistics import (
+    ExchangeabilityResult,
+    RelabellingGroup,
+    exchangeability_test_of_scores,
+    normal_scores,
+    single_layer_tests,
+)
+from kinprint.statistics.copies import Ranked, agreements_across, as_they_are, clones, linked_layers
+from kinprint.statistics.exchangeability import BLOCKS_OF_A_PAIR
 from kinprint.statistics.label_checks import LabelCheck, label_checks
-from kinprint.statistics.neighbourhoods import WINDOW
+from kinprint.statistics.neighbourhoods import BLOCK, WINDOW, Neighbours
 from kinprint.statistics.normal_scores import whiten
 
 ATTAINABLE = -7.0
@@ -83,6 +91,22 @@ def real_units(values: NDArray[np.floating], members: int = 1) -> NDArray[Any]:
     """(layers, units, features) of the units that some layer has: padding in all layers is left out, whole groups of it."""
     there = np.isfinite(values).any(axis=(0, 2)).reshape(-1, members).any(axis=1)
     return values[:, np.repeat(there, members)]
+
+
+def single_layers_by_label(
+    reference: Float64s, suspect: Float64s, structure: RelabellingGroup, neighbours: Neighbours | None = None
+) -> SingleLayers:
+    """`exchangeability_test` of single layers; which are alike is seen by the labels, so that who picks pairs by that corrects
+    for all. Arguments as of `exchangeability_test`."""
+    across = agreements_across(whiten(reference), whiten(suspect))
+    here, there = (np.asarray(np.isfinite(side).any(axis=(1, 2))) for side in (reference, suspect))
+    across = np.where(here[:, None] & there, across, -np.inf)
+    chosen = RelabellingGroup(min(structure.groups, BLOCKS_OF_A_PAIR * BLOCK), structure.members)
+
+    def log10_ps(pairs: Sequence[tuple[int, int]]) -> list[float]:
+        return [each.log10_p for each in single_layer_tests(reference, suspect, structure, pairs, neighbours)]
+
+    return SingleLayers(lambda layer: across[:, layer], log10_ps, np.where(there, -chosen.log10_relabellings(), 0.0))
 
 
 def test_by_order(reference: Float64s, suspect: Float64s) -> ExchangeabilityResult:
@@ -194,6 +218,11 @@ class Labels:
             for model, side in zip(models, scores, strict=True)
         )
         return cls(space, ours, theirs, (models[0].name, models[1].name))
+
+    @property
+    def cloned(self) -> bool:
+        """Whether units of one of the models are copies of others of it."""
+        return any(check.tells_clones for check in (*self.reference, *self.suspect))
 
     def sentences(self) -> list[str]:
         """What a reader should know: nothing where labels look random."""

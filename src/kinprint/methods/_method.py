@@ -6,9 +6,9 @@ p-value that is uniform under it: it decides. A `Score` describes, and names the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float64s
@@ -20,10 +20,7 @@ from kinprint.statistics.label_checks import LabelCheck
 
 Kind = Literal["test", "score"]
 
-PARTS = ("input embedding", "attention", "FFN", "experts", "routers", "output head")
-"""The parts of a language model that tests can tell apart, from its input to its output."""
-
-COMPUTING = ("run", "share", "beyond", "curves", "maps")
+COMPUTING = ("run", "share", "beyond", "single_layers", "single_experts", "curves", "maps")
 """Attributes of a method that are functions, or made of them."""
 
 
@@ -192,6 +189,46 @@ class Method:
                 raise NotApplicable(f"{who} has no trait {' or '.join(alternatives)}{how}")
 
 
+@dataclass(frozen=True)
+class SingleLayers:
+    """A test of one layer of the suspect with one of the reference, for any two, whatever the other layers share.
+
+    Attributes:
+        likeness: of a suspect layer, (reference layers,) how alike each looks, by which the pairs to test may be chosen: in
+            standard deviations of unrelated ones, or in any unit where the test asks about what this has not looked at.
+        log10_ps: of pairs (reference layer, suspect layer), each for itself: under the null hypothesis about the suspect's
+            layer uniform, whatever the rest of the two models has in common.
+        least: (suspect layers,) no log10 p of a layer can be below this; 0 for a layer without such units.
+    """
+
+    likeness: Callable[[int], Float64s]
+    log10_ps: Callable[[Sequence[tuple[int, int]]], list[float]]
+    least: Float64s
+
+
+class FromExpert(NamedTuple):
+    """What a test says of one expert: log10 p for itself, and the expert of the reference's layer that it looks most like."""
+
+    log10_p: float
+    source: int
+
+
+@dataclass(frozen=True)
+class SingleExperts:
+    """A test of one expert of the suspect with all of a layer of the reference, whatever the other experts share.
+
+    Attributes:
+        units: suspect layer -> expert -> how many units of it are known.
+        test: of a reference layer, a suspect layer and an expert of that: under the null hypothesis about that expert its
+            p-value is uniform.
+        bits: log10 of what each unit multiplies the number of ways by: no p-value is below 10 ** -(bits x units).
+    """
+
+    units: Mapping[int, Mapping[int, int]]
+    test: Callable[[int, int, int], FromExpert]
+    bits: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Test(Method):
     """A method that decides: under its null hypothesis its p-value is uniform.
@@ -204,6 +241,9 @@ class Test(Method):
             shared besides; empty for the residual channels, which all parts have in common.
         beyond: of a test of units with equal labels: the same question about what no order of the units can know, which
             strangers whose units are sorted alike cannot share; None where it cannot be asked.
+        single_layers: the same question about single layers of two models, of a test of units that one layer alone has; raises
+            NotApplicable with the reason where it cannot be asked.
+        single_experts: the same question about single experts; raises NotApplicable as `single_layers`.
         descendants_keep: of a test of units with equal labels: what the units are called, in the plural, if every descendant
             of the same shape keeps their labels, so that the test's silence speaks against descent; empty if not.
     """
@@ -215,6 +255,8 @@ class Test(Method):
     part: str = ""
     of: str = ""
     beyond: Callable[[Fingerprint, Fingerprint], ExchangeabilityResult | None] | None = None
+    single_layers: Callable[[Fingerprint, Fingerprint], SingleLayers] | None = None
+    single_experts: Callable[[Fingerprint, Fingerprint], SingleExperts] | None = None
     descendants_keep: str = ""
 
     @property

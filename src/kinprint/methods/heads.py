@@ -20,10 +20,11 @@ from kinprint.methods._by_index import (
     oriented,
     real_units,
     require_attainable,
+    single_layers_by_label,
     test_by_order,
 )
 from kinprint.methods._heads import SPECTRA, Side, spectra, spectrum_features, structure
-from kinprint.methods._method import Finding, Test
+from kinprint.methods._method import Finding, SingleLayers, Test
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import (
     ExchangeabilityResult,
@@ -60,18 +61,27 @@ def test_inside_groups(
     return replace(result, layer_map=inverted(result.layer_map, len(x)), layers=()) if exchanged else result
 
 
+def _features(
+    *models: Fingerprint,
+) -> tuple[list[str], tuple[Float64s, ...], tuple[RelabellingGroup, ...]]:
+    """Spectra that both models have; of each (layers, heads, features) of them, and how heads are grouped."""
+    common = [name for name in SPECTRA if all(name in model.traits for model in models)]
+    if not common:
+        raise NotApplicable("the two models have no head spectrum in common")
+    found = []
+    for model in models:
+        known, units = spectra(model), structure(model)
+        values = np.concatenate([spectrum_features(known[name]) for name in common], axis=-1)
+        values = real_units(values, units.members)
+        found.append((values, RelabellingGroup(values.shape[1] // units.members, units.members)))
+    return common, tuple(values for values, _ in found), tuple(units for _, units in found)
+
+
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given the reference, and which heads of the suspect are neighbours, their labels are uniformly random in every
     layer."""
     require_unnamed("heads", reference, suspect)
-    common = [name for name in SPECTRA if name in reference.traits and name in suspect.traits]
-    if not common:
-        raise NotApplicable("the two models have no head spectrum in common")
-    ours, theirs = structure(reference), structure(suspect)
-    known = spectra(reference), spectra(suspect)
-    x, y = (np.concatenate([spectrum_features(values[name]) for name in common], axis=-1) for values in known)
-    x, y = (real_units(values, s.members) for values, s in ((x, ours), (y, theirs)))
-    ours, theirs = (RelabellingGroup(values.shape[1] // s.members, s.members) for values, s in ((x, ours), (y, theirs)))
+    common, (x, y), (ours, theirs) = _features(reference, suspect)
     layers = known_layers(x, y)
     x, y = both_scores(x, y)
     by_group = (x.reshape(len(x), ours.groups, -1), y.reshape(len(y), theirs.groups, -1))
@@ -90,6 +100,16 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         result = test_by_order(x, y)
         how = f"{ours.groups} groups against {theirs.groups}, matched by their spectra and tested by the order of neighbours"
     return as_finding(result, f"{used} spectra of {layers} layers, {how}.", labels)
+
+
+def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
+    """H0: given the reference, and all other layers of the suspect, the labels of neighbouring heads of one of its layers are
+    uniformly random."""
+    require_unnamed("heads", reference, suspect)
+    _, (x, y), (ours, theirs) = _features(reference, suspect)
+    if ours != theirs:
+        raise NotApplicable("the numbers of heads differ")
+    return single_layers_by_label(*both_scores(x, y), ours)
 
 
 def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> ExchangeabilityResult | None:
@@ -115,4 +135,5 @@ METHOD = Test(
     run=run,
     of="attention",
     beyond=beyond_order,
+    single_layers=single_layers,
 )

@@ -10,6 +10,8 @@ approximate, so correlations up to a tolerance are taken as nothing.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,9 +25,9 @@ from kinprint.fingerprints.kept import kept
 from kinprint.matching.forms import one_expert
 from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import distances, nearest
-from kinprint.methods._method import Finding, Test
+from kinprint.methods._method import Finding, SingleLayers, Test
 from kinprint.methods._signs import as_finding
-from kinprint.statistics import label_free_scores
+from kinprint.statistics import label_free_scores, sign_test
 
 READS, WRITES = where(lambda c: c.of != () and "down" not in c.of), where(lambda c: "down" in c.of)
 """Columns of gated neurons: of gate and up alone, and those in which down takes part. Angles and cross forms with a gate change
@@ -53,13 +55,8 @@ REPEATED = 0.3
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given what they read, what the suspect's neurons write does not depend on the reference."""
-    x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
-    gated, *others = {bool(np.isfinite(values[..., GATED]).any()) for values in (x, y)}
-    if others:
-        raise NotApplicable("only one of the models has gated neurons")
+    key, gated, y, ours = _both(reference, suspect)
     shown = compared(y)
-    key = "matched-writes", gated
-    ours = kept(reference, (*key, "reference"), lambda: Side.of(one_expert(x), gated=gated).without_clones())
     theirs = kept(suspect, (*key, "suspect"), lambda: Side.of(y[shown], gated=gated))
     layers = aligned(ours.reads, theirs.reads, shown, len(y))
     each = [agreements(ours, theirs, i, j) for j, i in enumerate(layers)]
@@ -73,6 +70,42 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     layer_map = tuple(layers) if len(shown) == len(y) else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
     return as_finding({int(shown[j]): each[j] for j in tested}, len(y), layer_map, how, forgeable=False)
+
+
+def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
+    """H0: given what they read, what the neurons of one layer of the suspect write does not depend on the reference."""
+    key, gated, y, ours = _both(reference, suspect, alone=True)
+    theirs = kept(suspect, (*key, "every layer"), lambda: Side.of_each(y, gated=gated))
+    counts = [np.isfinite(side.reads).all(axis=-1).sum(axis=1) for side in (ours, theirs)]
+
+    def likeness(layer: int) -> Float64s:
+        return np.array([nearest(reads[:SEEDS], theirs.reads[layer, :SEEDS])[2].sum() for reads in ours.reads])
+
+    def log10_ps(pairs: Sequence[tuple[int, int]]) -> list[float]:
+        return [sign_test(agreements(ours, theirs, i, j)).log10_p for i, j in pairs]
+
+    return SingleLayers(likeness, log10_ps, -np.minimum(counts[0].max(), counts[1]) * math.log10(2))
+
+
+def _both(
+    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False
+) -> tuple[tuple[object, ...], bool, Float64s, Side]:
+    """A key for what is kept, whether neurons are gated, the suspect's neurons, and the reference's.
+
+    Args:
+        alone: decorrelate each layer by itself, so that none depends on what else is in its model.
+
+    Raises:
+        NotApplicable: only one of the models has gated neurons.
+    """
+    x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
+    gated, *others = {bool(np.isfinite(values[..., GATED]).any()) for values in (x, y)}
+    if others:
+        raise NotApplicable("only one of the models has gated neurons")
+    key = "matched-writes", gated
+    side = Side.of_each if alone else Side.of
+    ours = kept(reference, (*key, "reference", alone), lambda: side(one_expert(x), gated=gated).without_clones())
+    return key, gated, y, ours
 
 
 @dataclass(frozen=True)
@@ -101,6 +134,12 @@ class Side:
             scores[absent] = np.nan
             found.append(scores)
         return cls(found[0], found[1])
+
+    @classmethod
+    def of_each(cls, forms: Float64s, *, gated: bool) -> Side:
+        """The same of every layer by itself."""
+        each = [cls.of(layer[None], gated=gated) for layer in forms]
+        return cls(np.concatenate([side.reads for side in each]), np.concatenate([side.writes for side in each]))
 
     def without_clones(self) -> Side:
         """The first of neurons that are copies or near copies of each other: in one of two models each must be there once."""
@@ -157,4 +196,5 @@ METHOD = Test(
     "reading explains is taken out by regression.",
     run=run,
     of="FFN",
+    single_layers=single_layers,
 )

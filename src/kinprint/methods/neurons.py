@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kinprint.arrays import Float64s
+from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.kept import kept
 from kinprint.matching.invariants import invariants
@@ -18,12 +19,13 @@ from kinprint.methods._by_index import (
     real_units,
     require_attainable,
     scores_of,
+    single_layers_by_label,
     test_by_order,
 )
-from kinprint.methods._method import Finding, Test
+from kinprint.methods._method import Finding, SingleLayers, Test
 from kinprint.methods._named import require_unnamed
 from kinprint.statistics import ExchangeabilityResult, RelabellingGroup, exchangeability_test
-from kinprint.statistics.exchangeability import blocks_of_each
+from kinprint.statistics.exchangeability import BLOCKS_OF_A_PAIR, blocks_of_each
 from kinprint.statistics.neighbourhoods import Neighbours
 
 QUICK = "neurons.leading"
@@ -73,8 +75,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     labels = Labels.of("neurons", (reference, suspect), (x, y), scores_of)
     if x.shape[1] == y.shape[1]:
         how = f"the {x.shape[1]} leading neurons of each layer" if quick else f"{theirs} neurons a layer"
-        cloned = any(check.tells_clones for check in (*labels.reference, *labels.suspect))
-        result = _by_label(x, y, cloned=cloned)
+        result = _by_label(x, y, cloned=labels.cloned)
     else:
         part = min(MATCHED / min(ours, theirs), 1.0)
         result = test_by_order(*both_scores(heaviest(x, round(part * ours)), heaviest(y, round(part * theirs))))
@@ -90,6 +91,22 @@ def _by_label(x: Float64s, y: Float64s, *, cloned: bool) -> ExchangeabilityResul
         return exchangeability_test(scores_of(x), scores_of(y), RelabellingGroup(x.shape[1]))
     ours, theirs = (scores_of(side[:, chosen.labels]) for side in (x, y))
     return exchangeability_test(ours, theirs, RelabellingGroup(len(chosen.labels)), chosen)
+
+
+def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
+    """H0: given the reference, and all other layers of the suspect, the labels of neighbouring neurons of one of its layers are
+    uniformly random."""
+    require_unnamed("neurons", reference, suspect)
+    if any(QUICK in model.traits for model in (reference, suspect)):
+        raise NotApplicable("single layers are not asked about with --quick")
+    x, y = in_common(_invariants(reference), _invariants(suspect))
+    if x.shape[1] != y.shape[1]:
+        raise NotApplicable("the widths of the FFNs differ")
+    chosen = Neighbours.of(x.shape[1], BLOCKS_OF_A_PAIR)
+    if len(chosen.labels) == x.shape[1] or Labels.of("neurons", (reference, suspect), (x, y), scores_of).cloned:
+        return single_layers_by_label(scores_of(x), scores_of(y), RelabellingGroup(x.shape[1]))
+    x, y = (scores_of(side[:, chosen.labels]) for side in (x, y))
+    return single_layers_by_label(x, y, RelabellingGroup(len(chosen.labels)), chosen)
 
 
 def beyond_order(reference: Fingerprint, suspect: Fingerprint) -> ExchangeabilityResult | None:
@@ -134,4 +151,5 @@ METHOD = Test(
     run=run,
     of="FFN",
     beyond=beyond_order,
+    single_layers=single_layers,
 )

@@ -117,18 +117,30 @@ def heat(label: str, values: Sequence[Sequence[float]], down: str, across: str) 
     return svg.figure(label, body, left + side + 8, top + side + 24)
 
 
-def layer_map(label: str, sources: Sequence[int], layers: int) -> Markup:
-    """Which layer of the reference (above) each layer of the suspect (below) came from."""
-    reference, suspect = max(layers, max(sources) + 1), len(sources)
+@dataclass(frozen=True)
+class Source:
+    """A layer of the suspect in a map of layers: the layers of the reference that it comes from, its look (a class), and what a
+    pointer that rests on it is told."""
+
+    layers: Sequence[int]
+    look: str
+    hover: str
+
+
+def layer_map(label: str, sources: Sequence[Source], layers: int) -> Markup:
+    """Which layers of the reference (above) each layer of the suspect (below) came from."""
+    reference, suspect = max([layers, *(max(each.layers) + 1 for each in sources if each.layers)]), len(sources)
     step = (2 * WIDTH - 20) / max(reference, suspect)
     body = []
-    for index, source in enumerate(sources):
-        above, below = 10 + step * (source + 0.5), 10 + step * (index + 0.5)
-        hover = f"suspect layer {index} comes from reference layer {source}"
-        body.append(svg.element("line", look="link", x1=above, y1=24, x2=below, y2=86, hover=hover))
-    for count, height, look in ((reference, 24, "reference"), (suspect, 86, "suspect")):
-        for index in range(count):
-            body.append(svg.element("circle", look=f"dot {look}", cx=10 + step * (index + 0.5), cy=height, r=3))
+    for index, each in enumerate(sources):
+        for source in each.layers:
+            above, below = 10 + step * (source + 0.5), 10 + step * (index + 0.5)
+            body.append(svg.element("line", look=f"link {each.look}", x1=above, y1=24, x2=below, y2=86, hover=each.hover))
+    for index in range(reference):
+        body.append(svg.element("circle", look="dot reference", cx=10 + step * (index + 0.5), cy=24, r=3))
+    for index, each in enumerate(sources):
+        x, size = 10 + step * (index + 0.5), 4.5 if each.look in ("average", "identity", "new") else 3.0
+        body.append(svg.element("circle", look=f"dot suspect {each.look}", cx=x, cy=86, r=size, hover=each.hover))
     body.append(svg.text(10.0, 13.0, "layers of the reference", anchor="start"))
     body.append(svg.text(10.0, 104.0, "layers of the suspect", anchor="start"))
     return svg.figure(label, body, 2 * WIDTH, 110)

@@ -20,7 +20,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.methods import Evidence
 from kinprint.reports import comparison_words as words
-from kinprint.reports.comparison_figures import Share, bars, composition, layer_map
+from kinprint.reports.comparison_figures import Share, Source, bars, composition, layer_map
 from kinprint.reports.comparison_profiles import familiar, layer_maps
 from kinprint.reports.pages import page
 from kinprint.statistics.relabelling import SEED
@@ -43,6 +43,7 @@ def comparison_html(
         "comparison.html",
         reference=_side(comparison.reference, "reference", files),
         suspect=_side(comparison.suspect, "suspect", files),
+        about=comparison.about,
         verdict=comparison.verdict,
         sentence=comparison.sentence(),
         means=words.MEANS[comparison.verdict],
@@ -57,7 +58,12 @@ def comparison_html(
             {"what": what, "tests": [words.test(item, _null(item)) for item in each.tests]}
             for what, each in comparison.components.items()
         ],
-        layer_map=layer_map("Map of layers", comparison.layer_map, depth) if comparison.layer_map else None,
+        layer_map=layer_map("Map of layers", sources, depth) if (sources := _sources(comparison)) else None,
+        layers=[words.layer(item) for item in comparison.layers],
+        layer_lines=[
+            *(words.layers(comparison.layers, depth) if comparison.layers else []),
+            *words.experts(comparison.experts),
+        ],
         strengths=[_strength(item) for item in comparison.tests if item.applies and item.layers],
         familiar=list(familiar(comparison.reference, comparison.suspect)),
         layer_maps=list(layer_maps(comparison.reference, comparison.suspect)),
@@ -72,6 +78,16 @@ def comparison_html(
 def _null(item: Evidence) -> str:
     """The null hypothesis of the test that gave it."""
     return next((method.caveat for method in registry.known() if method.name == item.method), "")
+
+
+def _sources(comparison: Comparison) -> list[Source]:
+    """Every layer of the suspect, as it is drawn; by the map alone where nothing is known of single layers."""
+    if comparison.layers:
+        return [Source(item.sources, item.state, f"suspect layer {item.layer}: {item.words()}") for item in comparison.layers]
+    mapped = enumerate(comparison.layer_map or ())
+    return [
+        Source((source,), "shared", f"suspect layer {index} comes from reference layer {source}") for index, source in mapped
+    ]
 
 
 def shares(comparison: Comparison) -> list[Share]:

@@ -25,6 +25,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 def comparison_text(comparison: Comparison) -> RenderableType:
     """The whole report. Everything that comes from the models is shown as plain text, without markup."""
     title = f"{printable(comparison.reference.name)}  →  {printable(comparison.suspect.name)}"
+    title += f": {comparison.about}" if comparison.about else ""
     verdict = Text(comparison.verdict.upper(), style=COLOURS[comparison.verdict])
     head = Group(verdict, Text(printable(comparison.sentence(), 1000)))
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
@@ -33,12 +34,16 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     if comparison.tests:
         pieces.append(_tests(comparison.tests))
     pieces += [_tests(each.tests, f"Tests of the {what} (these decide too)") for what, each in comparison.components.items()]
-    if comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
+    if comparison.layers:
+        pieces += map(Text, words.layers(comparison.layers, comparison.reference.layers or 0))
+    elif comparison.layer_map is not None and comparison.layer_map != tuple(range(len(comparison.layer_map))):
         pieces.append(Text("Layers of the reference, by suspect layer: " + " ".join(map(str, comparison.layer_map))))
+    pieces += map(Text, words.experts(comparison.experts))
     disguise = next((item.disguise for item in comparison.tests if item.disguise), ())
     if disguise and comparison.verdict == "related":
         pieces.append(Text("Disguise: " + ", ".join(disguise)))
-    pieces.append(_scores(item for item in comparison.scores if not item.unmeasured))
+    if scores := [item for item in comparison.scores if not item.unmeasured]:
+        pieces.append(_scores(scores))
     if unmeasured := words.unmeasured(comparison.scores):
         pieces.append(Text(unmeasured, style="dim"))
     pieces.append(_context(words.context(comparison.context)))

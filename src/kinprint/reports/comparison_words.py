@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from kinprint import words
+from kinprint.comparison.experts import ExpertOrigin
+from kinprint.comparison.layers import NEW, LayerOrigin
 from kinprint.comparison.parts import SharedPart
 from kinprint.errors import printable
 from kinprint.methods import Evidence
@@ -29,7 +32,8 @@ MEANS_NOT = {
     "identical": ["It does not say who had them first, nor whether the copy was allowed."],
     "related": [
         "It does not say which of the two came first, nor whether using the weights was allowed.",
-        "Shared initial weights count too: two trainings from one random start are related, though nobody copied anything.",
+        "Shared initial weights count too: two trainings from one random start are related, though nobody copied anything. "
+        "With --deep the sentence says which of the two it looks like, where that can be told.",
         "It says nothing about data, code or ideas.",
     ],
     "no-evidence": [
@@ -109,6 +113,82 @@ def part(item: SharedPart) -> dict[str, str]:
     """A part as one line of a table."""
     tests = ", ".join(item.tests) or "digests"
     return {"part": item.part, "state": PART[item.state], "look": item.state, "p": words.p_value(item.log10_p), "tests": tests}
+
+
+def layers(found: Sequence[LayerOrigin], above: int) -> list[str]:
+    """Where the layers of the suspect come from, in few lines: more of them the more is unusual.
+
+    Args:
+        above: layers of the reference.
+    """
+    ps = [item.log10_p for item in found if item.state in ("shared", "average", "identical") and item.log10_p is not None]
+    weakest = f" (each p {words.p_value(max(ps))})" if ps else ""
+    missing = _numbers([i for i in range(above) if not any(i in item.sources for item in found)])
+    if all(item.in_place for item in found) and not missing:
+        return [f"By layer: all {len(found)} are the reference's of the same number{weakest}."]
+    lines = [f"Layers of the reference, by suspect layer: {' '.join(map(_short, found))}{weakest}"]
+    unusual: dict[str, list[int]] = {}
+    for item in found:
+        if item.state not in ("shared", "identical"):
+            unusual.setdefault(item.words(), []).append(item.layer)
+    lines += [f"  layer{'s'[: len(numbers) > 1]} {_numbers(numbers)}: {what}" for what, numbers in unusual.items()]
+    return (
+        [*lines, f"  layers of the reference that no layer of the suspect is known to come from: {missing}"]
+        if missing
+        else lines
+    )
+
+
+def layer(item: LayerOrigin) -> dict[str, str]:
+    """A layer as one line of a table."""
+    return {
+        "layer": str(item.layer),
+        "words": item.words(),
+        "look": item.state,
+        "p": words.p_value(item.log10_p),
+        "tests": ", ".join(item.tests) or ("digests" if item.state == "identical" else ""),
+    }
+
+
+def experts(found: Sequence[ExpertOrigin]) -> list[str]:
+    """Where the experts of the suspect come from, in few lines: those that are in their places are only counted."""
+    if not found:
+        return []
+    shared = [item for item in found if item.state == "shared"]
+    moved = [item for item in shared if item.source is not None and item.source[1] != item.expert]
+    weakest = f" (each p {words.p_value(max(item.log10_p for item in shared))})" if shared else ""
+    of_their_number = len(shared) - len(moved)
+    lines = [
+        f"By expert: of {len(found)}, {of_their_number} are the reference's of the same number, {len(moved)} are others of it"
+        f"{weakest}."
+    ]
+    for state, what in (("new", NEW), ("no-evidence", "no evidence")):
+        by_layer = groupby((item for item in found if item.state == state), key=lambda item: item.layer)
+        places = [f"{layer} ({_numbers([item.expert for item in items])})" for layer, items in by_layer]
+        if places:
+            lines.append(f"  layer{'s'[: len(places) > 1]} (experts) {', '.join(places)}: {what}")
+    return lines
+
+
+SHORT = {"new": "new", "identity": "identity", "no-evidence": "?"}
+"""Layers without a source, or that are no source's, in a row of layers."""
+
+
+def _short(item: LayerOrigin) -> str:
+    if item.state in SHORT:
+        return SHORT[item.state]
+    return "+".join(map(str, item.sources if item.weights else item.sources[:1]))
+
+
+def _numbers(values: Sequence[int]) -> str:
+    """Ascending numbers, runs of three and more as first-last."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 class Fact(NamedTuple):

@@ -11,6 +11,7 @@ from rich.text import Text
 from kinprint.errors import printable
 from kinprint.library.identify import Identification, SearchFinding
 from kinprint.reports.comparison_terminal import COLOURS
+from kinprint.reports.owners import several_owners
 from kinprint.words import p_value
 
 WORDS = {
@@ -34,6 +35,8 @@ def identification_text(identification: Identification) -> RenderableType:
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
     if identification.findings:
         pieces.append(_table(identification))
+    if several_owners(identification):
+        pieces.append(_owners(identification))
     spaces = ", ".join(identification.spaces) or "no vector"
     pieces.append(Text(f"Searched: {identification.searched:,} models by {spaces}; tested: {identification.tested:,}."))
     if identification.tested:
@@ -60,9 +63,20 @@ def _table(identification: Identification) -> Table:
     return table
 
 
+def _owners(identification: Identification) -> Table:
+    """Where each part comes from, if they come from several models."""
+    table = Table(box=box.SIMPLE_HEAD, title="By part", title_justify="left", title_style="bold")
+    for column in ("part", "shared most clearly with"):
+        table.add_column(column, overflow="fold")
+    for part, finding in identification.owners.items():
+        table.add_row(part, printable(finding.name))
+    return table
+
+
 def _row(finding: SearchFinding) -> list[Text]:
     spaces = ", ".join(f"{space} {cosine:.2f}" for space, cosine in finding.cosines.items())
     test = finding.strongest.method if finding.strongest is not None else "–"
+    test += f" of the {finding.of}" if finding.of else ""
     p = "1" if finding.log10_p == 0 else p_value(finding.log10_p)
     cells = (finding.name, finding.verdict, p, test, spaces)
     return [Text(printable(cell)) for cell in cells]

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from kinprint.errors import printable
+from kinprint.reports.owners import owners_picture
 from kinprint.words import p_value
 
 FOLDER = Path(__file__).with_name("templates")
@@ -28,6 +29,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         finalize=_shown,
     )
     templates.filters["p"] = _p
+    templates.filters["owners"] = owners_picture
     templates.globals["style"] = Markup(STYLE)
     templates.globals["script"] = Markup(SCRIPT)
     return templates

@@ -41,7 +41,8 @@ def verification_text(verification: Verification) -> RenderableType:
     for relative in verification.relatives:
         where = f" ({printable(relative.source)})" if relative.source and relative.source != relative.name else ""
         how = "the same weights" if relative.identical else f"p {p_value(relative.log10_p)}"
-        pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, {how}"))
+        by_part = f". {relative.by_part}" if relative.by_part else ""
+        pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, {how}{by_part}"))
     if verification.searched:
         pieces.append(Text(f"Looked for undeclared relatives among {verification.searched:,} models.", style="dim"))
     pieces.extend(Text(f"Note: {printable(note)}", style="yellow") for note in verification.notes)

@@ -16,6 +16,7 @@ from kinprint.statistics.exchangeability import (
     exchangeability_test,
     exchangeability_test_of_scores,
     partners_test,
+    single_layer_tests,
 )
 from kinprint.statistics.multiplicity import alpha_of_each, bonferroni, smallest
 from kinprint.statistics.normal_scores import label_free_scores, normal_scores
@@ -40,6 +41,7 @@ __all__ = [
     "partners_test",
     "sign_test",
     "sign_z",
+    "single_layer_tests",
     "smallest",
     "wilson",
 ]

@@ -76,6 +76,17 @@ def agreements(scores: Float64s, freedom: int) -> tuple[Float64s, Float64s]:
     return inner / np.outer(size, size), inner / spread
 
 
+def agreements_across(ours: Float64s, theirs: Float64s) -> Float64s:
+    """(layers of one model, layers of another) how well units of equal labels agree, in standard deviations under relabelling.
+
+    Args:
+        ours, theirs: (layers, units, features) decorrelated scores; rows of NaN are no units.
+    """
+    both = np.nan_to_num(np.concatenate([ours, theirs]))
+    both -= both.mean(axis=1, keepdims=True)
+    return agreements(both, both.shape[1] - 1)[1][: len(ours), len(ours) :]
+
+
 def linked_layers(
     scores: Float64s, most: int = BLOCKS, ranked: Ranked = as_they_are, neighbours: Neighbours | None = None
 ) -> Int64s:

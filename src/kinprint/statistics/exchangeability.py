@@ -19,7 +19,7 @@ inequalities, 2007 (another bound for the same statistic).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -40,6 +40,9 @@ from kinprint.statistics.relabelling_group import RelabellingGroup
 
 BUDGET = 1 << 13
 """Blocks looked at, over all pairs of layers; wide layers of deep models are thinned to an even subset of units."""
+
+BLOCKS_OF_A_PAIR = 64
+"""Blocks looked at where single layers are tested: 512 neurons."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,35 @@ def exchangeability_test(
         order=ordered,
         copies=len(linked) - len(set(linked.tolist())),
     )
+
+
+def single_layer_tests(
+    reference: Float64s,
+    suspect: Float64s,
+    structure: RelabellingGroup,
+    pairs: Sequence[tuple[int, int]],
+    neighbours: Neighbours | None = None,
+) -> list[ExchangeabilityResult]:
+    """The same question about one layer of either model, for each of some pairs of layers.
+
+    Null hypothesis: that of `exchangeability_test` about the suspect's layer of the pair alone, given all its other layers,
+    whatever these share with the reference. Each p-value stands for itself: who picks pairs by looking at labels corrects for
+    all that were looked at.
+
+    Args:
+        pairs: (reference layer, suspect layer).
+        reference, suspect, structure, neighbours: as of `exchangeability_test`.
+    """
+    if neighbours is None:
+        reference, suspect, structure = _originals(reference, suspect, structure)
+    numbers, inner = np.array(pairs, dtype=np.int64).reshape(-1, 2), structure.inner()
+    ours, theirs, outer, ordered = _in_blocks(reference, suspect, structure, numbers, BLOCKS_OF_A_PAIR, neighbours)
+    found = []
+    for own, (_, j) in zip(ours, numbers.tolist(), strict=True):
+        scores = np.einsum("agjcf,ahjdf->aghjcd", own, theirs[j], optimize=True)
+        alone = Problem(scores[None], np.zeros((1, 2), np.int64), outer[j][None], inner, (1, 1), np.zeros(1, np.int64))
+        found.append(replace(alone.result(), order=ordered))
+    return found
 
 
 def _in_blocks(

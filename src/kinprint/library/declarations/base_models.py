@@ -8,8 +8,8 @@ from typing import Protocol
 
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.identify import to_test
+from kinprint.library.parts import queries
 from kinprint.library.store import Library
-from kinprint.library.vectors import vectors
 from kinprint.terms import CANDIDATES
 
 
@@ -63,7 +63,7 @@ class Stored:
 
     def candidates(self, model: Fingerprint) -> Iterator[Fingerprint]:
         library = Library.open(self.where)
-        for candidate in to_test(vectors(model), library, CANDIDATES, len(library)):
+        for candidate in to_test(queries(model), library, CANDIDATES, len(library)):
             yield library.get(candidate.digest)
 
 

@@ -19,6 +19,7 @@ from kinprint.architectures import open_model
 from kinprint.architectures.weights import Weights
 from kinprint.checkpoints.remote import hub
 from kinprint.comparison import ALPHA, Comparison, examine
+from kinprint.comparison.parts import sentence
 from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.from_model import SUFFIX
@@ -122,15 +123,23 @@ class Relative:
         name, source: of the relative.
         log10_p: corrected for the number of models that were searched.
         identical: the weights are the same.
+        by_part: which parts are shared, in a sentence, where not all are.
     """
 
     name: str
     source: str
     log10_p: float
     identical: bool = False
+    by_part: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "source": self.source or None, "log10_p": self.log10_p, "identical": self.identical}
+        return {
+            "name": self.name,
+            "source": self.source or None,
+            "log10_p": self.log10_p,
+            "identical": self.identical,
+            "by_part": self.by_part or None,
+        }
 
 
 @dataclass(frozen=True)
@@ -297,7 +306,8 @@ def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Compar
     elif seen.content.weights is not None:
         reason = f"holds the same language model as the base: {seen.content.weights}"
     else:
-        reason = f"shares initial or trained weights with it (p {p_value(log10_p or 0)})"
+        by_part = sentence(seen.parts)
+        reason = f"shares initial or trained weights with it (p {p_value(log10_p or 0)}){f'. {by_part}' if by_part else ''}"
     return DeclarationFinding(declaration, "confirmed", reason, printable(source), stage, log10_p)
 
 
@@ -393,7 +403,7 @@ def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options:
         if seen.verdict in ("related", "identical"):
             log10_p = 0.0 if seen.log10_p is None else bonferroni(seen.log10_p, searched)
             source = printable(known.provenance.get("source") or "")
-            relatives.append(Relative(known.name, source, log10_p, seen.same is not None))
+            relatives.append(Relative(known.name, source, log10_p, seen.same is not None, sentence(seen.parts)))
     return tuple(sorted(relatives, key=lambda relative: (not relative.identical, relative.log10_p))), searched
 
 
