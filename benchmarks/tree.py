@@ -1,10 +1,10 @@
 """Trees of a zoo's models against its lineage: `kinprint tree` beside the obvious alternatives, in one run.
 
-    python benchmarks/tree.py --zoo zoo [--calibration src/kinprint/library/trees/directions.json] [--json figures.json]
+    python benchmarks/tree.py --zoo zoo [--json figures.json]
 
 Printed are: families (does the separation by tests equal that by lineage, is any stranger joined), topology (Robinson-Foulds
-distance of each family's tree to the truth), neighbours (how many are parent and child), directions (how often each mark is
-right, with Wilson's 95 % interval), merges, and seconds.
+distance of each family's tree to the truth), neighbours (how many are parent and child), marks (how often each tells a parent
+from its child, with Wilson's 95 % interval), merges, and seconds. Arrows are judged by `benchmarks/marks.py`.
 
 The truth of a family is its lineage without merges, which have two parents: every branch of it divides the models in two.
 Models that share initial weights only are joined at those. It has many branches at one point, for a base has many children,
@@ -31,11 +31,12 @@ from skbio import DistanceMatrix, TreeNode
 from skbio.tree import nj
 
 from kinprint import Fingerprint, fingerprint
-from kinprint.library.trees import directions
+from kinprint.library.trees import marks
 from kinprint.library.trees.distances import by_position
 from kinprint.library.trees.families import Families, families
 from kinprint.library.trees.tree import Family, grown_from
 from kinprint.methods import pcs
+from kinprint.statistics import wilson
 from kinprint.zoo import Lineage
 
 Split = frozenset[str]
@@ -158,10 +159,10 @@ def line(lineage: Lineage, name: str) -> str:
 
 Mark = Callable[[Fingerprint, Fingerprint], float | None]
 DRIFTS: Mapping[str, Mark] = {
-    "gain drift": directions.gain_drift,
-    "growth": directions.growth,
-    "kurtosis up (MoTHer)": directions.kurtosis,
-    "kurtosis down": lambda a, b: None if (value := directions.kurtosis(a, b)) is None else -value,
+    "gain drift": marks.gain_drift,
+    "growth": marks.growth,
+    "kurtosis up (MoTHer)": marks.kurtosis,
+    "kurtosis down": lambda a, b: None if (value := marks.kurtosis(a, b)) is None else -value,
 }
 
 
@@ -171,11 +172,11 @@ def judged(mark: Mark, models: Mapping[str, Fingerprint], edges: Sequence[tuple[
     return sum(value > 0 for value in values), len(values)
 
 
-def direction_table(lineage: Lineage, models: Mapping[str, Fingerprint]) -> dict[str, Any]:
+def mark_table(lineage: Lineage, models: Mapping[str, Fingerprint]) -> dict[str, Any]:
     edges = parent_edges(lineage)
     spoken: dict[str, list[int]] = {}
     for parent, child in edges:
-        mark = directions.first_mark(models[parent], models[child])
+        mark = marks.first_mark(models[parent], models[child])
         spoken.setdefault(mark[0] if mark else "none speaks", []).append(int(bool(mark and mark[1])))
     lines = sorted({line(lineage, child) for _, child in edges})
     held = [0, 0]
@@ -187,7 +188,7 @@ def direction_table(lineage: Lineage, models: Mapping[str, Fingerprint]) -> dict
             held[position] += count
     return {
         "as asked": {name: (sum(values), len(values)) for name, values in sorted(spoken.items())},
-        "each alone": {name: judged(mark, models, edges) for name, mark in {**directions.MARKS, **DRIFTS}.items()},
+        "each alone": {name: judged(mark, models, edges) for name, mark in {**marks.MARKS, **DRIFTS}.items()},
         "left out": tuple(held),
         "edges": len(edges),
     }
@@ -202,13 +203,10 @@ def separation(lineage: Lineage, names: Sequence[str], found: Families) -> dict[
     return {f"{truth}: {name}": value for truth, v in counts.items() for name, value in (("pairs", len(v)), ("joined", sum(v)))}
 
 
-def neighbour_table(lineage: Lineage, names: Sequence[str], grown: Sequence[Family], models: Mapping[str, Fingerprint]) -> Any:
+def neighbour_table(lineage: Lineage, names: Sequence[str], grown: Sequence[Family]) -> dict[str, int]:
     edges = {frozenset((p, m.name)) for m in lineage.members.values() for p in m.parents}
-    pairs = [(names[n.a], names[n.b], n.direction) for family in grown for n in family.neighbours]
-    right = [(a, b, d) for a, b, d in pairs if frozenset((a, b)) in edges]
-    offered = [(a, b, d) for a, b, d in right if d is not None]
-    true = sum((a in lineage.members[b].parents) == d.forward for a, b, d in offered)
-    return {"neighbours": len(pairs), "parent and child": len(right), "directed": len(offered), "directed rightly": true}
+    pairs = [frozenset((names[n.a], names[n.b])) for family in grown for n in family.neighbours]
+    return {"neighbours": len(pairs), "parent and child": sum(pair in edges for pair in pairs)}
 
 
 def merge_table(lineage: Lineage, names: Sequence[str], grown: Sequence[Family]) -> dict[str, int]:
@@ -220,35 +218,26 @@ def merge_table(lineage: Lineage, names: Sequence[str], grown: Sequence[Family])
 
 
 def share(right: int, total: int) -> str:
-    low, high = directions.wilson(right, total)
+    low, high = wilson(right, total)
     return f"{right} of {total} ({right / max(total, 1):.0%}; {low:.0%} to {high:.0%})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--zoo", type=Path, required=True)
-    parser.add_argument("--calibration", type=Path, help="write how often each mark is right")
     parser.add_argument("--json", type=Path, help="write all figures")
     arguments = parser.parse_args()
     lineage = Lineage.read(arguments.zoo)
     models = {name: fingerprint(arguments.zoo / name) for name in track(lineage.members, description="models")}
     names = list(models)
 
-    figures: dict[str, Any] = {"directions": direction_table(lineage, models)}
-    table = figures["directions"]
-    print(f"Directions, {table['edges']} pairs of parent and child, right of those where the mark speaks\n")
+    figures: dict[str, Any] = {"marks": mark_table(lineage, models)}
+    table = figures["marks"]
+    print(f"Marks, {table['edges']} pairs of parent and child, right of those where the mark speaks\n")
     for kind in ("as asked", "each alone"):
         for name, counts in table[kind].items():
             print(f"| {kind} | {name} | {share(*counts)} |")
     print(f"| leave one line out | best drift on the others | {share(*table['left out'])} |\n", flush=True)
-    if arguments.calibration:
-        marks = {name: {"right": r, "total": n} for name, (r, n) in table["each alone"].items() if name in directions.MARKS}
-        zoo = f"zoo of size {lineage.size}, pairs of parent and child"
-        arguments.calibration.write_text(
-            json.dumps({"format": directions.FORMAT, "measured_on": zoo, "marks": marks}, indent=1) + "\n"
-        )
-        directions.measured.cache_clear()
-
     start = time.perf_counter()
     found = families(list(models.values()), progress=lambda what, done, total: None)
     tested = time.perf_counter()
@@ -260,7 +249,7 @@ def main() -> None:
         "trees": time.perf_counter() - tested,
     }
     figures["families"] = separation(lineage, names, found)
-    figures["neighbours"] = neighbour_table(lineage, names, grown, models)
+    figures["neighbours"] = neighbour_table(lineage, names, grown)
     figures["merges"] = merge_table(lineage, names, grown)
     for title in ("families", "neighbours", "merges", "seconds"):
         print(f"{title}: " + ", ".join(f"{k} {v:.0f}" for k, v in figures[title].items()), flush=True)

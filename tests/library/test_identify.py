@@ -302,3 +302,28 @@ def test_json_says_what_was_searched(strangers: list[Fingerprint], family: tuple
     assert relative["log10_p"] == pytest.approx(relative["uncorrected_log10_p"] + math.log10(9))
     assert set(relative["found_by"]) <= set(DIMENSIONS)
     assert said["unseen"]
+
+
+def test_what_a_model_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy whose smaller entries are zeros: of two relatives the original is named, with how often such arrows are true."""
+    from kinprint.library.descent import arrows
+    from kinprint.transforms import known as transforms
+    from kinprint.zoo.habits import measured, stranger
+
+    monkeypatch.setattr(arrows, "measured", lambda: {"entries set to zero": (50, 50)})
+    base = stranger("llama", 1)
+    sister = transforms()["noise"](base, amount=0.02, seed=1)
+    copy = transforms()["prune"](base, kind="magnitude", amount=0.4)
+    original, other, zeroed = (measured(each, name) for each, name in ((base, "original"), (sister, "other"), (copy, "zeroed")))
+    found = identify(zeroed, Memory(original, other))
+    assert found.ancestor is not None
+    assert found.ancestor[0].name == "original"
+    assert "It was made from the weights of original, or of a copy (entries set to zero: true in 50 of 50" in found.sentence()
+    assert found.to_json()["ancestor"]["name"] == "original"
+    back = identify(original, Memory(zeroed, other))
+    assert back.ancestor is None
+    assert [made.name for made, _ in back.descendants] == ["zeroed"]
+    assert "zeroed was made from its weights, or from a copy" in back.sentence()
+    among = identify(other, Memory(original, zeroed))
+    assert among.ancestor is None
+    assert among.sentence().endswith("The tests do not say who descends from whom, nor whether it was allowed.")

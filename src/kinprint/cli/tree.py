@@ -35,8 +35,9 @@ def command(
 
     Takes all models of a library, and those that are named. Any two models of independent training are joined with
     probability --alpha at most. Of more than 64 models, pairs whose vectors lie apart are not tested unless --all is
-    given: that joins fewer relatives, and no strangers. Distances grow with training. Which of two neighbours descends from
-    the other is only said by marks that were right often enough on models of known lineage; how often is shown beside it.
+    given: that joins fewer relatives, and no strangers. Distances grow with training. An arrow says that a model was made
+    from another's weights: only where a step shows it that cannot be undone, with how often such arrows were true on models of
+    known lineage. Else one may descend from the other, or both from a third, and no root is named.
 
     Example: kinprint tree examples/models/base examples/models/finetune examples/models/twin --svg tree.svg
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kinprint.comparison.one_sided import NOTHING, gain_spread, zero_share
 from kinprint.fingerprints import Fingerprint
 
 SHOWN = (
@@ -21,7 +22,8 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
         same, different: facts by name (different: the pair of values); token_overlap: estimated Jaccard index of the two
         vocabularies or None; declared_base: what each model's card names as its base model; quantization: how the weights of
         each model are stored where that is not as floating-point numbers; non_finite: weights that are NaN or infinite, by
-        model; quick: share of the bytes that were read, of models measured quickly.
+        model; quick: share of the bytes that were read, of models measured quickly; gain_spread: how far norm gains have spread
+        from 1, where they begin, and zeros: share of weights of exactly 0, by model where they differ.
     """
     both = [fact for fact in SHOWN if fact in reference.facts and fact in suspect.facts]
     return {
@@ -44,7 +46,16 @@ def context(reference: Fingerprint, suspect: Fingerprint) -> dict[str, Any]:
         "quick": {
             side: model.quick for side, model in (("reference", reference), ("suspect", suspect)) if model.quick is not None
         },
+        "gain_spread": _apart(gain_spread(reference), gain_spread(suspect)),
+        "zeros": _apart(zero_share(reference), zero_share(suspect)),
     }
+
+
+def _apart(reference: float | None, suspect: float | None) -> dict[str, float]:
+    """Both values, where both are known and differ."""
+    if reference is None or suspect is None or abs(reference - suspect) <= NOTHING * max(abs(reference), abs(suspect)):
+        return {}
+    return {"reference": reference, "suspect": suspect}
 
 
 def _overlap(reference: Fingerprint, suspect: Fingerprint) -> float | None:

@@ -29,6 +29,8 @@ from kinprint.comparison.parts import SharedPart
 from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.descent.arrows import Arrow, arrows
+from kinprint.library.descent.copies import rule
 from kinprint.library.parts import Query, queries
 from kinprint.library.spaces import DIMENSIONS, dimensions
 from kinprint.methods import Evidence
@@ -93,6 +95,8 @@ class SearchFinding:
         same: how the weights are known to be identical, or None.
         cosines: as of the candidate.
         parts: which parts are shared, with corrected p-values; () unless related.
+        made: whether one of the two may be made from the other's weights by a step that cannot be undone
+            (`kinprint.library.descent`).
     """
 
     name: str
@@ -106,6 +110,7 @@ class SearchFinding:
     same: str | None
     cosines: Mapping[str, float]
     parts: tuple[SharedPart, ...] = ()
+    made: bool = False
 
     @property
     def is_relative(self) -> bool:
@@ -142,6 +147,8 @@ class Identification:
         alpha: the corrected p-value up to which a model is called a relative.
         left_out: candidates that were not tested, since another one holds the suspect's weights.
         part: what alone was judged; None of whole models.
+        ancestor: the relative that the suspect was made from, and why; None if that cannot be told.
+        descendants: relatives that were made from the suspect, and why.
     """
 
     suspect: Fingerprint
@@ -153,6 +160,8 @@ class Identification:
     alpha: float = ALPHA
     left_out: int = 0
     part: str | None = None
+    ancestor: tuple[SearchFinding, Arrow] | None = None
+    descendants: tuple[tuple[SearchFinding, Arrow], ...] = ()
 
     @property
     def tested(self) -> int:
@@ -209,8 +218,18 @@ class Identification:
             return f"{name} holds the same weights as {best.name}, one of {_models(self.searched)}{others}."
         return (
             f"{name} shares initial or trained weights with {best.name} (p {p_value(best.log10_p or 0)}, corrected for "
-            f"{_models(self.searched)}){more}. {said}The tests do not say who descends from whom, nor whether it was allowed."
+            f"{_models(self.searched)}){more}. {said}{self._descent()}"
         )
+
+    def _descent(self) -> str:
+        """Who was made from whom, as far as that can be told."""
+        known = []
+        if self.ancestor is not None:
+            known.append(f"It was made from the weights of {self.ancestor[0].name}, or of a copy ({self.ancestor[1].words()}).")
+        known += [f"{made.name} was made from its weights, or from a copy ({why.words()})." for made, why in self.descendants]
+        if known:
+            return " ".join([*known, "The tests do not say whether it was allowed."])
+        return "The tests do not say who descends from whom, nor whether it was allowed."
 
     def unseen(self) -> tuple[str, ...]:
         """What this search could not have seen, in plain words."""
@@ -255,6 +274,8 @@ class Identification:
             "searched": self.searched,
             "tested": self.tested,
             "left_out": self.left_out,
+            "ancestor": None if self.ancestor is None else _descent_json(*self.ancestor),
+            "descendants": [_descent_json(*each) for each in self.descendants],
             "correction": self.correction,
             "relatives": [finding.to_json() for finding in self.relatives],
             "others": [finding.to_json() for finding in self.findings if not finding.is_relative],
@@ -312,6 +333,7 @@ def identify(
             if answered and not test_all and number >= len(same):
                 break
     ranked = sorted(findings, key=lambda f: (f.verdict != "identical", f.log10_p is None, f.uncorrected or 0.0, f.name))
+    ancestor, descendants = _made(suspect, [f for f in ranked if f.made and f.is_relative], library)
     return Identification(
         suspect,
         library.where,
@@ -322,7 +344,24 @@ def identify(
         alpha,
         left_out=len(chosen) - len(findings) - len(unreadable),
         part=part,
+        ancestor=ancestor,
+        descendants=descendants,
     )
+
+
+def _made(
+    suspect: Fingerprint, findings: Sequence[SearchFinding], library: Searchable
+) -> tuple[tuple[SearchFinding, Arrow] | None, tuple[tuple[SearchFinding, Arrow], ...]]:
+    """What the suspect was made from, and what was made from it."""
+    models = [suspect, *(library.get(finding.digest) for finding in findings)]
+    drawn = arrows(models, range(len(models)))
+    above = [(findings[arrow.ancestor - 1], arrow) for arrow in drawn if arrow.descendant == 0]
+    below = tuple((findings[arrow.descendant - 1], arrow) for arrow in drawn if arrow.ancestor == 0)
+    return (above[0] if above else None), below
+
+
+def _descent_json(finding: SearchFinding, arrow: Arrow) -> dict[str, Any]:
+    return {"name": finding.name, "digest": finding.digest} | arrow.to_json()
 
 
 @dataclass(frozen=True)
@@ -377,6 +416,7 @@ def _finding(
         same=content.identical,
         cosines=candidate.cosines,
         parts=tuple(replace(part, log10_p=_times(part.log10_p, searched)) for part in parts),
+        made=part is None and content.identical is None and bool(rule(reference, suspect) or rule(suspect, reference)),
     )
 
 

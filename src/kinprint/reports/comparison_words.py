@@ -214,6 +214,10 @@ def context(shared: Mapping[str, Any]) -> list[Fact]:
         )
     if shared["quantization"]:
         facts.append(Fact("quantised as", *_both(shared["quantization"], printable), "different"))
+    if shared["gain_spread"]:
+        facts.append(Fact("norm gains, spread", *_both(shared["gain_spread"], lambda spread: f"{spread:.3g}"), "different"))
+    if shared["zeros"]:
+        facts.append(Fact("weights of exactly 0", *_both(shared["zeros"], lambda share: f"{share:.2%}"), "different"))
     if shared["quick"]:
         facts.append(Fact("bytes read", *_both(shared["quick"], lambda share: f"quick: {share:.1%}", "all"), "warning"))
     if shared["non_finite"]:

@@ -10,7 +10,7 @@ from kinprint.library.trees.tree import Forest
 from kinprint.reports.comparison_html import measured_with
 from kinprint.reports.pages import page
 from kinprint.reports.tree_svg import tree_svg
-from kinprint.reports.tree_terminal import foot, merges, rows
+from kinprint.reports.tree_terminal import foot, merges, rows, start
 
 
 def tree_html(forest: Forest, *, command: str, when: str = "") -> str:
@@ -29,7 +29,12 @@ def tree_html(forest: Forest, *, command: str, when: str = "") -> str:
 def grown(forest: Forest) -> dict[str, Any]:
     """What the template `forest.html` shows: the picture, and each family in words."""
     families = [
-        {"size": len(family.models), "merges": merges(forest, family), "neighbours": rows(forest, family)}
+        {
+            "size": len(family.models),
+            "start": start(forest, family),
+            "merges": merges(forest, family),
+            "neighbours": rows(forest, family),
+        }
         for family in forest.families
     ]
     return {"forest": forest, "families": families, "drawn": Markup(tree_svg(forest))}

@@ -1,12 +1,16 @@
-"""Trees of models as one SVG picture: a family below the other, branches as long as their distances, drawn from the root on."""
+"""Trees of models as one SVG picture: a family below the other, branches as long as their distances.
+
+A branch is no arrow. Arrows are drawn beside the branches, from each model to those that were made from it.
+"""
 
 from __future__ import annotations
 
 import math
 
+from kinprint.library.descent.arrows import Arrow
 from kinprint.library.trees.tree import Edge, Family, Forest
 from kinprint.reports import svg
-from kinprint.reports.tree_terminal import merges, words
+from kinprint.reports.tree_terminal import merges, start
 
 WIDTH, LEFT, ROW, LETTER = 560.0, 20.0, 22.0, 7.2
 """Pixels: of the branches, of the margin, of a model's row, and of a letter."""
@@ -18,7 +22,7 @@ STYLE = "\n".join((
     "",
     svg.SHEET + " .small{font-size:11px}",
     ".branch{stroke:#2274a5;stroke-width:1.6;fill:none} .neurons{stroke-dasharray:5 3} .stem{stroke:#2274a5;stroke-width:1.6}",
-    ".merge{stroke:#d1495b;stroke-width:1.4;fill:none;stroke-dasharray:2 3} .model{fill:#2274a5} .unnamed{fill:#8888}",
+    ".arrow{stroke:#d1495b;stroke-width:1.4;fill:none} .head{fill:#d1495b} .model{fill:#2274a5} .unnamed{fill:#8888}",
     svg.DARK,
     "",
 ))  # fmt: skip
@@ -33,8 +37,8 @@ def tree_svg(forest: Forest) -> str:
         drawn = _Drawn(forest, family, y + 20)
         body += drawn.body
         y = drawn.bottom + 14
-        for line in merges(forest, family):
-            body.append(svg.text(LEFT, y, f"Merged: {svg.shortened(line, 110)}", look="small"))
+        for line in (start(forest, family), *(f"Merged: {merge}" for merge in merges(forest, family))):
+            body.append(svg.text(LEFT, y, svg.shortened(line, 118), look="small"))
             y += 16
         y += 16
         longest = max(longest, drawn.longest)
@@ -46,19 +50,21 @@ def tree_svg(forest: Forest) -> str:
         y += 2 * ROW
     hint = "Branches: square root of 1 − cosine of weights; dashed: 1 − correlation of matched neurons, another unit."
     body.append(svg.text(LEFT, y, hint, look="small"))
-    hint = "Arrows: descends from, where a mark says so; hover for how often it is right."
+    hint = (
+        "Arrows: made from the weights of; hover for why, and for how often such arrows are true. No arrow: it cannot be told."
+    )
     body.append(svg.text(LEFT, y + 16, hint, look="small"))
     return svg.picture("Families of models", body, LEFT + WIDTH + LETTER * longest + 60, y + 34, STYLE)
 
 
 class _Drawn:
-    """One family: the root at the left, a row for every model."""
+    """One family: where it is drawn from at the left, a row for every model."""
 
     def __init__(self, forest: Forest, family: Family, top: float) -> None:
         self.forest, self.family = forest, family
         self.below = family.rooted()
         self.body: list[str] = []
-        self.x: dict[int, float] = {family.root: 0.0}
+        self.x: dict[int, float] = {family.drawn_from: 0.0}
         for node, children in self.below.items():
             for child, edge in children:
                 self.x[child] = self.x[node] + math.sqrt(edge.length) + 0.004
@@ -72,15 +78,14 @@ class _Drawn:
                 self._branch(node, child, edge)
         for node in self.below:
             self._node(node)
-        for merge in family.merges:
-            for parent in merge.parents:
-                self._merge(parent, merge.model)
+        for arrow in family.arrows:
+            self._arrow(arrow)
 
     def _rows(self, top: float) -> dict[int, float]:
         """A row for every model, depth first; unnamed ancestors in the middle of their children."""
         heights: dict[int, float] = {}
         rows = 0
-        waiting = [self.family.root]
+        waiting = [self.family.drawn_from]
         order = []
         while waiting:
             node = waiting.pop()
@@ -111,16 +116,19 @@ class _Drawn:
         self.body.append(svg.text(x + 9, y + 4, name, look="", hover=self._parents(node)))
 
     def _parents(self, node: int) -> str:
-        """For whom hovers: from whom the model descends, and why."""
+        """For whom hovers: from whom the model was made, and why."""
         lines = [self.forest.labels[node]]
-        for pair in self.family.neighbours:
-            if pair.direction is not None and node == (pair.b if pair.direction.forward else pair.a):
-                parent = pair.a if pair.direction.forward else pair.b
-                lines.append(f"descends from {self.forest.labels[parent]} ({words(pair.direction)})")
+        for arrow in self.family.arrows:
+            if node == arrow.descendant:
+                lines.append(f"made from {self.forest.labels[arrow.ancestor]} ({arrow.words()})")
         return "\n".join(lines)
 
-    def _merge(self, parent: int, child: int) -> None:
-        x, y, u, v = self.x[parent], self.y[parent], self.x[child], self.y[child]
-        bend = max(x, u) + 60
-        path = f"M{x:.1f},{y:.1f}C{bend:.1f},{y:.1f} {bend:.1f},{v:.1f} {u:.1f},{v:.1f}"
-        self.body.append(svg.element("path", look="merge", d=path))
+    def _arrow(self, arrow: Arrow) -> None:
+        """From the left of the ancestor's point, in a bow, to the left of the descendant's, which the head touches."""
+        x, y = self.x[arrow.ancestor] - 5, self.y[arrow.ancestor]
+        u, v = self.x[arrow.descendant] - 5, self.y[arrow.descendant]
+        bend = min(x, u) - 14
+        path = f"M{x:.1f},{y:.1f}C{bend:.1f},{y:.1f} {bend:.1f},{v:.1f} {u - 6:.1f},{v:.1f}"
+        self.body.append(svg.element("path", look="arrow", d=path, hover=arrow.words()))
+        head = f"M{u:.1f},{v:.1f}l-8,-4v8z"
+        self.body.append(svg.element("path", look="head", d=head))

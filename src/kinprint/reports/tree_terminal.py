@@ -10,15 +10,18 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from kinprint.library.trees.directions import Direction
-from kinprint.library.trees.tree import Edge, Family, Forest
+from kinprint.library.trees.tree import Edge, Family, Forest, NeighbourPair
 
 UNNAMED = "·"
 """An ancestor that is none of the models."""
 
 
+OPEN = "one may descend from the other, or both from a third"
+"""What is said of neighbours without an arrow."""
+
+
 class Row(NamedTuple):
-    """Two neighbours in words; the arrow points from ancestor to descendant, where that is said."""
+    """Two models in words; the arrow points from ancestor to descendant, where that is said."""
 
     first: str
     arrow: str
@@ -32,6 +35,7 @@ def tree_text(forest: Forest) -> RenderableType:
     pieces: list[RenderableType] = []
     for number, family in enumerate(forest.families, 1):
         pieces.append(Text(f"Family {number}: {len(family.models)} models", style="bold"))
+        pieces.append(Text(start(forest, family), style="dim"))
         pieces.append(_drawn(forest, family))
         pieces.append(_neighbours(forest, family))
         pieces += [Text("Merged: " + merge) for merge in merges(forest, family)]
@@ -60,14 +64,16 @@ def merges(forest: Forest, family: Family) -> list[str]:
     for merge in family.merges:
         rows = zip(merge.parents, merge.coefficients, strict=True)
         parents = (forest.labels[p] if c is None else f"{c:.2f} {forest.labels[p]}" for p, c in rows)
-        lines.append(f"{forest.labels[merge.model]} = {' + '.join(parents)} ({merge.kind})")
+        kind = merge.kind if merge.told else f"{merge.kind}; or one of those is the sum"
+        lines.append(f"{forest.labels[merge.model]} = {' + '.join(parents)} ({kind})")
     return lines
 
 
-def words(direction: Direction) -> str:
-    """The mark, and how often it was right where that is known."""
-    low, high = direction.interval
-    return f"{direction.mark}: right in {direction.right} of {direction.total}, {low:.0%} to {high:.0%}"
+def start(forest: Forest, family: Family) -> str:
+    """What the tree is drawn from, and whether that is an ancestor."""
+    if family.root is not None:
+        return f"All others were made from {forest.labels[family.root]}."
+    return "No root is known: the tree is drawn from its middle, and branches are no arrows."
 
 
 def length_text(edge: Edge) -> str:
@@ -76,28 +82,36 @@ def length_text(edge: Edge) -> str:
 
 def _drawn(forest: Forest, family: Family) -> Tree:
     below = family.rooted()
-    shown = {family.root: Tree(Text(forest.name(family.root) or UNNAMED, style="bold"), guide_style="dim")}
+    shown = {family.drawn_from: Tree(Text(forest.name(family.drawn_from) or UNNAMED, style="bold"), guide_style="dim")}
     for node, children in below.items():
         for child, edge in sorted(children, key=lambda item: (len(below[item[0]]), item[1].length)):
             label = Text.assemble(forest.name(child) or UNNAMED, (f"  {length_text(edge)}", "dim"))
             shown[child] = shown[node].add(label)
-    return shown[family.root]
+    return shown[family.drawn_from]
 
 
 def rows(forest: Forest, family: Family) -> list[Row]:
-    """A line for each pair of neighbours."""
+    """A line for each arrow, then one for each pair of neighbours without."""
+    distances = {frozenset((pair.a, pair.b)): pair for pair in family.neighbours}
     lines = []
+    for arrow in family.arrows:
+        pair = distances.get(frozenset((arrow.ancestor, arrow.descendant)))
+        distance = "" if pair is None else _distance(pair)
+        lines.append(Row(forest.labels[arrow.ancestor], "→", forest.labels[arrow.descendant], distance, arrow.words()))
     for pair in family.neighbours:
-        a, b = (pair.a, pair.b) if pair.direction is None or pair.direction.forward else (pair.b, pair.a)
-        distance = f"{'~' if pair.by == 'neurons' else ''}{pair.distance:.2g}"
-        arrow, why = ("–", "not said") if pair.direction is None else ("→", words(pair.direction))
-        lines.append(Row(forest.labels[a], arrow, forest.labels[b], distance, why))
+        if family.arrow(pair.a, pair.b) is None:
+            why = "; ".join((OPEN, *pair.facts))
+            lines.append(Row(forest.labels[pair.a], "–", forest.labels[pair.b], _distance(pair), why))
     return lines
 
 
+def _distance(pair: NeighbourPair) -> str:
+    return f"{'~' if pair.by == 'neurons' else ''}{pair.distance:.2g}"
+
+
 def _neighbours(forest: Forest, family: Family) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Nearest models, and which descends from which", title_justify="left")
-    for column in ("", "", "distance", "why, and how often that is right"):
+    table = Table(box=box.SIMPLE_HEAD, title="Which was made from which, and nearest models", title_justify="left")
+    for column in ("", "", "distance", "why, and how often such arrows are true"):
         table.add_column(column, overflow="fold")
     for row in rows(forest, family):
         table.add_row(Text(row.first), Text(f"{row.arrow} {row.second}"), row.distance, Text(row.why))

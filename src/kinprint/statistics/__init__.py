@@ -7,7 +7,7 @@ do so for the report; `permanents` gives the exact moment generating function of
 signs the null hypothesis makes random. `tails` says how a p-value is found, `multiplicity` corrects it for the number of tries;
 `power` says what a test could have seen; `ranks` and `distributions` stand for
 scipy.stats. `half_remainder` asks whether one explanation leaves less than half of what
-another leaves.
+another leaves. `wilson` says how well a share is known that was counted.
 """
 
 from kinprint.statistics.alignment import admissible, best_map
@@ -23,6 +23,7 @@ from kinprint.statistics.normal_scores import label_free_scores, normal_scores
 from kinprint.statistics.power import detectable
 from kinprint.statistics.relabelling_group import RelabellingGroup
 from kinprint.statistics.signs import SignTestResult, sign_test, sign_z
+from kinprint.statistics.wilson import wilson
 
 __all__ = [
     "ExchangeabilityResult",
@@ -42,4 +43,5 @@ __all__ = [
     "sign_z",
     "single_layer_tests",
     "smallest",
+    "wilson",
 ]

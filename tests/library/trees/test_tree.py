@@ -14,10 +14,11 @@ import pytest
 from library.pairs_tested import pairs_tested_by
 
 from kinprint import Fingerprint
+from kinprint.library.descent import arrows as arrows_module
+from kinprint.library.descent.arrows import MERGED
 from kinprint.library.trees import families as families_module
 from kinprint.library.trees import tree as tree_module
 from kinprint.library.trees.closer import FREQUENCIES, LENGTH
-from kinprint.library.trees.directions import wilson
 from kinprint.library.trees.distances import Sampled
 from kinprint.library.trees.families import families
 from kinprint.library.trees.joining import Branch, neighbour_joining
@@ -26,7 +27,8 @@ from kinprint.library.trees.tree import Family, tree
 from kinprint.library.vectors import vectors
 from kinprint.methods import Method
 from kinprint.reports import tree_svg, tree_text
-from kinprint.reports.tree_terminal import foot
+from kinprint.reports.tree_terminal import OPEN, foot, rows
+from kinprint.reports.tree_terminal import start as start_words
 
 pytest.importorskip("skbio")
 
@@ -342,7 +344,7 @@ def test_hostile_names() -> None:
 
 
 def test_what_a_program_reads() -> None:
-    """Every model is a node or a singleton, branches end at nodes, and a direction comes with its accuracy or not at all."""
+    """Every model is a node or a singleton, branches end at nodes, and of trained models no arrow and no root is said."""
     said = tree(history()).to_json()
     assert said["format"] == "kinprint-tree/1"
     (family,) = said["families"]
@@ -357,13 +359,66 @@ def test_what_a_program_reads() -> None:
         "x",
         "y",
     ]
-    for pair in family["neighbours"]:
-        if pair["direction"] is not None:
-            assert pair["direction"]["interval"][0] > 0.6
-            assert set(pair["models"]) == {pair["direction"]["from"], pair["direction"]["to"]}
+    assert family["arrows"] == []
+    assert family["root"] is None
+    assert family["drawn_from"] in nodes
+    assert any("base is nearer the start" in fact for pair in family["neighbours"] for fact in pair["facts"])
 
 
-def test_wilson() -> None:
-    """Known value: 20 of 20 is at least 83.9 %."""
-    assert wilson(20, 20) == (pytest.approx(0.8389, abs=1e-4), 1.0)
-    assert wilson(0, 0) == (0.0, 1.0)
+def zeroed(traits: dict[str, Any]) -> dict[str, Any]:
+    """The smaller half of all sampled entries set to zero."""
+    return {k: np.where(np.abs(v) < 0.6, 0, v) if k.startswith("sample.") else v for k, v in traits.items()}
+
+
+@pytest.fixture
+def half_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrows_module, "measured", lambda: {"entries set to zero": (50, 50)})
+
+
+@pytest.mark.usefixtures("half_true")
+def test_an_arrow_and_the_root_that_it_supports() -> None:
+    """Of a model and its zeroed copy alone the model is the root; beside a sister of which nothing is known none is named."""
+    base = start(1)
+    models = [model("copy", zeroed(base)), model("base", base), model("sister", trained(base, 0.3, 2))]
+    (family,) = tree(models[:2]).families
+    assert [(arrow.ancestor, arrow.descendant) for arrow in family.arrows] == [(1, 0)]
+    assert family.root == family.drawn_from == 1
+    forest = tree(models)
+    (family,) = forest.families
+    assert len(family.arrows) == 1
+    assert family.root is None
+    (said,) = forest.to_json()["families"]
+    assert [(arrow["from"], arrow["to"], arrow["true"], arrow["drawn"]) for arrow in said["arrows"]] == [
+        ("base", "copy", 50, 50)
+    ]
+    shown = rows(forest, family)
+    assert [row.arrow for row in shown] == ["→", "–"]
+    assert OPEN in shown[1].why
+    assert start_words(forest, family).startswith("No root is known")
+    picture = tree_svg(forest)
+    assert picture.count('class="arrow"') == picture.count('class="head"') == 1
+
+
+@pytest.mark.usefixtures("half_true")
+def test_a_model_that_only_shares_the_start_is_no_root() -> None:
+    """It is nearer the start than all others, and stays without an arrow."""
+    begun = start(1)
+    base = trained(begun, 0.8, 2)
+    models = [model("other", trained(begun, 0.7, 3)), model("base", base), model("copy", zeroed(base))]
+    (family,) = tree(models).families
+    assert [(arrow.ancestor, arrow.descendant) for arrow in family.arrows] == [(1, 2)]
+    assert family.root is None
+
+
+def test_a_mean_has_arrows_and_a_sum_of_differences_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of b + c - a each part is a sum of the others, so nothing says which was made."""
+    monkeypatch.setattr(arrows_module, "measured", lambda: {MERGED: (50, 50)})
+    base = start(1)
+    left, right = trained(base, 0.3, 2), trained(base, 0.3, 3)
+    mean = {name: (left[name] + right[name]) / 2 for name in base}
+    summed = {name: left[name] + right[name] - base[name] for name in base}
+    (family,) = tree([model("mean", mean), model("left", left), model("right", right)]).families
+    assert {(arrow.ancestor, arrow.descendant) for arrow in family.arrows} == {(1, 0), (2, 0)}
+    grown = tree([model("summed", summed), model("left", left), model("right", right), model("base", base)])
+    assert not any(merge.told for family in grown.families for merge in family.merges)
+    assert not any(family.arrows for family in grown.families)

@@ -1,9 +1,12 @@
 """Which models of a family are combinations of others: `gather` is run on each, and its answers are made to agree.
 
 A sum does not say who is the result: if d = b + c - a, then just as well b = a + d - c. A base that is subtracted must be an
-ancestor of the models that it is subtracted from, so such an answer is kept only if the marks of descent say that it is
-(`directions`). A part that is a combination itself is replaced by its own parts: the mean of a and b + c - a is the mean of b
+ancestor of the models that it is subtracted from, so such an answer is kept only if marks say that of the two the base is the
+ancestor (`marks`). A part that is a combination itself is replaced by its own parts: the mean of a and b + c - a is that of b
 and c.
+
+A sum that leaves more than rounding is none: a base is nearly a mean of its children, and a copy with fewer layers explains
+most of the layers of the model that it was made from.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
 from kinprint.library.merges.gather import gather
-from kinprint.library.trees.directions import direction
 from kinprint.library.trees.families import Progress
+from kinprint.library.trees.marks import first_mark
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Merge:
     parents: tuple[int, ...]
     coefficients: tuple[float | None, ...]
     errors: tuple[float | None, ...]
+
+    @property
+    def told(self) -> bool:
+        """Whether no parent can be the combination instead: a mean lies between them, while of sums and differences each part
+        is one of the others."""
+        return self.kind in ("linear", "slerp", "ties") and all(c is None or c > 0 for c in self.coefficients)
 
 
 def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progress, workers: int | None = None) -> list[Merge]:
@@ -63,13 +72,16 @@ def merged(models: Sequence[Fingerprint], form: Sequence[int], progress: Progres
 
 
 def _answer(models: Sequence[Fingerprint], number: int, others: Sequence[int], by_digest: dict[str, int]) -> Merge | None:
-    """What `gather` says, if that is a combination of two models and more that can have made this one."""
+    """What `gather` says, if that is a combination of two models and more that leaves nothing but rounding."""
     if len(others) < 2:
         return None
     gathering = gather(models[number], [models[member] for member in others])
     base = None if gathering.base is None else by_digest.get(gathering.base.digest)
     parents = [parent for parent in gathering.parents if by_digest[parent.model.digest] != base]
-    if len(parents) < 2 or (base is not None and not all(_descends(parent.model, models[base]) for parent in parents)):
+    if not gathering.exact or len(parents) < 2:
+        return None
+    told = gathering.kind == "ties"  # which keeps entries of its base and of nothing else
+    if base is not None and not told and not all(_descends(parent.model, models[base]) for parent in parents):
         return None
     return Merge(
         number,
@@ -81,5 +93,5 @@ def _answer(models: Sequence[Fingerprint], number: int, others: Sequence[int], b
 
 
 def _descends(model: Fingerprint, base: Fingerprint) -> bool:
-    descent = direction(base, model)
-    return descent is not None and descent.forward
+    mark = first_mark(base, model)
+    return mark is not None and mark[1]

@@ -1,4 +1,4 @@
-"""Trees of relatives: who stands between whom, how far apart, and where the marks allow it, who descends from whom.
+"""Trees of relatives: who stands between whom, how far apart, and where it can be told, who descends from whom.
 
 Families are separated by tests first (`kinprint.library.trees.families`). Inside a family models whose weights can be compared
 position by position are joined by neighbour joining (Saitou and Nei, 1987) on distances that add up along lines of descent
@@ -23,10 +23,11 @@ from scipy.sparse.csgraph import csgraph_from_dense, shortest_path
 from kinprint.arrays import Float32s, Float64s
 from kinprint.comparison import ALPHA
 from kinprint.comparison.in_order import in_order
+from kinprint.comparison.one_sided import one_sided
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.descent.arrows import Arrow, arrows
 from kinprint.library.trees.closer import closer
-from kinprint.library.trees.directions import Direction, direction
 from kinprint.library.trees.distances import NeuronDistances, Positions, Sampled, compared_by_position, draws
 from kinprint.library.trees.families import Families, Progress, families
 from kinprint.library.trees.joining import neighbour_joining, require_scikit_bio
@@ -72,14 +73,14 @@ class NeighbourPair:
     Attributes:
         a, b: models.
         distance, by: as of a branch.
-        direction: which descends from which (`forward`: b from a); None if that is not offered.
+        facts: clauses about what one of them has more of (`kinprint.comparison.one_sided`).
     """
 
     a: int
     b: int
     distance: float
     by: Means
-    direction: Direction | None = None
+    facts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -91,27 +92,53 @@ class Family:
         edges: of the tree.
         neighbours: of the models; combinations have none of their own form.
         merges: the combinations.
-        root: the model that most directions point away from: where the tree is drawn from.
+        arrows: which model was made from which, as far as that can be told.
+        root: the model that arrows lead from to all others; None where there is none.
     """
 
     models: tuple[int, ...]
     edges: tuple[Edge, ...]
     neighbours: tuple[NeighbourPair, ...]
     merges: tuple[Merge, ...]
-    root: int
+    arrows: tuple[Arrow, ...]
+
+    @property
+    def root(self) -> int | None:
+        below: dict[int, set[int]] = {model: {model} for model in self.models}
+        for _ in self.models:
+            for arrow in self.arrows:
+                below[arrow.ancestor] |= below[arrow.descendant]
+        return next((model for model in self.models if len(below[model]) == len(self.models)), None)
+
+    @property
+    def drawn_from(self) -> int:
+        """Where the tree is drawn from: its root, or else its middle, from which the farthest node is nearest."""
+        if self.root is not None:
+            return self.root
+        index = {node: number for number, node in enumerate(self.nodes)}
+        lengths = np.full((len(index), len(index)), np.inf)
+        for edge in self.edges:
+            ends = index[edge.a], index[edge.b]
+            lengths[ends] = lengths[ends[::-1]] = edge.length + 1e-9  # scipy takes a length of zero for no edge
+        ways = shortest_path(csgraph_from_dense(lengths, null_value=np.inf), directed=False)
+        return min(index, key=lambda node: (float(ways[index[node]].max()), abs(node)))
+
+    def arrow(self, a: int, b: int) -> Arrow | None:
+        """The arrow between two models, whichever way it points."""
+        return next((arrow for arrow in self.arrows if {arrow.ancestor, arrow.descendant} == {a, b}), None)
 
     @property
     def nodes(self) -> tuple[int, ...]:
         return tuple(sorted({*self.models, *(end for edge in self.edges for end in (edge.a, edge.b))}))
 
     def rooted(self) -> dict[int, list[tuple[int, Edge]]]:
-        """Node -> its children and the branches to them, seen from the root; nodes before their children."""
+        """Node -> its children and the branches to them, seen from where it is drawn from; nodes before their children."""
         beside: dict[int, list[tuple[int, Edge]]] = {node: [] for node in self.nodes}
         for edge in self.edges:
             beside[edge.a].append((edge.b, edge))
             beside[edge.b].append((edge.a, edge))
         children: dict[int, list[tuple[int, Edge]]] = {}
-        waiting: list[tuple[int, int | None]] = [(self.root, None)]
+        waiting: list[tuple[int, int | None]] = [(self.drawn_from, None)]
         while waiting:
             node, above = waiting.pop()
             children[node] = [(end, edge) for end, edge in beside[node] if end != above]
@@ -165,19 +192,16 @@ class Forest:
             "newick": _newick(self, family),
             "nodes": [{"id": node, "model": self.name(node)} for node in family.nodes],
             "root": family.root,
+            "drawn_from": family.drawn_from,
             "edges": [{"nodes": [e.a, e.b], "length": e.length, "by": e.by, "support": e.support} for e in family.edges],
-            "neighbours": [self._neighbours(pair) for pair in family.neighbours],
+            "neighbours": [
+                {"models": [self.labels[n.a], self.labels[n.b]], "distance": n.distance, "by": n.by, "facts": list(n.facts)}
+                for n in family.neighbours
+            ],
+            "arrows": [{"from": self.labels[a.ancestor], "to": self.labels[a.descendant]} | a.to_json() for a in family.arrows],
             "merges": [self._merge(merge) for merge in family.merges],
             "links": [{"models": [self.labels[a], self.labels[b]], "log10_p": p} for a, b, p in links],
         }
-
-    def _neighbours(self, pair: NeighbourPair) -> dict[str, Any]:
-        data = {"models": [self.labels[pair.a], self.labels[pair.b]], "distance": pair.distance, "by": pair.by}
-        if pair.direction is None:
-            return data | {"direction": None}
-        ends = (pair.a, pair.b) if pair.direction.forward else (pair.b, pair.a)
-        names = {"from": self.labels[ends[0]], "to": self.labels[ends[1]]}
-        return data | {"direction": names | pair.direction.to_json()}
 
     def _merge(self, merge: Merge) -> dict[str, Any]:
         rows = zip(merge.parents, merge.coefficients, merge.errors, strict=True)
@@ -247,13 +271,14 @@ def grown_from(models: Sequence[Fingerprint], group: tuple[int, ...], progress: 
     kept = [model for model in group if model not in made]
     hung = [(merge.parents[0], merge.model) for merge in merges]
     near = [item for item in near if item[3] == "neurons" or not made & {item[1], item[2]}]
-    neighbours = _neighbours(models, group, near, hung)
+    neighbours = _neighbours(models, _shortest_tree(group, near, hung))
     edges = [Edge(pair.a, pair.b, pair.distance, pair.by) for pair in neighbours if pair.by == "neurons"]
     edges += [Edge(a, b, _known(positions, a, b).distance, "weights") for a, b in hung]
     fresh = itertools.count(-1, -1)
     for form in _forms(kept, positions):
         edges += _of_one_form(form, positions, fresh)
-    return Family(group, tuple(edges), tuple(neighbours), tuple(merges), _root(kept, neighbours))
+    drawn = arrows(models, group, [(merge.model, merge.parents) for merge in merges if merge.told])
+    return Family(group, tuple(edges), tuple(neighbours), tuple(merges), drawn)
 
 
 def _merges(
@@ -269,11 +294,10 @@ def _known(positions: Mapping[tuple[int, int], Positions], a: int, b: int) -> Po
     return positions[min(a, b), max(a, b)]
 
 
-def _neighbours(
-    models: Sequence[Fingerprint], group: Sequence[int], near: Sequence[Near], hung: Sequence[tuple[int, int]]
-) -> list[NeighbourPair]:
-    shortest = _shortest_tree(group, near, hung)
-    return [NeighbourPair(a, b, d, by, direction(models[a], models[b])) for d, a, b, by in shortest]
+def _neighbours(models: Sequence[Fingerprint], shortest: Sequence[Near]) -> list[NeighbourPair]:
+    labels = _labels(models)
+    facts = [one_sided(models[a], models[b], (labels[a], labels[b])) for _, a, b, _ in shortest]
+    return [NeighbourPair(a, b, d, by, said) for (d, a, b, by), said in zip(shortest, facts, strict=True)]
 
 
 def _positions(models: Sequence[Fingerprint], group: Sequence[int], progress: Progress) -> dict[tuple[int, int], Positions]:
@@ -369,28 +393,6 @@ def _matrix(count: int, known: Mapping[tuple[int, int], float]) -> Float64s:
     return np.asarray(np.minimum(ways, ways.T))  # sums to and fro may differ in their last digit
 
 
-def _root(group: Sequence[int], neighbours: Sequence[NeighbourPair]) -> int:
-    """The model from which most directions point away; of several the one with most neighbours, then the first."""
-    beside: dict[int, list[tuple[int, int]]] = {model: [] for model in group}
-    for pair in neighbours:
-        vote = 0 if pair.direction is None else 1 if pair.direction.forward else -1
-        if pair.a in beside and pair.b in beside:
-            beside[pair.a].append((pair.b, vote))
-            beside[pair.b].append((pair.a, -vote))
-
-    def agreeing(root: int) -> int:
-        score, waiting = 0, [(root, root)]
-        while waiting:
-            model, above = waiting.pop()
-            for neighbour, vote in beside[model]:
-                if neighbour != above:
-                    score += vote
-                    waiting.append((neighbour, model))
-        return score
-
-    return max(group, key=lambda model: (agreeing(model), len(beside[model]), -model))
-
-
 def _labels(models: Sequence[Fingerprint]) -> tuple[str, ...]:
     """Names that differ from each other and can be shown."""
     labels: list[str] = []
@@ -414,4 +416,4 @@ def _newick(forest: Forest, family: Family) -> str:
         for child, edge in children:
             made[child].length = round(edge.length, 9)
             made[node].append(made[child])
-    return str(made[family.root]).strip()
+    return str(made[family.drawn_from]).strip()
