@@ -21,3 +21,6 @@ PARTS = ("input embedding", "attention", "FFN", "experts", "routers", "output he
 
 COMPONENTS = ("vision tower", "audio encoder")
 """What may stand beside a language model and be compared as a model."""
+
+LISTS = ("awm", "cisco", "independence-tests", "leafbench")
+"""Published lists of labelled pairs of hub models (`kinprint.benchmark.published`)."""

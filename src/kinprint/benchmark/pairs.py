@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -46,11 +46,13 @@ class Pairs:
         name: of the zoo or the list.
         pairs: each compared once.
         models: where each named model is: a path, or whatever else `kinprint.fingerprint` opens.
+        notes: what a reader of the figures should know: sentences.
     """
 
     name: str
     pairs: tuple[Pair, ...]
     models: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def from_zoo(folder: str | os.PathLike[str]) -> Pairs:
@@ -91,14 +93,30 @@ def from_list(path: str | os.PathLike[str]) -> Pairs:
         raise ZooError(path, error.problem, REMEDY) from None
     if not isinstance(rows, list) or not rows:
         raise ZooError(path, "holds no list of pairs", REMEDY)
+    return pairs_of(rows, path.name, path.parent, path)
+
+
+def pairs_of(rows: Sequence[Any], name: str, folder: Path | None = None, path: str | os.PathLike[str] | None = None) -> Pairs:
+    """The pairs of the rows of a list, see `from_list`.
+
+    Args:
+        name: of the list.
+        folder: where models may lie that are named by a path; None if all names are hub ids.
+        path: what errors name; the list's name by default.
+
+    Raises:
+        ZooError: a row is no pair, or one pair is labelled in two ways.
+    """
+    subject = Path(path or name)
     pairs: dict[frozenset[str], Pair] = {}
     for number, row in enumerate(rows, 1):
-        pair = _pair(path, number, row)
+        pair = _pair(subject, number, row)
         earlier = pairs.setdefault(frozenset((pair.reference, pair.suspect)), pair)
         if earlier.truth != pair.truth:
-            raise ZooError(path, f"pair {number} ({pair.reference}, {pair.suspect}) is labelled in two ways", "keep one")
-    names = {name for pair in pairs.values() for name in (pair.reference, pair.suspect)}
-    return Pairs(path.name, tuple(pairs.values()), {name: _place(path.parent, name) for name in sorted(names)})
+            problem = f"pair {number} ({pair.reference}, {pair.suspect}) is labelled in two ways"
+            raise ZooError(subject, problem, "keep one")
+    names = sorted({each for pair in pairs.values() for each in (pair.reference, pair.suspect)})
+    return Pairs(name, tuple(pairs.values()), {each: each if folder is None else _place(folder, each) for each in names})
 
 
 def _pair(path: Path, number: int, row: Any) -> Pair:

@@ -100,6 +100,7 @@ class BenchmarkResult:
         jobs: pairs compared at the same time.
         alpha: largest p-value called related.
         measuring_seconds, comparing_seconds: wall time of the two parts.
+        notes: as of the pairs.
     """
 
     name: str
@@ -113,6 +114,7 @@ class BenchmarkResult:
     alpha: float = ALPHA
     measuring_seconds: float = 0.0
     comparing_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def compared(self) -> tuple[PairOutcome, ...]:
@@ -132,9 +134,12 @@ class BenchmarkResult:
         try:
             if data["format"] != FORMAT:
                 raise ValueError(f"format {data['format']!r}")
-            fields = {key: data[key] for key in cls.__dataclass_fields__}
+            fields = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
             columns = tuple(MethodColumn(**column) for column in fields["columns"])
-            return cls(**{**fields, "columns": columns, "outcomes": tuple(_outcome(row) for row in fields["outcomes"])})
+            notes = tuple(map(str, fields.get("notes", ())))
+            return cls(
+                **{**fields, "notes": notes, "columns": columns, "outcomes": tuple(_outcome(row) for row in fields["outcomes"])}
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ZooError("benchmark result", f"not a {FORMAT} object ({error!r})") from None
 

@@ -76,6 +76,7 @@ def run(
     outcomes.sort(key=lambda outcome: order[outcome.pair])
     return BenchmarkResult(
         name=pairs.name,
+        notes=pairs.notes,
         command=command,
         version=__version__,
         models=len(pairs.models),

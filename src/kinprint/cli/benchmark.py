@@ -1,4 +1,4 @@
-"""kinprint benchmark [PAIRS | --zoo DIR]"""
+"""kinprint benchmark [PAIRS | --zoo DIR | --list NAME]"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,8 +16,9 @@ import typer
 
 from kinprint.cli._options import CacheOption, DeepOption, HtmlOption, JobsOption, QuestionsOption, QuickOption
 from kinprint.cli._output import emit
-from kinprint.cli._progress import count_bars
+from kinprint.cli._progress import count_bars, step_bar
 from kinprint.errors import ReportError
+from kinprint.terms import LISTS
 
 if TYPE_CHECKING:
     from kinprint.benchmark import BenchmarkResult, Pairs, Summary
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 def command(
     pairs: Annotated[Path | None, typer.Argument(help="A JSON list of labelled pairs (see docs/benchmarking.md).")] = None,
     zoo: Annotated[Path | None, typer.Option(help="A zoo: every pair of its models, labelled by its lineage.")] = None,
+    published_list: Annotated[
+        str | None,
+        typer.Option("--list", metavar="NAME", help=f"A published list of pairs of hub models: {', '.join(LISTS)}."),
+    ] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON; `-` for stdout alone.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the report as Markdown, its pictures beside it.")] = None,
     html: HtmlOption = None,
@@ -42,20 +48,29 @@ def command(
 ) -> None:
     """Run every method on labelled pairs: what it finds, whom it accuses, how its p-values hold, how long it takes.
 
-    Times are truest with --jobs 1. With --observe, --questions are the slowest part.
+    Times are truest with --jobs 1. With --observe, --questions are the slowest part. --list reads models from the hub by byte
+    ranges, says before how many bytes that are, and goes on where an earlier run ended.
 
     Example: kinprint benchmark --zoo zoo --markdown docs/benchmark.md
 
     prints a table of methods with AUC, share found, share accused and time, then every failure by name.
     """
-    if (pairs is None) == (zoo is None):
-        raise typer.BadParameter("give either a list of PAIRS or --zoo DIR", param_hint="PAIRS")
+    if sum(given is not None for given in (pairs, zoo, published_list)) != 1:
+        raise typer.BadParameter("give a list of PAIRS, --zoo DIR or --list NAME, one of them", param_hint="PAIRS")
+    if published_list is not None and published_list not in LISTS:
+        near = get_close_matches(published_list, LISTS, 1)
+        meant = f": did you mean {near[0]!r}?" if near else "."
+        raise typer.BadParameter(f"{published_list!r} is no list{meant} Lists: {', '.join(LISTS)}", param_hint="--list")
     if quick and (deep or observe):
         raise typer.BadParameter("--deep and --observe take whole models: choose one", param_hint="--quick")
     _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
     from kinprint import benchmark, reports
 
-    wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
+    if published_list is not None:
+        wanted = benchmark.published(published_list).pairs
+        _announce(wanted, quick)
+    else:
+        wanted = benchmark.from_zoo(zoo) if zoo is not None else benchmark.from_list(str(pairs))
     open_model = partial(_observed, questions=questions, cache=cache) if observe else None
     result = _run(wanted, deep=deep, quick=quick, jobs=jobs, cache=cache, open_model=open_model)
     summary = benchmark.Summary(result)
@@ -64,6 +79,20 @@ def command(
     if calibration is not None:
         earlier = _earlier(calibration)
         reports.write_text(calibration, json.dumps(benchmark.calibration(result, earlier), indent=1) + "\n")
+
+
+def _announce(pairs: Pairs, quick: bool) -> None:
+    """Say what will be read before anything is."""
+    from rich.filesize import decimal
+
+    from kinprint import benchmark
+
+    with step_bar() as progress:
+        seen = benchmark.ahead(pairs, lambda done, total: progress("asking the hub", done, total))
+    how = "about 1 % of" if quick else "to read"
+    typer.echo(f"{seen.models} of {len(pairs.models)} models: {how} {decimal(seen.nbytes)} of weights", err=True)
+    if seen.missing:
+        typer.echo(f"{len(seen.missing)} models cannot be had, their pairs are listed with the reason", err=True)
 
 
 def _write(summary: Summary, as_json: Path | None, markdown: Path | None, html: Path | None) -> None:

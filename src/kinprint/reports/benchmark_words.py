@@ -106,9 +106,10 @@ def cost(result: BenchmarkResult) -> str:
 
 
 def warnings(summary: Summary) -> list[str]:
-    """What the pairs cannot show."""
+    """What the pairs cannot show, and what is to be known of them."""
     lacking = [word for word, pairs in (("related", summary.related), ("unrelated", summary.unrelated)) if not pairs]
-    return [f"No {word} pair was compared: figures that need one are shown as {NONE}." for word in lacking]
+    missing = [f"No {word} pair was compared: figures that need one are shown as {NONE}." for word in lacking]
+    return [*map(printable, summary.result.notes), *missing]
 
 
 def standing_rows(summary: Summary) -> Rows:

@@ -51,7 +51,7 @@ def test_a_dry_run_reads_listings_only(served: HubServer, models: Path, tmp_path
     names = listed(tmp_path / "list.json", "acme/base", "acme/twin")
     sizes = sum((models / name / "model.safetensors").stat().st_size for name in ("base", "twin"))
     for options, reads in (((), sizes), (("--quick",), sizes / 100)):
-        found = ran("-l", tmp_path / "lib", "--list", names, "--dry-run", "--json", *options)
+        found = ran("-l", tmp_path / "lib", "--references", names, "--dry-run", "--json", *options)
         assert found.exit_code == 0, found.output
         assert abs(json.loads(found.stdout)["reads"] - reads) <= 2
     assert served.fetched == set()
@@ -61,29 +61,29 @@ def test_a_dry_run_reads_listings_only(served: HubServer, models: Path, tmp_path
 def test_each_model_is_read_once(served: HubServer, tmp_path: Path) -> None:
     """The library holds them under their ids with the commit; the second build reads nothing; the cache is given back."""
     names = listed(tmp_path / "list.json", "acme/base", "acme/twin")
-    first = made("-l", tmp_path / "lib", "--list", names)
+    first = made("-l", tmp_path / "lib", "--references", names)
     assert len(first["added"]) == 2
     found = {model.name: model.source for model in Library.open(tmp_path / "lib").models()}
     assert found == {name: f"{name}@{served.commit(name)}" for name in ("acme/base", "acme/twin")}
     assert not list((cache_folder() / "remote").rglob("*.safetensors"))
     before = served.bytes_served
-    again = made("-l", tmp_path / "lib", "--list", names)
+    again = made("-l", tmp_path / "lib", "--references", names)
     assert (again["added"], again["reads"], served.bytes_served) == ([], 0, before)
 
 
 def test_quick_then_full(served: HubServer, tmp_path: Path) -> None:
     """A full build takes no quick fingerprint for what it wants; a quick one is content with a full one."""
     names = listed(tmp_path / "list.json", "acme/base")
-    assert len(made("-l", tmp_path / "lib", "--list", names, "--quick")["added"]) == 1
-    assert len(made("-l", tmp_path / "lib", "--list", names)["added"]) == 1
-    assert made("-l", tmp_path / "lib", "--list", names, "--quick")["added"] == []
+    assert len(made("-l", tmp_path / "lib", "--references", names, "--quick")["added"]) == 1
+    assert len(made("-l", tmp_path / "lib", "--references", names)["added"]) == 1
+    assert made("-l", tmp_path / "lib", "--references", names, "--quick")["added"] == []
 
 
 def test_one_that_cannot_be_read_does_not_end_it(served: HubServer, tmp_path: Path) -> None:
     """It is named, and the exit code says so."""
     served.failures["acme/twin"] = (403, "GatedRepo")
     names = listed(tmp_path / "list.json", "acme/twin", "acme/nowhere", "acme/base")
-    found = ran("-l", tmp_path / "lib", "--list", names, "--yes")
+    found = ran("-l", tmp_path / "lib", "--references", names, "--yes")
     assert found.exit_code == 1
     assert "1 new, 0 already there, 2 unreadable" in found.stdout
     assert "gated" in found.stderr
@@ -94,7 +94,7 @@ def test_it_asks_first(served: HubServer, tmp_path: Path) -> None:
     """Whoever does not agree has read nothing."""
     found = CliRunner().invoke(
         app,
-        ["library", "build", "-l", str(tmp_path / "lib"), "--list", str(listed(tmp_path / "l.json", "acme/base"))],
+        ["library", "build", "-l", str(tmp_path / "lib"), "--references", str(listed(tmp_path / "l.json", "acme/base"))],
         input="n\n",
     )
     assert found.exit_code == 1
@@ -105,7 +105,7 @@ def test_it_asks_first(served: HubServer, tmp_path: Path) -> None:
 
 def test_only_a_family(served: HubServer, tmp_path: Path) -> None:
     names = listed(tmp_path / "list.json", "acme/base", "acme/twin")
-    assert [one["model"] for one in made("-l", tmp_path / "lib", "--list", names, "--only", "twin")["planned"]] == [
+    assert [one["model"] for one in made("-l", tmp_path / "lib", "--references", names, "--only", "twin")["planned"]] == [
         f"acme/twin@{served.commit('acme/twin')}"
     ]
 
@@ -115,7 +115,7 @@ def test_killed_and_resumed(served: HubServer, tmp_path: Path) -> None:
     ids = ("acme/base", "acme/finetune", "acme/twin")
     names, library = listed(tmp_path / "list.json", *ids), tmp_path / "lib"
     served.always = Trouble(delay=0.02)
-    arguments = ["library", "build", "-l", str(library), "--list", str(names), "--yes", "--quick"]
+    arguments = ["library", "build", "-l", str(library), "--references", str(names), "--yes", "--quick"]
     child = subprocess.Popen([sys.executable, "-c", "from kinprint.cli import main; main()", *arguments], env=os.environ)
     try:
         until(lambda: library.exists() and _stored(library) >= 1)
@@ -125,7 +125,7 @@ def test_killed_and_resumed(served: HubServer, tmp_path: Path) -> None:
     before = _stored(library)
     assert 1 <= before < len(ids)
     served.always = Trouble()
-    result = made("-l", library, "--list", names, "--quick")
+    result = made("-l", library, "--references", names, "--quick")
     assert len(result["added"]) == len(ids) - before
     assert sorted(model.name for model in Library.open(library).models()) == sorted(ids)
 

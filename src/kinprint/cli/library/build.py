@@ -23,7 +23,10 @@ FORMAT = "kinprint-library-build/1"
 
 def command(
     library: LibraryOption,
-    listed: Annotated[Path | None, typer.Option("--list", help="A list of models (docs/references.md).")] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--references", help="Another list of models (docs/references.md)."),
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this family; can be given several times.")] = None,
     quick: QuickOption = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be read and stored, then stop.")] = False,
