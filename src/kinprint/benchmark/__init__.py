@@ -1,8 +1,8 @@
 """Labelled pairs in, a table of methods out.
 
 `pairs` says which models to compare and what is true of each pair, `published` has lists that others labelled; `run` measures
-every model once and compares every pair by every method; `summary` turns what was seen (`result`) into the tables, by the figures of
-`measures`; `calibration` keeps what unrelated pairs reach, for the comparison to show beside each score.
+every model once and compares every pair by every method; `summary` turns what was seen (`result`) into the tables, by the
+figures of `measures`; `calibration` keeps what unrelated pairs reach, for the comparison to show beside each score.
 """
 
 from kinprint.benchmark.calibration import calibration
