@@ -8,8 +8,7 @@ Of every original are made: casts, quantised and noisy copies, copies with fewer
 layers, experts, another vocabulary, fine-tunes, merges, and pruned models that were trained again; each once as it is and once
 under `disguise`. Each is compared with its original, with the other originals, and with what was made of those in the same
 way. Models are deleted once they are measured: fingerprints stay in FOLDER, and a second run goes on. Training is on bytes of
-the source of Python's library, in windows of 128, which is data the original has hardly seen: harder on the weights than a
-usual fine-tune. Seconds are of this process (processor time).
+the source of Python's library taken as token numbers, in windows of 128, which is no text to these models. Seconds are of this process (processor time).
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from kinprint.errors import KinprintError
 from kinprint.methods import tests
 from kinprint.zoo.text import text
 
+MARK = "<!-- figures of benchmarks/released_children.py -->\n"
 WINDOW, BATCH, RATE = 128, 4, 5e-5
 CAUSAL = ("llama", "gemma3", "gemma3_text")
 
@@ -218,13 +218,23 @@ def p(log10_p: float | None) -> str:
     return "–" if log10_p is None else "1" if log10_p > -1e-9 else f"1e{log10_p:.0f}" if log10_p < -3 else f"{10**log10_p:.2g}"
 
 
+def cell(row: Mapping[str, Any]) -> str:
+    """What was said of a descendant: the p-value where it was found."""
+    if row["verdict"] == "identical":
+        return "identical"
+    return p(row["log10_p"]) if row["verdict"] == "related" else f"**{row['verdict']}**, {p(row['log10_p'])}"
+
+
 def report(rows: Sequence[dict[str, Any]], strangers: Sequence[dict[str, Any]], times: Sequence[dict[str, Any]]) -> str:
-    lines = ["| original | descendant | verdict | p | p, no relabelling | strongest |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {row['a']} | {row['b'].partition(': ')[2]} | {row['verdict']} | {p(row['log10_p'])} | {p(row['unforgeable'])} "
-        f"| {row['best'] or '–'} |"
-        for row in rows
-    ]
+    """A table of p-values by descendant and original, plain and disguised; then strangers, and what it took."""
+    originals = list(dict.fromkeys(row["a"] for row in rows))
+    names = list(dict.fromkeys(row["b"].partition(": ")[2].removesuffix(", disguised") for row in rows))
+    said = {row["b"]: cell(row) for row in rows}
+    heads = [head for original in originals for head in (original, "disguised")]
+    lines = [f"| descendant | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+    for name in names:
+        cells = [said.get(f"{o}: {name}{suffix}", "") for o in originals for suffix in ("", ", disguised")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     found = sum(row["verdict"] in ("related", "identical") for row in rows)
     accused = [row for row in strangers if row["verdict"] in ("related", "identical")]
     untestable = sum(row["verdict"] == "untestable" for row in strangers)
@@ -248,7 +258,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("originals", type=Path, nargs="+")
     parser.add_argument("--steps", type=int, default=50, help="of training, where a descendant is trained")
-    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--markdown", type=Path, help="a page to write the figures into, between its marks")
     options = parser.parse_args()
     families = [Family(options.folder / path.stem.split(".")[0].lower(), path, options.steps) for path in options.originals]
     made: list[list[str]] = []
@@ -272,7 +282,16 @@ def main() -> None:
         alike = [name for name in ours if name in theirs and name != "original"]
         apart += [(f"{label[i]}: {name}", ours[name], f"{label[j]}: {name}", theirs[name]) for name in alike]
     rows = compared(options.folder, kin)
-    print(report(rows, compared(options.folder, apart), [t for f in families for t in _lines(f.times)]))
+    found = report(rows, compared(options.folder, apart), [t for f in families for t in _lines(f.times)])
+    print(found)
+    if options.markdown is not None:
+        marked(options.markdown, found)
+
+
+def marked(page: Path, text: str) -> None:
+    """Write the figures into a page, between its marks."""
+    before, _, rest = page.read_text().partition(MARK)
+    page.write_text(f"{before}{MARK}{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
