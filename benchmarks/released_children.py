@@ -8,7 +8,8 @@ Of every original are made: casts, quantised and noisy copies, copies with fewer
 layers, experts, another vocabulary, fine-tunes, merges, and pruned models that were trained again; each once as it is and once
 under `disguise`. Each is compared with its original, with the other originals, and with what was made of those in the same
 way. Models are deleted once they are measured: fingerprints stay in FOLDER, and a second run goes on. Training is on bytes of
-the source of Python's library taken as token numbers, in windows of 128, which is no text to these models. Seconds are of this process (processor time).
+the source of Python's library taken as token numbers, in windows of 128, which is no text to these models. Seconds are of this
+process (processor time).
 """
 
 from __future__ import annotations
