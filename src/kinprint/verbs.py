@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kinprint.comparison import ALPHA
+from kinprint.comparison.components import kinds
 from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import at_hand
@@ -137,6 +138,7 @@ def tree(
     library: AnyLibrary | None = None,
     alpha: float = ALPHA,
     test_all: bool = False,
+    part: str | None = None,
     cache: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Forest:
@@ -147,6 +149,7 @@ def tree(
         library: a library all of whose models are taken, besides.
         alpha: chance, at most, that any two models of independent training are joined.
         test_all: test every pair, also where there are more than 64 models; else only pairs whose vectors lie near.
+        part: take this component of each model, "vision tower"; of the library those models that have it.
         cache: use fingerprints and tests of earlier runs, and keep new ones.
         progress: called with what is being done, how much is done and how much there is.
 
@@ -167,8 +170,11 @@ def tree(
     if library is not None:
         opened = _opened(library)
         digests = [model.digest for model in opened.models()]
-        fingerprints += in_order(opened.get, digests)
-        stored = opened.vectors(digests)
+        theirs = list(in_order(opened.get, digests))
+        fingerprints += theirs if part is None else [model for model in theirs if part in kinds(model)]
+        stored = opened.vectors(digests) if part is None else {}
+    if part is not None:
+        fingerprints = [model.component(part) for model in fingerprints]
     return tree_of_fingerprints(fingerprints, alpha=alpha, test_all=test_all, stored=stored, cache=cache, progress=progress)
 
 
@@ -181,6 +187,7 @@ def verify(
     offline: bool = False,
     quick: bool = False,
     deep: bool = True,
+    part: str | None = None,
     alpha: float = ALPHA,
 ) -> Verification:
     """Compare a model with everything that it says it was made from.
@@ -193,6 +200,7 @@ def verify(
         offline: ask no hub and no server: a declared base that is not on this disk is not found.
         quick: look at 1 % of the weights at most: enough to confirm, not to contradict.
         deep: compare both checkpoints before contradicting, where both are at hand.
+        part: judge this part alone, as `identify` does.
         alpha: largest p-value, corrected for all that was tried, that is called related.
 
     Returns:
@@ -209,7 +217,8 @@ def verify(
     """
     place = library.where if isinstance(library, Library) else library
     known = at_hand([fingerprint(each, offline=offline) for each in against], None if place is None else os.fspath(place))
-    options = Options(None if models is None else Path(models), known, offline=offline, quick=quick, deep=deep, alpha=alpha)
+    mirror = None if models is None else Path(models)
+    options = Options(mirror, known, offline=offline, quick=quick, deep=deep, alpha=alpha, part=part)
     return verify_place(os.fspath(model), options)
 
 

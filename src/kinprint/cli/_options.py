@@ -95,6 +95,14 @@ PartOption = Annotated[
     typer.Option("--part", metavar="PART", callback=_part, help=f"Judge one part alone: {', '.join((*PARTS, *COMPONENTS))}."),
 ]
 
+
+def component(part: str | None) -> str | None:
+    """The component that --part names, where only a component will do."""
+    if part is not None and part not in COMPONENTS:
+        raise typer.BadParameter(f"takes a component here: {', '.join(COMPONENTS)}", param_hint="--part")
+    return part
+
+
 EngineOption = Annotated[str, typer.Option(help="Where models are measured: threads, processes, ray.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Models measured at once.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads that measure one model; the result is the same.")]

@@ -12,10 +12,12 @@ from kinprint.cli._options import (
     AsOption,
     CacheOption,
     FingerprintOption,
+    PartOption,
     QuickOption,
     ScoresOption,
     TableOption,
     ThreadsOption,
+    component,
     given_tables,
     require_all_weights,
 )
@@ -27,6 +29,7 @@ def command(
     output: FingerprintOption = None,
     quick: QuickOption = False,
     scores: ScoresOption = False,
+    part: PartOption = None,
     threads: ThreadsOption = None,
     cache: CacheOption = True,
     as_type: AsOption = None,
@@ -36,12 +39,14 @@ def command(
 
     Example: kinprint fingerprint examples/models/base -o base.kinprint
 
-    prints: base.kinprint: 37 traits of 4 layers, 0.4 MB
+    prints: base.kinprint: 37 traits of 4 layers, 0.4 MB. --part "vision tower" writes that of the tower alone.
     """
+    only = component(part)
     require_all_weights(quick, scores=scores)
     from kinprint.checkpoints.files import file_name
 
     measured = read(model, quick=quick, scores=scores, cache=cache, threads=threads, given=given_tables(as_type, table))
+    measured = measured if only is None else measured.component(only)
     target = output or Path(f"{file_name(measured.name)}.kinprint")
     measured.save(target)
     size = target.stat().st_size / 1e6

@@ -9,7 +9,17 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import read, retyped
-from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption, SvgOption
+from kinprint.cli._options import (
+    PLACES,
+    AlphaOption,
+    CacheOption,
+    HtmlOption,
+    JsonOption,
+    OptionalLibraryOption,
+    PartOption,
+    SvgOption,
+    component,
+)
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
@@ -24,6 +34,7 @@ def command(
         bool,
         typer.Option("--all", help="Test every pair, also of more than 64 models; else only pairs whose vectors lie near."),
     ] = False,
+    part: PartOption = None,
     as_json: JsonOption = False,
     newick: Annotated[Path | None, typer.Option(help="Write the trees in Newick format, a family a line.")] = None,
     svg: SvgOption = None,
@@ -41,10 +52,12 @@ def command(
 
     Example: kinprint tree examples/models/base examples/models/finetune examples/models/twin --svg tree.svg
 
-    prints one family of base and finetune, and twin, which is related to neither.
+    prints one family of base and finetune, and twin, which is related to neither. --part "vision tower" draws the tree of
+    towers, of the models of a library that have one.
     """
     if not models and library is None:
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODEL...")
+    only = component(part)
     require_there(*(models or ()))
     from kinprint import reports
     from kinprint.reports.tree_html import tree_html
@@ -52,7 +65,7 @@ def command(
 
     fingerprints = [read(model, cache=cache) for model in models or ()]
     with step_bar() as progress:
-        forest = tree(fingerprints, library=library, alpha=alpha, test_all=test_all, cache=cache, progress=progress)
+        forest = tree(fingerprints, library=library, alpha=alpha, test_all=test_all, part=only, cache=cache, progress=progress)
     if len(forest.labels) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")
     if newick is not None:

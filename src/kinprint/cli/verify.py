@@ -19,6 +19,7 @@ from kinprint.cli._options import (
     JsonOption,
     OptionalJobsOption,
     OptionalLibraryOption,
+    PartOption,
     QuickOption,
 )
 from kinprint.cli._output import emit
@@ -48,6 +49,7 @@ def command(
     offline: Annotated[bool, typer.Option(help="Never ask the hub: only models on this disk are found.")] = False,
     quick: QuickOption = False,
     deep: DeepOption = True,
+    part: PartOption = None,
     strict: Annotated[bool, typer.Option(help="Exit with 4 if a declared base was not found or could not be tested.")] = False,
     as_json: JsonOption = False,
     alpha: AlphaOption = ALPHA,
@@ -61,7 +63,7 @@ def command(
     that they name, compares, and says of each: confirmed, contradicted, not testable or not found. With a library it looks
     there too for declared bases, and for relatives that nobody declares. Before it contradicts, it compares both checkpoints if
     it has both (--deep); --quick can confirm, not contradict. Exits with 0, with 3 if a declaration is contradicted or a
-    relative is undeclared. --engine and --jobs are for --all.
+    relative is undeclared. --part "vision tower" judges that part alone. --engine and --jobs are for --all.
 
     With --statement it checks a document of `kinprint compare` (--in-toto, --cyclonedx): whether it is about these very files,
     whether its verdict follows from its p-values and, with --reference, whether a new comparison gives the same verdict. Exits
@@ -86,7 +88,7 @@ def command(
         _stop({check.conclusion}, strict, damaged=False)
         return
     known = at_hand([read(place, cache=cache, offline=offline) for place in against or ()], library)
-    options = Options(models or every, known, offline=offline, quick=quick, deep=deep, alpha=alpha)
+    options = Options(models or every, known, offline=offline, quick=quick, deep=deep, alpha=alpha, part=part)
     if every is not None:
         mirror = verify_mirror(every, options, engine=engine, jobs=jobs, cache=cache)
         emit(as_json, mirror.to_json, lambda: verifications_text(mirror.verifications, mirror.unreadable, mirror.circles))

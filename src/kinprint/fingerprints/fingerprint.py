@@ -114,6 +114,19 @@ class Fingerprint:
             found[what] = Fingerprint(name, own_traits, said if isinstance(said, dict) else {}, provenance)
         return MappingProxyType(found)
 
+    def component(self, what: str) -> Fingerprint:
+        """One component as a model of its own; a model that is one itself ("vision tower") is all of it.
+
+        Raises:
+            FingerprintError: it has none; the message says what it has.
+        """
+        if self.stated.component == what:
+            return self
+        if what not in self.components:
+            known = ", ".join(self.components)
+            raise FingerprintError(self.name, f"has no {what}", f"it has: {known}" if known else "it has no components")
+        return self.components[what]
+
     def with_components(self, components: Mapping[str, Fingerprint]) -> Fingerprint:
         """A fingerprint that holds those of components, by what they are, beside its own traits."""
         if not components:

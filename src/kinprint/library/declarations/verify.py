@@ -19,6 +19,7 @@ from kinprint.architectures import open_model
 from kinprint.architectures.weights import Weights
 from kinprint.checkpoints.remote import hub
 from kinprint.comparison import ALPHA, Comparison, examine
+from kinprint.comparison.one_part import one_part
 from kinprint.comparison.parts import sentence
 from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -72,6 +73,7 @@ class Options:
         deep: before contradicting, compare both checkpoints where both are at hand, since descendants that were rotated or
             relabelled are seen by these methods alone.
         alpha: largest p-value that is called related, for each declaration.
+        part: what alone is judged, of `kinprint.terms.PARTS` or COMPONENTS; None of whole models.
     """
 
     models: Path | None = None
@@ -80,6 +82,11 @@ class Options:
     quick: bool = False
     deep: bool = True
     alpha: float = ALPHA
+    part: str | None = None
+
+    def seen(self, comparison: Comparison) -> Comparison:
+        """A comparison of whole models as it shall be judged."""
+        return comparison if self.part is None else one_part(comparison, self.part)
 
 
 @dataclass(frozen=True)
@@ -264,7 +271,7 @@ class _Pair:
         reference = base if isinstance(base, Fingerprint) else self.open_model(base, quick)
         weights = (self._weights(str(base)), self._weights(self.model)) if stage == "deep" else None
         tests = methods.tests(deep=stage == "deep")
-        return examine((reference, self.measured(quick)), weights, alpha=alpha, methods=tests)
+        return self.options.seen(examine((reference, self.measured(quick)), weights, alpha=alpha, methods=tests))
 
 
 def _finding(declaration: Declaration, pair: _Pair, options: Options) -> DeclarationFinding:
@@ -399,7 +406,7 @@ def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options:
         itself = known.digest == model.digest and same_name(known.name, own)
         if itself or _declares(known, own) or any(same_name(base.name, known.name) for base in declared):
             continue
-        seen = examine((known, model), alpha=alpha_of_each(options.alpha, searched), methods=tests)
+        seen = options.seen(examine((known, model), alpha=alpha_of_each(options.alpha, searched), methods=tests))
         if seen.verdict in ("related", "identical"):
             log10_p = 0.0 if seen.log10_p is None else bonferroni(seen.log10_p, searched)
             source = printable(known.provenance.get("source") or "")
