@@ -19,7 +19,7 @@ from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
 from kinprint.methods import Evidence, FromExpert, Method, SingleExperts, Test
-from kinprint.statistics import bonferroni
+from kinprint.statistics import alpha_of_each, bonferroni
 
 State = Literal["shared", "new", "no-evidence"]
 
@@ -76,7 +76,7 @@ def expert_origins(
     every = [(layer, expert, n) for layer, known in sorted(test.units.items()) for expert, n in sorted(known.items())]
     if not any(expert for _, expert, _ in every):
         return ()
-    level = math.log10(alpha / (above * len(every)))
+    level = math.log10(alpha_of_each(alpha, above * len(every)))
     asked: dict[tuple[int, int], tuple[int, FromExpert]] = {
         (layer, expert): (sources[layer], test.test(sources[layer], layer, expert))
         for layer, expert, n in every

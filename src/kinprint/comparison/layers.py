@@ -28,7 +28,7 @@ from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
 from kinprint.methods import Evidence, Method, SingleLayers, Test
-from kinprint.statistics import bonferroni, smallest
+from kinprint.statistics import alpha_of_each, bonferroni, smallest
 
 TRIED = 3
 """Layers of the reference that a test is asked about, for a layer of the suspect: of those that look most alike."""
@@ -125,7 +125,7 @@ def layer_origins(
     tests, entries = _tests(*said), _Entries.of(*models)
     maps = [item.layer_map for item in said[1] if item.decides and item.layer_map and len(item.layer_map) == depth]
     tries = max(len(tests) * above, 1)
-    level = math.log10(alpha / (tries * depth))
+    level = math.log10(alpha_of_each(alpha, tries * depth))
     p_values: list[_PValues] = [{} for _ in range(depth)]
     for name, begin in tests.items():
         left = [j for j in range(depth) if not _sources(p_values[j], level)]

@@ -26,7 +26,7 @@ from kinprint.matching.layers import SEEDS, aligned, compared, once
 from kinprint.matching.nearest import nearest
 from kinprint.methods._method import Finding, FromExpert, SingleExperts, SingleLayers, Test
 from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
-from kinprint.statistics import sign_test, sign_z, smallest
+from kinprint.statistics import bonferroni, sign_test, sign_z, smallest
 
 COPIED = 5.0
 """z of the agreement of two layers of one model from which they count as copies of each other."""
@@ -68,7 +68,7 @@ def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     independent and uniformly random in each of its experts, which may be copies of each other."""
     asked, ours, theirs = _by_expert(reference, suspect)
     experts = [asked.units.get(layer, {}) for layer in range(len(theirs[0]))]
-    least = np.array([min(math.log10(len(each)) - asked.bits * max(each.values()), 0.0) if each else 0.0 for each in experts])
+    least = np.array([bonferroni(-asked.bits * max(each.values()), len(each)) if each else 0.0 for each in experts])
 
     def likeness(layer: int) -> Float64s:
         return np.array([nearest(x[:SEEDS], theirs[0][layer, :SEEDS])[2].sum() for x in ours[0]])
