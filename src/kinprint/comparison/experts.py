@@ -76,7 +76,8 @@ def expert_origins(
     every = [(layer, expert, n) for layer, known in sorted(test.units.items()) for expert, n in sorted(known.items())]
     if not any(expert for _, expert, _ in every):
         return ()
-    level = math.log10(alpha_of_each(alpha, above * len(every)))
+    of_each = alpha_of_each(alpha, above * len(every))
+    level = math.log10(of_each)
     asked: dict[tuple[int, int], tuple[int, FromExpert]] = {
         (layer, expert): (sources[layer], test.test(sources[layer], layer, expert))
         for layer, expert, n in every
