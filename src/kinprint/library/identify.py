@@ -29,7 +29,7 @@ from kinprint.comparison.parts import SharedPart
 from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.descent.arrows import Arrow, arrows
+from kinprint.library.descent.arrows import MADE_UP, Arrow, arrows
 from kinprint.library.descent.copies import rule
 from kinprint.library.parts import Query, queries
 from kinprint.library.spaces import DIMENSIONS, dimensions
@@ -228,7 +228,7 @@ class Identification:
             known.append(f"It was made from the weights of {self.ancestor[0].name}, or of a copy ({self.ancestor[1].words()}).")
         known += [f"{made.name} was made from its weights, or from a copy ({why.words()})." for made, why in self.descendants]
         if known:
-            return " ".join([*known, "The tests do not say whether it was allowed."])
+            return " ".join([*known, MADE_UP, "The tests do not say whether it was allowed."])
         return "The tests do not say who descends from whom, nor whether it was allowed."
 
     def unseen(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from kinprint.library.descent.arrows import MADE_UP
 from kinprint.library.trees.tree import Edge, Family, Forest, NeighbourPair
 
 UNNAMED = "·"
@@ -51,10 +52,11 @@ def foot(forest: Forest) -> str:
     split = forest.relations
     untestable = f" To {len(split.untestable)} of them no test applies." if split.untestable else ""
     apart = f" {split.apart:,} pairs lie apart by their vectors and were not tested (--all tests them)." if split.apart else ""
+    arrows = f" {MADE_UP}" if any(family.arrows for family in forest.families) else ""
     return (
         f"Families by tests of {split.tested} of {split.pairs} pairs at {split.alpha:g} / {split.pairs}; pairs joined already "
         f"through others, or by the same weights, were left out.{apart}{untestable} Lengths: 1 - cosine of weights; "
-        "~ 1 - correlation of matched neurons, another unit."
+        f"~ 1 - correlation of matched neurons, another unit.{arrows}"
     )
 
 

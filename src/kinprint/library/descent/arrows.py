@@ -25,6 +25,12 @@ FORMAT = "kinprint-descent/1"
 FILE = Path(__file__).with_name("measured.json")
 """Written by `benchmarks/directions.py --calibration`. Without it no arrow is drawn."""
 
+MADE_UP = (
+    "Whoever has a model can make up an ancestor for it, by filling in what it lacks: an arrow holds where the model that it "
+    "begins at was public, or committed to, before the other."
+)
+"""What anybody may do against the rules, and what rules it out."""
+
 LOWEST = 0.8
 """A rule draws arrows if the lower end of the 95 % interval of the share that is true is at least this."""
 
