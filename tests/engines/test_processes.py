@@ -90,11 +90,11 @@ def test_an_unexpected_exception_ends_the_run(function: object, told: str) -> No
 
 
 SCRIPT = """
-import signal, time
+import os, signal, time
 from kinprint.engines import named
 
 def work(item):
-    print(f"working {item}", flush=True)
+    os.write(1, b"working\\n")  # in one piece: two workers write at once
     time.sleep(3600)
 
 GUARD

@@ -37,9 +37,11 @@ def command(
 ) -> None:
     """Measure MODEL once and write its fingerprint, a small file that can be compared and exchanged.
 
+    With --part "vision tower" it is that of the tower alone.
+
     Example: kinprint fingerprint examples/models/base -o base.kinprint
 
-    prints: base.kinprint: 37 traits of 4 layers, 0.4 MB. --part "vision tower" writes that of the tower alone.
+    prints: base.kinprint: 37 traits of 4 layers, 0.4 MB
     """
     only = component(part)
     require_all_weights(quick, scores=scores)
