@@ -58,6 +58,14 @@ def test_a_declaration_about_one_part(seeing: tuple[Path, Path, Path], tmp_path:
     assert verify(suspect, against=[known], offline=True, part="FFN").relatives == ()
 
 
+def test_a_part_that_is_the_same_is_not_the_whole(seeing: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """One tower bit for bit beside other language models: the words are about the tower."""
+    one, other = _measured(tmp_path, seeing[0], written(tmp_path / "twin", 2, 1))
+    relative = verify(one, against=[Fingerprint.load(other)], offline=True, part="vision tower").relatives[0]
+    assert not relative.identical
+    assert relative.by_part == "By part: the vision tower is identical."
+
+
 def test_what_has_no_such_part_says_what_it_has(models: Path, seeing: tuple[Path, Path, Path], tmp_path: Path) -> None:
     done = kinprint("fingerprint", models / "base", *TOWER, "-o", tmp_path / "none.kinprint")
     assert done.returncode == 1

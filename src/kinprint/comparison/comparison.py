@@ -82,8 +82,8 @@ class Comparison:
 
     @property
     def same(self) -> str | None:
-        """How the models are known to be identical, or None."""
-        return self.content.identical
+        """How the models are known to be identical, or None; of one part alone it is not asked."""
+        return None if self.about else self.content.identical
 
     @property
     def tests(self) -> tuple[Evidence, ...]:

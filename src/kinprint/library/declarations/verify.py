@@ -308,7 +308,9 @@ def _finding(declaration: Declaration, pair: _Pair, options: Options) -> Declara
 
 def _confirmed(declaration: Declaration, source: str, stage: Stage, seen: Comparison, looks: int) -> DeclarationFinding:
     log10_p = _smallest([seen], looks)
-    if seen.same is not None:
+    if seen.about:
+        reason = seen.sentence()
+    elif seen.same is not None:
         reason = f"holds the same weights as the base: {seen.same}"
     elif seen.content.weights is not None:
         reason = f"holds the same language model as the base: {seen.content.weights}"
