@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import sys
-import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_once import once, seed_of
 from rich.console import Console
 from rich.progress import track
 from scipy.stats import kstest
@@ -101,20 +100,18 @@ def build(folder: Path, siblings: int) -> list[Made]:
     made: list[Made] = []
     for number, family in enumerate(PARENTS):
         parent = f"parent-{number}"
-        _once(
-            folder / parent, lambda family=family, parent=parent: _trained(folder, _fresh(family, DEPTH, parent), 1.0, parent)
-        )
+        once(folder / parent, lambda family=family, parent=parent: _trained(folder, _fresh(family, DEPTH, parent), 1.0, parent))
         made.append(Made(parent, "parent", parent, tuple(map(str, range(DEPTH)))))
         for (kind, plans), trained in itertools.product(PLANS.items(), (False, True)):
             for variant, plan in enumerate(plans):
                 own = f"{parent}-{kind.replace(',', '').replace(' ', '-')}-{variant}{'-trained' if trained else ''}"
-                _once(folder / own, lambda plan=plan, own=own, parent=parent, family=family, trained=trained: _put_together(
+                once(folder / own, lambda plan=plan, own=own, parent=parent, family=family, trained=trained: _put_together(
                     folder, parent, family, plan, own, trained=trained))  # fmt: skip
                 made.append(Made(own, f"{kind}{', trained on' if trained else ''}", parent, truth(plan, trained=trained)))
     plan = [each for layer in range(DEPTH) for each in (Layer((layer,)), Layer(), Layer())]
     for sibling, (number, family) in itertools.product(range(siblings), enumerate(PARENTS)):
         parent, own = f"parent-{number}", f"parent-{number}-new-{sibling}"
-        _once(folder / own, lambda own=own, parent=parent, family=family: _anew(folder, parent, family, plan, own))
+        once(folder / own, lambda own=own, parent=parent, family=family: _anew(folder, parent, family, plan, own))
         made.append(Made(own, "new layers", parent, truth(plan, trained=True)))
     return made
 
@@ -125,28 +122,11 @@ def truth(plan: Plan, *, trained: bool) -> tuple[str, ...]:
     )
 
 
-def _seed(name: str) -> int:
-    return zlib.crc32(name.encode())
-
-
-def _once(place: Path, make: Callable[[], Any]) -> None:
-    """Make a model where it is not there; its folder appears when it is whole."""
-    if place.exists():
-        return
-    import torch
-
-    torch.set_num_threads(1)
-    print(place.name, file=sys.stderr, flush=True)
-    partial = place.with_name(place.name + ".part")
-    make().to(torch.bfloat16).save_pretrained(partial)
-    partial.rename(place)
-
-
 def _fresh(family: str, depth: int, name: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    torch.manual_seed(_seed(name))
+    torch.manual_seed(seed_of(name))
     causal: Any = AutoModelForCausalLM
     return causal.from_config(configuration(family, replace(SHAPES[SIZE], layers=depth)))
 
@@ -155,7 +135,7 @@ def _trained(folder: Path, model: Any, length: float, name: str) -> Any:
     from kinprint.zoo.training import train
 
     ids = tokens("code", SIZE, folder / "tokenizer" / "tokenizer.json", folder / "tokens")
-    return train(model, ids, Train("code", length, 1e-3 if length == REST else 2e-3, _seed(name) % 1000), SHAPES[SIZE])
+    return train(model, ids, Train("code", length, 1e-3 if length == REST else 2e-3, seed_of(name) % 1000), SHAPES[SIZE])
 
 
 def _assembled(folder: Path, parent: str, family: str, plan: Plan, name: str) -> Any:
@@ -240,7 +220,7 @@ def _right(true: str, state: str, named: str) -> bool:
 def raw(reference: Made, suspect: Made, models: tuple[Fingerprint, Fingerprint]) -> Iterator[Claim]:
     """P-values of every test of a new layer with one layer of the reference, drawn by the names alone."""
     new = [layer for layer, true in enumerate(suspect.truth) if true == "new"]
-    rng = np.random.default_rng(_seed(f"{reference.name} {suspect.name}"))
+    rng = np.random.default_rng(seed_of(f"{reference.name} {suspect.name}"))
     chosen = [(int(rng.integers(len(reference.truth))), layer) for layer in new]
     for method in tests():
         if method.single_layers is None or not new:

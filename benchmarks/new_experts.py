@@ -12,13 +12,13 @@ import argparse
 import itertools
 import json
 import sys
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_once import seed_of
 from rich.console import Console
 from rich.progress import track
 from scipy.stats import kstest
@@ -47,15 +47,11 @@ def build(folder: Path, parents: int, siblings: int) -> dict[str, tuple[str, lis
         _model(folder, parent, None, [])
         for sibling in range(siblings):
             name = f"{parent}-new-{sibling}"
-            rng = np.random.default_rng(_seed(name))
+            rng = np.random.default_rng(seed_of(name))
             new = [sorted(rng.choice(EXPERTS, EXPERTS // 2, replace=False).tolist()) for _ in range(SHAPE.layers)]
             _model(folder, name, parent, new)
             made[name] = parent, new
     return made
-
-
-def _seed(name: str) -> int:
-    return zlib.crc32(name.encode())
 
 
 def _model(folder: Path, name: str, parent: str | None, new: list[list[int]]) -> None:
@@ -68,7 +64,7 @@ def _model(folder: Path, name: str, parent: str | None, new: list[list[int]]) ->
     from kinprint.zoo.training import train
 
     torch.set_num_threads(1)
-    torch.manual_seed(_seed(name))
+    torch.manual_seed(seed_of(name))
     print(name, file=sys.stderr, flush=True)
     causal: Any = AutoModelForCausalLM
     config = configuration("mixtral", SHAPE)
@@ -82,7 +78,7 @@ def _model(folder: Path, name: str, parent: str | None, new: list[list[int]]) ->
                 chosen = new[int(key.split(".layers.")[1].split(".")[0])]
                 value[chosen] = fresh[key][chosen]
     ids = tokens("code", "tiny", folder / "tokenizer" / "tokenizer.json", folder / "tokens")
-    step = Train("code", *((LENGTH, 1e-3) if parent else (1.0, 2e-3)), _seed(name) % 1000)
+    step = Train("code", *((LENGTH, 1e-3) if parent else (1.0, 2e-3)), seed_of(name) % 1000)
     train(model, ids, step, SHAPE)
     partial = folder / f"{name}.part"
     model.to(torch.bfloat16).save_pretrained(partial)
@@ -110,7 +106,7 @@ def claims(name: str, parent: str, new: list[list[int]], found: Comparison) -> I
 
 def raw(name: str, new: list[list[int]], models: tuple[Fingerprint, Fingerprint]) -> list[float]:
     """P-values of new experts, each asked about one layer of the reference, drawn by the names alone."""
-    rng = np.random.default_rng(_seed(f"{name} layers"))
+    rng = np.random.default_rng(seed_of(f"{name} layers"))
     method = next(method for method in tests() if method.single_experts)
     asked = method.single_experts(*models)
     return [

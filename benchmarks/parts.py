@@ -14,15 +14,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import sys
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_once import once, seed_of
 from rich.console import Console
 from rich.progress import track
 from scipy.stats import kstest
@@ -65,46 +64,29 @@ def build(folder: Path, parents: int, siblings: int, towers: int) -> list[Made]:
     made: list[Made] = []
     for parent in range(parents):
         name = f"parent-{parent}"
-        _once(folder / name, lambda name=name: _text_model(folder, None, seed=_seed(name)))
+        once(folder / name, lambda name=name: _text_model(folder, None, seed=seed_of(name)))
         made.append(Made(name, "parent", dict.fromkeys(PARTS, name)))
         for part, sibling in itertools.product(PARTS, range(siblings)):
             own = f"{name}-new-{part.split()[-1]}-{sibling}"
-            _once(folder / own, lambda own=own, name=name, part=part: _anew(folder, folder / name, part, _seed(own)))
+            once(folder / own, lambda own=own, name=name, part=part: _anew(folder, folder / name, part, seed_of(own)))
             made.append(Made(own, f"{part} anew", {each: own if each == part else name for each in PARTS}))
     for (parent, donor), part, trained in itertools.product(itertools.permutations(range(parents), 2), PARTS, (False, True)):
         own = f"parent-{parent}-with-{part.split()[-1]}-of-{donor}{'-trained' if trained else ''}"
         body, other = folder / f"parent-{parent}", folder / f"parent-{donor}"
-        _once(folder / own, lambda own=own, body=body, other=other, part=part, trained=trained: _transplant(
-            folder, body, other, part, _seed(own), trained=trained))  # fmt: skip
+        once(folder / own, lambda own=own, body=body, other=other, part=part, trained=trained: _transplant(
+            folder, body, other, part, seed_of(own), trained=trained))  # fmt: skip
         origin = {each: f"parent-{donor}" if each == part else f"parent-{parent}" for each in PARTS}
         made.append(Made(own, f"{part} of another{', trained on' if trained else ''}", origin))
     for tower in range(towers):
         name = f"tower-{tower}"
-        _once(folder / name, lambda name=name: _tower(None, seed=_seed(name)))
+        once(folder / name, lambda name=name: _tower(None, seed=seed_of(name)))
         made.append(Made(name, "tower", {"vision tower": name}))
     for parent, tower in itertools.product(range(parents), range(towers)):
         own = f"sees-{parent}-{tower}"
-        _once(folder / own, lambda own=own, parent=parent, tower=tower: _seeing(
-            folder, folder / f"parent-{parent}", folder / f"tower-{tower}", _seed(own)))  # fmt: skip
+        once(folder / own, lambda own=own, parent=parent, tower=tower: _seeing(
+            folder, folder / f"parent-{parent}", folder / f"tower-{tower}", seed_of(own)))  # fmt: skip
         made.append(Made(own, "sees", {**dict.fromkeys(PARTS, f"parent-{parent}"), "vision tower": f"tower-{tower}"}))
     return made
-
-
-def _seed(name: str) -> int:
-    return zlib.crc32(name.encode())
-
-
-def _once(place: Path, make: Callable[[], Any]) -> None:
-    """Make a model where it is not there; its folder appears when it is whole."""
-    if place.exists():
-        return
-    import torch
-
-    torch.set_num_threads(1)
-    print(place.name, file=sys.stderr, flush=True)
-    partial = place.with_name(place.name + ".part")
-    make().to(torch.bfloat16).save_pretrained(partial)
-    partial.rename(place)
 
 
 def _loaded(place: Path) -> Any:

@@ -21,9 +21,6 @@ FOLDER = files(__package__) / "lists"
 LOOKUPS = 8
 """Questions to the hub at once."""
 
-QUICK = 0.01
-"""Share of the weights that a quick fingerprint reads, roughly."""
-
 
 @dataclass(frozen=True)
 class PublishedList:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -29,16 +30,20 @@ def _verdict(name: str | None) -> str | None:
     return name
 
 
+def unknown(name: str, what: str, known: Sequence[str], hint: str | None = None) -> typer.BadParameter:
+    """The error that a name is none of those that there are: which was meant, perhaps, and all of them."""
+    near = get_close_matches(name.casefold(), known, 1)
+    meant = f": did you mean {near[0]!r}?" if near else "."
+    return typer.BadParameter(f"{name!r} is no {what}{meant} {what.capitalize()}s: {', '.join(known)}", param_hint=hint)
+
+
 def _part(name: str | None) -> str | None:
     if name is None:
         return None
     known = (*PARTS, *COMPONENTS)
     found = {part.casefold(): part for part in known}.get(name.casefold().replace("-", " ").replace("_", " "))
     if found is None:
-        near = get_close_matches(name.casefold(), known, 1)
-        raise typer.BadParameter(
-            f"{name!r} is no part{f': did you mean {near[0]!r}?' if near else '.'} Parts: {', '.join(known)}"
-        )
+        raise unknown(name, "part", known)
     return found
 
 

@@ -7,14 +7,13 @@ import os
 import shlex
 import sys
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinprint.cli._options import CacheOption, DeepOption, HtmlOption, JobsOption, QuestionsOption, QuickOption
+from kinprint.cli._options import CacheOption, DeepOption, HtmlOption, JobsOption, QuestionsOption, QuickOption, unknown
 from kinprint.cli._output import emit
 from kinprint.cli._progress import count_bars, step_bar
 from kinprint.errors import ReportError
@@ -58,9 +57,7 @@ def command(
     if sum(given is not None for given in (pairs, zoo, published_list)) != 1:
         raise typer.BadParameter("give a list of PAIRS, --zoo DIR or --list NAME, one of them", param_hint="PAIRS")
     if published_list is not None and published_list not in LISTS:
-        near = get_close_matches(published_list, LISTS, 1)
-        meant = f": did you mean {near[0]!r}?" if near else "."
-        raise typer.BadParameter(f"{published_list!r} is no list{meant} Lists: {', '.join(LISTS)}", param_hint="--list")
+        raise unknown(published_list, "list", LISTS, "--list")
     if quick and (deep or observe):
         raise typer.BadParameter("--deep and --observe take whole models: choose one", param_hint="--quick")
     _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])

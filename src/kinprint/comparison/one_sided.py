@@ -41,9 +41,8 @@ def tokens_within(small: Fingerprint, large: Fingerprint) -> bool:
     counts = [model.stated.tokens or 0 for model in (small, large)]
     if ours is None or theirs is None or not len(theirs) or not 0 < counts[0] < counts[1]:
         return False
-    seen = ours[
-        ours <= theirs.max()
-    ]  # of the larger vocabulary the smallest hashes are kept, and none beyond the largest of them
+    # of the larger vocabulary the smallest hashes are kept, and none beyond the largest of them
+    seen = ours[ours <= theirs.max()]
     return len(seen) > 0 and bool(np.isin(seen, theirs).all())
 
 

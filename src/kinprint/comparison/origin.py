@@ -151,15 +151,17 @@ def judged(there: Kept, back: Kept) -> Origin:
 
 
 def _public(*models: Weights) -> PublicStart | None:
-    """The public start that all models are of."""
-    try:
-        found = [public_start(model) for model in models]
-    except MissingExtraError:
-        return None
-    said = [each for each in found if each is not None and each.log10_p <= math.log10(ALPHA)]
-    if len(said) < len(models) or len({(each.name, each.seed) for each in said}) > 1:
-        return None
-    return max(said, key=lambda each: each.log10_p)
+    """The public start that all models are of. To draw one takes long, so none is drawn for a second model in vain."""
+    said = []
+    for model in models:
+        try:
+            found = public_start(model)
+        except MissingExtraError:
+            return None
+        if found is None or found.log10_p > math.log10(ALPHA):
+            return None
+        said.append(found)
+    return max(said, key=lambda each: each.log10_p) if len({(each.name, each.seed) for each in said}) == 1 else None
 
 
 def pairs(reference: Weights, suspect: Weights, layer_map: Sequence[int]) -> Iterator[tuple[Spikes, Spikes]]:

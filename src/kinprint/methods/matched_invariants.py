@@ -33,6 +33,7 @@ COPIED = 5.0
 
 
 MOST_EXPERTS = 1 << 16
+"""Numbers of experts go up to this, whatever a fingerprint says."""
 
 Described = tuple[Float64s, Float64s]
 """What neurons are matched by, and what is tested, (layers, neurons, features) each."""
