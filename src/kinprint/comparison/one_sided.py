@@ -18,7 +18,8 @@ NOTHING = 1e-3
 
 def gain_spread(model: Fingerprint) -> float | None:
     """Norm gains begin at 1 and spread with training: the standard deviation of each, averaged; None without gains."""
-    spreads = [np.nanmean(np.nanstd(np.asarray(v, np.float64), axis=-1)) for k, v in model.traits.items() if _gain(k, v)]
+    gains = [np.atleast_2d(np.asarray(v, np.float64)) for k, v in model.traits.items() if _gain(k, v)]
+    spreads = [np.mean(np.nanstd(rows[np.isfinite(rows).any(axis=-1)], axis=-1)) for rows in gains]
     return float(np.mean(spreads)) if spreads else None
 
 
