@@ -1,7 +1,7 @@
 """Whether a change of the code changed a number: every p-value, statistic and digest, to the last bit, against a pinned file.
 
     python benchmarks/pinned.py check                 the shipped models, against benchmarks/pinned.json
-    python benchmarks/pinned.py check --zoo FOLDER    those of a zoo too (`kinprint zoo build FOLDER --size tiny`)
+    python benchmarks/pinned.py check --zoo FOLDER    those of a zoo too (`kinprint zoo build -o FOLDER --size tiny`)
     python benchmarks/pinned.py write [--zoo FOLDER]  after a change that is meant to change numbers
 
 Of every model: its full and quick fingerprints, its vectors for the search, and copies by every transform with seed 1. Of every

@@ -83,7 +83,7 @@ class Session:
             case "python":
                 self._python(block)
             case "sh":
-                for line in _joined(block.body):
+                for line in joined(block.body):
                     if line.startswith("kinprint "):
                         self.kinprint(line)
                         assert self.code == 0, line
@@ -140,5 +140,6 @@ def absent(shown: Iterable[str], printed: Iterable[str]) -> list[str]:
     return []
 
 
-def _joined(body: str) -> list[str]:
+def joined(body: str) -> list[str]:
+    """The lines of a block, those that end in a backslash with the next."""
     return body.replace("\\\n", "").splitlines()

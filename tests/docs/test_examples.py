@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer.main
-from pages import REASONS, Session, absent, blocks
+from click import UsageError
+from pages import REASONS, Session, absent, blocks, joined
 
 from kinprint.cli import app
 
@@ -55,6 +57,29 @@ def test_the_examples_of_a_page(page: Path, session: Session) -> None:
                 session.run(block)
             except Exception as error:
                 raise AssertionError(f"{name(page)}:{block.line}: {error}") from error
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_what_is_not_run_could_be_typed(page: Path) -> None:
+    """Commands, options and the number of arguments are those that there are."""
+    for block in blocks(page.read_text(encoding="utf-8")):
+        for line in joined(block.body) if block.not_run not in ("", "help") and block.language != "python" else ():
+            if line.removeprefix("$ ").startswith("kinprint "):
+                wrong = misused(shlex.split(line.removeprefix("$ "), comments=True)[1:])
+                assert not wrong, f"{name(page)}:{block.line}: {line}: {wrong}"
+
+
+def misused(words: list[str]) -> str:
+    """Why words behind `kinprint` are no command of ours; "" if they are one."""
+    command, context = typer.main.get_command(app), None
+    try:
+        while words and (found := getattr(command, "commands", {}).get(words[0])) is not None:
+            command, words = found, words[1:]
+        context = command.context_class(command)
+        _, left, _ = command.make_parser(context).parse_args(list(words))
+    except UsageError as error:
+        return error.message
+    return f"not understood: {left}" if left else ""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -19,14 +19,15 @@ CHARACTERS = {"tiny": 1_000_000, "small": 4_000_000, "medium": 40_000_000}
 def text(kind: str, size: str) -> str:
     """The text of a kind.
 
-    "code": the library's modules in the order of their names (for medium also its packages); "prose": the topics.
+    "code": the library's modules in the order of their names (and its packages, where more is wanted than `small` takes);
+    "prose": the topics.
     """
     if kind == "prose":
         import pydoc_data.topics
 
         return "\n".join(topic for _, topic in sorted(pydoc_data.topics.topics.items()))
     folder = Path(sysconfig.get_path("stdlib"))
-    files = sorted(folder.rglob("*.py") if size == "medium" else folder.glob("*.py"))
+    files = sorted(folder.rglob("*.py") if CHARACTERS[size] > CHARACTERS["small"] else folder.glob("*.py"))
     texts, total = [], 0
     for path in files:
         if "site-packages" in path.parts:
