@@ -3,10 +3,10 @@
     python benchmarks/diff.py words ZOO [--other ZOO] [--write] [--json FILE]
     python benchmarks/diff.py cost [--layers 2] [--json FILE]
 
-`words` reads every descendant of a zoo (`kinprint zoo build -o ZOO --size tiny`) beside each of its parents, and copies and edits
-of models that the rules have not seen: the shipped models, and bases of the zoo. It prints a table of what was done by what was
-said. The limits of the rules were set on a zoo of other seeds (`other_seeds.py`), which `--other` counts beside it. Unrelated
-pairs of the zoo must end in an error. `--write` keeps the counts where reports show them.
+`words` reads every descendant of a zoo (`kinprint zoo build -o ZOO --size tiny`) beside each of its parents, and copies and
+edits of models that the rules have not seen: the shipped models, and bases of the zoo. It prints a table of what was done by
+what was said. The limits of the rules were set on a zoo of other seeds (`other_seeds.py`), which `--other` counts beside it.
+Unrelated pairs of the zoo must end in an error. `--write` keeps the counts where reports show them.
 
 `cost` compares layers in the shape of Llama-7B, random bf16, of which the second has noise of 1 %, in a process of its own:
 processor time a weight, as a share of a product of two float32 matrices of width 4096 in the same run, and peak memory (Linux).

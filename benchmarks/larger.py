@@ -1,12 +1,14 @@
 """A zoo of larger models, trained and compared in one call: on a processor in hours, on a GPU in minutes.
 
-    python benchmarks/larger.py FOLDER --size 10m                          # about an hour on one core
+    python benchmarks/larger.py FOLDER --size 10m [--markdown docs/larger.md]
     python benchmarks/larger.py FOLDER --size 30m --device cuda --minutes 8
 
 Two seeds of Llama and of GPT-2, one of GPT-NeoX, all on the same text in the same order; descendants of the first Llama and
 the first GPT-2; the hardest of these disguised. Every pair is compared, from fingerprints and with `--deep`. Models that are
 there are kept, so that a second call goes on. With `--minutes` no further model is begun after that time, and what is there is
 compared. `figures.json` and `fingerprints/` in FOLDER are what is worth keeping: the rest can be made again.
+
+The table counts pairs by kind: found at p <= 1e-6 from fingerprints and with `--deep`, and the weakest p-value of each.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rich
+from tables import marked, p
 
 from kinprint import benchmark, reports
 from kinprint import fingerprint as measure
+from kinprint.benchmark.result import PairOutcome
 from kinprint.zoo import Member
 from kinprint.zoo.families import SHAPES, Shape
 from kinprint.zoo.lineage import Lineage
@@ -33,10 +36,11 @@ from kinprint.zoo.recipes import DISGUISE, RETRAINED, Fresh, Recipe, Step, Train
 from kinprint.zoo.text import CHARACTERS
 
 SIZES = {
-    "10m": Shape(320, 8, 8, 4, 896, 4096, 300, 8, 128),
+    "10m": Shape(320, 8, 8, 4, 896, 4096, 200, 8, 128),
     "30m": Shape(512, 8, 8, 4, 1408, 8192, 1000, 32, 256),
     "50m": Shape(640, 10, 10, 5, 1728, 8192, 1000, 32, 256),
 }
+MARK = "<!-- figures of benchmarks/larger.py -->\n"
 SEEDS = (("llama", 0), ("gpt2", 0), ("llama", 1), ("gpt2", 1), ("gpt_neox", 0))
 DISGUISED = ("finetune", "long", "pruned-width", "pruned-depth")
 
@@ -105,22 +109,47 @@ def keep(folder: Path, pairs: benchmark.Pairs) -> None:
         measure(place).save(target / f"{name}.kinprint")
 
 
+def table(result: benchmark.BenchmarkResult) -> str:
+    """Pairs by truth, kind and disguise: how many, how many found, the weakest p-value (of strangers the strongest)."""
+    rows = ["| pairs | | fingerprints | weakest p | with `--deep` | weakest p |", "|---|---|---|---|---|---|"]
+    groups: dict[tuple[str, str], list[PairOutcome]] = {}
+    for outcome in result.compared:
+        pair = outcome.pair
+        kind = f"{pair.kind}{', disguised' if pair.disguised and 'disguise' not in pair.kind else ''}"
+        groups.setdefault((pair.truth, kind if pair.truth == "related" else "strangers"), []).append(outcome)
+    for (truth, kind), outcomes in sorted(groups.items()):
+        cells = []
+        for values in ([o.shallow_log10_p for o in outcomes], [o.log10_p for o in outcomes]):
+            there = [value for value in values if value is not None]
+            extreme = (max if truth == "related" else min)(there, default=None)
+            cells += [f"{sum(value <= -6 for value in there)}", p(extreme)]
+        rows.append(f"| {kind} | {len(outcomes)} | {' | '.join(cells)} |")
+    failed = [outcome for outcome in result.outcomes if outcome.failed]
+    return "\n".join(rows + [f"\nNot compared: {outcome.pair.reference}, {outcome.pair.suspect}" for outcome in failed])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the models are kept")
     parser.add_argument("--size", choices=SIZES, default="10m")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further model after so long")
-    parser.add_argument("--without-deep", action="store_true", help="compare fingerprints alone")
+    parser.add_argument("--markdown", type=Path, help="a page to write the table into, between its marks")
     arguments = parser.parse_args()
     _quiet(arguments.device)
     count = build(arguments.folder, arguments.size, arguments.device, time.monotonic() + 60 * arguments.minutes)
     pairs = benchmark.from_zoo(arguments.folder)
     keep(arguments.folder, pairs)
-    summary = benchmark.Summary(benchmark.run(pairs, deep=not arguments.without_deep))
-    (arguments.folder / "figures.json").write_text(json.dumps(reports.benchmark_json(summary), allow_nan=False))
-    print(f"{count} of {len(tuple(members()))} models\n")
-    rich.print(reports.benchmark_text(summary))
+    result = benchmark.run(pairs, deep=True)
+    (arguments.folder / "figures.json").write_text(
+        json.dumps(reports.benchmark_json(benchmark.Summary(result)), allow_nan=False)
+    )
+    shape = SIZES[arguments.size]
+    said = f"{count} models of width {shape.hidden} and {shape.layers} layers ({arguments.size}), {shape.steps} steps of "
+    said += f"{shape.batch * shape.length:,} tokens".replace(",", " ") + f"; {len(result.compared)} pairs.\n\n{table(result)}"
+    print(said)
+    if arguments.markdown is not None:
+        marked(arguments.markdown, MARK, said)
 
 
 def _quiet(device: str) -> None:

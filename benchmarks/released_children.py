@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from tables import marked, p
 
 from kinprint import Fingerprint, fingerprint, transform
 from kinprint.comparison import examine
@@ -215,10 +216,6 @@ def compared(folder: Path, pairs: Sequence[tuple[str, Fingerprint, str, Fingerpr
     return [row for row in known if (row["a"], row["b"]) in wanted]
 
 
-def p(log10_p: float | None) -> str:
-    return "–" if log10_p is None else "1" if log10_p > -1e-9 else f"1e{log10_p:.0f}" if log10_p < -3 else f"{10**log10_p:.2g}"
-
-
 def cell(row: Mapping[str, Any]) -> str:
     """What was said of a descendant: the p-value where it was found."""
     if row["verdict"] == "identical":
@@ -286,13 +283,7 @@ def main() -> None:
     found = report(rows, compared(options.folder, apart), [t for f in families for t in _lines(f.times)])
     print(found)
     if options.markdown is not None:
-        marked(options.markdown, found)
-
-
-def marked(page: Path, text: str) -> None:
-    """Write the figures into a page, between its marks."""
-    before, _, rest = page.read_text().partition(MARK)
-    page.write_text(f"{before}{MARK}{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
+        marked(options.markdown, MARK, found)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
