@@ -44,7 +44,7 @@ def parse_yaml(text: str) -> Any:
 
 def read_card(source: ByteSource) -> dict[str, Any]:
     """The front matter of a card, empty if it has none; CheckpointError if it is damaged."""
-    text = source.read(MAX_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    text = read_text(source)
     found = _FRONT_MATTER.match(text)
     if found is None:
         return {}
@@ -58,3 +58,8 @@ def read_card(source: ByteSource) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(source, "its front matter is not a table")
     return {str(key): value for key, value in content.items()}
+
+
+def read_text(source: ByteSource) -> str:
+    """A whole card, with its front matter; CheckpointError if it is too large."""
+    return source.read(MAX_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")

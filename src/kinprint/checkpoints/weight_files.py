@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import PurePosixPath, PureWindowsPath
 
 from kinprint.checkpoints.checkpoint import Tensor
 from kinprint.checkpoints.folders import ModelFolder
-from kinprint.checkpoints.formats import open_file
+from kinprint.checkpoints.formats import form_of, open_file
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.source import EDGE, ByteSource
 from kinprint.checkpoints.tensor_parallel import PART, joined
@@ -47,6 +48,22 @@ def read_weights(folder: ModelFolder, only: str = "") -> tuple[dict[str, Tensor]
         return joined([(source, open_file(source)) for source in sources]), sources
     tensors = _together(dict.fromkeys(sources), folder)
     return tensors, (*sources, *_beside(tensors, sources))
+
+
+def what_they_say(folder: ModelFolder, only: str = "") -> Mapping[str, str]:
+    """The words in front of the tensors of a model's first weights file by key; none where it has none, or cannot be read: who
+    reads the weights says why.
+
+    Args:
+        only: as of `read_weights`.
+    """
+    with suppress(CheckpointError):
+        choice = Choice((), only) if is_index(only) else Choice((only,)) if only else choose_weights(folder.names(), folder)
+        files = tuple(shards_of(folder, choice.index)) if choice.index else choice.files
+        source = folder.source(files[0])
+        form = form_of(source)
+        return form.says(source) if form.says is not None else {}
+    return {}
 
 
 def shards_of(folder: ModelFolder, index: str) -> dict[str, set[str]]:

@@ -59,8 +59,8 @@ def command(
 ) -> None:
     """Say whether MODEL was made from what it says it was made from.
 
-    Reads base_model of its card, the configuration, adapter_config.json and a CycloneDX pedigree beside it, finds the models
-    that they name, compares, and says of each: confirmed, contradicted, not testable or not found. With a library it looks
+    Reads what its card, merge recipe, adapter, weights file, CycloneDX pedigree and configuration say, finds the models that
+    they name, compares, and says of each: confirmed, contradicted, not testable or not found. Shows the licences of both. With a library it looks
     there too for declared bases, and for relatives that nobody declares. Before it contradicts, it compares both checkpoints if
     it has both (--deep); --quick can confirm, not contradict. Exits with 0, with 3 if a declaration is contradicted or a
     relative is undeclared. --part "vision tower" judges that part alone. --engine and --jobs are for --all.

@@ -55,7 +55,7 @@ def provenance(checkpoint: Checkpoint, anatomy: Anatomy, notes: Iterable[str] = 
     """Where the fingerprint comes from; `notes` say what could not be measured."""
     return {
         "source": str(checkpoint.source),
-        "base_model": checkpoint.card.get("base_model"),
+        **{key: checkpoint.card.get(key) for key in ("base_model", "license", "license_name")},
         "notes": [*anatomy.notes, *notes],
         "read_as": {"family": anatomy.family, "guessed": anatomy.guessed, "why": anatomy.why},
         "unknown_tensors": list(anatomy.unknown[:100]),

@@ -12,7 +12,7 @@ from kinprint.comparison import Comparison
 from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
-from kinprint.library.declarations.declared import same_name
+from kinprint.library.declarations.declaration import same_name
 from kinprint.library.declarations.statements import FORMAT, MAX_FILE_NAME
 from kinprint.reports import comparison_words as words
 

@@ -23,19 +23,12 @@ COLOURS = {
     "nothing-declared": "bold",
     "unreadable": "bold yellow",
 }
-SAYS = {
-    "confirmed": "Every base that it declares shares weights with it. Which was first is not tested.",
-    "contradicted": "It does not share weights with a base that it declares, as far as the tests see.",
-    "undeclared-relative": "It shares weights with a model, and neither declares the other. Which was first is not tested.",
-    "not-testable": "Not every declaration could be tested.",
-    "nothing-declared": "It declares no base.",
-}
 
 
 def verification_text(verification: Verification) -> RenderableType:
     """The conclusion, then every declaration with its reason, then undeclared relatives."""
     conclusion = Text(verification.conclusion.upper(), style=COLOURS[verification.conclusion])
-    head = Group(conclusion, Text(SAYS[verification.conclusion]))
+    head = Group(conclusion, Text(verification.sentence()))
     pieces: list[RenderableType] = [Panel(head, title=Text(printable(verification.model)), box=box.ROUNDED, padding=(0, 1))]
     pieces.extend(_declarations(verification))
     for relative in verification.relatives:
@@ -45,6 +38,9 @@ def verification_text(verification: Verification) -> RenderableType:
         pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, {how}{by_part}"))
     if verification.searched:
         pieces.append(Text(f"Looked for undeclared relatives among {verification.searched:,} models.", style="dim"))
+    pieces.extend(Text(finding.sentence()) for finding in verification.licences)
+    if verification.called:
+        pieces.append(Text(f"Its weights file calls it {verification.called}; that is not tested.", style="dim"))
     pieces.extend(Text(f"Note: {printable(note)}", style="yellow") for note in verification.notes)
     return Group(*pieces)
 

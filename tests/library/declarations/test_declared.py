@@ -11,7 +11,9 @@ import pytest
 
 from kinprint.errors import CheckpointError
 from kinprint.fingerprints import fingerprint
-from kinprint.library.declarations.declared import MAX_BASES, parsed, read_declared
+from kinprint.library.declarations.declaration import parsed
+from kinprint.library.declarations.declared import read_declared
+from kinprint.library.declarations.places._place import MAX_BASES
 
 
 def model(folder: Path, files: dict[str, Any] | None = None) -> str:

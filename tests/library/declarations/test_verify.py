@@ -17,7 +17,8 @@ from kinprint.checkpoints.weight_choice import ADAPTER_CONFIG
 from kinprint.cli import app
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.library.declarations.base_models import Few, Stored
-from kinprint.library.declarations.declared import Declared, parsed
+from kinprint.library.declarations.declaration import parsed
+from kinprint.library.declarations.declared import Declared
 from kinprint.library.declarations.verify import DeclarationFinding, Options, Verification, circles, models_in_mirror, verify
 from kinprint.library.store import Library
 from kinprint.zoo.recipes import DISGUISE

@@ -38,6 +38,7 @@ class Format:
         begins: first bytes of a file (512, or all of it) -> whether they are those of the format; None if they do not tell.
         open_beside: as `open_file` for a format whose files need others of their folder: given what opens those by name.
         inside: the files of one model -> what they say besides; None for formats that hold tensors only.
+        says: one file -> the words in front of its tensors by key (names, licences, recipes); None for formats that have none.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Format:
     begins: Callable[[bytes], bool] | None = None
     open_beside: Callable[[ByteSource, Callable[[str], ByteSource]], dict[str, Tensor]] | None = None
     inside: Callable[[Sequence[ByteSource]], Inside] | None = None
+    says: Callable[[ByteSource], Mapping[str, str]] | None = None

@@ -228,6 +228,12 @@ def inside(files: Sequence[ByteSource]) -> Inside:
     return Inside(_config(metadata), _vocabulary(metadata, files[0]), _types(headers))
 
 
+def says(source: ByteSource) -> dict[str, str]:
+    """The words of `general.*`: names, bases, sources, licences; CheckpointError as `open_file`."""
+    words = {key: value for key, value in read_header(source).metadata.items() if key.startswith("general.")}
+    return {key: value.decode("utf-8", "replace") for key, value in words.items() if isinstance(value, bytes)}
+
+
 def _config(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of the model under the names that configurations of transformers have for them."""
     architecture = metadata.get("general.architecture")
@@ -280,5 +286,12 @@ def _types(headers: Sequence[Header]) -> str:
 
 
 FORMAT = Format(
-    "GGUF", (".gguf",), open_file, stem="model", rank=20, inside=inside, begins=lambda start: start.startswith(b"GGUF")
+    "GGUF",
+    (".gguf",),
+    open_file,
+    stem="model",
+    rank=20,
+    inside=inside,
+    begins=lambda start: start.startswith(b"GGUF"),
+    says=says,
 )

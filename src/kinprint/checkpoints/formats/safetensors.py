@@ -53,14 +53,26 @@ DTYPES: dict[str, np.dtype[Any]] = {
 def open_file(source: ByteSource) -> dict[str, Tensor]:
     """The tensors of one safetensors file, by name; CheckpointError for anything the specification forbids."""
     header, start, size = _read_header(source)
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise _damaged(source, "__metadata__ is not a table of strings")
+    _words(source, header)
     if len(header) > MAX_TENSORS:
         raise _damaged(source, f"{len(header):,} tensors in one file, more than the {MAX_TENSORS:,} allowed")
     spans = {name: _check_entry(source, name, entry) for name, entry in header.items()}
     _check_cover(source, spans, size - start)
     return {name: _tensor(source, name, entry, spans[name], start, size) for name, entry in header.items()}
+
+
+def says(source: ByteSource) -> dict[str, str]:
+    """The words of `__metadata__`; CheckpointError as `open_file`."""
+    header, _, _ = _read_header(source)
+    return _words(source, header)
+
+
+def _words(source: ByteSource, header: dict[str, Any]) -> dict[str, str]:
+    """`__metadata__`, taken out of the header."""
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _damaged(source, "__metadata__ is not a table of strings")
+    return metadata
 
 
 def _tensor(source: ByteSource, name: str, entry: dict[str, Any], span: tuple[int, int], start: int, size: int) -> MappedTensor:
@@ -137,4 +149,4 @@ def _damaged(source: ByteSource, problem: str) -> CheckpointError:
     return CheckpointError(source, f"not a valid safetensors file: {problem}", "download or write the file again")
 
 
-FORMAT = Format("safetensors", (".safetensors",), open_file, stem="model", rank=0, begins=_begins)
+FORMAT = Format("safetensors", (".safetensors",), open_file, stem="model", rank=0, begins=_begins, says=says)

@@ -25,15 +25,9 @@ from kinprint.errors import CheckpointError, KinprintError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.fingerprints.from_model import SUFFIX
 from kinprint.library.declarations.base_models import BaseModels, Few
-from kinprint.library.declarations.declared import (
-    CONFIGURATION,
-    KEEPS_WEIGHTS,
-    Declaration,
-    Declared,
-    parsed,
-    read_declared,
-    same_name,
-)
+from kinprint.library.declarations.declaration import KEEPS_WEIGHTS, Declaration, same_name
+from kinprint.library.declarations.declared import Declared, of_fingerprint, read_declared
+from kinprint.library.declarations.licences import Licence, LicenceFinding
 from kinprint.library.model_folders import kind_of, models_below
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni, smallest
@@ -56,6 +50,13 @@ SHAPE = (
 
 DEPTH = 4
 """Folders within each other in which a mirror is searched for models."""
+
+SAYS = {
+    "confirmed": "Every base that it declares shares weights with it. Which was first is not tested.",
+    "contradicted": "It does not share weights with a base that it declares, as far as the tests see.",
+    "not-testable": "Not every declaration could be tested.",
+    "nothing-declared": "It declares no base.",
+}
 
 Opener = Callable[[str, bool], Fingerprint]
 """Measures a model, quickly or in full."""
@@ -159,12 +160,16 @@ class Verification:
         relatives: undeclared ones, the closest first; looked for where no declared base was confirmed.
         searched: among how many models.
         notes: damaged cards and the like.
+        called: what the weights file calls the model; nobody tests that.
+        licences: of the model beside those of each model whose weights it shares.
     """
 
     model: str
     findings: tuple[DeclarationFinding, ...] = ()
     relatives: tuple[Relative, ...] = ()
     searched: int = 0
+    called: str = ""
+    licences: tuple[LicenceFinding, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -179,6 +184,16 @@ class Verification:
             return "not-testable"
         return "confirmed" if statuses else "nothing-declared"
 
+    def sentence(self) -> str:
+        """The conclusion in words; which model was first is not tested."""
+        if self.conclusion != "undeclared-relative":
+            return SAYS[self.conclusion]
+        nearest = self.relatives[0]
+        begins = "It declares another base" if self.findings else "It declares no base"
+        if nearest.identical:
+            return f"{begins}, and its weights are those of {nearest.name}."
+        return f"{begins}, and it shares weights with {nearest.name}. Which was first is not tested."
+
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint verify --json` prints."""
         return {
@@ -188,6 +203,9 @@ class Verification:
             "declarations": [finding.to_json() for finding in self.findings],
             "undeclared_relatives": [relative.to_json() for relative in self.relatives],
             "searched": self.searched,
+            "sentence": self.sentence(),
+            "called": self.called or None,
+            "licences": [finding.to_json() for finding in self.licences],
             "notes": list(self.notes),
         }
 
@@ -218,8 +236,24 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
     if not findings:
         pair.measured(False)  # a model that declares nothing is read all the same: a gate must not pass what is no model
     confirmed = any(finding.status == "confirmed" for finding in findings)
-    relatives, searched = ((), 0) if confirmed else _undeclared(pair, own or Path(model).stem, bases, wanted)
-    return Verification(printable(name or model), findings, relatives, searched, tuple(notes))
+    relatives, searched = ((), 0) if confirmed else _undeclared(pair, own, bases, wanted)
+    shared = [(finding.declaration.text, finding.source) for finding in findings if finding.status == "confirmed"]
+    shared += [(relative.name, relative.source) for relative in relatives]
+    licences = tuple(
+        LicenceFinding(printable(base), declared.licences, _licences(base, source, wanted)) for base, source in shared
+    )
+    return Verification(printable(name or model), findings, relatives, searched, declared.called, licences, tuple(notes))
+
+
+def _licences(name: str, source: str, options: Options) -> tuple[Licence, ...]:
+    """What a model is under: of one at hand as its card said when it was measured, else as it says where it lies."""
+    known = options.shelf.named(name)
+    if known is not None and (kept := of_fingerprint(known).licences):
+        return kept
+    try:
+        return read_declared(source, offline=options.offline).licences if source else ()
+    except KinprintError:
+        return ()
 
 
 # --- finding a base
@@ -333,7 +367,7 @@ def _untestable(declaration: Declaration, seen: Comparison, stage: Stage) -> str
     units, power = _sight(seen)
     if seen.verdict == "untestable" or not units:
         return f"the tests that would see descent do not apply: {_notes(seen.tests)}"
-    if declaration.where == (CONFIGURATION,):
+    if not declaration.of_weights:
         return "not seen; a configuration names what it was loaded from and claims nothing about weights"
     if not declaration.claims_weights:
         return f"not seen; {declaration.relation!r} does not say that weights were kept ({', '.join(KEEPS_WEIGHTS)} do)"
@@ -404,9 +438,10 @@ def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options:
     model = pair.measured(options.quick)
     tests = methods.tests()
     relatives = []
+    names = [name for name in (own, model.name, Path(model.name).stem) if name]
     for known in options.shelf.candidates(model):
-        itself = known.digest == model.digest and same_name(known.name, own)
-        if itself or _declares(known, own) or any(same_name(base.name, known.name) for base in declared):
+        itself = known.digest == model.digest and any(same_name(known.name, name) for name in names)
+        if itself or _declares(known, names) or any(same_name(base.name, known.name) for base in declared):
             continue
         seen = options.seen(examine((known, model), alpha=alpha_of_each(options.alpha, searched), methods=tests))
         if seen.verdict in ("related", "identical"):
@@ -416,10 +451,9 @@ def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options:
     return tuple(sorted(relatives, key=lambda relative: (not relative.identical, relative.log10_p))), searched
 
 
-def _declares(known: Fingerprint, own: str) -> bool:
+def _declares(known: Fingerprint, names: Sequence[str]) -> bool:
     """Whether the other model's card names this one as its base: then nothing is hidden."""
-    bases = known.provenance.get("base_model")
-    return any(same_name(parsed(name).name, own) for name in (bases if isinstance(bases, list) else [bases]))
+    return any(same_name(base.name, name) for base in of_fingerprint(known).declarations for name in names)
 
 
 # --- a mirror
