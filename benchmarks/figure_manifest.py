@@ -37,6 +37,7 @@ class Figures:
         needs: names of needs.
         hours: on two cores, roughly.
         whole: the commands write all that the pages show of them, so nobody has to read the pages again.
+        planned: no page shows them yet, so they are of no commit until they are made for the first time.
         given: of a need without commands, what it is.
     """
 
@@ -48,6 +49,7 @@ class Figures:
     needs: tuple[str, ...] = ()
     hours: float = 0.1
     whole: bool = False
+    planned: bool = False
     given: str = ""
 
     @property

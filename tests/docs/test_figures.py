@@ -280,6 +280,17 @@ def test_entries_that_name_what_is_not_there_are_found(
     assert fault in capsys.readouterr().out
 
 
+def test_figures_that_a_page_shows_are_of_a_commit(
+    act: Callable[..., int], repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless they are planned: then no page shows them yet."""
+    assert act(["check"], root=repository) == 1
+    assert "count: of no commit yet; make its figures" in capsys.readouterr().out
+    place = repository / "benchmarks" / "figures.toml"
+    write(place, place.read_text() + "planned = true\n")
+    assert act(["check"], root=repository) == 0
+
+
 def test_the_manifest_is_listed(act: Callable[..., int], repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     act(["list"], root=repository)
     assert "| count | docs/page.md | none |" in capsys.readouterr().out
