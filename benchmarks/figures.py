@@ -33,7 +33,7 @@ from pathlib import Path
 
 from figure_manifest import Figures, Manifest, UnknownCommitError
 from figure_pages import faults, fill, mark
-from source_digests import digest_of_text
+from source_digests import Tree, digest_of_text, on_disk
 
 ROOT = Path(__file__).parents[1]
 LINKED = ("benchmarks", "docs", "examples", "fuzz", "src", "tests")
@@ -51,11 +51,13 @@ class Run:
     """Runs commands in a folder, each once for one state of its sources.
 
     Attributes:
+        commit: that has the sources as they are when the run begins.
         folder: what is made, printed and kept.
         given: a folder that has needs by their names.
     """
 
     manifest: Manifest
+    commit: str
     folder: Path
     given: Path | None = None
 
@@ -69,16 +71,15 @@ class Run:
             NotMadeError: a command did not end well, or something is needed that was not given.
         """
         printed = self.commands(own)
-        commit = git(self.manifest.root, "rev-parse", "--short=7", "HEAD")
         try:
             fill(self.manifest, own.name, printed)
         except ValueError as error:
             raise NotMadeError(str(error)) from error
         if own.whole:
-            self.manifest.lock(own.name, commit, date.today())
+            self.manifest.lock(own.name, self.commit, date.today())
             return "written"
         read = f"read {', '.join(own.pages)} again beside {self.folder / own.name}.log"
-        return f"{read}; then: python benchmarks/figures.py lock {own.name} --commit {commit}"
+        return f"{read}; then: python benchmarks/figures.py lock {own.name} --commit {self.commit}"
 
     def commands(self, own: Figures) -> str:
         """Run the commands that were not run yet.
@@ -87,7 +88,7 @@ class Run:
             What all of them printed.
         """
         places = [self.place(self.manifest.needs[name]) for name in own.needs]
-        state = self.state(own)
+        state = self.state(own, self.manifest.now)
         (state / "folder").mkdir(parents=True, exist_ok=True)
         for place in (*places, *(self.manifest.root / name for name in LINKED)):
             link = state / "folder" / place.name
@@ -96,7 +97,7 @@ class Run:
         outputs = [state / f"{number}.out" for number in range(1, len(own.commands) + 1)]
         for command, output in zip(own.commands, outputs, strict=True):
             if not output.exists():
-                self.step(own.name, command, output)
+                self.step(own, command, output)
         return "".join(output.read_text(encoding="utf-8") for output in outputs)
 
     def place(self, need: Figures) -> Path:
@@ -106,16 +107,16 @@ class Run:
         if not need.commands:
             raise NotMadeError(f"needs {need.name} in the folder of --given: {need.given}")
         self.commands(need)
-        return self.state(need) / "folder" / need.name
+        return self.state(need, self.manifest.now) / "folder" / need.name
 
-    def state(self, own: Figures) -> Path:
+    def state(self, own: Figures, tree: Tree) -> Path:
         """A folder for one state of the sources: what a script kept of another is not taken for this."""
-        digests = self.manifest.digests(own, self.manifest.now)
+        digests = self.manifest.digests(own, tree)
         return self.folder / own.name / digest_of_text(json.dumps(digests, sort_keys=True))
 
-    def step(self, name: str, command: str, output: Path) -> None:
+    def step(self, own: Figures, command: str, output: Path) -> None:
         """Run one line of a shell; `output` is there once it has ended well, and has what it printed."""
-        part, log = output.with_suffix(".part"), self.folder / f"{name}.log"
+        part, log = output.with_suffix(".part"), self.folder / f"{own.name}.log"
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = os.environ | {
             "PATH": path,
@@ -135,6 +136,8 @@ class Run:
                     print(line, end="", file=told, flush=True)
         if process.returncode:
             raise NotMadeError(f"`{command}` ended with {process.returncode}; see {log}")
+        if self.state(own, on_disk(self.manifest.root)) != output.parent:
+            raise NotMadeError(f"sources changed while `{command}` ran; commit them, and run it again")
         part.rename(output)
 
 
@@ -206,7 +209,8 @@ def act(parser: argparse.ArgumentParser, options: argparse.Namespace, manifest: 
         if options.stale:
             names = [name for name in names if name not in manifest.locked or manifest.changed(name)]
         given = options.given.resolve() if options.given else None
-        return run(Run(manifest, options.folder.resolve(), given), names)
+        commit = git(manifest.root, "rev-parse", "--short=7", "HEAD")
+        return run(Run(manifest, commit, options.folder.resolve(), given), names)
     if options.action == "list":
         show(manifest, names)
     elif options.action == "why":

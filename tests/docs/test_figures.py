@@ -235,6 +235,19 @@ def test_what_has_to_be_given_is_asked_for(
     assert made(act, repository, "--given", str(given)) == 0
 
 
+def test_sources_may_not_change_during_a_run(
+    act: Callable[..., int], repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then nobody knows what made the figures."""
+    place = repository / "benchmarks" / "figures.toml"
+    write(place, place.read_text().replace("count.py zoo", "count.py zoo; echo ROWS = 4 > benchmarks/helper.py"))
+    commit(repository)
+    before = page(repository)
+    assert made(act, repository) == 1
+    assert "sources changed while `python benchmarks/count.py zoo; echo" in capsys.readouterr().out
+    assert page(repository) == before
+
+
 def test_figures_are_of_a_commit(act: Callable[..., int], repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(repository / "benchmarks" / "helper.py", "ROWS = 3\n")
     with pytest.raises(SystemExit):
