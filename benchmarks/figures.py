@@ -76,7 +76,7 @@ class Run:
         except ValueError as error:
             raise NotMadeError(str(error)) from error
         if own.whole:
-            self.manifest.lock(own.name, self.commit, date.today())
+            Manifest.read(self.manifest.root).lock(own.name, self.commit, date.today())  # others may have locked meanwhile
             return "written"
         read = f"read {', '.join(own.pages)} again beside {self.folder / own.name}.log"
         return f"{read}; then: python benchmarks/figures.py lock {own.name} --commit {self.commit}"
@@ -157,7 +157,7 @@ def run(runs: Run, names: Sequence[str]) -> int:
         except NotMadeError as error:
             failed[name] = error
             print(f"  FAILED: {error}", flush=True)
-    mark(runs.manifest)
+    mark(Manifest.read(runs.manifest.root))  # sources may have changed in these hours
     print(f"{len(names) - len(failed)} of {len(names)} sets of figures made")
     for name, reason in failed.items():
         print(f"not made: {name}: {reason}")

@@ -31,6 +31,7 @@ print("| n |\\n|---|")
 for row in range(ROWS):
     print(f"| {row} |")
 '''
+CHANGED = "; [changed since](benchmarking.md#figures-of-these-pages): "
 PAGE = """# Page
 
 `benchmarks/count.py`:
@@ -158,7 +159,7 @@ def test_a_change_of_the_code_makes_figures_stale(
     assert "page.md: its marks are not current; run: python benchmarks/figures.py mark" in capsys.readouterr().out
     act(["mark"], root=repository)
     said = "methods" if "methods" in changed else "helper.py"
-    assert f"; [changed since](benchmarking.md#figures-of-these-pages): {said}.\n<!-- end -->" in page(repository)
+    assert f"{CHANGED}{said}.\n<!-- end -->" in page(repository)
     assert act(["check"], root=repository) == 0
     capsys.readouterr()
     act(["why", "count"], root=repository)
@@ -242,10 +243,11 @@ def test_sources_may_not_change_during_a_run(
     place = repository / "benchmarks" / "figures.toml"
     write(place, place.read_text().replace("count.py zoo", "count.py zoo; echo ROWS = 4 > benchmarks/helper.py"))
     commit(repository)
+    act(["lock", "count", "--commit", "HEAD"], root=repository)
     before = page(repository)
     assert made(act, repository) == 1
     assert "sources changed while `python benchmarks/count.py zoo; echo" in capsys.readouterr().out
-    assert page(repository) == before
+    assert page(repository) == before.replace(".\n<!-- end -->\n\nMore", f"{CHANGED}helper.py.\n<!-- end -->\n\nMore")
 
 
 def test_figures_are_of_a_commit(act: Callable[..., int], repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
