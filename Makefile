@@ -1,10 +1,11 @@
 # make demo: the main job on the shipped models.   make test: every test, in a browser too (.ci/browser).
 # make check: ruff, mypy, import layers.   make docs: the site, in build/site.
+# make figures: every figure of the documentation, in days; goes on where it was stopped (GIVEN=DIR: docs/benchmarking.md).
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: demo test check docs models clean browser
+.PHONY: demo test check docs figures models clean browser
 
 demo: $(VENV)/.core
 	$(BIN)/kinprint compare examples/models/base examples/models/finetune
@@ -26,6 +27,9 @@ check: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict
+
+figures: $(VENV)/.dev
+	$(BIN)/python benchmarks/figures.py run $(if $(GIVEN),--given $(GIVEN))
 
 models: $(VENV)/.dev
 	$(BIN)/python examples/train_models.py

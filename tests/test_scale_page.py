@@ -27,7 +27,7 @@ def test_the_page_shows_what_the_script_prints(
     monkeypatch.setattr(sys, "argv", ["hub_cost.py"])
     hub_cost.main()
     page = (ROOT / "docs" / "scale.md").read_text()
-    shown = page.partition("<!-- hub_cost.py -->\n")[2].partition("<!-- end -->")[0]
+    shown = page.partition("<!-- printed: hub-cost -->\n")[2].partition("<!-- end -->")[0]
     assert shown == capsys.readouterr().out
 
 
