@@ -60,10 +60,10 @@ def command(
     """Say whether MODEL was made from what it says it was made from.
 
     Reads what its card, merge recipe, adapter, weights file, CycloneDX pedigree and configuration say, finds the models that
-    they name, compares, and says of each: confirmed, contradicted, not testable or not found. Shows the licences of both. With a library it looks
-    there too for declared bases, and for relatives that nobody declares. Before it contradicts, it compares both checkpoints if
-    it has both (--deep); --quick can confirm, not contradict. Exits with 0, with 3 if a declaration is contradicted or a
-    relative is undeclared. --part "vision tower" judges that part alone. --engine and --jobs are for --all.
+    they name, compares, and says of each: confirmed, contradicted, not testable or not found. Shows the licences of both. With
+    a library it looks there too for declared bases, and for relatives that nobody declares. Before it contradicts, it compares
+    both checkpoints if it has both (--deep); --quick can confirm, not contradict. Exits with 0, with 3 if a declaration is
+    contradicted or a relative is undeclared. --part "vision tower" judges that part alone. --engine and --jobs are for --all.
 
     With --statement it checks a document of `kinprint compare` (--in-toto, --cyclonedx): whether it is about these very files,
     whether its verdict follows from its p-values and, with --reference, whether a new comparison gives the same verdict. Exits
