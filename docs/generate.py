@@ -6,10 +6,12 @@ method, the commands); and notebooks as pages, with the outputs they hold. tests
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import typer.cli
 import typer.main
@@ -137,15 +139,32 @@ def notebook(name: str) -> dict[Path, str]:
 
 def free_changes_table() -> str:
     """Which family allows which disguise, as the tests expect it."""
-    sys.path.insert(0, str(DOCS.parent / "tests"))
-    import free_changes
+    return str(_beside("tests", "free_changes").markdown_table())
 
-    return free_changes.markdown_table()
+
+def null_table() -> str:
+    """Every test with its null hypothesis."""
+    return str(_beside("docs", "error_rates").null_table())
+
+
+def rate_table() -> str:
+    """The rates of error that the pages count."""
+    return str(_beside("docs", "error_rates").rate_table())
+
+
+def _beside(folder: str, name: str) -> ModuleType:
+    """A module of a folder of the repository that is no package."""
+    path = str(DOCS.parent / folder)
+    if path not in sys.path:
+        sys.path.insert(0, path)
+    return importlib.import_module(name)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "error-rates": rate_table,
     "families": table.markdown_table,
     "names": named.markdown_table,
+    "nulls": null_table,
     "free-changes": free_changes_table,
     "traits": trait_table.markdown_table,
     "formats": format_table,

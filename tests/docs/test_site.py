@@ -126,3 +126,18 @@ def test_the_reference_has_the_public_names(site: Path) -> None:
 
 def test_nothing_but_pages_is_published(site: Path) -> None:
     assert list(site.rglob("*.py")) == []
+
+
+def test_a_rate_that_a_page_no_longer_counts_is_an_error(generate: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = generate._beside("docs", "error_rates")
+    monkeypatch.setattr(rates, "MEASURED", (rates.Measured("pairs", "zoo.md", "larger", r"(?P<accused>\d+) accused"),))
+    with pytest.raises(ValueError, match="no longer counts pairs"):
+        rates.rate_table()
+
+
+def test_bounds_of_rates(generate: ModuleType) -> None:
+    """None of n: 1 - 0.05 ** (1 / n); all of n: the same from above."""
+    rates = generate._beside("docs", "error_rates")
+    assert rates.at_most(0, 100) == pytest.approx(1 - 0.05 ** (1 / 100))
+    assert rates.at_least(100, 100) == pytest.approx(0.05 ** (1 / 100))
+    assert rates.at_most(5, 5) == 1
