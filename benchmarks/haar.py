@@ -5,7 +5,8 @@
 
 By truth, and whether there is a disguise between them: pairs, those that `mdir` applies to, how many reach p <= 0.05 and
 p <= 1e-6 by the trace as it is and after channels were assigned, and the range of the statistic and of the trace; then how many
-related pairs lie above every unrelated one. Copies have noise of a tenth, permuted units, a rotation, or every disguise.
+related pairs lie above every unrelated one, and the traces of unrelated pairs of a zoo beside those of Haar-random matrices of
+their sizes. Copies have noise of a tenth, permuted units, a rotation, or every disguise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import ortho_group
 
 from kinprint import transforms
 from kinprint.architectures import open_model
@@ -39,7 +42,7 @@ Row = dict[str, Any]
 
 def row(group: str, reference: Weights, suspect: Weights) -> Row:
     found = MDIR(reference, suspect)
-    names = {"group": group, "reference": reference.name, "suspect": suspect.name}
+    names = {"group": group, "reference": reference.name, "suspect": suspect.name, "widths": [reference.hidden, suspect.hidden]}
     return names | {"statistic": found.statistic, "parts": dict(found.parts), "note": found.note}
 
 
@@ -113,6 +116,29 @@ def above(rows: list[Row]) -> Iterator[str]:
                 yield f"{name}: {sum(each > largest for each in found)} of {len(found)} {group} above every unrelated pair"
 
 
+def beside_haar(rows: list[Row]) -> Iterator[str]:
+    """Traces of unrelated pairs of one width, and of as many Haar-random matrices of their widths."""
+    rng = np.random.default_rng(0)
+    strangers = [each for each in rows if each["group"].startswith("unrelated") and each["statistic"] is not None]
+    strangers = [each for each in strangers if len(set(each["widths"])) == 1]
+    if not strangers:
+        return
+    random = [traces(ortho_group.rvs(each["widths"][0], random_state=rng)) for each in strangers]
+    found = [(each["parts"]["trace"] * each["widths"][0], each["parts"][TRACE]) for each in strangers]
+    for name, values in (("unrelated", found), ("Haar", random)):
+        trace, assigned = np.transpose(values)
+        yield (
+            f"{name}, {len(values)} of one width: trace {trace.mean():.2f}, standard deviation {trace.std():.2f}; "
+            f"divided by the width after assignment {assigned.mean():.4f}, standard deviation {assigned.std():.4f}"
+        )
+
+
+def traces(map_: np.ndarray) -> tuple[float, float]:
+    """The trace, and the largest sum of magnitudes of one entry a row and column divided by the width."""
+    magnitudes = np.abs(map_)
+    return float(np.trace(map_)), float(magnitudes[linear_sum_assignment(magnitudes, maximize=True)].mean())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--zoo", type=Path)
@@ -123,7 +149,7 @@ def main() -> None:
     rows = list(of_zoo(arguments.zoo)) if arguments.zoo else []
     with tempfile.TemporaryDirectory(prefix="kinprint-haar-") as scratch:
         rows += of_models(arguments.models, Path(scratch), copies=arguments.copies)
-    print("\n".join([*table(rows), *above(rows)]))
+    print("\n".join([*table(rows), *above(rows), *beside_haar(rows)]))
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -44,7 +44,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
     layers are assigned on the Frobenius norms of the mapped products, query heads inside them on the nuclear norms;
     agreement is the nuclear norm divided by both Frobenius norms, each matrix with an inner map of its own.
 
-    The p-values decide nothing: nobody guarantees that unrelated models' map is Haar-random, and related ones' may be.
+    The p-values decide nothing: whoever may rotate a model's residual stream, which changes no output, chooses the map.
     """
     outer = outer_map(reference, suspect)
     sources = _sources(reference, suspect, outer)
@@ -222,9 +222,9 @@ METHOD = Score(
     summary="q, k, v and o through the orthogonal map between residual streams that shared tokens give",
     needs=(),
     source="MDIR: Matrix-Driven Identification and Reconstruction of LLM Weight Homology, arXiv 2508.06309v3",
-    known_failure="Its p-values rest on embeddings alone and take their map for Haar-random, which nothing guarantees: tokens "
-    "mean the same to strangers. A shared random start or embedding reaches any p; a rotated copy reaches none. Embeddings "
-    "trained anew leave no map.",
+    known_failure="Its p-values rest on embeddings alone and take their map for Haar-random: a shared random start or "
+    "embedding, or a rotation that no output shows, gives strangers any p, and a rotation takes a copy's away. Embeddings trained "
+    "anew leave no map.",
     run=run,
     deep=True,
 )
