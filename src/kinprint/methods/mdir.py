@@ -223,8 +223,8 @@ METHOD = Score(
     needs=(),
     source="MDIR: Matrix-Driven Identification and Reconstruction of LLM Weight Homology, arXiv 2508.06309v3",
     known_failure="Its p-values rest on embeddings alone and take their map for Haar-random: a shared random start or "
-    "embedding, or a rotation that no output shows, gives strangers any p, and a rotation takes a copy's away. Embeddings trained "
-    "anew leave no map.",
+    "embedding, or a rotation that no output shows, gives strangers any p, and a rotation takes a copy's away. Embeddings "
+    "trained anew leave no map.",
     run=run,
     deep=True,
 )
