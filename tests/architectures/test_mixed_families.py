@@ -386,7 +386,7 @@ def test_norm_gains(name: str, runs: Callable[[str], Run]) -> None:
     assert tested >= 3
 
 
-SILENT = {"experts", "heads", "huref", "match", "matched-heads", "routers"}
+SILENT = {"experts", "heads", "huref", "match", "matched-heads", "mdir", "routers"}
 """Methods that need more than four heads or experts in a few layers, or a tokenizer."""
 
 
