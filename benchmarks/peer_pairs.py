@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,7 @@ def of_zoo(folder: Path, every: int) -> Asked:
     """Every n-th pair of a zoo, from the first, in the order of its lineage."""
     found = from_zoo(folder)
     taken = found.pairs[::every]
-    which = "all" if every == 1 else f"one in {every} (from the first, in the order of the lineage) of"
-    of = f"The {found.name}: {len(found.models)} models, {which} {len(found.pairs)} pairs."
+    of = f"The {found.name}: {len(found.models)} models, {_which(every)} {len(found.pairs)} pairs in the order of the lineage."
     pairs = Pairs(found.name, taken, found.models)
     return Asked(found.name, pairs, {pair: _kind(pair) for pair in taken}, of)
 
@@ -61,11 +61,11 @@ def _kind(pair: Pair) -> str:
     return f"strangers: {pair.kind}"
 
 
-def of_released(folder: Path, originals: Sequence[Path]) -> Asked:
+def of_released(folder: Path, originals: Sequence[Path], every: int) -> Asked:
     """Released models as folders that every peer reads, with descendants, made now if they have to be.
 
     Related are an original and each of its descendants. Strangers are two originals, and the descendants of two originals that
-    were made in the same way.
+    were made in the same way; of all of these, every n-th pair from the first.
     """
     made = {path.stem.split(".")[0].lower(): path for path in originals}
     models = {name: str(_original(folder / name, path)) for name, path in made.items()}
@@ -80,8 +80,14 @@ def of_released(folder: Path, originals: Sequence[Path]) -> Asked:
         pairs.append(Pair(one, other, "unrelated", "strangers"))
         alike = [kind for kind in kinds[one] if kind in kinds[other]]
         pairs += [Pair(f"{one}, {kind}", f"{other}, {kind}", "unrelated", "strangers, changed alike") for kind in alike]
-    of = f"Released models ({', '.join(made)}) cast to bf16, and {len(models) - len(made)} descendants: {len(pairs)} pairs."
-    return Asked("released", Pairs("released", tuple(pairs), models), {pair: pair.kind for pair in pairs}, of)
+    taken = pairs[::every]
+    origin = f"Released models ({', '.join(made)}) cast to bf16, and {len(models) - len(made)} descendants"
+    of = f"{origin}: {_which(every)} {len(pairs)} pairs, related ones first."
+    return Asked("released", Pairs("released", tuple(taken), models), {pair: pair.kind for pair in taken}, of)
+
+
+def _which(every: int) -> str:
+    return "all" if every == 1 else f"one in {every}, from the first, of"
 
 
 def _encoder(folder: str) -> bool:
@@ -89,17 +95,26 @@ def _encoder(folder: str) -> bool:
 
 
 def _original(target: Path, source: Path) -> Path:
-    """The bf16 copy of a released model. A GGUF file's tokenizer is converted by transformers, because peers read it too."""
+    """The bf16 copy of a released model. A GGUF file's tokenizer is converted by transformers, because peers read it too, and
+    the configuration names its class, as those of hubs do."""
     if not target.exists():
         new = _fresh(target)
         transform("cast", source, new, dtype="bf16", check=False)
         if source.suffix == ".gguf":
             import transformers
 
-            told: Any = transformers.AutoTokenizer
-            told.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True).save_pretrained(new)
+            given: Any = transformers.AutoTokenizer
+            given.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True).save_pretrained(new)
+            _name_class(new / "config.json")
         new.rename(target)
     return target
+
+
+def _name_class(file: Path) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
+
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({"architectures": [CLASSES[config["model_type"]]], **config}, indent=2) + "\n")
 
 
 def _child(source: Path, target: Path, kind: str) -> Path:

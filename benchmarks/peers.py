@@ -64,11 +64,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool, the file that runs it, and the rules by which it accuses."""
+    """A tool, the file that runs it, the rules by which it accuses, and whether it is asked about zoos alone."""
 
     name: str
     worker: str
     rules: tuple[Rule, ...]
+    zoos_only: bool = False
 
 
 AWM_WEAKEST = 0.00375 + 12.14 * 0.0028
@@ -95,6 +96,7 @@ TOOLS = (
         "AWM's method in kinprint",
         "kinprint_awm_worker.py",
         (Rule("AWM here", f"similarity > {AWM_WEAKEST:.4f} (z > 12.14)", "similarity", "similarity", AWM_WEAKEST),),
+        zoos_only=True,
     ),
     Tool(
         "model-provenance-kit",
@@ -331,6 +333,7 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, action="append", default=[], help="a zoo: the pairs of its models")
     parser.add_argument("--every", type=int, default=1, help="of a zoo, take only every n-th pair")
     parser.add_argument("--released", type=Path, nargs="+", default=[], help="released models: descendants are made of each")
+    parser.add_argument("--released-every", type=int, default=1, help="of these, take only every n-th pair")
     parser.add_argument("--awm", type=Path, help="a checkout of AWM")
     parser.add_argument("--awm-python", help="the interpreter that has what AWM needs; this one by default")
     parser.add_argument("--mpk", type=Path, help="a checkout of model-provenance-kit")
@@ -342,20 +345,22 @@ def main() -> None:
         parser.error("give --zoo, --released or both")
     kept = Kept(arguments.folder / "answers.jsonl")
     sets = [of_zoo(zoo, arguments.every) for zoo in arguments.zoo]
-    sets += [of_released(arguments.folder / "released", arguments.released)] if arguments.released else []
+    sets += (
+        [of_released(arguments.folder / "released", arguments.released, arguments.released_every)] if arguments.released else []
+    )
     starts = commands(arguments)
     absent = [tool.name for tool, start in starts.items() if start is None]
     texts = []
     for asked in sets:
         found = {}
         for tool, start in starts.items():
-            if start is not None:
+            if start is not None and not (tool.zoos_only and asked.name == "released"):
                 worker = start()
                 found[tool] = answers(tool.name, worker, asked, kept)
                 worker.close()
                 print(f"{asked.name}: {tool.name} done", file=sys.stderr, flush=True)
         texts.append(report(asked, found, absent))
-    written = f"Written on {date.today().isoformat()} at {commit(Path(__file__).parents[1])}."
+    written = f"Figures of {date.today().isoformat()}, kinprint at {commit(Path(__file__).parents[1], 'src')}."
     text = "\n\n".join([written, *texts])
     print(text)
     if arguments.markdown:

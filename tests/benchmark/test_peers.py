@@ -180,5 +180,21 @@ def test_every_nth_pair_of_a_zoo_is_taken_from_the_first(peers: ModuleType, tmp_
     runs.lineage().write(tmp_path)
     every, third = (peers.of_zoo(tmp_path, n) for n in (1, 3))
     assert third.pairs.pairs == every.pairs.pairs[::3]
-    assert f"one in 3 (from the first, in the order of the lineage) of {len(every.pairs.pairs)} pairs" in third.of
+    assert f"one in 3, from the first, of {len(every.pairs.pairs)} pairs" in third.of
     assert set(third.group) == set(third.pairs.pairs)
+
+
+def test_pairs_of_released_models(peers: ModuleType, models: Path, tmp_path: Path) -> None:
+    """An original and its descendants are related; originals, and copies made alike, are strangers. Models are made once."""
+    from peer_pairs import CHILDREN
+
+    originals = [models / "base", models / "twin"]
+    found = peers.of_released(tmp_path, originals, 1)
+    made = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert {pair.reference for pair in found.pairs.pairs if pair.truth == "related"} == {"base", "twin"}
+    strangers = [(pair.reference, pair.suspect) for pair in found.pairs.pairs if pair.truth == "unrelated"]
+    assert strangers == [("base", "twin"), *((f"base, {kind}", f"twin, {kind}") for kind in CHILDREN)]
+    assert {Path(place).name for place in found.pairs.models.values()} == made.keys()
+    again = peers.of_released(tmp_path, originals, 3)
+    assert again.pairs.pairs == found.pairs.pairs[::3]
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == made
