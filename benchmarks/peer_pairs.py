@@ -43,12 +43,13 @@ class Asked:
     of: str
 
 
-def of_zoo(folder: Path, every: int) -> Asked:
-    """Every n-th pair of a zoo, from the first, in the order of its lineage."""
+def of_zoo(folder: Path, every: int, kept: Path) -> Asked:
+    """Every n-th pair of a zoo, from the first, in the order of its lineage; copies of models that need one are kept."""
     found = from_zoo(folder)
     taken = found.pairs[::every]
     of = f"The {found.name}: {len(found.models)} models, {_which(every)} {len(found.pairs)} pairs in the order of the lineage."
-    pairs = Pairs(found.name, taken, found.models)
+    models = {name: str(_in_order(Path(place), kept / name)) for name, place in found.models.items()}
+    pairs = Pairs(found.name, taken, models)
     return Asked(found.name, pairs, {pair: _kind(pair) for pair in taken}, of)
 
 
@@ -80,6 +81,7 @@ def of_released(folder: Path, originals: Sequence[Path], every: int) -> Asked:
         pairs.append(Pair(one, other, "unrelated", "strangers"))
         alike = [kind for kind in kinds[one] if kind in kinds[other]]
         pairs += [Pair(f"{one}, {kind}", f"{other}, {kind}", "unrelated", "strangers, changed alike") for kind in alike]
+    models = {name: str(_in_order(Path(place), folder / "in-order" / Path(place).name)) for name, place in models.items()}
     taken = pairs[::every]
     origin = f"Released models ({', '.join(made)}) cast to bf16, and {len(models) - len(made)} descendants"
     of = f"{origin}: {_which(every)} {len(pairs)} pairs, related ones first."
@@ -92,6 +94,31 @@ def _which(every: int) -> str:
 
 def _encoder(folder: str) -> bool:
     return open_checkpoint(folder).config.get("model_type") in ENCODERS
+
+
+def _in_order(source: Path, target: Path) -> Path:
+    """The model with its tensors in the order of their names, as the safetensors library writes them; itself if they are.
+
+    kinprint's transforms write them in another order. model-provenance-kit lines tensors up as they come in the file.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    weights = source / "model.safetensors"
+    if target.exists():
+        return target
+    if not weights.exists():
+        return source
+    with safe_open(weights, "pt") as file:
+        names = file.offset_keys()
+        kinds = {file.get_slice(name).get_dtype() for name in names}
+    if len(kinds) == 1 and names == sorted(names):
+        return source
+    new = _fresh(target)
+    shutil.copytree(source, new)
+    save_file(load_file(weights), new / weights.name, {"format": "pt"})
+    new.rename(target)
+    return target
 
 
 def _original(target: Path, source: Path) -> Path:

@@ -344,7 +344,7 @@ def main() -> None:
     if not arguments.zoo and not arguments.released:
         parser.error("give --zoo, --released or both")
     kept = Kept(arguments.folder / "answers.jsonl")
-    sets = [of_zoo(zoo, arguments.every) for zoo in arguments.zoo]
+    sets = [of_zoo(zoo, arguments.every, arguments.folder / "in-order" / zoo.name) for zoo in arguments.zoo]
     sets += (
         [of_released(arguments.folder / "released", arguments.released, arguments.released_every)] if arguments.released else []
     )

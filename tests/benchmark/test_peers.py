@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from benchmark import runs
+from safetensors import safe_open
 
 from kinprint.benchmark import Pair, Pairs
 
@@ -178,7 +179,7 @@ def test_figures_are_written_between_the_marks(peers: ModuleType, tmp_path: Path
 
 def test_every_nth_pair_of_a_zoo_is_taken_from_the_first(peers: ModuleType, tmp_path: Path) -> None:
     runs.lineage().write(tmp_path)
-    every, third = (peers.of_zoo(tmp_path, n) for n in (1, 3))
+    every, third = (peers.of_zoo(tmp_path, n, tmp_path / "in-order") for n in (1, 3))
     assert third.pairs.pairs == every.pairs.pairs[::3]
     assert f"one in 3, from the first, of {len(every.pairs.pairs)} pairs" in third.of
     assert set(third.group) == set(third.pairs.pairs)
@@ -190,11 +191,21 @@ def test_pairs_of_released_models(peers: ModuleType, models: Path, tmp_path: Pat
 
     originals = [models / "base", models / "twin"]
     found = peers.of_released(tmp_path, originals, 1)
-    made = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    made = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.name != "in-order"}
     assert {pair.reference for pair in found.pairs.pairs if pair.truth == "related"} == {"base", "twin"}
     strangers = [(pair.reference, pair.suspect) for pair in found.pairs.pairs if pair.truth == "unrelated"]
     assert strangers == [("base", "twin"), *((f"base, {kind}", f"twin, {kind}") for kind in CHILDREN)]
     assert {Path(place).name for place in found.pairs.models.values()} == made.keys()
     again = peers.of_released(tmp_path, originals, 3)
     assert again.pairs.pairs == found.pairs.pairs[::3]
-    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == made
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in made} == made
+    assert again.pairs.models == found.pairs.models
+
+
+def test_tensors_are_handed_over_in_the_order_of_their_names(peers: ModuleType, models: Path, tmp_path: Path) -> None:
+    """A noisy copy, which kinprint writes in another order; its values stay."""
+    found = peers.of_released(tmp_path, [models / "base"], 1)
+    place = Path(found.pairs.models["base, noisy"]) / "model.safetensors"
+    with safe_open(place, "pt") as ordered, safe_open(tmp_path / "base-noisy" / "model.safetensors", "pt") as written:
+        assert ordered.offset_keys() == sorted(written.keys()) != written.offset_keys()
+        assert all(ordered.get_tensor(name).equal(written.get_tensor(name)) for name in written.keys())  # noqa: SIM118
