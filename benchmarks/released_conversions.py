@@ -39,6 +39,7 @@ FORMS = ("plain", "disguised")
 WAYS = ("fingerprints", "deep")
 KEYS = ("what", "form", "of", "with", "way")
 OWN, ALIKE = "its original", "alike"
+ROWS = "rows.jsonl"
 ALPHA = -6.0
 
 
@@ -176,20 +177,24 @@ def found_of(place: Place, by_name: Mapping[str, Original], folder: Path) -> dic
         return {"refused": error.problem}
 
 
-def all_rows(originals: Sequence[Original], folder: Path, ways: Sequence[str]) -> list[dict[str, Any]]:
-    """Of every pair, from FOLDER where they are known."""
-    file = folder / "rows.jsonl"
-    known = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    have = {tuple(row[key] for key in KEYS): row for row in known}
+def compare_all(originals: Sequence[Original], folder: Path, ways: Sequence[str]) -> None:
+    """Compare every pair that FOLDER does not know yet."""
+    have = {tuple(row[key] for key in KEYS) for row in known(folder)}
     by_name = {original.name: original for original in originals}
-    places = [place for way in ways for place in wanted(originals, way)]
-    for place in places:
+    for place in (place for way in ways for place in wanted(originals, way)):
         if place not in have:
-            have[place] = dict(zip(KEYS, place, strict=True)) | found_of(place, by_name, folder / "models")
-            with file.open("a") as lines:
-                lines.write(json.dumps(have[place]) + "\n")
-            print(*place, have[place].get("log10_p"), have[place].get("seconds"), file=sys.stderr, flush=True)
-    return [have[place] for place in places]
+            row = dict(zip(KEYS, place, strict=True)) | found_of(place, by_name, folder / "models")
+            with (folder / ROWS).open("a") as lines:
+                lines.write(json.dumps(row) + "\n")
+            print(*place, row.get("log10_p"), row.get("seconds"), file=sys.stderr, flush=True)
+
+
+def known(folder: Path) -> list[dict[str, Any]]:
+    """What was said of the pairs that were compared, by conversion, original and form."""
+    file = folder / ROWS
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    order = {what: number for number, what in enumerate(CONVERSIONS)}
+    return sorted(rows, key=lambda row: (order[row["what"]], FORMS.index(row["form"])))
 
 
 def cell(row: Mapping[str, Any] | None) -> str:
@@ -226,8 +231,20 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
             f"untestable; smallest p of strangers {p(smallest)}; median {np.median(seconds):.1f} s, most {max(seconds):.1f} s."
         )
         lines += [f"Accused: {row['what']}, {row['form']}, of {row['of']} beside {row['with']}" for row in accused]
+    lines += tolerances([row for row in rows if row["way"] == WAYS[0] and "refused" not in row])
     refused = dict.fromkeys(f"{row['what']} of {row['of']}: {row['refused']}." for row in kin.values() if "refused" in row)
     return "\n".join([*lines, "", "Not made:", "", *(f"- {why}" for why in refused)])
+
+
+def tolerances(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """How far the tests that have a tolerance are from it, over all pairs to which they apply."""
+    for what, method in (("agreement", "matched-heads"), ("z", "matched-heads"), ("z", "matched-writes")):
+        sides = []
+        for of, own in (("descendants", True), ("strangers", False)):
+            values = [row[what][method] for row in rows if method in row[what] and (row["with"] == OWN) == own]
+            if values:
+                sides.append(f"{of} {min(values):.2f} to {max(values):.2f} ({len(values)} pairs)")
+        yield f"{what} of `{method}`: {', '.join(sides)}"
 
 
 def main() -> None:
@@ -235,11 +252,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("originals", type=Path, nargs="+")
     parser.add_argument("--deep", action="store_true", help="compare the weights too, which takes ten times as long")
+    parser.add_argument("--known", action="store_true", help="print what FOLDER knows and compare nothing")
     parser.add_argument("--markdown", type=Path, help="a page to write the figures into, between its marks")
     options = parser.parse_args()
     (options.folder / "models").mkdir(parents=True, exist_ok=True)
-    originals = [Original.of(path, options.folder / "models") for path in options.originals]
-    found = report(all_rows(originals, options.folder, WAYS if options.deep else WAYS[:1]))
+    if not options.known:
+        originals = [Original.of(path, options.folder / "models") for path in options.originals]
+        compare_all(originals, options.folder, WAYS if options.deep else WAYS[:1])
+    found = report(known(options.folder))
     print(found)
     if options.markdown is not None:
         marked(options.markdown, found, MARK)
