@@ -227,13 +227,13 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
         seconds = [row["seconds"] for row in measured]
         found = sum(row["verdict"] == "related" for row in own)
         lines.append(
-            f"{way}: {found} of {len(own)} found; {len(accused)} of {len(apart)} pairs of strangers accused, {untestable} "
+            f"- {way}: {found} of {len(own)} found; {len(accused)} of {len(apart)} pairs of strangers accused, {untestable} "
             f"untestable; smallest p of strangers {p(smallest)}; median {np.median(seconds):.1f} s, most {max(seconds):.1f} s."
         )
-        lines += [f"Accused: {row['what']}, {row['form']}, of {row['of']} beside {row['with']}" for row in accused]
+        lines += [f"- Accused: {row['what']}, {row['form']}, of {row['of']} beside {row['with']}" for row in accused]
     lines += tolerances([row for row in rows if row["way"] == WAYS[0] and "refused" not in row])
     refused = dict.fromkeys(f"{row['what']} of {row['of']}: {row['refused']}." for row in kin.values() if "refused" in row)
-    return "\n".join([*lines, "", "Not made:", "", *(f"- {why}" for why in refused)])
+    return "\n".join([*lines, *(["", "Not made:", "", *(f"- {why}" for why in refused)] if refused else [])])
 
 
 def tolerances(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -244,7 +244,7 @@ def tolerances(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             values = [row[what][method] for row in rows if method in row[what] and (row["with"] == OWN) == own]
             if values:
                 sides.append(f"{of} {min(values):.2f} to {max(values):.2f} ({len(values)} pairs)")
-        yield f"{what} of `{method}`: {', '.join(sides)}"
+        yield f"- {what} of `{method}`: {', '.join(sides)}"
 
 
 def main() -> None:
