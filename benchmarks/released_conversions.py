@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 from conversions import ATTENTION, FFN, Folder, RefusedError, latent, linear, renewed, sliced, united
-from released_children import marked, p
+from released_children import p
+from tables import marked
 
 from kinprint import Fingerprint, fingerprint, transform
 from kinprint.architectures import open_model
@@ -262,7 +263,7 @@ def main() -> None:
     found = report(known(options.folder))
     print(found)
     if options.markdown is not None:
-        marked(options.markdown, found, MARK)
+        marked(options.markdown, MARK, found)
 
 
 if __name__ == "__main__":
