@@ -28,6 +28,7 @@ from typing import Any
 
 from peer_pairs import Asked, of_released, of_zoo
 from peer_workers.protocol import commit
+from tables import marked
 
 from kinprint.benchmark import Pair
 from kinprint.benchmark.measures import above_all, reaching
@@ -304,12 +305,6 @@ def report(asked: Asked, found: Mapping[Tool, Mapping[Pair, Row]], absent: Seque
     return "\n".join([*lines, "", *by_group(asked, found), "", *notes])
 
 
-def marked(page: Path, text: str) -> None:
-    """Write the figures into a page, between its marks."""
-    before, _, rest = page.read_text().partition(MARK)
-    page.write_text(f"{before}{MARK}{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
-
-
 def commands(arguments: argparse.Namespace) -> dict[Tool, Callable[[], Worker] | None]:
     """How each tool is started; None for one that was not given."""
     here, folder = sys.executable, WORKERS
@@ -364,7 +359,7 @@ def main() -> None:
     text = "\n\n".join([written, *texts])
     print(text)
     if arguments.markdown:
-        marked(arguments.markdown, text)
+        marked(arguments.markdown, MARK, text)
 
 
 if __name__ == "__main__":

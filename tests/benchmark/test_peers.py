@@ -173,7 +173,7 @@ def test_a_run_that_was_stopped_goes_on(peers: ModuleType, worker: list[str], tm
 def test_figures_are_written_between_the_marks(peers: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{peers.MARK}old\n<!-- end -->\nbehind\n")
-    peers.marked(page, "new")
+    peers.marked(page, peers.MARK, "new")
     assert page.read_text() == f"before\n{peers.MARK}new\n<!-- end -->\nbehind\n"
 
 
