@@ -21,7 +21,9 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the fingerprints of a library as `.kinprint` files, named after their models.
+    """Write the fingerprints of a library as `.kinprint` files, named after their models, and a manifest of them.
+
+    The folder can be published as it is: `kinprint library pull` reads it from a folder, a hub or a web server.
 
     Fingerprints that cannot be read are listed and left out; the exit code is then 1.
 
@@ -30,9 +32,11 @@ def command(
     prints: files: 3 files
     """
     from kinprint.library import Library
+    from kinprint.library.sets import write_manifest
 
     failed: list[KinprintError] = []
     written = Library.open(library).export(folder, model, skip=failed.append)
+    write_manifest(folder, written)
     result = {
         "format": "kinprint-library-export/1",
         "library": library,
