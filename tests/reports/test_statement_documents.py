@@ -19,7 +19,8 @@ from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.cli import main
 from kinprint.comparison import Comparison
 from kinprint.errors import ReportError
-from kinprint.library.declarations.statements import PAYLOAD_TYPE, PREDICATE_TYPE, read_statement
+from kinprint.library.declarations.in_toto import PAYLOAD_TYPE
+from kinprint.library.declarations.statements import PREDICATE_TYPE, read_statement
 from kinprint.reports import cyclonedx_bom, in_toto_statement
 
 MODELS = Path(__file__).parents[2] / "examples" / "models"

@@ -14,7 +14,8 @@ from kinprint.cli._progress import step_bar
 from kinprint.comparison import Comparison, examine
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
-from kinprint.library.declarations.statements import AtHand, Statement, StatementCheck, check_statement, read_statement
+from kinprint.library.declarations.at_hand import AtHand
+from kinprint.library.declarations.statements import Statement, StatementCheck, check_statement, read_statement
 
 Measure = Callable[[], Fingerprint]
 

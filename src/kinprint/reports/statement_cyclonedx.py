@@ -19,7 +19,8 @@ from kinprint.comparison import Comparison
 from kinprint.comparison.context import SHOWN
 from kinprint.errors import MissingExtraError, printable
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.declarations.statements import EVIDENCE, MAX_FILE_NAME, NAMESPACE
+from kinprint.library.declarations.in_toto import MAX_FILE_NAME, NAMESPACE
+from kinprint.library.declarations.statements import EVIDENCE
 from kinprint.reports.statement_predicate import DIRECTIONS, place, predicate
 
 if TYPE_CHECKING:

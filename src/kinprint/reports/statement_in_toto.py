@@ -9,7 +9,8 @@ from datetime import datetime
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
 from kinprint.errors import ReportError
-from kinprint.library.declarations.statements import PREDICATE_TYPE, STATEMENT_TYPE
+from kinprint.library.declarations.in_toto import STATEMENT_TYPE
+from kinprint.library.declarations.statements import PREDICATE_TYPE
 from kinprint.reports.statement_predicate import predicate, resources
 
 

@@ -13,7 +13,8 @@ from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.library.declarations.declaration import same_name
-from kinprint.library.declarations.statements import FORMAT, MAX_FILE_NAME
+from kinprint.library.declarations.in_toto import MAX_FILE_NAME
+from kinprint.library.declarations.statements import FORMAT
 from kinprint.reports import comparison_words as words
 
 Place = Literal["ancestors", "descendants", "variants"]

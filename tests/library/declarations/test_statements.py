@@ -20,14 +20,9 @@ from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.cli import main
 from kinprint.comparison import Comparison
 from kinprint.errors import CheckpointError
-from kinprint.library.declarations.statements import (
-    EVIDENCE,
-    PAYLOAD_TYPE,
-    AtHand,
-    StatementCheck,
-    check_statement,
-    read_statement,
-)
+from kinprint.library.declarations.at_hand import AtHand
+from kinprint.library.declarations.in_toto import PAYLOAD_TYPE
+from kinprint.library.declarations.statements import EVIDENCE, StatementCheck, check_statement, read_statement
 from kinprint.reports import cyclonedx_bom, in_toto_statement
 
 MODELS = Path(__file__).parents[3] / "examples" / "models"
