@@ -31,7 +31,7 @@ from kinprint.architectures import Place
 from kinprint.errors import KinprintError
 from kinprint.fingerprints.form_columns import EVEN, ODD
 from kinprint.matching.forms import described_by, signs_of
-from kinprint.methods import neurons
+from kinprint.matching.invariants import invariants
 from kinprint.methods._heads import Side, structure
 from kinprint.methods.channels import LAYERED
 from kinprint.statistics import normal_scores
@@ -67,7 +67,7 @@ def ordered(model: Model, orders: Sequence[NDArray[np.int64]]) -> Model:
 
 def by_what_labels_show(mine: Model, theirs: Model) -> Model:
     """Neurons in the order that agrees best in what the test by label reads."""
-    x, y = (normal_scores(neurons.features(habits.measured(model, "fitted"))) for model in (mine, theirs))
+    x, y = (normal_scores(invariants(habits.measured(model, "fitted"))) for model in (mine, theirs))
     return ordered(mine, [assigned(a, b) for a, b in zip(x, y, strict=True)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache as once
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from kinprint.architectures import open_model
 from kinprint.cli._models import hashed, read
 from kinprint.cli._progress import step_bar
 from kinprint.comparison import Comparison, examine
+from kinprint.errors import CheckpointError
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.library.declarations.at_hand import AtHand
+from kinprint.library.declarations.commitments import CommitmentCheck, Stamped, check_commitment, read_commitment
 from kinprint.library.declarations.statements import Statement, StatementCheck, check_statement, read_statement
+from kinprint.library.declarations.time_stamps import read_stamp
 
 Measure = Callable[[], Fingerprint]
 
@@ -27,19 +31,55 @@ def checked(path: Path, model: str, reference: str | None, *, cache: bool, offli
         KinprintError: the statement or a model cannot be read.
     """
     statement = read_statement(path)
-    suspect = _at_hand(model, "suspect", statement, cache, offline)
+    suspect = _at_hand(model, "suspect" in statement.quick, cache, offline)
     if reference is None:
         return check_statement(statement, suspect)
-    known = _at_hand(reference, "reference", statement, cache, offline)
+    known = _at_hand(reference, "reference" in statement.quick, cache, offline)
     both = (reference, model), (known.fingerprint, suspect.fingerprint)
     versions = {"kinprint": __version__, "traits": TRAIT_VERSION}
     return check_statement(statement, suspect, known, lambda: _compared(statement, *both, offline), versions)
 
 
-def _at_hand(model: str, side: str, statement: Statement, cache: bool, offline: bool) -> AtHand:
+@dataclass(frozen=True)
+class CommitmentOptions:
+    """What is given beside a commitment: what opens it, its time stamp, another commitment with its own, and who is trusted."""
+
+    opening: Path | None = None
+    timestamp: Path | None = None
+    against_commitment: Path | None = None
+    against_timestamp: Path | None = None
+    tsa_certificate: Path | None = None
+
+    @property
+    def any(self) -> bool:
+        return self != CommitmentOptions()
+
+
+def checked_commitment(path: Path, model: str, options: CommitmentOptions, *, cache: bool, offline: bool) -> CommitmentCheck:
+    """What is found about a commitment; the model is measured only if its files do not tell.
+
+    Raises:
+        KinprintError: a file or the model cannot be read.
+    """
+    stamped = _stamped(path, options.timestamp, options)
+    other = (
+        None if options.against_commitment is None else _stamped(options.against_commitment, options.against_timestamp, options)
+    )
+    opening = None if options.opening is None else read_commitment(options.opening)
+    if opening is not None and stamped.commitment.opening is None:
+        raise CheckpointError(path, "hides nothing that could be opened", "leave --opening out")
+    return check_commitment(stamped, _at_hand(model, False, cache, offline), opening, other)
+
+
+def _stamped(path: Path, token: Path | None, options: CommitmentOptions) -> Stamped:
+    commitment = read_commitment(path)
+    return Stamped(commitment, None if token is None else read_stamp(token, commitment.data, options.tsa_certificate))
+
+
+def _at_hand(model: str, quick: bool, cache: bool, offline: bool) -> AtHand:
     @once
     def measured() -> Fingerprint:
-        return read(model, quick=side in statement.quick, cache=cache, offline=offline)
+        return read(model, quick=quick, cache=cache, offline=offline)
 
     return AtHand(hashed(model, offline=offline), measured)
 

@@ -43,6 +43,22 @@ def command(
         Path | None,
         typer.Option(help="Check this in-toto statement or CycloneDX document about MODEL instead.", metavar="FILE"),
     ] = None,
+    opening: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --statement: what opens a hidden commitment.")
+    ] = None,
+    timestamp: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --statement: the time stamp (RFC 3161) of a commitment.")
+    ] = None,
+    against_commitment: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --statement: ask whether it was there before this commitment.")
+    ] = None,
+    against_timestamp: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The time stamp of that other commitment.")
+    ] = None,
+    tsa_certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Root certificates (PEM) of the time-stamp authorities that you trust."),
+    ] = None,
     reference: Annotated[
         str | None, typer.Option(help="With --statement: the reference model, to compare the two again.")
     ] = None,
@@ -66,22 +82,36 @@ def command(
     contradicted or a relative is undeclared. --part "vision tower" judges that part alone. --engine and --jobs are for --all.
 
     With --statement it checks a document of `kinprint compare` (--in-toto, --cyclonedx): whether it is about these very files,
-    whether its verdict follows from its p-values and, with --reference, whether a new comparison gives the same verdict. Exits
-    with 3 if not.
+    whether its verdict follows from its p-values and, with --reference, whether a new comparison gives the same verdict. Of a
+    `kinprint commit` it checks opening, time stamp, and which of two was there first. Exits with 3 if not.
 
     Example: kinprint verify examples/models/finetune --models examples/models --offline
     """
-    _require_use(model, every, statement, reference)
+    beside = {
+        "opening": opening,
+        "timestamp": timestamp,
+        "against_commitment": against_commitment,
+        "against_timestamp": against_timestamp,
+        "tsa_certificate": tsa_certificate,
+    }
+    _require_use(model, every, statement, reference, {name for name, file in beside.items() if file is not None})
     places = [place for place in (model, *(against or ())) if place is not None]
     if offline and any(map(means_url, places)):
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
     require_there(*places)
     from kinprint.cli._mirror import verify_mirror
-    from kinprint.cli._statements import checked
+    from kinprint.cli._statements import CommitmentOptions, checked, checked_commitment
     from kinprint.library.declarations.base_models import at_hand
+    from kinprint.library.declarations.commitments import is_commitment
     from kinprint.library.declarations.verify import Options, verify
-    from kinprint.reports import statement_text, verification_text, verifications_text
+    from kinprint.reports import commitment_text, statement_text, verification_text, verifications_text
 
+    given = CommitmentOptions(**beside)
+    if statement is not None and model is not None and (given.any or is_commitment(statement)):
+        commitment = checked_commitment(statement, model, given, cache=cache, offline=offline)
+        emit(as_json, commitment.to_json, lambda: commitment_text(commitment))
+        _stop({commitment.conclusion}, strict, damaged=False)
+        return
     if statement is not None and model is not None:
         check = checked(statement, model, reference, cache=cache, offline=offline)
         emit(as_json, check.to_json, lambda: statement_text(check))
@@ -102,14 +132,24 @@ def command(
         _stop({verification.conclusion}, strict, bool(verification.notes))
 
 
-def _require_use(model: str | None, every: Path | None, statement: Path | None, reference: str | None) -> None:
-    """Wrong use, unless what was given goes together."""
+def _require_use(
+    model: str | None, every: Path | None, statement: Path | None, reference: str | None, beside: Collection[str]
+) -> None:
+    """Wrong use, unless what was given goes together; `beside` names what was given for a commitment."""
     if (model is None) == (every is None):
         raise typer.BadParameter("give either a MODEL or --all DIR", param_hint="MODEL")
     if reference is not None and statement is None:
         raise typer.BadParameter("goes with --statement only", param_hint="--reference")
     if statement is not None and model is None:
         raise typer.BadParameter("needs one MODEL", param_hint="--statement")
+    for name in beside:
+        hint = f"--{name.replace('_', '-')}"
+        if statement is None:
+            raise typer.BadParameter("goes with --statement only", param_hint=hint)
+        if reference is not None:
+            raise typer.BadParameter("goes with a commitment, --reference with a comparison: choose one", param_hint=hint)
+    if "against_timestamp" in beside and "against_commitment" not in beside:
+        raise typer.BadParameter("goes with --against-commitment only", param_hint="--against-timestamp")
 
 
 def _stop(conclusions: Collection[str], strict: bool, damaged: bool) -> None:

@@ -7,9 +7,10 @@ from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.comparison_terminal import comparison_text, methods_text
 from kinprint.reports.inspection_terminal import inspection_text
+from kinprint.reports.statement_commitment import hidden_commitment, open_commitment
 from kinprint.reports.statement_cyclonedx import cyclonedx_bom, require_cyclonedx
 from kinprint.reports.statement_in_toto import in_toto_statement
-from kinprint.reports.statement_terminal import statement_text
+from kinprint.reports.statement_terminal import commitment_text, statement_text
 from kinprint.reports.tree_svg import tree_svg
 from kinprint.reports.tree_terminal import tree_text
 from kinprint.reports.verify_terminal import verification_text, verifications_text
@@ -20,12 +21,15 @@ __all__ = [
     "benchmark_json",
     "benchmark_markdown",
     "benchmark_text",
+    "commitment_text",
     "comparison_html",
     "comparison_text",
     "cyclonedx_bom",
+    "hidden_commitment",
     "in_toto_statement",
     "inspection_text",
     "methods_text",
+    "open_commitment",
     "require_cyclonedx",
     "statement_text",
     "tree_svg",

@@ -11,7 +11,7 @@ from kinprint.comparison import Comparison
 from kinprint.errors import ReportError
 from kinprint.library.declarations.in_toto import STATEMENT_TYPE
 from kinprint.library.declarations.statements import PREDICATE_TYPE
-from kinprint.reports.statement_predicate import predicate, resources
+from kinprint.reports.statement_predicate import predicate, require_digests, resources
 
 
 def in_toto_statement(comparison: Comparison, files: Mapping[str, Sequence[FileHash]], when: datetime | None = None) -> str:
@@ -29,10 +29,7 @@ def in_toto_statement(comparison: Comparison, files: Mapping[str, Sequence[FileH
     if not files["suspect"]:
         problem = "a statement is about files, and these are not at hand"
         raise ReportError(suspect, problem, "give the checkpoint instead of its fingerprint")
-    unknown = next((file.name for file in files["suspect"] if not file.sha256), None)
-    if unknown is not None:
-        problem = f"the digest of {unknown} is not known, since only a part of it was fetched"
-        raise ReportError(suspect, problem, "download the model first")
+    require_digests(suspect, files["suspect"])
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": resources(files["suspect"]),

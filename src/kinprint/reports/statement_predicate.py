@@ -9,7 +9,7 @@ from typing import Any, Literal
 from kinprint._version import __version__
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
-from kinprint.errors import printable
+from kinprint.errors import ReportError, printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.library.declarations.declaration import same_name
@@ -63,6 +63,18 @@ def resources(files: Sequence[FileHash]) -> list[dict[str, Any]]:
         }
         for file in sorted(files, key=lambda file: (file.name, file.sha256))
     ]
+
+
+def require_digests(model: str, files: Sequence[FileHash]) -> None:
+    """Refuse to state anything about files of a model that are not all known.
+
+    Raises:
+        ReportError: the digest of one is not.
+    """
+    unknown = next((file.name for file in files if not file.sha256), None)
+    if unknown is not None:
+        problem = f"the digest of {unknown} is not known, since only a part of it was fetched"
+        raise ReportError(model, problem, "download the model first")
 
 
 def timestamp(when: datetime) -> str:

@@ -1,6 +1,8 @@
-"""What was found about a statement, as terminal text."""
+"""What was found about a statement or a commitment, as terminal text."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -9,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.errors import printable
+from kinprint.library.declarations.at_hand import Check
+from kinprint.library.declarations.commitments import CommitmentCheck
 from kinprint.library.declarations.statements import StatementCheck
 from kinprint.words import p_value
 
@@ -31,9 +35,25 @@ def statement_text(checked: StatementCheck) -> RenderableType:
     states = f"{statement.kind}: {statement.suspect.name}, compared with {statement.reference.name}: {statement.verdict}{p}."
     conclusion = Text(checked.conclusion.upper(), style=COLOURS[checked.conclusion])
     head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[statement.signed]))
+    return Group(Panel(head, box=box.ROUNDED, padding=(0, 1)), _table(checked.checks))
+
+
+def commitment_text(checked: CommitmentCheck) -> RenderableType:
+    """The same of a commitment."""
+    commitment, stamp = checked.stamped.commitment, checked.stamped.stamp
+    hidden = "" if commitment.opening is None else "hidden "
+    about = "a model that is not shown" if checked.model is None else checked.model.name
+    states = f"{commitment.kind}: a {hidden}commitment to {about}."
+    conclusion = Text(checked.conclusion.upper(), style=COLOURS[checked.conclusion])
+    head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[commitment.signed]))
+    untimed = [] if stamp is not None else [Text("No time stamp was given (--timestamp): nothing here says when it was made.")]
+    return Group(Panel(Group(head, *untimed), box=box.ROUNDED, padding=(0, 1)), _table(checked.checks))
+
+
+def _table(checks: Iterable[Check]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Checked", title_justify="left", title_style="bold")
     for column in ("what", "outcome", "reason"):
         table.add_column(column, overflow="fold")
-    for check in checked.checks:
+    for check in checks:
         table.add_row(check.what, Text(check.status, style=COLOURS[check.status]), Text(printable(check.reason, 1000)))
-    return Group(Panel(head, box=box.ROUNDED, padding=(0, 1)), table)
+    return table
