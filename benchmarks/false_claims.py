@@ -33,6 +33,7 @@ from rich.progress import track
 from unforgeable import tests
 
 from kinprint import Fingerprint
+from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import ALPHA, Comparison, examine
 from kinprint.errors import KinprintError
 from kinprint.library.declarations.at_hand import AtHand
@@ -199,9 +200,9 @@ FORGED: dict[str, dict[str, Callable[[Model, Path], Claim]]] = {
 
 
 def committed(model: Fingerprint, when: datetime, folder: Path) -> Stamped:
-    """A commitment to a fingerprint, and the stamp that a trusted authority gave it then."""
+    """A commitment to a model in memory, and the stamp that a trusted authority gave it then."""
     path = folder / f"{model.digest}.json"
-    path.write_text(open_commitment(model, ()))
+    path.write_text(open_commitment(model, (FileHash("model.safetensors", 1, model.digest),)))
     commitment = read_commitment(path)
     return Stamped(commitment, Stamp(path, when, timedelta(seconds=1), "an authority", covers=True, trusted=True))
 

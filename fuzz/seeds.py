@@ -256,7 +256,7 @@ def statements() -> dict[str, bytes]:
     """One comparison in every kind of document."""
     from kinprint import Fingerprint, compare
     from kinprint.checkpoints.hashes import FileHash
-    from kinprint.library.declarations.statements import PAYLOAD_TYPE
+    from kinprint.library.declarations.in_toto import PAYLOAD_TYPE
     from kinprint.reports import cyclonedx_bom, in_toto_statement
 
     model = Fingerprint("tiny", {"gains.input": np.linspace(1, 2, 128).reshape(2, 64)})
@@ -267,6 +267,32 @@ def statements() -> dict[str, bytes]:
         "statement/in-toto": statement,
         "statement/cyclonedx": cyclonedx_bom(found, {"reference": files, "suspect": files}).encode(),
         "statement/bundle": json.dumps({"dsseEnvelope": envelope}).encode(),
+    }
+
+
+def commitments() -> dict[str, bytes]:
+    """To a model without files, open and hidden."""
+    from kinprint import Fingerprint
+    from kinprint.checkpoints.hashes import FileHash
+    from kinprint.reports import hidden_commitment, open_commitment
+
+    files = (FileHash("model.safetensors", 1, "0" * 64),)
+    shown = open_commitment(Fingerprint("tiny", {"gains.final": [1.0]}), files, salt=bytes(32))
+    return {"commitment/open": shown.encode(), "commitment/hidden": hidden_commitment(shown).encode()}
+
+
+def time_stamps() -> dict[str, bytes]:
+    """A response, and the root of the authority that gave it. It has new keys, and so other bytes, whenever this runs."""
+    import sys
+    from datetime import UTC, datetime
+
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from time_stamping import authority
+
+    one = authority()
+    return {
+        "time-stamp/response": one.response(b"stamped\n", datetime(2026, 1, 2, tzinfo=UTC), 1),
+        "companions/authority.pem": one.pem,
     }
 
 
@@ -309,6 +335,8 @@ def corpus() -> dict[str, bytes]:
         "pairs/small": json.dumps(pairs).encode(),
         "lineage/small": json.dumps(lineage).encode(),
         **statements(),
+        **commitments(),
+        **time_stamps(),
         "texts/small": b'{"text": "a"}\n{"text": "b", "n": 1}\n',
         "adapter-config/lora": json.dumps(adapter()[1]).encode(),
         "companions/llama.safetensors": whole,

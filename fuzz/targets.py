@@ -14,7 +14,10 @@ from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.formats import formats
 from kinprint.checkpoints.formats._format import Format
 from kinprint.checkpoints.remote.sparse import RemoteFile, SparseCopy
-from kinprint.library.declarations.statements import AtHand, check_statement, read_statement
+from kinprint.library.declarations.at_hand import AtHand
+from kinprint.library.declarations.commitments import Stamped, check_commitment, read_commitment
+from kinprint.library.declarations.statements import check_statement, read_statement
+from kinprint.library.declarations.time_stamps import read_stamp
 from kinprint.observation import read_texts
 from kinprint.zoo import Lineage
 
@@ -133,6 +136,17 @@ def statement(folder: Path) -> None:
     assert json.dumps(found.to_json(), allow_nan=False)
 
 
+def commitment(folder: Path) -> None:
+    read = read_commitment(folder / "commitment.json")
+    found = check_commitment(Stamped(read, None), AtHand((), lambda: TINY), read)
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def time_stamp(folder: Path) -> None:
+    found = read_stamp(folder / "stamp.tsr", b"stamped\n", COMPANIONS / "authority.pem")
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
 def of_format(form: Format) -> Target:
     """Whole files of a checkpoint format. Its seeds lie under its first suffix, without the dot."""
     suffix = form.suffixes[0]
@@ -158,6 +172,8 @@ TARGETS = (
     Target("pairs", as_file("pairs.json"), lambda folder: from_list(folder / "pairs.json") and None),
     Target("lineage", as_file("lineage.json"), lambda folder: list(Lineage.read(folder).pairs()) and None),
     Target("statement", as_file("statement.json"), statement),
+    Target("commitment", as_file("commitment.json"), commitment),
+    Target("time-stamp", as_file("stamp.tsr"), time_stamp),
     Target("texts", as_file("texts.jsonl"), lambda folder: read_texts(folder / "texts.jsonl") and None),
 )
 """Every parser of what comes from strangers."""

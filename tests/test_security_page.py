@@ -8,7 +8,7 @@ from pathlib import Path
 from kinprint.benchmark import pairs
 from kinprint.checkpoints import adapters, card, foreign_config, json_text, mapped, opening, tokenizer, weight_files
 from kinprint.checkpoints.formats import _gguf, _pickle, _protobuf, onnx, safetensors, torch_zip
-from kinprint.library.declarations import statements
+from kinprint.library.declarations import in_toto, time_stamps
 from kinprint.observation import endpoint, probe
 from kinprint.zoo import lineage
 
@@ -42,7 +42,8 @@ LIMITS = {
     "traits of a fingerprint, characters of its name": (fingerprint.MAX_TRAITS, f", {fingerprint.MAX_NAME}"),
     "list of pairs": (pairs.MAX_BYTES, "bytes"),
     "lineage of a zoo": (lineage.MAX_BYTES, f"bytes, {lineage.MAX_MEMBERS:,} models, {lineage.MAX_GENERATIONS} generations"),
-    "statement or CycloneDX document, items of a list in it": (statements.MAX_BYTES, f"bytes, {statements.MAX_FILES:,}"),
+    "statement or CycloneDX document, items of a list in it": (in_toto.MAX_BYTES, f"bytes, {in_toto.MAX_FILES:,}"),
+    "time stamp, certificates of an authority": (time_stamps.MAX_BYTES, "bytes each"),
     "probe texts": (probe.MAX_BYTES, f"bytes, {probe.MAX_TEXTS:,} texts"),
     "answer of a model server": (endpoint.MAX_BYTES, "bytes"),
 }

@@ -71,12 +71,14 @@ class Authority:
         return bytes(tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump())
 
 
-def authority(name: str = "An authority of the tests") -> Authority:
-    """A new one, whose keys nobody else has."""
+def authority(
+    name: str = "An authority of the tests", purpose: x509.ObjectIdentifier = x509.ExtendedKeyUsageOID.TIME_STAMPING
+) -> Authority:
+    """A new one, whose keys nobody else has; its certificate is for one purpose."""
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name, own_name = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (f"{name}, root", name))
     root = _certificate(root_name, root_name, root_key, root_key).add_extension(x509.BasicConstraints(True, None), True)
-    stamping = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.TIME_STAMPING])
+    stamping = x509.ExtendedKeyUsage([purpose])
     own = _certificate(own_name, root_name, key, root_key).add_extension(stamping, True)
     return Authority(root.sign(root_key, hashes.SHA256()), own.sign(root_key, hashes.SHA256()), key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import hashed, read
 from kinprint.cli._options import PLACES, CacheOption
 from kinprint.errors import ReportError, printable
+
+if TYPE_CHECKING:
+    from kinprint.checkpoints.hashes import FileHash
 
 
 def command(
@@ -37,7 +40,7 @@ def command(
 
     Example: kinprint commit examples/models/base -o base.commitment.json
 
-    prints: base.commitment.json: commits to 5 files and the fingerprint of base
+    prints: base.commitment.json: commits to 4 files and the fingerprint of base
     """
     require_there(model)
     if opening is not None and opening.exists():
@@ -47,7 +50,8 @@ def command(
     from kinprint.library.declarations.commitments import SALT_BYTES
     from kinprint.reports import hidden_commitment, open_commitment, write_text
 
-    files, measured = hashed(model), read(model, cache=cache)
+    measured = read(model, cache=cache)
+    files = hashed(model) or (_of_file(Path(model)),)
     target = output or Path(f"{file_name(measured.name)}.commitment.json")
     if opening is None:
         write_text(target, open_commitment(measured, files))
@@ -57,10 +61,20 @@ def command(
         text = open_commitment(measured, files, secrets.token_bytes(SALT_BYTES))
         _write_secret(opening, text)
         write_text(target, hidden_commitment(text))
-    what = f"{len(files)} files and the fingerprint" if files else "the fingerprint"
-    typer.echo(f"{printable(target)}: commits to {what} of {printable(measured.name)}")
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
+    typer.echo(f"{printable(target)}: commits to {count} and the fingerprint of {printable(measured.name)}")
     if opening is not None:
         typer.echo(f"{printable(opening)}: opens it; keep it secret, and unchanged to the last byte")
+
+
+def _of_file(fingerprint: Path) -> FileHash:
+    """The file of a fingerprint that was read, where the model itself is not at hand."""
+    import hashlib
+
+    from kinprint.checkpoints.hashes import FileHash
+
+    with fingerprint.open("rb") as file:
+        return FileHash(fingerprint.name, fingerprint.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _write_secret(path: Path, text: str) -> None:

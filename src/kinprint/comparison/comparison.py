@@ -44,6 +44,12 @@ MEANING: Mapping[Verdict, str] = {
 }
 """What a verdict about one part says besides, in plain words."""
 
+FABRICATION = (
+    "A reference made from the suspect would give this verdict too. That is ruled out if it was published, or committed to "
+    "(kinprint commit), before the suspect."
+)
+"""What an accuser could have made, since tests are as good either way about, and what settles who was first."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -127,6 +133,11 @@ class Comparison:
         if self.content.weights is not None or self._copied:
             return False
         return self.unforgeable is None or self.unforgeable > math.log10(self.alpha)
+
+    @property
+    def fabrication(self) -> str | None:
+        """What an accuser could have made of the suspect, and what rules it out; None unless related or identical."""
+        return FABRICATION if self.verdict in ("related", "identical") else None
 
     @property
     def _copied(self) -> tuple[str, ...]:
@@ -218,6 +229,7 @@ class Comparison:
             "log10_p": self.log10_p,
             "forgeable": self.forgeable,
             "unforgeable_log10_p": self.unforgeable,
+            "fabrication": self.fabrication,
             "content": self.content.to_json(),
             "parts": [part.to_json() for part in self.parts],
             "start": None if self.start is None else self.start.to_json(),

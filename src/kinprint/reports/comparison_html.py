@@ -47,7 +47,7 @@ def comparison_html(
         verdict=comparison.verdict,
         sentence=comparison.sentence(),
         means=words.MEANS[comparison.verdict],
-        means_not=words.MEANS_NOT[comparison.verdict],
+        means_not=[*words.MEANS_NOT[comparison.verdict], *([comparison.fabrication] if comparison.fabrication else [])],
         disguise=", ".join(next((item.disguise for item in comparison.tests if item.disguise), ())),
         applied=sum(item.applies for item in comparison.tests),
         alpha=words.scientific(math.log10(comparison.alpha)),

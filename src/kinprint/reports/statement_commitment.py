@@ -11,9 +11,9 @@ from kinprint._version import __version__
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
-from kinprint.library.declarations.commitments import FINGERPRINT, FORMAT, OPENING, PREDICATE_TYPE
+from kinprint.library.declarations.commitments import FORMAT, OPENING, PREDICATE_TYPE
 from kinprint.library.declarations.in_toto import STATEMENT_TYPE
-from kinprint.reports.statement_predicate import require_digests, resources
+from kinprint.reports.statement_predicate import require_files, resources
 
 
 def open_commitment(model: Fingerprint, files: Sequence[FileHash], salt: bytes = b"") -> str:
@@ -21,20 +21,21 @@ def open_commitment(model: Fingerprint, files: Sequence[FileHash], salt: bytes =
 
     Args:
         model: the fingerprint that is committed to.
-        files: those of the model, each with its digest; none where the fingerprint alone is at hand.
+        files: those of the model, or that of the fingerprint, each with its digest.
         salt: random bytes, which make it what opens a hidden commitment: nobody who has the model can guess its digest.
 
     Raises:
-        ReportError: the digest of a file is not known.
+        ReportError: there are no files, or the digest of one is not known.
     """
-    require_digests(model.name, files)
+    require_files(model.name, files)
     predicate: dict[str, Any] = {
         "format": FORMAT,
         "model": model.name,
+        "fingerprint": {"blake3": model.digest},
         "measured_with": {"kinprint": __version__, "traits": TRAIT_VERSION},
         **({"salt": salt.hex()} if salt else {}),
     }
-    return _statement([*resources(files), {"name": FINGERPRINT, "digest": {"blake3": model.digest}}], predicate)
+    return _statement(resources(files), predicate)
 
 
 def hidden_commitment(opening: str) -> str:

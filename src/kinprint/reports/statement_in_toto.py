@@ -8,10 +8,9 @@ from datetime import datetime
 
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.comparison import Comparison
-from kinprint.errors import ReportError
 from kinprint.library.declarations.in_toto import STATEMENT_TYPE
 from kinprint.library.declarations.statements import PREDICATE_TYPE
-from kinprint.reports.statement_predicate import predicate, require_digests, resources
+from kinprint.reports.statement_predicate import predicate, require_files, resources
 
 
 def in_toto_statement(comparison: Comparison, files: Mapping[str, Sequence[FileHash]], when: datetime | None = None) -> str:
@@ -23,13 +22,9 @@ def in_toto_statement(comparison: Comparison, files: Mapping[str, Sequence[FileH
         when: of the comparison, if the statement shall say so.
 
     Raises:
-        ReportError: the digest of a file of the suspect is not known.
+        ReportError: the suspect's files, or the digest of one, are not known.
     """
-    suspect = comparison.suspect.name
-    if not files["suspect"]:
-        problem = "a statement is about files, and these are not at hand"
-        raise ReportError(suspect, problem, "give the checkpoint instead of its fingerprint")
-    require_digests(suspect, files["suspect"])
+    require_files(comparison.suspect.name, files["suspect"])
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": resources(files["suspect"]),

@@ -65,12 +65,15 @@ def resources(files: Sequence[FileHash]) -> list[dict[str, Any]]:
     ]
 
 
-def require_digests(model: str, files: Sequence[FileHash]) -> None:
-    """Refuse to state anything about files of a model that are not all known.
+def require_files(model: str, files: Sequence[FileHash]) -> None:
+    """Refuse a statement about files of a model that are not all known.
 
     Raises:
-        ReportError: the digest of one is not.
+        ReportError: the digest of one is not, or there are none.
     """
+    if not files:
+        problem = "a statement is about files, and these are not at hand"
+        raise ReportError(model, problem, "give the checkpoint instead of its fingerprint")
     unknown = next((file.name for file in files if not file.sha256), None)
     if unknown is not None:
         problem = f"the digest of {unknown} is not known, since only a part of it was fetched"

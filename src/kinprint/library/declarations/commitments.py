@@ -18,15 +18,15 @@ from typing import Any
 
 from kinprint.errors import CheckpointError, printable
 from kinprint.library.declarations.at_hand import AtHand, Check, Conclusion, Described, identity
-from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, Unfit, opened, resources, table, tables
+from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, Unfit, opened, resources, table
 from kinprint.library.declarations.time_stamps import Stamp
 
 FORMAT = "kinprint-commitment/1"
 CHECK_FORMAT = "kinprint-commitment-check/1"
 PREDICATE_TYPE = f"urn:uuid:{NAMESPACE}#{FORMAT}"
 
-FINGERPRINT, OPENING = "fingerprint", "opening"
-"""Names of the subjects that are no files of the model."""
+OPENING = "opening"
+"""The name of the subject of a hidden commitment."""
 
 SALT_BYTES = 32
 """Of a hidden commitment: nobody guesses what it is about, whatever models he has."""
@@ -206,25 +206,25 @@ def read_commitment(path: Path) -> Commitment:
         predicate = table(statement.get("predicate"), "predicate")
         if predicate.get("format") != FORMAT:
             raise Unfit(f"not of the format {FORMAT}; a newer kinprint may read it")
-        subjects = tables(statement.get("subject"), "list of files")
-        opening = _hidden(subjects) if predicate.get("hidden") is True else None
-        model = _described(subjects, predicate) if opening is None else None
+        files = resources(statement.get("subject"))
+        if not files:
+            raise Unfit("a commitment to no file")
+        opening = _hidden(files) if predicate.get("hidden") is True else None
+        model = _described(files, predicate) if opening is None else None
     except Unfit as unfit:
         raise CheckpointError(path, str(unfit), REMEDY) from None
     return Commitment(path, document.data, document.kind, document.signed, model, opening)
 
 
-def _hidden(subjects: list[dict[str, Any]]) -> str:
-    if len(subjects) != 1 or subjects[0].get("name") != OPENING:
+def _hidden(files: frozenset[tuple[str, str]]) -> str:
+    ((name, digest), *others) = files
+    if others or name != OPENING:
         raise Unfit("a hidden commitment is to one file")
-    ((_, digest),) = resources(subjects)
     return digest
 
 
-def _described(subjects: list[dict[str, Any]], predicate: Mapping[str, Any]) -> Described:
-    digests = [table(subject.get("digest"), "digest") for subject in subjects]
-    fingerprints = [digest["blake3"] for digest in digests if "blake3" in digest]
-    if len(fingerprints) != 1 or not isinstance(fingerprints[0], str) or not _BLAKE3.fullmatch(fingerprints[0]):
-        raise Unfit("a commitment is to one fingerprint, by its BLAKE3 digest")
-    files = resources([subject for subject, digest in zip(subjects, digests, strict=True) if "blake3" not in digest])
-    return Described(printable(predicate.get("model")), fingerprints[0], files)
+def _described(files: frozenset[tuple[str, str]], predicate: Mapping[str, Any]) -> Described:
+    fingerprint = table(predicate.get("fingerprint"), "fingerprint").get("blake3")
+    if not isinstance(fingerprint, str) or not _BLAKE3.fullmatch(fingerprint):
+        raise Unfit("its fingerprint is no BLAKE3 digest in lower-case hex")
+    return Described(printable(predicate.get("model")), fingerprint, files)
