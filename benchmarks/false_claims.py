@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -234,24 +235,28 @@ def speaking(found: Comparison) -> list[str]:
     return [i.method for i in found.tests if i.decides and not i.forgeable and (i.log10_p or 0) <= level]
 
 
+HEAD = (
+    '"reference"', "claims", "related", "roles exchanged", "no relabelling can make it", "unforgeable tests that speak",
+    "arrow: suspect first", "arrow: reference first", "owner's commitment about it", "and earlier",
+)  # fmt: skip
+
+
 def table(rows: list[Row]) -> Iterator[str]:
-    yield (
-        '| "reference" | claims | related or identical | roles exchanged | no relabelling can make it | unforgeable tests that '
-        "speak | arrow: suspect first | arrow: reference first | the owner's commitment is about it | and is earlier |"
-    )
-    yield "|---" * 10 + "|"
+    yield f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|"
     for (kind, how), group in itertools.groupby(rows, key=lambda row: (row["kind"], row["how"])):
-        found = list(group)
-        related, swapped = (sum(row[key] in ("related", "identical") for row in found) for key in ("verdict", "other way"))
-        sure = sum(row["forgeable"] is False or row["verdict"] == "identical" for row in found)
-        names = sorted({name for row in found for name in row["speak"]})
-        tests = ", ".join(f"`{name}` {sum(name in row['speak'] for row in found)}" for name in names) or "–"
-        first = [
-            sum(any(way == side for way, _ in row["arrows"]) for row in found) for side in ("suspect first", "reference first")
-        ]
-        about, earlier = (sum(row[key] for row in found) for key in ("about it", "earlier"))
-        cells = (f"{kind}: {how}", len(found), related, swapped, sure, tests, *first, about, earlier)
-        yield "| " + " | ".join(map(str, cells)) + " |"
+        yield line(f"{kind}: {how}", list(group))
+    yield line("all", rows)
+
+
+def line(name: str, rows: list[Row]) -> str:
+    related, swapped = (sum(row[key] in ("related", "identical") for row in rows) for key in ("verdict", "other way"))
+    sure = sum(row["forgeable"] is False or row["verdict"] == "identical" for row in rows)
+    speak = Counter(name for row in rows for name in row["speak"])
+    by = ", ".join(f"`{name}` {count}" for name, count in sorted(speak.items())) or "–"
+    sides = ("suspect first", "reference first")
+    first = [sum(any(way == side for way, _ in row["arrows"]) for row in rows) for side in sides]
+    about, earlier = (sum(row[key] for row in rows) for key in ("about it", "earlier"))
+    return f"| {' | '.join(map(str, (name, len(rows), related, swapped, sure, by, *first, about, earlier)))} |"
 
 
 def main() -> None:

@@ -18,6 +18,7 @@
     │   └── MissingExtraError   a command that needs an optional part of kinprint
     ├── NotApplicable           a method has nothing to say about a pair; its evidence says why, nobody else sees it
     │   └── NotMeasured         a score lacks traits that are measured only where scores are asked for
+    ├── UnfitError              a document that is none of those that kinprint writes; its readers make it a CheckpointError
     ├── AbandonedError          bytes that were not fetched because others of one request could not be; nobody else sees it
     ├── WebError                an HTTP request that failed for good; callers of `checkpoints.remote` get a CheckpointError
     │   └── ChangedError        the file on the server is not the one whose first bytes were read
@@ -110,6 +111,10 @@ class NotApplicable(Exception):  # noqa: N818 - no error: the method says why it
 
 class NotMeasured(NotApplicable):
     """A score has nothing to say because a model was measured without what it needs."""
+
+
+class UnfitError(Exception):
+    """A document is none of those that kinprint writes. The message says why, as a clause."""
 
 
 class AbandonedError(Exception):

@@ -19,6 +19,7 @@ from kinprint.checkpoints.hashes import FileHash, hashes
 from kinprint.cli import main
 from kinprint.comparison import Comparison
 from kinprint.errors import ReportError
+from kinprint.library.declarations import commitments
 from kinprint.library.declarations.in_toto import PAYLOAD_TYPE
 from kinprint.library.declarations.statements import PREDICATE_TYPE, read_statement
 from kinprint.reports import cyclonedx_bom, in_toto_statement
@@ -276,8 +277,9 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command of kinprint on the page runs, in order, and the type that it names is the type that is written."""
     page = (MODELS.parents[1] / "docs" / "supply-chain.md").read_text(encoding="utf-8")
-    commands = [line.split("#")[0].split() for line in page.splitlines() if line.startswith("kinprint ")]
-    assert len(commands) == 3
+    lines = [line for line in page.splitlines() if line.startswith("kinprint ") and not line.endswith("\\")]
+    commands = [line.split("#")[0].split() for line in lines]
+    assert len(commands) == 6
     (tmp_path / "examples").symlink_to(MODELS.parent)
     monkeypatch.chdir(tmp_path)
     for command in commands:
@@ -287,3 +289,4 @@ def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
         assert not stopped.value.code
     assert "HOLDS" in capsys.readouterr().out
     assert page.count(PREDICATE_TYPE) == 2
+    assert page.count(commitments.PREDICATE_TYPE) == 1

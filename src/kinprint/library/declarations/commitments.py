@@ -16,9 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kinprint.errors import CheckpointError, printable
+from kinprint.errors import CheckpointError, UnfitError, printable
 from kinprint.library.declarations.at_hand import AtHand, Check, Conclusion, Described, identity
-from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, Unfit, opened, resources, table
+from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, opened, resources, table
 from kinprint.library.declarations.time_stamps import Stamp
 
 FORMAT = "kinprint-commitment/1"
@@ -188,7 +188,7 @@ def is_commitment(path: Path) -> bool:
     """
     try:
         return opened(path).content.get("predicateType") == PREDICATE_TYPE
-    except Unfit as unfit:
+    except UnfitError as unfit:
         raise CheckpointError(path, str(unfit), REMEDY) from None
 
 
@@ -202,16 +202,16 @@ def read_commitment(path: Path) -> Commitment:
         document = opened(path)
         statement = document.content
         if statement.get("_type") != STATEMENT_TYPE or statement.get("predicateType") != PREDICATE_TYPE:
-            raise Unfit("no commitment to a model")
+            raise UnfitError("no commitment to a model")
         predicate = table(statement.get("predicate"), "predicate")
         if predicate.get("format") != FORMAT:
-            raise Unfit(f"not of the format {FORMAT}; a newer kinprint may read it")
+            raise UnfitError(f"not of the format {FORMAT}; a newer kinprint may read it")
         files = resources(statement.get("subject"))
         if not files:
-            raise Unfit("a commitment to no file")
+            raise UnfitError("a commitment to no file")
         opening = _hidden(files) if predicate.get("hidden") is True else None
         model = _described(files, predicate) if opening is None else None
-    except Unfit as unfit:
+    except UnfitError as unfit:
         raise CheckpointError(path, str(unfit), REMEDY) from None
     return Commitment(path, document.data, document.kind, document.signed, model, opening)
 
@@ -219,12 +219,12 @@ def read_commitment(path: Path) -> Commitment:
 def _hidden(files: frozenset[tuple[str, str]]) -> str:
     ((name, digest), *others) = files
     if others or name != OPENING:
-        raise Unfit("a hidden commitment is to one file")
+        raise UnfitError("a hidden commitment is to one file")
     return digest
 
 
 def _described(files: frozenset[tuple[str, str]], predicate: Mapping[str, Any]) -> Described:
     fingerprint = table(predicate.get("fingerprint"), "fingerprint").get("blake3")
     if not isinstance(fingerprint, str) or not _BLAKE3.fullmatch(fingerprint):
-        raise Unfit("its fingerprint is no BLAKE3 digest in lower-case hex")
+        raise UnfitError("its fingerprint is no BLAKE3 digest in lower-case hex")
     return Described(printable(predicate.get("model")), fingerprint, files)

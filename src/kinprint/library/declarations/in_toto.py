@@ -11,7 +11,7 @@ from typing import Any
 
 from kinprint.checkpoints.files import read_bounded
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.errors import printable
+from kinprint.errors import UnfitError, printable
 
 NAMESPACE = "821f3ca3-fece-4faf-8557-4a3d17c583e4"
 """Of what kinprint names: an arbitrary UUID, which needs no domain that somebody may own tomorrow."""
@@ -26,10 +26,6 @@ MAX_FILES = 10_000
 MAX_FILE_NAME = 255
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class Unfit(Exception):  # noqa: N818 - becomes a CheckpointError that names the file
-    """The document is none of those that kinprint writes; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def opened(path: Path) -> Document:
 
     Raises:
         CheckpointError: it cannot be read, or is no JSON object.
-        Unfit: it lies in an envelope of something else.
+        UnfitError: it lies in an envelope of something else.
     """
     data = read_bounded(path, MAX_BYTES)
     document = parse_object(data, path, strict=True)
@@ -69,7 +65,7 @@ def opened(path: Path) -> Document:
 
 def _payload(envelope: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if envelope.get("payloadType") != PAYLOAD_TYPE:
-        raise Unfit(f"an envelope of {printable(envelope.get('payloadType'), 100)}, not of {PAYLOAD_TYPE}")
+        raise UnfitError(f"an envelope of {printable(envelope.get('payloadType'), 100)}, not of {PAYLOAD_TYPE}")
     return parse_object(_base64(envelope["payload"]), path, strict=True)
 
 
@@ -77,7 +73,7 @@ def _base64(text: object) -> bytes:
     try:
         return base64.b64decode(str(text), validate=True)
     except ValueError as error:
-        raise Unfit("damaged base64") from error
+        raise UnfitError("damaged base64") from error
 
 
 def resources(listed: object) -> frozenset[tuple[str, str]]:
@@ -91,14 +87,14 @@ def named(files: Sequence[tuple[object, object]]) -> frozenset[tuple[str, str]]:
     """Names and digests of files, as a stranger wrote them."""
     for name, digest in files:
         if not isinstance(name, str) or not name or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
-            raise Unfit(f"{printable(name, 100)}: a file with a name and a SHA-256 in lower-case hex is expected")
+            raise UnfitError(f"{printable(name, 100)}: a file with a name and a SHA-256 in lower-case hex is expected")
     return frozenset((printable(name, MAX_FILE_NAME), str(digest)) for name, digest in files)
 
 
 def table(value: object, what: str) -> dict[str, Any]:
     """A value that has to be an object."""
     if not isinstance(value, dict):
-        raise Unfit(f"its {what} is no object")
+        raise UnfitError(f"its {what} is no object")
     return value
 
 
@@ -107,7 +103,7 @@ def tables(value: object, what: str) -> list[dict[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise Unfit(f"its {what} is no list of objects")
+        raise UnfitError(f"its {what} is no list of objects")
     if len(value) > MAX_FILES:
-        raise Unfit(f"its {what} has {len(value):,} items, more than the {MAX_FILES:,} allowed")
+        raise UnfitError(f"its {what} has {len(value):,} items, more than the {MAX_FILES:,} allowed")
     return value

@@ -19,14 +19,13 @@ from kinprint.comparison import ALPHA, Comparison
 from kinprint.comparison.comparison import FORMAT as COMPARISON_FORMAT
 from kinprint.comparison.identity import Sameness
 from kinprint.comparison.verdict import combined_log10_p, decide
-from kinprint.errors import CheckpointError, printable
+from kinprint.errors import CheckpointError, UnfitError, printable
 from kinprint.library.declarations.at_hand import AtHand, Check, Conclusion, Described, identity
 from kinprint.library.declarations.in_toto import (
     CYCLONEDX,
     NAMESPACE,
     STATEMENT_TYPE,
     Document,
-    Unfit,
     named,
     opened,
     resources,
@@ -195,19 +194,19 @@ def read_statement(path: Path) -> Statement:
         if document.kind == CYCLONEDX:
             return _of_bom(document, path)
         return _of_in_toto(document)
-    except Unfit as unfit:
+    except UnfitError as unfit:
         raise CheckpointError(path, str(unfit), "make one with `kinprint compare ... --in-toto FILE` or --cyclonedx") from None
 
 
 def _of_in_toto(document: Document) -> Statement:
     statement = document.content
     if statement.get("_type") != STATEMENT_TYPE:
-        raise Unfit("neither an in-toto statement (v1) nor a CycloneDX document")
+        raise UnfitError("neither an in-toto statement (v1) nor a CycloneDX document")
     if statement.get("predicateType") != PREDICATE_TYPE:
-        raise Unfit(f"a statement of type {printable(statement.get('predicateType'), 100)}, not of {PREDICATE_TYPE}")
+        raise UnfitError(f"a statement of type {printable(statement.get('predicateType'), 100)}, not of {PREDICATE_TYPE}")
     files = resources(statement.get("subject"))
     if not files:
-        raise Unfit("a statement about no file")
+        raise UnfitError("a statement about no file")
     return _stated(table(statement.get("predicate"), "predicate"), files, document)
 
 
@@ -243,7 +242,7 @@ def _component(bom: Mapping[str, Any]) -> Mapping[str, Any]:
         if any(p.get("name") == EVIDENCE for p in tables(component.get("properties"), "properties"))
     ]
     if len(carriers) != 1:
-        raise Unfit(f"{len(carriers)} components with evidence of kinprint, one is expected")
+        raise UnfitError(f"{len(carriers)} components with evidence of kinprint, one is expected")
     return carriers[0]
 
 
@@ -272,20 +271,20 @@ def _stated(
 ) -> Statement:
     comparison = table(predicate.get("comparison"), "comparison")
     if predicate.get("format") != FORMAT or comparison.get("format") != COMPARISON_FORMAT:
-        raise Unfit(f"not of the formats {FORMAT} and {COMPARISON_FORMAT}; a newer kinprint may read it")
+        raise UnfitError(f"not of the formats {FORMAT} and {COMPARISON_FORMAT}; a newer kinprint may read it")
     if comparison.get("verdict") not in VERDICTS:
-        raise Unfit("without a verdict")
+        raise UnfitError("without a verdict")
     alpha = _number(comparison.get("alpha"))
     if alpha is None or not 0 < alpha < 1:
-        raise Unfit("without a level of significance")
+        raise UnfitError("without a level of significance")
     evidence = tables(comparison.get("evidence"), "evidence")
     if len(evidence) > MAX_TESTS:
-        raise Unfit(f"evidence of {len(evidence):,} methods, more than the {MAX_TESTS:,} allowed")
+        raise UnfitError(f"evidence of {len(evidence):,} methods, more than the {MAX_TESTS:,} allowed")
     deciding = (item for item in evidence if item.get("kind") == "test" and not item.get("set_aside"))
     values = [_number(item.get("log10_p")) for item in deciding]
     tests = tuple(value for value in values if value is not None)
     if any(value > 0 for value in tests):
-        raise Unfit("with a probability above one")
+        raise UnfitError("with a probability above one")
     quick = table(table(comparison.get("context", {}), "context").get("quick", {}), "quick")
     return Statement(
         kind=document.kind,
@@ -321,7 +320,7 @@ def _properties(component: Mapping[str, Any]) -> dict[str, Any]:
     listed = tables(component.get("properties"), "properties")
     properties = {str(item.get("name")): item.get("value") for item in listed}
     if len(properties) != len(listed):
-        raise Unfit("with a property that is given twice")
+        raise UnfitError("with a property that is given twice")
     return properties
 
 
@@ -329,13 +328,13 @@ def _number(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unfit(f"{printable(value, 60)} stands where a number is expected")
+        raise UnfitError(f"{printable(value, 60)} stands where a number is expected")
     try:
         number = float(value)
     except OverflowError as error:
-        raise Unfit("with a number that is not finite") from error
+        raise UnfitError("with a number that is not finite") from error
     if not math.isfinite(number):
-        raise Unfit("with a number that is not finite")
+        raise UnfitError("with a number that is not finite")
     return number
 
 
