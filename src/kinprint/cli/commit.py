@@ -60,7 +60,11 @@ def command(
             raise typer.BadParameter("is the commitment itself: give another file", param_hint="--opening")
         text = open_commitment(measured, files, secrets.token_bytes(SALT_BYTES))
         _write_secret(opening, text)
-        write_text(target, hidden_commitment(text))
+        try:
+            write_text(target, hidden_commitment(text))
+        except ReportError:
+            opening.unlink()  # it opens nothing
+            raise
     count = "1 file" if len(files) == 1 else f"{len(files)} files"
     typer.echo(f"{printable(target)}: commits to {count} and the fingerprint of {printable(measured.name)}")
     if opening is not None:

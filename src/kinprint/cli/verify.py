@@ -148,6 +148,8 @@ def _require_use(
             raise typer.BadParameter("goes with --statement only", param_hint=hint)
         if reference is not None:
             raise typer.BadParameter("goes with a commitment, --reference with a comparison: choose one", param_hint=hint)
+    if "tsa_certificate" in beside and not {"timestamp", "against_timestamp"} & set(beside):
+        raise typer.BadParameter("goes with --timestamp only", param_hint="--tsa-certificate")
     if "against_timestamp" in beside and "against_commitment" not in beside:
         raise typer.BadParameter("goes with --against-commitment only", param_hint="--against-timestamp")
 

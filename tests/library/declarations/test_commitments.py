@@ -291,15 +291,19 @@ def test_errors_of_the_commands(tmp_path: Path) -> None:
         (("commit", tmp_path / "none"), ("none", "check the path")),
         (("commit", MODELS / "base", "--opening", secret), ("secret.json", "give the name of a new file")),
         (("commit", MODELS / "base", "-o", tmp_path / "no" / "c.json"), ("c.json", "cannot be written")),
+        (("commit", MODELS / "base", "-o", tmp_path / "no" / "c.json", "--opening", tmp_path / "o.json"), ("c.json",)),
+        (("commit", MODELS / "base", "--opening", tmp_path / "no" / "o.json"), ("o.json", "cannot be written")),
     ):
         done = kinprint(*arguments)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done
         assert [word for word in words if word not in done.stderr] == []
     assert secret.read_text() == "the opening of an earlier commitment"
+    assert not (tmp_path / "o.json").exists()
     for arguments in (
         ("verify", MODELS / "base", "--timestamp", broken),
         (*about, mine, "--timestamp", broken, "--reference", MODELS / "base"),
         (*about, mine, "--against-timestamp", broken),
+        (*about, mine, "--tsa-certificate", broken),
         ("commit", MODELS / "base", "-o", tmp_path / "one.json", "--opening", tmp_path / "one.json"),
     ):
         assert kinprint(*arguments).returncode == 2
