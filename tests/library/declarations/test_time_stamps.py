@@ -83,6 +83,8 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut in the middle": (lambda response: response[:200], "damaged"),
     "refused": (lambda _: REFUSED, "refused"),
     "huge": (lambda _: bytes(MAX_BYTES + 1), "larger"),
+    "beyond all dates": (lambda _: ours().response(DOCUMENT, datetime(9999, 12, 31, tzinfo=UTC), 10**6), "damaged"),
+    "as accurate as an age": (lambda _: ours().response(DOCUMENT, WHEN, 2**62), "damaged"),
     "of a weak digest": (lambda _: ours().response(DOCUMENT, WHEN, digest="md5"), "over the digest"),
 }
 

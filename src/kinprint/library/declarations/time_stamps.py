@@ -111,6 +111,7 @@ def read_stamp(path: Path, document: bytes, certificates: Path | None = None) ->
         accuracy = _accuracy(info.accuracy)
         algorithm = info.message_imprint.hash_algorithm.dotted_string
         imprint, when = info.message_imprint.message, info.gen_time.astimezone(UTC)
+        _ = when - accuracy, when + accuracy  # an OverflowError where there are no such dates
     except (ValueError, KeyError, OverflowError) as error:
         raise CheckpointError(path, "a time stamp with a damaged token", AGAIN) from error
     if algorithm not in DIGESTS:
