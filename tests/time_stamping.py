@@ -29,15 +29,18 @@ class Authority:
         """The root, as a file holds it."""
         return self.root.public_bytes(serialization.Encoding.PEM)
 
-    def response(self, data: bytes, when: datetime, accuracy: int | None = None, *, digest: str = "sha256") -> bytes:
+    def response(
+        self, data: bytes, when: datetime, accuracy: int | None = None, *, digest: str = "sha256", chain: bool = False
+    ) -> bytes:
         """What the authority answers to a request to stamp `data`, in DER.
 
         Args:
             when: the time that it states.
             accuracy: seconds that it may be off, if it says so.
             digest: of the data, by its name in `hashlib`.
+            chain: whether the token holds the root too.
         """
-        leaf = asn1_x509.Certificate.load(self.certificate.public_bytes(serialization.Encoding.DER))
+        leaf = asn1_x509.Certificate.load(der(self.certificate))
         imprint = {"hash_algorithm": {"algorithm": digest}, "hashed_message": hashlib.new(digest, data).digest()}
         stated = {
             "version": 1, "policy": "1.2.3.4.1", "message_imprint": imprint, "serial_number": 7, "gen_time": when,
@@ -64,11 +67,16 @@ class Authority:
             "version": 3,
             "digest_algorithms": [algos.DigestAlgorithm({"algorithm": "sha256"})],
             "encap_content_info": {"content_type": "tst_info", "content": core.ParsableOctetString(info)},
-            "certificates": [leaf],
+            "certificates": [leaf, *([asn1_x509.Certificate.load(der(self.root))] if chain else [])],
             "signer_infos": [signer],
         }
         token = {"content_type": "signed_data", "content": cms.SignedData(signed)}
         return bytes(tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump())
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    """A certificate as a token holds it."""
+    return certificate.public_bytes(serialization.Encoding.DER)
 
 
 def authority(

@@ -10,7 +10,7 @@ from sys import modules
 
 import pytest
 from cryptography import x509
-from time_stamping import REFUSED, SPAN, Authority, authority
+from time_stamping import REFUSED, SPAN, Authority, authority, der
 
 from kinprint.errors import CheckpointError, MissingExtraError
 from kinprint.library.declarations.time_stamps import MAX_BYTES, Stamp, read_stamp
@@ -68,6 +68,18 @@ def test_whom_it_is_believed(tmp_path: Path) -> None:
     later = response[:at] + b"20250102030405Z" + response[at + 15 :]
     changed = read(tmp_path, later, certificates=ours().pem)
     assert (changed.when.year, changed.trusted) == (2025, False)
+
+
+def test_certificates_in_any_order(tmp_path: Path) -> None:
+    """DER sorts the certificates of a token, and authorities that run OpenSSL do not: both are read."""
+    response, pair = ours().response(DOCUMENT, WHEN, chain=True), (der(ours().root), der(ours().certificate))
+    one, other = pair[0] + pair[1], pair[1] + pair[0]
+    assert (one in response) != (other in response)
+    for certificates in (one, other):
+        written = response.replace(one, certificates).replace(other, certificates)
+        assert certificates in written
+        stamp = read(tmp_path, written, certificates=ours().pem)
+        assert (stamp.when, stamp.authority, stamp.trusted) == (WHEN, "CN=Ours", True)
 
 
 def test_only_certificates_for_time_stamps(tmp_path: Path) -> None:

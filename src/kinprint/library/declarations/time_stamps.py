@@ -25,6 +25,9 @@ MAX_BYTES = 1_000_000
 DIGESTS = {"2.16.840.1.101.3.4.2.1": "sha256", "2.16.840.1.101.3.4.2.2": "sha384", "2.16.840.1.101.3.4.2.3": "sha512"}
 """Object identifier -> the digest that it names."""
 
+CERTIFICATES = 0xA0
+"""The tag of the certificates in signed data (RFC 5652, section 5.1)."""
+
 AGAIN = "ask the authority for the token again"
 
 
@@ -101,8 +104,8 @@ def read_stamp(path: Path, document: bytes, certificates: Path | None = None) ->
     data = read_bounded(path, MAX_BYTES)
     roots = None if certificates is None else _certificates(certificates)
     try:
-        response = decode_timestamp_response(data)
-    except (ValueError, KeyError) as error:  # a KeyError where a field has a type of its own
+        response = decode_timestamp_response(_in_order(data))
+    except Exception as error:  # strangers' bytes: the two parsers raise many kinds, and promise none
         raise CheckpointError(path, "no response of a time-stamp authority (RFC 3161), or a damaged one", AGAIN) from error
     if response.status not in (0, 1):
         raise CheckpointError(path, "the authority refused to stamp it", AGAIN)
@@ -112,7 +115,7 @@ def read_stamp(path: Path, document: bytes, certificates: Path | None = None) ->
         algorithm = info.message_imprint.hash_algorithm.dotted_string
         imprint, when = info.message_imprint.message, info.gen_time.astimezone(UTC)
         _ = when - accuracy, when + accuracy  # an OverflowError where there are no such dates
-    except (ValueError, KeyError, OverflowError) as error:
+    except Exception as error:
         raise CheckpointError(path, "a time stamp with a damaged token", AGAIN) from error
     if algorithm not in DIGESTS:
         raise CheckpointError(path, f"a time stamp over the digest {algorithm}", "ask for one over SHA-256")
@@ -121,24 +124,51 @@ def read_stamp(path: Path, document: bytes, certificates: Path | None = None) ->
     return Stamp(path, when, accuracy, authority, covers, None if roots is None else not problem, problem)
 
 
+def _in_order(response: bytes) -> bytes:
+    """The response with its certificates in the order that DER asks for, and the parser too. OpenSSL writes them as they come,
+    and no signature is over their order. What is no such response stays as it is."""
+    start, stop = 0, len(response)
+    try:
+        for number in (0, 1, 1, 0):  # the response, its token, the content of that, which is signed data
+            _, start, stop = _values(response, start, stop)[number]
+        _, start, stop = next(value for value in _values(response, start, stop) if response[value[0]] == CERTIFICATES)
+        certificates = sorted(response[first:end] for first, _, end in _values(response, start, stop))
+    except (IndexError, StopIteration):
+        return response
+    return response[:start] + b"".join(certificates) + response[stop:]
+
+
+def _values(data: bytes, start: int, stop: int) -> list[tuple[int, int, int]]:
+    """Of each value in DER that begins before `stop`: where it starts, where its content does, where both end."""
+    found = []
+    while start < stop:
+        length, content = data[start + 1], start + 2
+        if length > 0x7F:  # that many bytes hold the length
+            content += length & 0x7F
+            length = int.from_bytes(data[start + 2 : content], "big")
+        found.append((start, content, content + length))
+        start = content + length
+    return found
+
+
 def _certificates(path: Path) -> list[Certificate]:
     from cryptography.x509 import load_pem_x509_certificates
 
+    data = read_bounded(path, MAX_BYTES)
     try:
-        return load_pem_x509_certificates(read_bounded(path, MAX_BYTES))
-    except ValueError as error:
-        raise CheckpointError(
-            path, "no certificates in PEM", "give the root certificate that the authority publishes"
-        ) from error
+        return load_pem_x509_certificates(data)
+    except Exception as error:
+        remedy = "give the root certificate that the authority publishes"
+        raise CheckpointError(path, "no certificates in PEM", remedy) from error
 
 
 def _problem(response: TimeStampResponse, imprint: bytes, roots: list[Certificate]) -> str:
     """Why the certificates do not vouch for a token, for the time that it states; "" if they do."""
-    from rfc3161_client import VerificationError, VerifierBuilder
+    from rfc3161_client import VerifierBuilder
 
     try:
         VerifierBuilder(roots=roots).build().verify(response, imprint)
-    except (VerificationError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever it is, nobody vouches for the token
         said = re.search(r'Verify error: ([^"]+)"', str(error)) or re.search(r'reason: "([^"]+)"', str(error))
         return printable(said[1] if said else error, 100)
     return ""
