@@ -22,6 +22,7 @@ The packages, from the ground up; each imports only what stands above it in this
     comparison     runs the methods and gives the verdict: compare, Comparison
     difference     says what changed from one model to another: diff, Changes
     library        searches many fingerprints: Library, identify, gather, tree, verify
+    audit          asks of a chain of checkpoints whether it is one training: audit, Audit
     zoo            trains small models of known lineage
     benchmark      measures every method on pairs of known lineage
     reports        writes results as text, JSON, HTML, CycloneDX and in-toto
@@ -37,6 +38,7 @@ from kinprint._version import __version__ as __version__
 from kinprint.errors import KinprintError
 
 if TYPE_CHECKING:
+    from kinprint.audit.findings import Audit
     from kinprint.checkpoints.opening import open_checkpoint
     from kinprint.comparison.comparison import Comparison, compare
     from kinprint.difference.changes import Changes, diff
@@ -51,9 +53,10 @@ if TYPE_CHECKING:
     from kinprint.methods import Evidence, Finding, Method, Score, Test
     from kinprint.observation.observe import observe
     from kinprint.transforms import apply as transform
-    from kinprint.verbs import gather, identify, tree, verify
+    from kinprint.verbs import audit, gather, identify, tree, verify
 
 __all__ = [
+    "Audit",
     "Changes",
     "Comparison",
     "Evidence",
@@ -69,6 +72,7 @@ __all__ = [
     "Score",
     "Test",
     "Verification",
+    "audit",
     "compare",
     "diff",
     "fingerprint",
@@ -83,6 +87,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "kinprint.audit.findings:Audit",
     "Changes": "kinprint.difference.changes:Changes",
     "Comparison": "kinprint.comparison.comparison:Comparison",
     "Evidence": "kinprint.methods:Evidence",
@@ -97,6 +102,7 @@ _HOMES = {
     "Score": "kinprint.methods:Score",
     "Test": "kinprint.methods:Test",
     "Verification": "kinprint.library.declarations.verify:Verification",
+    "audit": "kinprint.verbs:audit",
     "compare": "kinprint.comparison.comparison:compare",
     "diff": "kinprint.difference.changes:diff",
     "fingerprint": "kinprint.fingerprints.from_model:fingerprint",

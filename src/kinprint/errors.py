@@ -10,6 +10,7 @@
     │   ├── ProbeError          a list of probe texts: missing, damaged, empty
     │   ├── ObservationError    a model that cannot be run, or a server that does not answer
     │   ├── DifferenceError     two models between which there is no difference to show, because neither was made from the other
+    │   ├── ChainError          a chain of checkpoints: missing, damaged, too short, out of order
     │   ├── LibraryError        a library: missing, damaged, of a newer version, not to be written
     │   ├── EngineError         work that cannot be done on the engine that was asked for
     │   ├── ReportError         a report that cannot be written
@@ -83,6 +84,10 @@ class MissingExtraError(KinprintError):
 
 class DifferenceError(KinprintError):
     """Between two models there is no difference to show: their weights do not answer each other."""
+
+
+class ChainError(KinprintError):
+    """A chain of checkpoints is missing, damaged, too short or out of order."""
 
 
 class LibraryError(KinprintError):

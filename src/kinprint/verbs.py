@@ -1,4 +1,4 @@
-"""What `identify`, `gather`, `tree` and `verify` do, for Python programs: models and libraries are opened here, and not below.
+"""What `audit`, `identify`, `gather`, `tree` and `verify` do, for Python programs: models and libraries are opened here, and not below.
 
 The functions below take fingerprints; these take what the commands take. `compare`, `fingerprint`, `observe` and `transform`
 open models themselves.
@@ -10,10 +10,15 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from kinprint.architectures import Weights, open_model
+from kinprint.audit.audit import audit_chain
+from kinprint.audit.chain import Stage, named, read_chain, require_order
+from kinprint.audit.findings import Audit
 from kinprint.comparison import ALPHA
 from kinprint.comparison.components import kinds
 from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.fingerprints.from_model import SUFFIX
 from kinprint.library.declarations.base_models import at_hand
 from kinprint.library.declarations.verify import Options, Verification
 from kinprint.library.declarations.verify import verify as verify_place
@@ -220,6 +225,72 @@ def verify(
     mirror = None if models is None else Path(models)
     options = Options(mirror, known, offline=offline, quick=quick, deep=deep, alpha=alpha, part=part)
     return verify_place(os.fspath(model), options)
+
+
+def audit(
+    chain: str | os.PathLike[str] | Iterable[AnyModel | Stage],
+    *,
+    library: AnyLibrary | None = None,
+    against: Iterable[AnyModel] = (),
+    alpha: float = ALPHA,
+    cache: bool = True,
+    progress: Progress = lambda what, done, total: None,
+) -> Audit:
+    """Ask of a chain of checkpoints, from its random start to its release, whether it is one training and nobody else's.
+
+    Args:
+        chain: places or fingerprints, or `Stage`s with step and date, in order; or the TOML or JSON file that states them.
+        library: a library of models of others: kin of the start or of the release is looked for among them.
+        against: models of others, named one by one.
+        alpha: largest p-value of each question, corrected for all that it asked, that counts.
+        cache: use fingerprints and tests of earlier runs, and keep new ones.
+        progress: called with what is asked, how many questions were and how many there are.
+
+    Returns:
+        what holds, what is broken and where, and what could not be tested. `CANNOT_SHOW` of `kinprint.audit` is what no chain shows.
+
+    Raises:
+        ChainError: the file states no chain, or checkpoints are too few or out of order, or hold weights that are no numbers.
+        KinprintError: a checkpoint, one of `against` or the library cannot be read.
+
+    Example:
+        >>> import kinprint
+        >>> found = kinprint.audit(["examples/models/twin", "examples/models/base", "examples/models/finetune"])
+        >>> found.conclusion, [finding.where for finding in found.of("kinship") if finding.state == "broken"]
+        ('broken', ['twin to base'])
+    """
+    stages, held = _stages(chain)
+    require_order(stages)
+    models = [fingerprint(held.get(number, stage.place), cache=cache) for number, stage in enumerate(stages)]
+    others = [fingerprint(each, cache=cache) for each in against]
+    opened = None if library is None else _opened(library)
+    start = None if 0 in held else weights_at(stages[0].place)
+    return audit_chain(stages, models, start=start, against=others, library=opened, alpha=alpha, cache=cache, progress=progress)
+
+
+def weights_at(place: str) -> Weights | None:
+    """The weights of a checkpoint, read when they are asked for; None of a `.kinprint` file.
+
+    Raises:
+        CheckpointError, ArchitectureError: it cannot be read.
+    """
+    return None if Path(place).suffix == SUFFIX else open_model(place).weights
+
+
+def _stages(
+    chain: str | os.PathLike[str] | Iterable[AnyModel | Stage],
+) -> tuple[list[Stage], dict[int, Fingerprint]]:
+    """The chain, and which of its checkpoints are fingerprints already."""
+    if isinstance(chain, str | os.PathLike):
+        return read_chain(chain), {}
+    stages, held = list[Stage](), dict[int, Fingerprint]()
+    for number, each in enumerate(chain):
+        if isinstance(each, Fingerprint):
+            held[number] = each
+            stages.append(Stage(each.name, each.name))
+        else:
+            stages.append(each if isinstance(each, Stage) else named([os.fspath(each)])[0])
+    return stages, held
 
 
 def _opened(library: AnyLibrary) -> Library:
