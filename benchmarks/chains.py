@@ -24,15 +24,17 @@ class Run:
 
     Attributes:
         family: of the model.
-        seed: of its random start and of the order of its text.
+        seed: of its random start.
+        training: number of the training from that start: each reads its text in an order of its own.
     """
 
     family: str
     seed: int
+    training: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.family}-{self.seed}"
+        return f"{self.family}-{self.seed}" + (f"-{self.training}" if self.training else "")
 
     @property
     def rate(self) -> float:
@@ -70,7 +72,7 @@ def _train(run: Run, folder: Path, target: Path) -> None:
 
     save(0)
     ids = tokens("code", "tiny", _tokenizer(folder), folder / "tokens")
-    train(model, ids, Train(rate=run.rate, order=run.seed), SHAPE, tell=save)
+    train(model, ids, Train(rate=run.rate, order=run.seed + 10_000 * run.training), SHAPE, tell=save)
 
 
 def _tokenizer(folder: Path) -> Path:

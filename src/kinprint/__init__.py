@@ -22,7 +22,7 @@ The packages, from the ground up; each imports only what stands above it in this
     comparison     runs the methods and gives the verdict: compare, Comparison
     difference     says what changed from one model to another: diff, Changes
     library        searches many fingerprints: Library, identify, gather, tree, verify
-    audit          asks of a chain of checkpoints whether it is one training: audit, Audit
+    auditing       asks of a chain of checkpoints whether it is one training: audit, Audit
     zoo            trains small models of known lineage
     benchmark      measures every method on pairs of known lineage
     reports        writes results as text, JSON, HTML, CycloneDX and in-toto
@@ -38,7 +38,7 @@ from kinprint._version import __version__ as __version__
 from kinprint.errors import KinprintError
 
 if TYPE_CHECKING:
-    from kinprint.audit.findings import Audit
+    from kinprint.auditing.findings import Audit
     from kinprint.checkpoints.opening import open_checkpoint
     from kinprint.comparison.comparison import Comparison, compare
     from kinprint.difference.changes import Changes, diff
@@ -87,7 +87,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Audit": "kinprint.audit.findings:Audit",
+    "Audit": "kinprint.auditing.findings:Audit",
     "Changes": "kinprint.difference.changes:Changes",
     "Comparison": "kinprint.comparison.comparison:Comparison",
     "Evidence": "kinprint.methods:Evidence",

@@ -1,4 +1,5 @@
-"""What `audit`, `identify`, `gather`, `tree` and `verify` do, for Python programs: models and libraries are opened here, and not below.
+"""What `audit`, `identify`, `gather`, `tree` and `verify` do, for Python programs: models and libraries are opened here, and
+not below.
 
 The functions below take fingerprints; these take what the commands take. `compare`, `fingerprint`, `observe` and `transform`
 open models themselves.
@@ -11,9 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kinprint.architectures import Weights, open_model
-from kinprint.audit.audit import audit_chain
-from kinprint.audit.chain import Stage, named, read_chain, require_order
-from kinprint.audit.findings import Audit
+from kinprint.auditing.audit import audit_chain
+from kinprint.auditing.chain import Stage, named, read_chain, require_order
+from kinprint.auditing.findings import Audit
 from kinprint.comparison import ALPHA
 from kinprint.comparison.components import kinds
 from kinprint.comparison.in_order import in_order
@@ -247,7 +248,7 @@ def audit(
         progress: called with what is asked, how many questions were and how many there are.
 
     Returns:
-        what holds, what is broken and where, and what could not be tested. `CANNOT_SHOW` of `kinprint.audit` is what no chain shows.
+        what holds, what is broken and where, and what could not be tested; `to_json` says besides what no audit shows.
 
     Raises:
         ChainError: the file states no chain, or checkpoints are too few or out of order, or hold weights that are no numbers.

@@ -64,6 +64,20 @@ HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
 ]
 
+InTotoOption = Annotated[
+    Path | None,
+    typer.Option("--in-toto", metavar="FILE", help="Write an in-toto statement about the examined files, ready to be signed."),
+]
+
+AgainstOption = Annotated[
+    list[str] | None,
+    typer.Option("--against", help="Look among these models too, as in a library; can be given several times."),
+]
+
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit with 4 if something could not be tested, or a declared base was not found.")
+]
+
 SvgOption = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture alone.")]
 
 CacheOption = Annotated[bool, typer.Option(help="Use fingerprints and tests of earlier runs and keep new ones.")]

@@ -9,7 +9,17 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import epoch, hashed, read, retyped
-from kinprint.cli._options import PLACES, AlphaOption, CacheOption, HtmlOption, JsonOption, OptionalLibraryOption
+from kinprint.cli._options import (
+    PLACES,
+    AgainstOption,
+    AlphaOption,
+    CacheOption,
+    HtmlOption,
+    InTotoOption,
+    JsonOption,
+    OptionalLibraryOption,
+    StrictOption,
+)
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
@@ -31,24 +41,19 @@ def command(
         typer.Option(metavar="FILE", help="TOML or JSON that states the chain, with steps and dates, instead of CHECKPOINTS."),
     ] = None,
     library: OptionalLibraryOption = None,
-    against: Annotated[
-        list[str] | None, typer.Option(help="A model of others that neither end may be kin to; can be given several times.")
-    ] = None,
-    strict: Annotated[bool, typer.Option(help="Exit with 4 if something could not be tested.")] = False,
+    against: AgainstOption = None,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
     html: HtmlOption = None,
-    in_toto: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write an in-toto statement about the release's files, ready to be signed."),
-    ] = None,
+    in_toto: InTotoOption = None,
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
 ) -> None:
     """Say whether CHECKPOINTS, from a random start to a release, are one training and nobody else's.
 
     Tests, with p-values, that each checkpoint is kin to the next and that the first shows no training; measures how far weights
-    move from one to the next, and names jumps where other weights could have come in, and missing checkpoints. With a library, or
-    --against, looks for models of others that an end is kin to. The report says what no audit shows. Fingerprints will do
+    move from one to the next, and names jumps where other weights could have come in, and gaps. With a library, or --against,
+    looks for models of others that an end is kin to. The report says what no audit shows. Fingerprints will do
     (`kinprint fingerprint`), but for the spectra of the start. Exits with 0, with 3 if the chain is broken.
 
     Example: kinprint audit examples/models/twin examples/models/base examples/models/finetune
@@ -60,8 +65,8 @@ def command(
         raise typer.BadParameter("give either CHECKPOINTS or --chain FILE", param_hint="CHECKPOINTS")
     made = epoch()
     require_there(*(checkpoints or ()), *(against or ()))
-    from kinprint.audit.audit import audit_chain
-    from kinprint.audit.chain import named, read_chain, require_order
+    from kinprint.auditing.audit import audit_chain
+    from kinprint.auditing.chain import named, read_chain, require_order
     from kinprint.library import Library
     from kinprint.reports.audit_terminal import audit_text
     from kinprint.verbs import weights_at

@@ -12,6 +12,7 @@ from kinprint.checkpoints.places import means_url, require_there
 from kinprint.cli._models import read
 from kinprint.cli._options import (
     PLACES,
+    AgainstOption,
     AlphaOption,
     CacheOption,
     DeepOption,
@@ -21,6 +22,7 @@ from kinprint.cli._options import (
     OptionalLibraryOption,
     PartOption,
     QuickOption,
+    StrictOption,
 )
 from kinprint.cli._output import emit
 from kinprint.terms import ALPHA
@@ -36,9 +38,7 @@ def command(
         Path | None, typer.Option(help="Look here first for declared bases: folders org/name or name.", file_okay=False)
     ] = None,
     library: OptionalLibraryOption = None,
-    against: Annotated[
-        list[str] | None, typer.Option(help="Look among these models too, as in a library; can be given several times.")
-    ] = None,
+    against: AgainstOption = None,
     statement: Annotated[
         Path | None,
         typer.Option(help="Check this in-toto statement or CycloneDX document about MODEL instead.", metavar="FILE"),
@@ -66,7 +66,7 @@ def command(
     quick: QuickOption = False,
     deep: DeepOption = True,
     part: PartOption = None,
-    strict: Annotated[bool, typer.Option(help="Exit with 4 if a declared base was not found or could not be tested.")] = False,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
     alpha: AlphaOption = ALPHA,
     engine: EngineOption = "threads",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kinprint.audit.findings import ABOUT, CANNOT_SHOW, Audit
+from kinprint.auditing.findings import ABOUT, CANNOT_SHOW, Audit
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.reports.comparison_html import measured_with
 from kinprint.reports.pages import page

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kinprint._version import __version__
-from kinprint.audit.findings import FORMAT, Audit
+from kinprint.auditing.findings import FORMAT, Audit
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.errors import ReportError
 from kinprint.fingerprints.trait_table import TRAIT_VERSION

@@ -1,4 +1,4 @@
-"""An audit as terminal text: the conclusion, a line a question, a line for every place that is broken or could not be tested."""
+"""An audit as terminal text: the conclusion, a line a question, a line for places that are broken or could not be tested."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from kinprint.audit.findings import ABOUT, CANNOT_SHOW, Audit, AuditFinding
+from kinprint.auditing.findings import ABOUT, CANNOT_SHOW, Audit, AuditFinding
 from kinprint.errors import printable
 from kinprint.words import p_value
 
 COLOURS = {"holds": "bold green", "broken": "bold red", "not-testable": "bold yellow"}
-SHOWN = 4
+SHOWN = 3
 """Places of one question that are named."""
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kinprint.architectures import Weights
-from kinprint.audit.chain import Stage, require_order
-from kinprint.audit.drift import drift_findings
-from kinprint.audit.findings import Audit, AuditFinding
-from kinprint.audit.intervals import interval_findings
-from kinprint.audit.links import links
-from kinprint.audit.outsiders import outsider_findings
-from kinprint.audit.start import start_findings
+from kinprint.auditing.chain import Stage, require_order
+from kinprint.auditing.drift import drift_findings
+from kinprint.auditing.findings import Audit, AuditFinding
+from kinprint.auditing.intervals import interval_findings
+from kinprint.auditing.links import links
+from kinprint.auditing.outsiders import outsider_findings
+from kinprint.auditing.start import start_findings
 from kinprint.errors import ChainError
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.identify import Searchable
@@ -59,5 +59,8 @@ def audit_chain(
     for number, (what, ask) in enumerate(questions):
         progress(what, number, len(questions))
         findings += ask()
+    apart = {finding.where for finding in findings if finding.about == "kinship" and finding.state == "broken"}
+    # of a link that is broken there is nothing to say about its drift
+    findings = [finding for finding in findings if finding.about != "drift" or finding.where not in apart]
     searched = len(against) + (0 if library is None else len(library))
     return Audit(tuple(stages), tuple(model.digest for model in models), tuple(findings), searched, alpha)

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from kinprint.audit.chain import Stage
-from kinprint.audit.findings import AuditFinding
+from kinprint.auditing.chain import Stage
+from kinprint.auditing.findings import AuditFinding
 from kinprint.comparison import Comparison, examine
 from kinprint.fingerprints import Fingerprint
 from kinprint.statistics import alpha_of_each, bonferroni

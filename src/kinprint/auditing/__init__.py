@@ -5,8 +5,8 @@ measures how far the weights move from one to the next, `outsiders` looks for ki
 what all of it comes to.
 """
 
-from kinprint.audit.audit import audit_chain
-from kinprint.audit.chain import Stage, read_chain
-from kinprint.audit.findings import CANNOT_SHOW, FORMAT, Audit, AuditFinding
+from kinprint.auditing.audit import audit_chain
+from kinprint.auditing.chain import Stage, read_chain
+from kinprint.auditing.findings import CANNOT_SHOW, FORMAT, Audit, AuditFinding
 
 __all__ = ["CANNOT_SHOW", "FORMAT", "Audit", "AuditFinding", "Stage", "audit_chain", "read_chain"]

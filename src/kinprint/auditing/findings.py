@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kinprint.audit.chain import Stage
+from kinprint.auditing.chain import Stage
 from kinprint.json_numbers import finite
 from kinprint.words import p_value
 

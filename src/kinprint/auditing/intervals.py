@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from kinprint.audit.chain import Stage
-from kinprint.audit.findings import AuditFinding
+from kinprint.auditing.chain import Stage
+from kinprint.auditing.findings import AuditFinding
 
 
 def interval_findings(stages: Sequence[Stage]) -> list[AuditFinding]:

@@ -22,8 +22,8 @@ import numpy as np
 
 from kinprint.architectures import Weights
 from kinprint.arrays import Float64s
-from kinprint.audit.chain import Stage
-from kinprint.audit.findings import AuditFinding, State
+from kinprint.auditing.chain import Stage
+from kinprint.auditing.findings import AuditFinding, State
 from kinprint.fingerprints import Fingerprint
 from kinprint.statistics import bonferroni, smallest
 from kinprint.statistics.random_start import FAMILIES, concordance, largest_singular_value, ratio_p, ratios
@@ -77,7 +77,7 @@ def start_findings(stage: Stage, model: Fingerprint, weights: Weights | None, al
     for test in tests:
         log10_p = None if test.log10_p is None else bonferroni(test.log10_p, tries)
         if test.fails or (log10_p is not None and log10_p <= math.log10(alpha)):
-            words = f"{test.name}: {test.words}: no untrained start"
+            words = f"{test.name}: {test.words}; an untrained start has nothing like it"
             findings.append(AuditFinding("start", "broken", stage.label, words, log10_p))
         else:
             known = log10_p is not None or test.name == "constants"
@@ -122,7 +122,7 @@ def _entries(model: Fingerprint) -> StartTest:
     if not values:
         return StartTest("entries", None, "the fingerprint holds no sampled entries that differ")
     worst = int(np.argmin(values))
-    words = f"sampled entries fit an initialiser in all {len(values)} roles, worst in {fits[worst][0]} ({fits[worst][1]})"
+    words = f"entries of {len(values)} roles beside initialisers, worst {fits[worst][0]} (best beside {fits[worst][1]})"
     return StartTest("entries", smallest(values), words)
 
 
@@ -132,7 +132,7 @@ def _units(name: str, blocks: list[Float64s]) -> StartTest:
     values = [concordance(block) for block in told if block.shape[0] >= 2 and block.shape[1] >= FEWEST]
     if not values:
         return StartTest(name, None, "too few sizes are known")
-    return StartTest(name, smallest(values), f"agreement of matrices on which {name} are large")
+    return StartTest(name, smallest(values), f"how far matrices agree on which {name} are large")
 
 
 def _channel_sizes(model: Fingerprint) -> list[Float64s]:

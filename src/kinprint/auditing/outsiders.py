@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kinprint.audit.chain import Stage
-from kinprint.audit.findings import AuditFinding
+from kinprint.auditing.chain import Stage
+from kinprint.auditing.findings import AuditFinding
 from kinprint.comparison import examine
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.identify import Searchable, identify

@@ -23,8 +23,8 @@ import numpy as np
 
 from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.arrays import Array, Float64s
-from kinprint.audit.chain import Stage
-from kinprint.audit.findings import AuditFinding
+from kinprint.auditing.chain import Stage
+from kinprint.auditing.findings import AuditFinding
 from kinprint.fingerprints import Fingerprint
 
 CERTAIN = 5.0
@@ -44,6 +44,9 @@ LEAST = 1e-4
 
 SHOWN = 4
 """Places of a jump that are named."""
+
+READINGS = "a checkpoint left out, another training of the same start, other coordinates, or a learning rate that jumped"
+"""What a link that moves may be."""
 
 Place = tuple[int | None, str]
 """Layer and role; no layer for the embedding and the head."""
@@ -95,13 +98,14 @@ class Drift:
         return near & (self.cosine * np.sqrt(self.sizes) <= CERTAIN)
 
     def surplus(self, steps: Sequence[int | None]) -> Float64s:
-        """(links,) log of the change of a link over that of the links on both sides, for its steps; NaN at both ends.
+        """(links,) log of the change of a link over that of the links on both sides, for its steps; NaN at both ends, and
+        beside a link in which nothing changed.
 
         Change grows with the steps where they lead one way, with their root where they do not: the reading in which less is
         too much counts.
         """
         found = np.full(len(self.change), np.nan)
-        logs = np.log(np.maximum(self.links, LEAST))
+        logs = np.log(np.where(self.links > 0, np.maximum(self.links, LEAST), np.nan))
         known = [step for step in steps if step is not None]
         lengths = np.log(np.diff(known)) if len(known) == len(steps) else np.zeros(len(logs))
         for link in range(1, len(logs) - 1):
@@ -129,7 +133,8 @@ def drift_findings(stages: Sequence[Stage], models: Sequence[Fingerprint]) -> li
             words = f"{_named(jumped, drift.places)} changed by {change:.2g} of the norm, most by {moved:.2g}"
             findings.append(AuditFinding("drift", "broken", where, words))
         elif links[number] > math.log(LINK_JUMP):
-            words = f"everything changed {math.exp(links[number]):.1f} times as far as the links on both sides, for its steps"
+            times = math.exp(links[number])
+            words = f"everything changed {times:.1f} times as far as on both sides, for its steps: {READINGS}"
             findings.append(AuditFinding("drift", "broken", where, words))
         elif np.nanmedian(drift.cosine[number]) < NEAR:
             words = f"too far apart to tell other weights from trained ones (change {moved:.2g}): name checkpoints between them"
