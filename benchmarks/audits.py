@@ -35,6 +35,9 @@ TAMPERED = 20
 LAYER = ("layers.2.", "h.2.")
 """In names of tensors: the layer that is exchanged."""
 
+WAY = (0.0, 0.25, 0.5, 0.7, 0.87, 1.0)
+"""Where checkpoints stand on the way from a start to a release that was not trained from it."""
+
 Chain = list[tuple[Path, int]]
 """Places and stated steps."""
 
@@ -106,6 +109,7 @@ def tampered(run: Run, folder: Path) -> Iterator[Case]:
     yield Case("one checkpoint disguised", stated([*own[:k], copy, *own[k + 1 :]]), both)
     same_start = made(Run(run.family, run.seed, 1), folder)
     yield Case("another training of the same start from a checkpoint on", stated([*own[:k], *same_start[k:]]), link)
+    yield Case("made backwards from a release", stated(backwards(scratch / "backwards", other[0], own[-1])))
     left = [pair for i, pair in enumerate(stated(own)) if i != k]
     yield Case("one checkpoint missing, true steps", left, link)
     yield Case("one checkpoint missing, steps stated anew", stated([place for place, _ in left]), link)
@@ -163,6 +167,20 @@ def reset(target: Path, own: Path) -> Path:
         save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
 
     return changed(target, own, own, change)
+
+
+def backwards(folder: Path, start: Path, release: Path) -> list[Path]:
+    """Checkpoints between any random start and any release, on the straight line: no training leads there."""
+    first, last = (load_file(place / "model.safetensors") for place in (start, release))
+    made = []
+    for share in WAY:
+        target = folder / f"{share:g}"
+        if not target.exists():
+            shutil.copytree(release, target)
+            mixed = {name: ((1 - share) * first[name] + share * last[name]).astype(last[name].dtype) for name in last}
+            save_file(mixed, target / "model.safetensors", metadata={"format": "pt"})
+        made.append(target)
+    return made
 
 
 def disguised(target: Path, place: Path) -> Path:

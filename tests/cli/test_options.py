@@ -75,7 +75,7 @@ def test_every_command_on_a_library_takes_it_alike() -> None:
     assert set(option) == {"--library", "-l", "KINPRINT_LIBRARY"}
 
 
-SEARCHES = ("gather", "identify", "serve", "tree", "verify")
+SEARCHES = ("audit", "gather", "identify", "serve", "tree", "verify")
 
 
 @pytest.fixture(scope="module")
