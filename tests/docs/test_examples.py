@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 NEEDS = {
+    "kinprint audit": "your models",
     "kinprint benchmark": "minutes",
     "kinprint library build": "network",
     "kinprint observe": "minutes",

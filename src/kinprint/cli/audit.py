@@ -56,10 +56,10 @@ def command(
     looks for models of others that an end is kin to. The report says what no audit shows. Fingerprints will do
     (`kinprint fingerprint`), but for the spectra of the start. Exits with 0, with 3 if the chain is broken.
 
-    Example: kinprint audit examples/models/twin examples/models/base examples/models/finetune
+    Example: kinprint audit runs/step0 runs/step1000 runs/step2000 release --html audit.html
 
-    prints BROKEN: base does not come from twin, which is trained besides. --chain names a file that states steps and dates:
-    docs/audit.md has an example.
+    prints HOLDS, "All 4 checkpoints are kin, each to the next ...", or what is broken and where. --chain names a file that
+    states steps and dates: docs/audit.md has an example.
     """
     if bool(checkpoints) == (chain is not None):
         raise typer.BadParameter("give either CHECKPOINTS or --chain FILE", param_hint="CHECKPOINTS")
