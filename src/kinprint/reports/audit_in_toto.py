@@ -11,7 +11,7 @@ from kinprint.auditing.findings import FORMAT, Audit
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.errors import ReportError
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
-from kinprint.library.declarations.statements import NAMESPACE, STATEMENT_TYPE
+from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE
 from kinprint.reports.statement_predicate import resources, timestamp
 
 PREDICATE_TYPE = f"urn:uuid:{NAMESPACE}#{FORMAT}"
