@@ -6,7 +6,7 @@
 Two seeds of Llama and of GPT-2, one of GPT-NeoX, all on the same text in the same order; descendants of the first Llama and
 the first GPT-2; the hardest of these disguised. Every pair is compared, from fingerprints and with `--deep`. Models that are
 there are kept, so that a second call goes on. With `--minutes` no further model is begun after that time, and what is there is
-compared. `figures.json` and `fingerprints/` in FOLDER are what is worth keeping: the rest can be made again.
+compared. `answers.jsonl` and `fingerprints/` in FOLDER are what is worth keeping: the rest can be made again.
 
 The table counts pairs by kind: found at p <= 1e-6 from fingerprints and with `--deep`, and the weakest p-value of each.
 """
@@ -18,16 +18,18 @@ import json
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tables import marked, p
 
-from kinprint import benchmark, reports
-from kinprint import fingerprint as measure
-from kinprint.benchmark.result import PairOutcome
+from kinprint import benchmark, fingerprint
+from kinprint.architectures import open_model
+from kinprint.comparison import examine
+from kinprint.methods import tests
 from kinprint.zoo import Member
 from kinprint.zoo.families import SHAPES, Shape
 from kinprint.zoo.lineage import Lineage
@@ -101,31 +103,59 @@ def _tell(name: str, step: int, steps: int, loss: float) -> None:
         print(f"{name}, step {step} of {steps}, loss {loss:.2f}", file=sys.stderr, flush=True)
 
 
-def keep(folder: Path, pairs: benchmark.Pairs) -> None:
-    """Fingerprints of the models, which are small, beside them."""
-    target = folder / "fingerprints"
-    target.mkdir(exist_ok=True)
-    for name, place in pairs.models.items():
-        measure(place).save(target / f"{name}.kinprint")
+@dataclass(frozen=True)
+class Answer:
+    """What the tests say of a pair: log10 p from fingerprints and with both checkpoints."""
+
+    pair: benchmark.Pair
+    fingerprints: float | None
+    deep: float | None
 
 
-def table(result: benchmark.BenchmarkResult) -> str:
+def compared(folder: Path, pairs: benchmark.Pairs) -> list[Answer]:
+    """Every pair by the tests alone, which decide. Fingerprints and answers are kept, so that a second call goes on."""
+    place, kept = folder / "fingerprints", folder / "answers.jsonl"
+    place.mkdir(exist_ok=True)
+    prints = {}
+    for name, model in pairs.models.items():
+        prints[name] = fingerprint(model)
+        prints[name].save(place / f"{name}.kinprint")
+    known = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    said = {(row["models"][0], row["models"][1], *row["digests"]): row for row in known}
+    answers, weights = [], {}
+    for pair in pairs.pairs:
+        names = (pair.reference, pair.suspect)
+        digests = [prints[name].digest for name in names]
+        row = said.get((*names, *digests))
+        if row is None:
+            for name in names:
+                weights.setdefault(name, open_model(pairs.models[name]).weights)
+            both = (prints[names[0]], prints[names[1]])
+            shallow = examine(both, methods=tests())
+            deep = examine(both, (weights[names[0]], weights[names[1]]), methods=tests(deep=True))
+            row = {"models": names, "digests": digests, "fingerprints": shallow.log10_p, "deep": deep.log10_p}
+            with kept.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        answers.append(Answer(pair, row["fingerprints"], row["deep"]))
+    return answers
+
+
+def table(answers: Sequence[Answer]) -> str:
     """Pairs by truth, kind and disguise: how many, how many found, the weakest p-value (of strangers the strongest)."""
     rows = ["| pairs | | fingerprints | weakest p | with `--deep` | weakest p |", "|---|---|---|---|---|---|"]
-    groups: dict[tuple[str, str], list[PairOutcome]] = {}
-    for outcome in result.compared:
-        pair = outcome.pair
+    groups: dict[tuple[str, str], list[Answer]] = {}
+    for answer in answers:
+        pair = answer.pair
         kind = f"{pair.kind}{', disguised' if pair.disguised and 'disguise' not in pair.kind else ''}"
-        groups.setdefault((pair.truth, kind if pair.truth == "related" else "strangers"), []).append(outcome)
-    for (truth, kind), outcomes in sorted(groups.items()):
+        groups.setdefault((pair.truth, kind if pair.truth == "related" else "strangers"), []).append(answer)
+    for (truth, kind), group in sorted(groups.items()):
         cells = []
-        for values in ([o.shallow_log10_p for o in outcomes], [o.log10_p for o in outcomes]):
+        for values in ([answer.fingerprints for answer in group], [answer.deep for answer in group]):
             there = [value for value in values if value is not None]
             extreme = (max if truth == "related" else min)(there, default=None)
             cells += [f"{sum(value <= -6 for value in there)}", p(extreme)]
-        rows.append(f"| {kind} | {len(outcomes)} | {' | '.join(cells)} |")
-    failed = [outcome for outcome in result.outcomes if outcome.failed]
-    return "\n".join(rows + [f"\nNot compared: {outcome.pair.reference}, {outcome.pair.suspect}" for outcome in failed])
+        rows.append(f"| {kind} | {len(group)} | {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def main() -> None:
@@ -138,15 +168,10 @@ def main() -> None:
     arguments = parser.parse_args()
     _quiet(arguments.device)
     count = build(arguments.folder, arguments.size, arguments.device, time.monotonic() + 60 * arguments.minutes)
-    pairs = benchmark.from_zoo(arguments.folder)
-    keep(arguments.folder, pairs)
-    result = benchmark.run(pairs, deep=True)
-    (arguments.folder / "figures.json").write_text(
-        json.dumps(reports.benchmark_json(benchmark.Summary(result)), allow_nan=False)
-    )
+    answers = compared(arguments.folder, benchmark.from_zoo(arguments.folder))
     shape = SIZES[arguments.size]
     said = f"{count} models of width {shape.hidden} and {shape.layers} layers ({arguments.size}), {shape.steps} steps of "
-    said += f"{shape.batch * shape.length:,} tokens".replace(",", " ") + f"; {len(result.compared)} pairs.\n\n{table(result)}"
+    said += f"{shape.batch * shape.length:,} tokens".replace(",", " ") + f"; {len(answers)} pairs.\n\n{table(answers)}"
     print(said)
     if arguments.markdown is not None:
         marked(arguments.markdown, MARK, said)

@@ -9,7 +9,6 @@ from types import ModuleType
 import pytest
 
 from kinprint.benchmark import Pair
-from kinprint.benchmark.result import BenchmarkResult, PairOutcome
 
 pytest.importorskip("torch")
 
@@ -35,19 +34,13 @@ def test_nothing_is_begun_after_the_deadline(larger: ModuleType, tmp_path: Path)
 
 def test_kinds_are_counted_apart(larger: ModuleType) -> None:
     """The weakest p-value of relatives, the strongest of strangers; a miss is counted as one."""
-    outcomes = (
-        outcome("related", "fine-tune", -30.0, -20.0),
-        outcome("related", "fine-tune", -40.0, -2.0),
-        outcome("unrelated", "same family", -1.0, -2.0),
-        outcome("unrelated", "other family", -0.5, None),
+    answers = (
+        larger.Answer(Pair("a", "b", "related", "fine-tune"), -20.0, -30.0),
+        larger.Answer(Pair("a", "c", "related", "fine-tune"), -2.0, -40.0),
+        larger.Answer(Pair("a", "d", "unrelated", "same family"), -2.0, -1.0),
+        larger.Answer(Pair("a", "e", "unrelated", "other family"), None, -0.5),
     )
-    result = BenchmarkResult("zoo", "", "", 5, {}, (), outcomes)
-    assert larger.table(result).splitlines()[2:] == [
+    assert larger.table(answers).splitlines()[2:] == [
         "| fine-tune | 2 | 1 | 0.01 | 2 | 1e-30 |",
         "| strangers | 2 | 0 | 0.01 | 0 | 0.1 |",
     ]
-
-
-def outcome(truth: str, kind: str, deep: float, shallow: float | None) -> PairOutcome:
-    pair = Pair("a", "b", truth, kind)  # type: ignore[arg-type]
-    return PairOutcome(pair, verdict="related", log10_p=deep, shallow_log10_p=shallow)
