@@ -38,6 +38,8 @@ def verification_text(verification: Verification) -> RenderableType:
         pieces.append(Text(f"Undeclared relative: {printable(relative.name)}{where}, {how}{by_part}"))
     if verification.searched:
         pieces.append(Text(f"Looked for undeclared relatives among {verification.searched:,} models.", style="dim"))
+    if verification.itself:
+        pieces.append(Text(f"{printable(verification.itself)} among them has these very weights and this name."))
     pieces.extend(Text(finding.sentence()) for finding in verification.licences)
     if verification.called:
         pieces.append(Text(f"Its weights file calls it {verification.called}; that is not tested.", style="dim"))

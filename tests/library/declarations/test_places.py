@@ -304,6 +304,27 @@ def test_a_model_of_the_library_is_no_relative_of_itself(mirror: Path, tmp_path:
     shutil.copy(mirror / "base" / "model.safetensors", file)
     found = verify(str(file), Options(None, at_hand([fingerprint(file)], None), offline=True))
     assert found.conclusion == "nothing-declared"
+    assert found.itself == file.name
+
+
+def test_where_a_fingerprint_was_measured_is_never_opened(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library is a stranger's: what it says of places could make kinprint ask any server."""
+    from kinprint import fingerprint
+    from kinprint.fingerprints import Fingerprint
+    from kinprint.library.declarations import declared
+    from kinprint.library.declarations.base_models import at_hand
+
+    measured = fingerprint(mirror / "base")
+    hostile = Fingerprint("other", measured.traits, measured.facts, {"source": "https://example.org/model"})
+    opened: list[str] = []
+    located = declared.located
+    monkeypatch.setattr(declared, "located", lambda place, **options: opened.append(place) or located(place, **options))
+    (mirror / "finetune" / "README.md").write_text("---\nbase_model: other\n---\n")
+    confirmed = verify(str(mirror / "finetune"), Options(None, at_hand([hostile], None)))
+    (mirror / "finetune" / "README.md").unlink()
+    undeclared = verify(str(mirror / "finetune"), Options(None, at_hand([hostile], None)))
+    assert (confirmed.conclusion, undeclared.conclusion) == ("confirmed", "undeclared-relative")
+    assert set(opened) == {str(mirror / "finetune")}
 
 
 @pytest.mark.parametrize(

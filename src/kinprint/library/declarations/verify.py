@@ -132,6 +132,7 @@ class Relative:
         log10_p: corrected for the number of models that were searched.
         identical: the weights are the same.
         by_part: which parts are shared, in a sentence, where not all are.
+        licences: what its card stated when it was measured.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Relative:
     log10_p: float
     identical: bool = False
     by_part: str = ""
+    licences: tuple[Licence, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -160,6 +162,7 @@ class Verification:
         relatives: undeclared ones, the closest first; looked for where no declared base was confirmed.
         searched: among how many models.
         notes: damaged cards and the like.
+        itself: the name of a model that was searched and has these very weights and this name; empty if there is none.
         called: what the weights file calls the model; nobody tests that.
         licences: of the model beside those of each model whose weights it shares.
     """
@@ -168,6 +171,7 @@ class Verification:
     findings: tuple[DeclarationFinding, ...] = ()
     relatives: tuple[Relative, ...] = ()
     searched: int = 0
+    itself: str = ""
     called: str = ""
     licences: tuple[LicenceFinding, ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -204,6 +208,7 @@ class Verification:
             "undeclared_relatives": [relative.to_json() for relative in self.relatives],
             "searched": self.searched,
             "sentence": self.sentence(),
+            "itself": self.itself or None,
             "called": self.called or None,
             "licences": [finding.to_json() for finding in self.licences],
             "notes": list(self.notes),
@@ -236,22 +241,30 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
     if not findings:
         pair.measured(False)  # a model that declares nothing is read all the same: a gate must not pass what is no model
     confirmed = any(finding.status == "confirmed" for finding in findings)
-    relatives, searched = ((), 0) if confirmed else _undeclared(pair, own, bases, wanted)
-    shared = [(finding.declaration.text, finding.source) for finding in findings if finding.status == "confirmed"]
-    shared += [(relative.name, relative.source) for relative in relatives]
-    licences = tuple(
-        LicenceFinding(printable(base), declared.licences, _licences(base, source, wanted)) for base, source in shared
+    found = _Searched() if confirmed else _undeclared(pair, own, bases, wanted)
+    shared = [
+        (each.declaration.text, _licences(each.declaration, model, wanted)) for each in findings if each.status == "confirmed"
+    ]
+    shared += [(relative.name, relative.licences) for relative in found.relatives]
+    return Verification(
+        printable(name or model),
+        findings,
+        found.relatives,
+        found.models,
+        found.itself,
+        declared.called,
+        tuple(LicenceFinding(printable(base), declared.licences, theirs) for base, theirs in shared),
+        tuple(notes),
     )
-    return Verification(printable(name or model), findings, relatives, searched, declared.called, licences, tuple(notes))
 
 
-def _licences(name: str, source: str, options: Options) -> tuple[Licence, ...]:
-    """What a model is under: of one at hand as its card said when it was measured, else as it says where it lies."""
-    known = options.shelf.named(name)
-    if known is not None and (kept := of_fingerprint(known).licences):
-        return kept
+def _licences(declaration: Declaration, model: str, options: Options) -> tuple[Licence, ...]:
+    """What a declared base is under. Where a fingerprint at hand was measured is a stranger's word, and is not opened."""
+    base = find_base(declaration, model, options)
+    if base is None or isinstance(base, Fingerprint):
+        return () if base is None else of_fingerprint(base).licences
     try:
-        return read_declared(source, offline=options.offline).licences if source else ()
+        return read_declared(base, offline=options.offline).licences
     except KinprintError:
         return ()
 
@@ -430,25 +443,38 @@ def _of_adapter(declaration: Declaration) -> DeclarationFinding:
 # --- relatives that nobody declares
 
 
-def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options: Options) -> tuple[tuple[Relative, ...], int]:
+@dataclass(frozen=True)
+class _Searched:
+    """Relatives that nobody declares, among how many models, and under which name the model itself is among them."""
+
+    relatives: tuple[Relative, ...] = ()
+    models: int = 0
+    itself: str = ""
+
+
+def _undeclared(pair: _Pair, own: str, declared: Sequence[Declaration], options: Options) -> _Searched:
     """Relatives among the models at hand; p-values are corrected for their number."""
     searched = len(options.shelf)
     if not searched:
-        return (), 0
+        return _Searched()
     model = pair.measured(options.quick)
     tests = methods.tests()
-    relatives = []
+    relatives, itself = [], ""
     names = [name for name in (own, model.name, Path(model.name).stem) if name]
     for known in options.shelf.candidates(model):
-        itself = known.digest == model.digest and any(same_name(known.name, name) for name in names)
-        if itself or _declares(known, names) or any(same_name(base.name, known.name) for base in declared):
+        if known.digest == model.digest and any(same_name(known.name, name) for name in names):
+            itself = known.name
+            continue
+        if _declares(known, names) or any(same_name(base.name, known.name) for base in declared):
             continue
         seen = options.seen(examine((known, model), alpha=alpha_of_each(options.alpha, searched), methods=tests))
         if seen.verdict in ("related", "identical"):
             log10_p = 0.0 if seen.log10_p is None else bonferroni(seen.log10_p, searched)
             source = printable(known.provenance.get("source") or "")
-            relatives.append(Relative(known.name, source, log10_p, seen.same is not None, sentence(seen.parts)))
-    return tuple(sorted(relatives, key=lambda relative: (not relative.identical, relative.log10_p))), searched
+            licences = of_fingerprint(known).licences
+            relatives.append(Relative(known.name, source, log10_p, seen.same is not None, sentence(seen.parts), licences))
+    relatives.sort(key=lambda relative: (not relative.identical, relative.log10_p))
+    return _Searched(tuple(relatives), searched, itself)
 
 
 def _declares(known: Fingerprint, names: Sequence[str]) -> bool:
