@@ -4,11 +4,12 @@
     python benchmarks/larger.py FOLDER --size 30m --device cuda --minutes 8
 
 Two seeds of Llama and of GPT-2, one of GPT-NeoX, all on the same text in the same order; descendants of the first Llama and
-the first GPT-2; the hardest of these disguised. Every pair is compared, from fingerprints and with `--deep`. Models that are
-there are kept, so that a second call goes on. With `--minutes` no further model is begun after that time, and what is there is
-compared. `answers.jsonl` and `fingerprints/` in FOLDER are what is worth keeping: the rest can be made again.
+the first GPT-2; the hardest of these disguised. Every pair is compared, from fingerprints and with both checkpoints. Models
+that are there are kept, so that a second call goes on. With `--minutes` no further model is begun after that time, and what is
+there is compared. `answers.jsonl` and `fingerprints/` in FOLDER are what is worth keeping: the rest can be made again.
 
-The table counts pairs by kind: found at p <= 1e-6 from fingerprints and with `--deep`, and the weakest p-value of each.
+The table counts pairs by kind: found at p <= 1e-6 by all tests on fingerprints, and by the one that needs both checkpoints,
+`matched-neurons`; and the weakest p-value of each. Pairs that neither finds are named.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _tell(name: str, step: int, steps: int, loss: float) -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the tests say of a pair: log10 p from fingerprints and with both checkpoints."""
+    """What the tests say of a pair: log10 p of those on fingerprints, and of those that need both checkpoints."""
 
     pair: benchmark.Pair
     fingerprints: float | None
@@ -142,7 +143,7 @@ def compared(folder: Path, pairs: benchmark.Pairs) -> list[Answer]:
 
 def table(answers: Sequence[Answer]) -> str:
     """Pairs by truth, kind and disguise: how many, how many found, the weakest p-value (of strangers the strongest)."""
-    rows = ["| pairs | | fingerprints | weakest p | with `--deep` | weakest p |", "|---|---|---|---|---|---|"]
+    rows = ["| pairs | | fingerprints | weakest p | `matched-neurons` | weakest p |", "|---|---|---|---|---|---|"]
     groups: dict[tuple[str, str], list[Answer]] = {}
     for answer in answers:
         pair = answer.pair
@@ -155,7 +156,10 @@ def table(answers: Sequence[Answer]) -> str:
             extreme = (max if truth == "related" else min)(there, default=None)
             cells += [f"{sum(value <= -6 for value in there)}", p(extreme)]
         rows.append(f"| {kind} | {len(group)} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+    missed = [
+        each.pair for each in answers if each.pair.truth == "related" and min(each.fingerprints or 0, each.deep or 0) > -6
+    ]
+    return "\n".join(rows + [f"\nFound by neither: {pair.reference} and {pair.suspect}." for pair in missed])
 
 
 def main() -> None:

@@ -60,6 +60,19 @@ MEASURED = (
         rf" (?P<accused>{COUNT}) of (?P<strangers>{COUNT}) pairs of strangers",
     ),
     Measured(
+        "released models converted beyond their neurons, fingerprints alone",
+        "released.md",
+        "released-conversions",
+        rf"- fingerprints: (?P<found>{COUNT}) of (?P<relatives>{COUNT}) found;"
+        rf" (?P<accused>{COUNT}) of (?P<strangers>{COUNT}) pairs of strangers",
+    ),
+    Measured(
+        "models of 10 million parameters, `--deep`",
+        "larger.md",
+        "larger",
+        rf"\| strangers \| (?P<strangers>{COUNT}) \|[^|]*\|[^|]*\| (?P<accused>{COUNT}) \|",
+    ),
+    Measured(
         "models trained ten times as long on one text in one order",
         "methods.md",
         "unforgeable",
