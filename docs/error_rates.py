@@ -67,7 +67,7 @@ MEASURED = (
         rf" (?P<accused>{COUNT}) of (?P<strangers>{COUNT}) pairs of strangers",
     ),
     Measured(
-        "models of 10 million parameters, `--deep`",
+        "models of 10 million parameters, `matched-neurons`",
         "larger.md",
         "larger",
         rf"\| strangers \| (?P<strangers>{COUNT}) \|[^|]*\|[^|]*\| (?P<accused>{COUNT}) \|",
