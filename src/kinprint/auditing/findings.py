@@ -65,6 +65,11 @@ class AuditFinding:
         }
 
 
+def _worst(findings: Sequence[AuditFinding]) -> State:
+    states = {finding.state for finding in findings}
+    return "broken" if "broken" in states else "not-testable" if "not-testable" in states else "holds"
+
+
 @dataclass(frozen=True)
 class Audit:
     """What `audit` found.
@@ -87,16 +92,14 @@ class Audit:
     @property
     def conclusion(self) -> State:
         """The worst of all findings."""
-        states = {finding.state for finding in self.findings}
-        return "broken" if "broken" in states else "not-testable" if "not-testable" in states else "holds"
+        return _worst(self.findings)
 
     def of(self, about: About) -> list[AuditFinding]:
         return [finding for finding in self.findings if finding.about == about]
 
     def state_of(self, about: About) -> State:
         """The worst finding about one question; one that nobody asked is not testable."""
-        states = {finding.state for finding in self.of(about)} or {"not-testable"}
-        return "broken" if "broken" in states else "not-testable" if "not-testable" in states else "holds"
+        return _worst(asked) if (asked := self.of(about)) else "not-testable"
 
     @property
     def weakest(self) -> float | None:

@@ -87,3 +87,13 @@ def retyped() -> dict[str, str]:
     """The command that is running, and when: what reports say of how they were made."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"command": shlex.join(["kinprint", *sys.argv[1:]]), "when": now}
+
+
+def hash_of_fingerprint(path: Path, note: str = "") -> FileHash:
+    """The digest of a `.kinprint` file itself, where the model that it was made of is not at hand."""
+    import hashlib
+
+    from kinprint.checkpoints.hashes import FileHash
+
+    data = path.read_bytes()
+    return FileHash(path.name, len(data), hashlib.sha256(data).hexdigest(), note)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
-from kinprint.cli._models import epoch, hashed, read, retyped
+from kinprint.cli._models import epoch, hash_of_fingerprint, hashed, read, retyped
 from kinprint.cli._options import (
     PLACES,
     AgainstOption,
@@ -100,13 +100,9 @@ def command(
 
 def _files(place: str) -> tuple[FileHash, ...]:
     """The files of a checkpoint with their SHA-256; of a `.kinprint` file itself, where weights stay at home."""
-    from kinprint.checkpoints.hashes import FileHash
     from kinprint.fingerprints.from_model import SUFFIX
 
     path = Path(place)
     if path.suffix != SUFFIX:
         return hashed(place)
-    import hashlib
-
-    data = path.read_bytes()
-    return (FileHash(path.name, len(data), hashlib.sha256(data).hexdigest(), "a fingerprint; the weights were not at hand"),)
+    return (hash_of_fingerprint(path, "a fingerprint; the weights were not at hand"),)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kinprint.checkpoints.places import require_there
-from kinprint.cli._models import hashed, read
+from kinprint.cli._models import hash_of_fingerprint, hashed, read
 from kinprint.cli._options import PLACES, CacheOption
 from kinprint.errors import ReportError, printable
-
-if TYPE_CHECKING:
-    from kinprint.checkpoints.hashes import FileHash
 
 
 def command(
@@ -51,7 +48,7 @@ def command(
     from kinprint.reports import hidden_commitment, open_commitment, write_text
 
     measured = read(model, cache=cache)
-    files = hashed(model) or (_of_file(Path(model)),)
+    files = hashed(model) or (hash_of_fingerprint(Path(model)),)
     target = output or Path(f"{file_name(measured.name)}.commitment.json")
     if opening is None:
         write_text(target, open_commitment(measured, files))
@@ -69,16 +66,6 @@ def command(
     typer.echo(f"{printable(target)}: commits to {count} and the fingerprint of {printable(measured.name)}")
     if opening is not None:
         typer.echo(f"{printable(opening)}: opens it; keep it secret, and unchanged to the last byte")
-
-
-def _of_file(fingerprint: Path) -> FileHash:
-    """The file of a fingerprint that was read, where the model itself is not at hand."""
-    import hashlib
-
-    from kinprint.checkpoints.hashes import FileHash
-
-    with fingerprint.open("rb") as file:
-        return FileHash(fingerprint.name, fingerprint.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _write_secret(path: Path, text: str) -> None:
