@@ -7,19 +7,32 @@ import math
 FEW = 1e-9
 """Up to here 10 ** log10(p) may differ from p."""
 
+LEAST = -100
+"""log10 of the smallest p-value that is written out: nobody reads a smaller one otherwise. JSON holds the number."""
+
 
 def p_value(log10_p: float | None, *, exact: bool = False) -> str:
-    """A p-value in a few characters. It is rounded up: what is shown is never smaller than what was found.
+    """A p-value in a few characters, with three decimals from 0.001 on. It is rounded up: what is shown is never smaller than
+    what was found.
 
     Args:
         log10_p: of an upper bound, or of the p-value itself; None where there is none.
-        exact: it is the p-value itself: three decimals from 0.001 on.
+        exact: it is the p-value itself.
 
     Returns:
-        "≤ 1e-12", "0.013" (exact) or "–".
+        "≤ 1e-12", "< 1e-100", "≤ 0.013", "0.013" (exact) or "–".
     """
     if log10_p is None:
         return "–"
-    if exact and log10_p >= -3:
-        return f"{math.ceil(1000 * (10**log10_p - FEW)) / 1000:.3f}"
+    if log10_p < LEAST:
+        return f"< 1e{LEAST}"
+    if log10_p >= -3:
+        shown = f"{math.ceil(1000 * (10 ** min(log10_p, 0) - FEW)) / 1000:.3f}"
+        return shown if exact else f"≤ {shown}"
     return f"≤ 1e{math.ceil(log10_p)}"
+
+
+def chance(log10_p: float) -> str:
+    """A p-value in a sentence, for readers who do not read exponents: "p ≤ 1e-12", or "p < 1e-100, less than one in 10^100"."""
+    written = f"p {p_value(log10_p)}"
+    return f"{written}, less than one in 10^{-LEAST}" if log10_p < LEAST else written

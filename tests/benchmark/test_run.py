@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from benchmark import runs
 
+import kinprint
 from kinprint.benchmark import VERDICT, BenchmarkResult, Summary, calibration, run
-from kinprint.comparison.false_accusations import measured
+from kinprint.benchmark.result import Shape
+from kinprint.comparison import false_accusations
+from kinprint.comparison.false_accusations import _measured, measured, strangers_of
 from kinprint.errors import ZooError
 from kinprint.methods import known
 from kinprint.reports import benchmark_json
@@ -144,3 +149,24 @@ def test_calibration_file(tmp_path: object) -> None:
         other = tmp_path / f"{len(text)}.json"  # type: ignore[operator]
         other.write_text(text)
         assert measured(other) == {}
+
+
+def test_scores_of_other_models_are_not_stated(models: Path) -> None:
+    """What strangers reach is said of models like those measured: of their families, and of their sizes within a factor."""
+    base = kinprint.fingerprint(models / "base")
+    of = {"families": ["llama"], "hidden_size": [128, 256], "num_hidden_layers": [4, 8]}
+    entry = {"pairs": 2, "statistics": [0.1, 0.2], "models": of}
+    for other, stated in (({}, True), ({"families": ["qwen2"]}, False), ({"hidden_size": [300, 400]}, False), (None, False)):
+        known = {"s": _measured({**entry, "models": of | other} if other is not None else {"pairs": 2, "statistics": [0.1]})}
+        with mock.patch.object(false_accusations, "measured", return_value=known):
+            assert (strangers_of("s", (base, base)) is not None) == stated
+
+
+def test_a_calibration_names_its_models() -> None:
+    result = runs.result()
+    names = {name for o in result.compared for name in (o.pair.reference, o.pair.suspect)}
+    shapes = {name: Shape("llama", 96 + number, 6) for number, name in enumerate(sorted(names))}
+    entry = calibration(replace(result, shapes=shapes))["scores"]["norm-gains"]
+    assert entry["models"]["families"] == ["llama"]
+    assert entry["models"]["num_hidden_layers"] == [6, 6]
+    assert "models" not in calibration(result)["scores"]["norm-gains"]

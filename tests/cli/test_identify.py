@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import NamedTuple
 
 import pytest
@@ -69,7 +70,7 @@ def suspect(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
 def test_the_base_is_found_and_the_twin_is_not(identify: Callable[..., Done], library: Path, suspect: Path) -> None:
     done = identify(suspect, "--library", library)
     assert done.returncode == 0
-    assert done.stdout.index("RELATIVES FOUND") < done.stdout.index("base") < done.stdout.index("twin")
+    assert done.stdout.index("1 relative: base") < done.stdout.index("base") < done.stdout.index("twin")
     assert "Searched: 2 models" in done.stdout
 
 
@@ -87,14 +88,24 @@ def test_fail_on_related(identify: Callable[..., Done], library: Path, suspect: 
     assert identify(suspect, "--library", library, "--fail-on", "identical").returncode == 0
 
 
-def test_a_model_of_the_library_is_named_first_and_alone(identify: Callable[..., Done], library: Path, models: Path) -> None:
-    """What was left out, and how to see it, is said; with --all it is there."""
-    done = identify(models / "base", "--library", library)
-    assert "holds the same weights as base" in done.stdout
+def test_a_copy_is_named_first_and_alone(identify: Callable[..., Done], library: Path, models: Path, tmp_path: Path) -> None:
+    """A copy under another name: what was left out, and how to see it, is said; with --all it is there."""
+    copy = tmp_path / "renamed"
+    copytree(models / "base", copy)
+    done = identify(copy, "--library", library)
+    assert "1 relative: base, with the same weights" in done.stdout
     assert "1 more candidate: not tested" in done.stdout
     assert "twin" not in done.stdout
-    said = json.loads(identify(models / "base", "--library", library, "--all", "--json").stdout)
+    said = json.loads(identify(copy, "--library", library, "--all", "--json").stdout)
     assert ([item["name"] for item in said["others"]], said["left_out"]) == (["twin"], 0)
+
+
+def test_a_model_of_the_library_is_not_its_own_relative(identify: Callable[..., Done], library: Path, models: Path) -> None:
+    """The same name and weights: it is said that it is there, and the others are tested."""
+    done = identify(models / "base", "--library", library)
+    assert "No relative found" in done.stdout
+    assert "base is in this library as base" in done.stdout
+    assert "twin" in done.stdout
 
 
 def test_a_search_made_again_asks_no_method(

@@ -30,7 +30,7 @@ finally:
     print(" ".join(sys.modules), file=sys.stderr)
 """
 
-GROUPS = {"library": "list", "zoo": "build"}
+GROUPS = {"library": "list", "zoo": "build", "cache": "list"}
 """Commands of commands, and one of each."""
 
 

@@ -127,13 +127,35 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return pairs_tested_by(module, monkeypatch)
 
 
-def test_the_model_itself_needs_no_test_and_ends_the_search(
+def test_the_model_itself_is_no_relative_of_itself(
+    strangers: list[Fingerprint], family: tuple[Fingerprint, Fingerprint]
+) -> None:
+    """The same weights under the same name: said, and the search goes on; its p-values are corrected for all models."""
+    own = with_content(family[0], "own")
+    found = identify(own, Memory(*strangers, family[1], own))
+    assert (found.verdict, found.itself, found.left_out) == ("related", "parent", 0)
+    assert found.headline == "1 relative: descendant"
+    assert [finding.name for finding in found.relatives] == ["descendant"]
+    assert found.sentence().startswith("parent is in this library as parent. parent shares")
+    assert found.to_json()["itself"] == "parent"
+    alone = compare(family[1], own).log10_p
+    assert alone is not None
+    assert found.relatives[0].log10_p == pytest.approx(alone + 1)
+    without = identify(own, Memory(*strangers, own))
+    assert (without.verdict, without.headline) == ("no-evidence", "No relative found")
+    assert "no other relative found" in without.sentence()
+    only = identify(own, Memory(own))
+    assert only.verdict == "untestable"
+    assert "Nothing else is in it" in only.sentence()
+
+
+def test_a_copy_needs_no_test_and_ends_the_search(
     strangers: list[Fingerprint], family: tuple[Fingerprint, Fingerprint], counted: list[tuple[str, str]]
 ) -> None:
     """The identical one is all that is loaded; what was left out is said in words and numbers."""
     own = with_content(family[0], "own")
     library = Memory(*strangers, family[1], own)
-    found = identify(own, library)
+    found = identify(with_content(family[0], "own", "renamed"), library)
     assert (library.asked, counted) == ([own.digest], [])
     assert (found.verdict, found.left_out, found.tested, len(found.findings)) == ("identical", 9, 0, 1)
     assert found.findings[0].digest == own.digest
@@ -150,7 +172,7 @@ def test_all_tests_the_others_too_and_changes_no_p_value(
     strangers: list[Fingerprint], family: tuple[Fingerprint, Fingerprint], counted: list[tuple[str, str]]
 ) -> None:
     own = with_content(family[0], "own")
-    found = identify(own, Memory(*strangers, family[1], own), test_all=True)
+    found = identify(with_content(family[0], "own", "renamed"), Memory(*strangers, family[1], own), test_all=True)
     assert [finding.name for finding in found.relatives] == ["parent", "descendant"]
     assert (found.left_out, found.tested, len(counted)) == (0, 9, 9)
     alone = compare(family[1], own).log10_p

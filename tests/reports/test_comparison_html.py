@@ -53,7 +53,7 @@ def test_everything_is_there() -> None:
     """Verdict, what it means and what not, every null hypothesis, digests, versions, seed, the command to repeat."""
     shown = page()
     assert "Trained independently: Llama-3.1-8B-Instruct and Mistral-7B-Instruct-v0.1: 0.98" in shown
-    for text in ("What it does not mean", "kinprint compare base finetune", "ab" * 32, "seed 0x", "reached by", "2026-01-02"):
+    for text in ("What it does not mean", "kinprint compare base finetune", "ab" * 32, "seed 0x", "Reached by", "2026-01-02"):
         assert text in shown
     for method in methods.known():
         if method.kind == "test" and not method.deep:

@@ -31,7 +31,8 @@ def test_a_comparison_is_that_of_the_package(running: Running) -> None:
 def test_relatives(running: Running) -> None:
     """The fine-tune is found, the twin is not."""
     found = running.post("/api/identifications", json={"suspect": running.digests["base"]}).json()
-    assert {item["name"]: item["verdict"] for item in found["relatives"]} == {"base": "identical", "finetune": "related"}
+    assert {item["name"]: item["verdict"] for item in found["relatives"]} == {"finetune": "related"}
+    assert found["itself"] == "base"
     assert [item["name"] for item in found["others"]] == ["twin"]
     assert found["library"] == ""  # not its place on the server
     assert "base" in {row["name"] for row in running.get(f"/api/models/{running.digests['finetune']}/neighbours").json()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from kinprint.benchmark.pairs import Pair
 from kinprint.comparison import ALPHA
@@ -28,6 +28,14 @@ class MethodColumn:
     kind: Kind
     threshold: float | None = None
     threshold_source: str = ""
+
+
+class Shape(NamedTuple):
+    """What a model is, as far as it shapes a score."""
+
+    family: str
+    hidden: int
+    layers: int
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class BenchmarkResult:
         alpha: largest p-value called related.
         measuring_seconds, comparing_seconds: wall time of the two parts.
         notes: as of the pairs.
+        shapes: model -> its type, hidden size and number of layers, where its fingerprint states all three.
     """
 
     name: str
@@ -115,6 +124,7 @@ class BenchmarkResult:
     measuring_seconds: float = 0.0
     comparing_seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
     @property
     def compared(self) -> tuple[PairOutcome, ...]:
@@ -136,10 +146,13 @@ class BenchmarkResult:
                 raise ValueError(f"format {data['format']!r}")
             fields = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
             columns = tuple(MethodColumn(**column) for column in fields["columns"])
-            notes = tuple(map(str, fields.get("notes", ())))
-            return cls(
-                **{**fields, "notes": notes, "columns": columns, "outcomes": tuple(_outcome(row) for row in fields["outcomes"])}
-            )
+            read = {
+                "notes": tuple(map(str, fields.get("notes", ()))),
+                "shapes": {name: Shape(*shape) for name, shape in fields.get("shapes", {}).items()},
+                "columns": columns,
+                "outcomes": tuple(_outcome(row) for row in fields["outcomes"]),
+            }
+            return cls(**fields | read)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ZooError("benchmark result", f"not a {FORMAT} object ({error!r})") from None
 

@@ -15,7 +15,7 @@ from kinprint._version import __version__
 from kinprint.architectures import open_model
 from kinprint.architectures.weights import Weights
 from kinprint.benchmark.pairs import Pair, Pairs
-from kinprint.benchmark.result import BenchmarkResult, MethodColumn, PairOutcome, Reading
+from kinprint.benchmark.result import BenchmarkResult, MethodColumn, PairOutcome, Reading, Shape
 from kinprint.comparison import examine
 from kinprint.comparison.verdict import combined_log10_p
 from kinprint.errors import KinprintError, printable
@@ -65,6 +65,7 @@ def run(
         start = time.perf_counter()
         files, unreadable = _measure(pairs.models, Path(folder), opener, progress)
         measured = time.perf_counter()
+        shapes = {name: shape for name, file in files.items() if (shape := _shape(_load(file))) is not None}
         outcomes = []
         progress("pairs", 0, len(pairs.pairs))
         for outcome in _compare_all(pairs, files, unreadable, jobs, deep):
@@ -86,7 +87,15 @@ def run(
         jobs=jobs,
         measuring_seconds=measured - start,
         comparing_seconds=time.perf_counter() - measured,
+        shapes=shapes,
     )
+
+
+def _shape(model: Fingerprint) -> Shape | None:
+    stated = model.stated
+    if stated.model_type is None or stated.hidden_size is None or model.layers is None:
+        return None
+    return Shape(stated.model_type, stated.hidden_size, model.layers)
 
 
 def _column(method: Method) -> MethodColumn:

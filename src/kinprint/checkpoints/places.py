@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from kinprint.checkpoints.files import mode_of
+from kinprint.errors import CheckpointError
+
+HUB = "hf:"
+"""In front of a hub id: ask the hub, whatever lies here."""
+
+LIKE = 0.75
+"""Names are spelled nearly alike from this ratio of `difflib` on."""
+
+MOST = 10_000
+"""Names of a folder that are looked at."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
-_LIKE_AN_ID = re.compile(r"(?![.~])[^/\\@]+/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
+_LIKE_AN_ID = re.compile(r"(?![.~])(?P<first>[^/\\@]+)/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
 
 
 def means_url(model: str) -> bool:
@@ -17,10 +29,47 @@ def means_url(model: str) -> bool:
     return _URL.fullmatch(model) is not None
 
 
+def without_hub(model: str) -> str:
+    """A hub id without the prefix that says that it is one."""
+    return model.removeprefix(HUB)
+
+
 def name_like_an_id(model: str) -> str | None:
-    """The name in what has the form of a hub id, `org/name` or `org/name@revision`; None for any other form."""
-    found = _LIKE_AN_ID.fullmatch(model)
-    return found["name"] if found else None
+    """The name in what has the form of a hub id, `org/name` or `org/name@revision`; None for any other form.
+
+    A mistyped path has that form too. It is taken for a path if its first part is a folder here, or if a path here is spelled
+    nearly so: names of folders are nobody's business. `hf:org/name` means the hub in any case.
+    """
+    found = _LIKE_AN_ID.fullmatch(without_hub(model))
+    if found is None or (not model.startswith(HUB) and (os.path.isdir(found["first"]) or nearest(model))):
+        return None
+    return found["name"]
+
+
+def nearest(path: str) -> str | None:
+    """The path that somebody who wrote `path` may have meant: each part as it is here, or spelled nearly so; None if there is
+    none, or `path` itself is there."""
+    if os.path.lexists(path):
+        return None
+    *folders, name = Path(path).parts or ("",)
+    there = Path()
+    for part in (*folders, name):
+        if not os.path.lexists(there / part):
+            near = get_close_matches(part, _names(there), 1, LIKE)
+            if not near:
+                return None
+            part = near[0]
+        there /= part
+    return str(there)
+
+
+def _names(folder: Path) -> list[str]:
+    """What lies in a folder; nothing if that cannot be seen."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in islice(entries, MOST)]
+    except (OSError, ValueError):
+        return []
 
 
 def require_there(*models: str) -> None:
@@ -32,4 +81,8 @@ def require_there(*models: str) -> None:
     """
     for model in models:
         if model and not (os.path.lexists(model) or means_url(model) or name_like_an_id(model) or "+" in model):
+            asks = f"{HUB}{model} asks the hub" if _LIKE_AN_ID.fullmatch(model) else ""
+            meant = f"did you mean {found}?" if (found := nearest(model)) else ""
+            if remedy := " ".join(filter(None, (meant, asks))):
+                raise CheckpointError(model, "no such file or folder", remedy)
             mode_of(Path(model))

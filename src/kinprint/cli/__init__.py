@@ -12,6 +12,7 @@ import sys
 import typer
 
 from kinprint.cli._groups import files, group
+from kinprint.cli._signs import degrade_signs
 from kinprint.errors import KinprintError
 
 INTERRUPTED = 130
@@ -21,7 +22,7 @@ app = group(files(__name__), "kinprint", "Paternity tests for language models: d
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def _version(version: bool = typer.Option(False, "--version", "-V", help="Print the version and stop.")) -> None:
     if version:
         from kinprint._version import __version__
 
@@ -31,8 +32,9 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 def main() -> None:
     """Run the command line; an input that cannot be used ends in one line on stderr and exit code 1."""
+    degrade_signs()
     try:
-        app()
+        app(prog_name="kinprint")
     except KinprintError as error:
         typer.echo(f"kinprint: {error}", err=True)
         sys.exit(1)

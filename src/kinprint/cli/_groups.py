@@ -19,8 +19,8 @@ import typer.main
 PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 """What all parts of the command line are made with."""
 
-WIDEST = {"max_content_width": 100}
-"""Columns that help takes of a wide terminal."""
+SETTINGS = {"max_content_width": 100, "help_option_names": ["--help", "-h"]}
+"""Columns that help takes of a wide terminal, and what asks for help."""
 
 LONGEST = 300
 """Characters of a command's first sentence where commands are listed."""
@@ -70,8 +70,10 @@ class Taken:
 
 
 def _taken(options: list[Any]) -> list[Any]:
-    """The options of a command, with `Taken` where this typer asks pydantic."""
+    """The options of a command, with `Taken` where this typer asks pydantic, and arguments named as the usage names them."""
     for option in options:
+        if option.param_type_name == "argument" and option.metavar is None:
+            option.metavar = option.name.upper()
         if hasattr(option, "get_runtime_param") and not isinstance(option.get_runtime_param, Taken):
             option.get_runtime_param = Taken(option)
     return options
@@ -108,13 +110,13 @@ def group(commands: Commands, name: str, help: str) -> typer.Typer:
             super().__init__(**settings)
             self.commands: Any = commands  # nobody adds to it
 
-    return typer.Typer(name=name, help=help, cls=Found, no_args_is_help=True, context_settings=WIDEST, **PLAIN)  # type: ignore[arg-type]
+    return typer.Typer(name=name, help=help, cls=Found, no_args_is_help=True, context_settings=SETTINGS, **PLAIN)  # type: ignore[arg-type]
 
 
 def single(name: str, function: Callable[..., None], panel: str | None = None) -> Any:
     """The command of a function whose arguments are its options; its docstring is its help."""
     alone = typer.Typer(**PLAIN)  # type: ignore[arg-type]
-    alone.command(name, cls=Single, rich_help_panel=panel, context_settings=WIDEST)(function)
+    alone.command(name, cls=Single, rich_help_panel=panel, context_settings=SETTINGS)(function)
     return typer.main.get_command(alone)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kinprint.checkpoints.places import require_there
+from kinprint.checkpoints.places import means_url, name_like_an_id, require_there
 from kinprint.cli._progress import byte_bar, say_when_compiling
 from kinprint.errors import printable
 
@@ -35,6 +35,8 @@ def read(
     """The fingerprint of MODEL, with a progress bar (bytes, rate, time left) on stderr while it is measured."""
     if isinstance(model, str):
         require_there(model)
+        if not offline:
+            announce(model)
     say_when_compiling()
     from kinprint.fingerprints import fingerprint
 
@@ -49,6 +51,13 @@ def read(
             threads=threads,
             progress=progress,
         )
+
+
+def announce(model: str) -> None:
+    """Say to who looks on that a hub is asked, before it is."""
+    if sys.stderr.isatty() and not os.path.lexists(model) and not means_url(model) and name_like_an_id(model):
+        asked = os.environ.get("HF_ENDPOINT") or "the hub"
+        typer.echo(f"{printable(model)}: not on this disk, asking {printable(asked)}", err=True)
 
 
 def _shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:

@@ -26,7 +26,7 @@ def _probability(alpha: float) -> float:
 
 def _verdict(name: str | None) -> str | None:
     if name is not None and name not in get_args(Verdict):
-        raise typer.BadParameter(f"{name!r} is no verdict")
+        raise unknown(name, "verdict", get_args(Verdict))
     return name
 
 
@@ -79,6 +79,14 @@ StrictOption = Annotated[
 ]
 
 SvgOption = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture alone.")]
+
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say everything: what each test compared, scores, context.", show_default=False)
+]
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print one line.", show_default=False)]
+
+OfflineOption = Annotated[bool, typer.Option(help="Never ask the hub: only what is on this disk is found.")]
 
 CacheOption = Annotated[bool, typer.Option(help="Use fingerprints and tests of earlier runs and keep new ones.")]
 

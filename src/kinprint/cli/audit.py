@@ -20,7 +20,7 @@ from kinprint.cli._options import (
     OptionalLibraryOption,
     StrictOption,
 )
-from kinprint.cli._output import emit
+from kinprint.cli._output import emit, require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -65,6 +65,7 @@ def command(
         raise typer.BadParameter("give either CHECKPOINTS or --chain FILE", param_hint="CHECKPOINTS")
     made = epoch()
     require_there(*(checkpoints or ()), *(against or ()))
+    require_writable(html, in_toto)
     from kinprint.auditing.audit import audit_chain
     from kinprint.auditing.chain import named, read_chain, require_order
     from kinprint.library import Library
@@ -81,17 +82,14 @@ def command(
         audit = audit_chain(
             stages, models, start=start, against=others, library=opened, alpha=alpha, cache=cache, progress=progress
         )
+    emit(as_json, audit.to_json, lambda: audit_text(audit))
     if html is not None or in_toto is not None:
         from kinprint.reports.audit_html import audit_html
         from kinprint.reports.audit_in_toto import audit_statement
-        from kinprint.reports.writing import write_text
 
         files = [_files(stage.place) for stage in stages]
-        if html is not None:
-            write_text(html, audit_html(audit, files=files, **retyped()))
-        if in_toto is not None:
-            write_text(in_toto, audit_statement(audit, files, made))
-    emit(as_json, audit.to_json, lambda: audit_text(audit))
+        write(html, lambda: audit_html(audit, files=files, **retyped()))
+        write(in_toto, lambda: audit_statement(audit, files, made))
     if audit.conclusion == "broken":
         raise typer.Exit(BROKEN)
     if strict and audit.conclusion == "not-testable":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinprint.cli._options import CacheOption, DeepOption, HtmlOption, JobsOption, QuestionsOption, QuickOption, unknown
-from kinprint.cli._output import emit
+from kinprint.cli._output import emit, require_writable
 from kinprint.cli._progress import count_bars, step_bar
 from kinprint.errors import ReportError
 from kinprint.terms import LISTS
@@ -60,7 +59,7 @@ def command(
         raise unknown(published_list, "list", LISTS, "--list")
     if quick and (deep or observe):
         raise typer.BadParameter("--deep and --observe take whole models: choose one", param_hint="--quick")
-    _writable([path for path in (as_json, markdown, html, calibration) if path is not None and str(path) != "-"])
+    require_writable(*(path for path in (as_json, markdown, html, calibration) if str(path) != "-"))
     from kinprint import benchmark, reports
 
     if published_list is not None:
@@ -111,13 +110,6 @@ def _earlier(path: Path) -> dict[str, Any] | None:
         return dict(json.loads(path.read_text())) if path.exists() else None
     except (OSError, ValueError, TypeError) as error:
         raise ReportError(path, f"is there and no calibration ({error})", "name another file") from error
-
-
-def _writable(paths: list[Path]) -> None:
-    """A run can take an hour: say before it that its report has nowhere to go."""
-    for path in paths:
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise ReportError(path, "cannot be written", "name a file in a folder that exists")
 
 
 def _observed(place: str, questions: int, cache: bool) -> Fingerprint:

@@ -12,6 +12,7 @@ import typer
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import hash_of_fingerprint, hashed, read
 from kinprint.cli._options import PLACES, CacheOption
+from kinprint.cli._output import require_writable
 from kinprint.errors import ReportError, printable
 
 
@@ -40,6 +41,7 @@ def command(
     prints: base.commitment.json: commits to 4 files and the fingerprint of base
     """
     require_there(model)
+    require_writable(output, opening)
     if opening is not None and opening.exists():
         problem = "is there already, and may be what opens an earlier commitment"
         raise ReportError(opening, problem, "give the name of a new file")

@@ -24,13 +24,15 @@ from kinprint.cli._options import (
     JsonOption,
     PartOption,
     QuickOption,
+    QuietOption,
     ScoresOption,
     SuspectArgument,
     TableOption,
+    VerboseOption,
     given_tables,
     require_all_weights,
 )
-from kinprint.cli._output import emit
+from kinprint.cli._output import emit, require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -46,6 +48,8 @@ def command(
     deep: DeepOption = False,
     quick: QuickOption = False,
     scores: ScoresOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
     part: PartOption = None,
     html: HtmlOption = None,
     cyclonedx: Annotated[
@@ -60,22 +64,26 @@ def command(
 ) -> None:
     """Say whether SUSPECT's weights come from REFERENCE's (or the other way round), with a p-value.
 
-    Tests decide; scores are shown with their caveats and never change the verdict.
+    Tests decide. Published scores (--scores) are shown with their caveats and never change the verdict.
 
     Example: kinprint compare examples/models/base examples/models/finetune
 
-    prints RELATED, "finetune and base share initial or trained weights ...", and what each test saw. --html report.html writes
-    a page for people who will check the result: null hypotheses, pictures, digests of every file. --cyclonedx finetune.cdx.json
-    and --in-toto finetune.intoto.json write documents for other programs. --part "vision tower" gives verdict and exit code for
+    prints what each test saw, and RELATED, "finetune and base share initial or trained weights ...". -v says what each test
+    compared, and shows scores and context; -q prints one line: verdict, p-value, names. --html report.html writes a page for
+    people who will check the result: null hypotheses, pictures, digests of every file. --cyclonedx finetune.cdx.json and
+    --in-toto finetune.intoto.json write documents for other programs. --part "vision tower" gives verdict and exit code for
     that part alone; its p-value stays corrected for all tests of the pair.
     """
     require_all_weights(quick, deep=deep, scores=scores)
     if part is not None and (cyclonedx is not None or in_toto is not None):
         raise typer.BadParameter("documents for other programs speak of whole models", param_hint="--part")
+    if verbose and quiet:
+        raise typer.BadParameter("not with --verbose: choose one", param_hint="--quiet")
     made = epoch()
     require_there(reference, suspect)
+    require_writable(html, cyclonedx, in_toto)
     from kinprint.comparison import both, examine
-    from kinprint.reports import comparison_text, require_cyclonedx
+    from kinprint.reports import comparison_line, comparison_text, require_cyclonedx
 
     if cyclonedx is not None:
         require_cyclonedx()
@@ -88,9 +96,12 @@ def command(
         from kinprint.comparison.one_part import one_part
 
         comparison = one_part(comparison, part)
+    if as_json or not quiet:
+        emit(as_json, comparison.to_json, lambda: comparison_text(comparison, everything=verbose, scores=scores))
+    else:
+        typer.echo(comparison_line(comparison))
     if any(path is not None for path in (html, cyclonedx, in_toto)):
         _write(comparison, (reference, suspect), made, html, cyclonedx, in_toto)
-    emit(as_json, comparison.to_json, lambda: comparison_text(comparison))
     stop_on(fail_on, comparison.verdict)
 
 
@@ -103,12 +114,9 @@ def _write(
     in_toto: Path | None,
 ) -> None:
     """Write the reports that name every file by its digest, those that are wanted."""
-    from kinprint.reports import comparison_html, cyclonedx_bom, in_toto_statement, write_text
+    from kinprint.reports import comparison_html, cyclonedx_bom, in_toto_statement
 
     files = {"reference": hashed(places[0]), "suspect": hashed(places[1])}
-    if html is not None:
-        write_text(html, comparison_html(comparison, files=files, **retyped()))
-    if cyclonedx is not None:
-        write_text(cyclonedx, cyclonedx_bom(comparison, files, made))
-    if in_toto is not None:
-        write_text(in_toto, in_toto_statement(comparison, files, made))
+    write(html, lambda: comparison_html(comparison, files=files, **retyped()))
+    write(cyclonedx, lambda: cyclonedx_bom(comparison, files, made))
+    write(in_toto, lambda: in_toto_statement(comparison, files, made))

@@ -18,7 +18,7 @@ from kinprint.cli._options import (
     TableOption,
     given_tables,
 )
-from kinprint.cli._output import emit
+from kinprint.cli._output import emit, require_writable, write
 from kinprint.cli._progress import say_when_compiling, step_bar
 
 
@@ -47,18 +47,16 @@ def command(
     prints FINE-TUNE, "the layers changed by 0.17 of their norm ...", and a line for each role of tensors.
     """
     require_there(reference, suspect)
+    require_writable(html, svg)
     tables = given_tables(as_type, table)
     say_when_compiling()
     from kinprint.difference import diff
     from kinprint.reports.difference_figures import difference_svg
     from kinprint.reports.difference_html import difference_html
     from kinprint.reports.difference_terminal import difference_text
-    from kinprint.reports.writing import write_text
 
     with step_bar() as progress:
         found = diff(reference, suspect, given=tables, cache=cache, progress=progress)
-    if html is not None:
-        write_text(html, difference_html(found, **retyped()))
-    if svg is not None:
-        write_text(svg, difference_svg(found))
     emit(as_json, found.to_json, lambda: difference_text(found))
+    write(html, lambda: difference_html(found, **retyped()))
+    write(svg, lambda: difference_svg(found))

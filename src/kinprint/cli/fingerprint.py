@@ -21,6 +21,7 @@ from kinprint.cli._options import (
     given_tables,
     require_all_weights,
 )
+from kinprint.cli._output import require_writable
 from kinprint.errors import printable
 
 
@@ -45,6 +46,7 @@ def command(
     """
     only = component(part)
     require_all_weights(quick, scores=scores)
+    require_writable(output)
     from kinprint.checkpoints.files import file_name
 
     measured = read(model, quick=quick, scores=scores, cache=cache, threads=threads, given=given_tables(as_type, table))

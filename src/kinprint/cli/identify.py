@@ -23,7 +23,7 @@ from kinprint.cli._options import (
     PartOption,
     QuickOption,
 )
-from kinprint.cli._output import emit
+from kinprint.cli._output import emit, require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.errors import KinprintError, printable
 from kinprint.terms import ALPHA, CANDIDATES, SETTLED
@@ -73,6 +73,7 @@ def command(
         raise typer.BadParameter("does not go with --watch", param_hint="--fail-on")
     if suspect is not None:
         require_there(suspect)
+    require_writable(html)
     from kinprint.library import Library
     from kinprint.library.identify import identify
 
@@ -96,13 +97,11 @@ def command(
         _watch(watch, settled, identified, as_json)
     if suspect is not None:
         identification = identified(suspect)
-        from kinprint.reports import write_text
         from kinprint.reports.identification_html import identification_html
         from kinprint.reports.identification_terminal import identification_text
 
-        if html is not None:
-            write_text(html, identification_html(identification, **retyped()))
         emit(as_json, identification.to_json, lambda: identification_text(identification))
+        write(html, lambda: identification_html(identification, **retyped()))
         stop_on(fail_on, identification.verdict)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._models import announce
 from kinprint.cli._options import PLACES, AsOption, JsonOption, TableOption, given_tables
 from kinprint.cli._output import emit
 
@@ -26,6 +27,7 @@ def command(
     prints "read as llama (known): its type is llama, and its tensors are those of such a model", then a line a role.
     """
     require_there(model)
+    announce(model)
     from kinprint.fingerprints.inspection import inspect
     from kinprint.reports import inspection_text
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._models import announce
 from kinprint.cli._options import CacheOption, FingerprintOption, QuestionsOption
+from kinprint.cli._output import require_writable
 from kinprint.cli._progress import count_bar
 from kinprint.errors import printable
 
@@ -42,8 +44,10 @@ def command(
 
     Compare two such files with `kinprint compare`. Code of a model is never run. OPENAI_API_KEY is sent to --api if it is set.
     """
+    require_writable(output)
     if api is None:
         require_there(model)
+        announce(model)
     from kinprint import observation
     from kinprint.checkpoints.files import file_name
 

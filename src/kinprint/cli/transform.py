@@ -15,6 +15,7 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._groups import Commands, group, single
+from kinprint.cli._models import announce
 from kinprint.cli._options import AsOption, TableOption, given_tables
 from kinprint.cli._progress import byte_bar
 from kinprint.errors import printable
@@ -55,6 +56,7 @@ def _command(transform: Transform) -> Callable[..., None]:
     def run(model: str, output: Path, **chosen: Any) -> None:
         tables, check = given_tables(chosen.pop("as_type"), chosen.pop("table")), chosen.pop("check", False)
         require_there(model)
+        announce(model)
         from kinprint.transforms import apply
 
         given = {name: readers[name](value) for name, value in chosen.items() if value is not None}

@@ -20,7 +20,7 @@ from kinprint.cli._options import (
     SvgOption,
     component,
 )
-from kinprint.cli._output import emit
+from kinprint.cli._output import emit, require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -59,6 +59,7 @@ def command(
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODEL...")
     only = component(part)
     require_there(*(models or ()))
+    require_writable(newick, svg, html)
     from kinprint import reports
     from kinprint.reports.tree_html import tree_html
     from kinprint.verbs import tree
@@ -68,10 +69,7 @@ def command(
         forest = tree(fingerprints, library=library, alpha=alpha, test_all=test_all, part=only, cache=cache, progress=progress)
     if len(forest.labels) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")
-    if newick is not None:
-        reports.write_text(newick, forest.newick())
-    if svg is not None:
-        reports.write_text(svg, reports.tree_svg(forest))
-    if html is not None:
-        reports.write_text(html, tree_html(forest, **retyped()))
     emit(as_json, forest.to_json, lambda: reports.tree_text(forest))
+    write(newick, forest.newick)
+    write(svg, lambda: reports.tree_svg(forest))
+    write(html, lambda: tree_html(forest, **retyped()))

@@ -18,6 +18,7 @@ from kinprint.cli._options import (
     DeepOption,
     EngineOption,
     JsonOption,
+    OfflineOption,
     OptionalJobsOption,
     OptionalLibraryOption,
     PartOption,
@@ -62,7 +63,7 @@ def command(
     reference: Annotated[
         str | None, typer.Option(help="With --statement: the reference model, to compare the two again.")
     ] = None,
-    offline: Annotated[bool, typer.Option(help="Never ask the hub: only models on this disk are found.")] = False,
+    offline: OfflineOption = False,
     quick: QuickOption = False,
     deep: DeepOption = True,
     part: PartOption = None,

@@ -17,7 +17,7 @@ from kinprint.comparison import evidence_cache
 from kinprint.comparison.components import counterparts, same_kind
 from kinprint.comparison.context import context
 from kinprint.comparison.experts import ExpertOrigin, expert_origins
-from kinprint.comparison.false_accusations import false_accusations
+from kinprint.comparison.false_accusations import strangers_of
 from kinprint.comparison.identity import Sameness, sameness
 from kinprint.comparison.in_order import in_order
 from kinprint.comparison.layers import LayerOrigin, layer_origins
@@ -32,7 +32,7 @@ from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.methods import Evidence, Method
 from kinprint.progress import listened_to
 from kinprint.terms import ALPHA, Verdict
-from kinprint.words import p_value
+from kinprint.words import chance, p_value
 
 FORMAT = "kinprint-comparison/1"
 
@@ -148,7 +148,6 @@ class Comparison:
     def sentence(self) -> str:
         """The verdict in plain words: what was found, what it means and what it does not."""
         a, b = self.reference.name, self.suspect.name
-        applicable = [item for item in self.tests if item.applies]
         if self.about:
             strength = f"{self._strength()} " if self.verdict == "related" else ""
             return f"{sentence_of_part(self.about, self.parts, (a, b))} {strength}{MEANING[self.verdict]}"
@@ -160,18 +159,12 @@ class Comparison:
             )
         if self.verdict == "related":
             return (
-                f"{b} and {a} share initial or trained weights (p {p_value(self.log10_p or 0)}): one was made from the "
+                f"{b} and {a} share initial or trained weights ({chance(self.log10_p or 0)}): one was made from the "
                 f"other, or both from a common origin. {self._by_part()}{self._strength()} "
                 f"The test does not say which, nor whether it was allowed.{self._started()}"
             )
         if self.verdict == "untestable":
             return f"Nothing can be said about {b} and {a}: no test applies to this pair. The reasons stand beside each test."
-        power = min((item.detectable for item in applicable if item.detectable is not None), default=None)
-        seen = (
-            f" With kept labels, a correlation of {power:.3f} between units would be seen in half of all cases."
-            if power
-            else ""
-        )
         deep = {method.name for method in registry.known() if method.deep}
         hint = (
             "a copy that was disguised and trained very much longer is not seen"
@@ -184,8 +177,17 @@ class Comparison:
         aside = "".join(
             f" {item.set_aside}" for item in self.tests if item.set_aside and (item.log10_p or 0) <= math.log10(self.alpha)
         )
+        caution = f"This does not prove that they are unrelated: {hint}."
+        return f"No evidence that {b} shares weights with {a}.{aside} {self._power()} {caution}"
+
+    def _power(self) -> str:
+        """What the tests could have seen, or why that cannot be said."""
+        known = [item.detectable for item in self.tests if item.applies and item.detectable is not None]
+        if known:
+            return f"With kept labels, a correlation of {min(known):.3f} between units would be seen in half of all cases."
         return (
-            f"No evidence that {b} shares weights with {a}.{aside}{seen} This does not prove that they are unrelated: {hint}."
+            "How weak a relation these tests would have seen could not be worked out: units were matched by what they compute, "
+            "for no test of units with equal labels applies to these two shapes."
         )
 
     def _by_part(self, *, after: bool = False) -> str:
@@ -334,7 +336,8 @@ def examine(
         for what, pair in counterparts(a, b).items()
     }
     beside = [item for each in components.values() for item in each.everything]
-    evidence = tuple(sorted(map(_with_false_accusations, with_detectable(results, alpha, beside)), key=_strength))
+    shown = [_with_false_accusations(item, fingerprints) for item in with_detectable(results, alpha, beside)]
+    evidence = tuple(sorted(shown, key=_strength))
     log10_p = combined_log10_p([*evidence, *beside])
     verdict = decide(content, log10_p, alpha)
     strong = [item for item in evidence if item.decides and (content.weights or (item.log10_p or 0) <= math.log10(alpha))]
@@ -401,11 +404,11 @@ def _step(
     progress(f"{method}: {done} of {total} {what}" if total else method, number, methods)
 
 
-def _with_false_accusations(item: Evidence) -> Evidence:
-    """A score with the share of unrelated models that reach it; tests have p-values instead."""
-    if item.kind != "score":
+def _with_false_accusations(item: Evidence, models: Iterable[Fingerprint]) -> Evidence:
+    """A score with the share of unrelated models like these that reach it; tests have p-values instead."""
+    if item.kind != "score" or item.statistic is None or (strangers := strangers_of(item.method, models)) is None:
         return item
-    return replace(item, false_accusations=false_accusations(item.method, item.statistic))
+    return replace(item, false_accusations=strangers.reached(item.statistic))
 
 
 def _strength(item: Evidence) -> tuple[bool, bool, float, str]:

@@ -6,7 +6,8 @@ multiplied by the number of models in the library, not by the number of candidat
 
 A candidate that holds the suspect's weights needs no test, and with it the question is answered: the other candidates are left
 out, unless all shall be tested. That changes no p-value, since the factor stays the number of models in the library. It only
-leaves findings out, and candidates are tested in the order of their likeliness, so that it leaves out the least.
+leaves findings out, and candidates are tested in the order of their likeliness, so that it leaves out the least. If it bears
+the suspect's name as well, it is the suspect itself and answers nothing: the search goes on.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from kinprint.comparison.parts import SharedPart
 from kinprint.comparison.parts import sentence as sentence_of_parts
 from kinprint.errors import KinprintError, printable
 from kinprint.fingerprints import Fingerprint
+from kinprint.library.declarations.declaration import same_name
 from kinprint.library.descent.arrows import MADE_UP, Arrow, arrows
 from kinprint.library.descent.copies import rule
 from kinprint.library.parts import Query, queries
@@ -36,7 +38,7 @@ from kinprint.library.spaces import DIMENSIONS, dimensions
 from kinprint.methods import Evidence
 from kinprint.statistics import alpha_of_each, bonferroni
 from kinprint.terms import CANDIDATES, COMPONENTS
-from kinprint.words import p_value
+from kinprint.words import chance
 
 FORMAT = "kinprint-identification/1"
 
@@ -146,6 +148,7 @@ class Identification:
         spaces: in which the suspect has a vector.
         alpha: the corrected p-value up to which a model is called a relative.
         left_out: candidates that were not tested, since another one holds the suspect's weights.
+        itself: the name under which the suspect is in the library (the same weights, the same name); "" if it is not.
         part: what alone was judged; None of whole models.
         ancestor: the relative that the suspect was made from, and why; None if that cannot be told.
         descendants: relatives that were made from the suspect, and why.
@@ -159,6 +162,7 @@ class Identification:
     spaces: tuple[str, ...]
     alpha: float = ALPHA
     left_out: int = 0
+    itself: str = ""
     part: str | None = None
     ancestor: tuple[SearchFinding, Arrow] | None = None
     descendants: tuple[tuple[SearchFinding, Arrow], ...] = ()
@@ -167,6 +171,16 @@ class Identification:
     def tested(self) -> int:
         """Models that were tested: those looked at, but for identical ones, which need no test."""
         return sum(finding.verdict != "identical" for finding in self.findings)
+
+    @property
+    def headline(self) -> str:
+        """The answer in a few words: how many relatives, and which is the closest."""
+        relatives = self.relatives
+        if not relatives:
+            return "No relative found" if self.verdict == "no-evidence" else "Untestable"
+        count = "1 relative" if len(relatives) == 1 else f"{len(relatives)} relatives"
+        same = ", with the same weights" if relatives[0].verdict == "identical" and self.part is None else ""
+        return f"{count}: {relatives[0].name}{same}{' and others' if len(relatives) > 1 else ''}"
 
     @property
     def correction(self) -> str:
@@ -201,12 +215,20 @@ class Identification:
 
     def sentence(self) -> str:
         """What was found, in plain words."""
-        relatives = self.relatives
         name = self.suspect.name if self.part is None else f"the {self.part} of {self.suspect.name}"
         if not self.searched:
             return f"Nothing can be said about {name}: the library is empty."
+        if self.itself:
+            return f"{name} is in this library as {self.itself}. {self._of_others(name)}"
+        return self._of_others(name)
+
+    def _of_others(self, name: str) -> str:
+        """What was found besides the model itself."""
+        relatives, other = self.relatives, "other " if self.itself else ""
+        if not relatives and self.searched == bool(self.itself):
+            return "Nothing else is in it."
         if not relatives:
-            outcome = "no relative found" if self.verdict == "no-evidence" else "nothing can be said, no test applies"
+            outcome = f"no {other}relative found" if self.verdict == "no-evidence" else "nothing can be said, no test applies"
             return f"{name}: {outcome} among {_models(self.searched)}. This does not prove that it has none there."
         best = relatives[0]
         said = f"{words} " if self.part is None and (words := sentence_of_parts(best.parts)) else ""
@@ -217,7 +239,7 @@ class Identification:
             others = f"; {len(relatives) - 1} more of them are relatives" if len(relatives) > 1 else ""
             return f"{name} holds the same weights as {best.name}, one of {_models(self.searched)}{others}."
         return (
-            f"{name} shares initial or trained weights with {best.name} (p {p_value(best.log10_p or 0)}, corrected for "
+            f"{name} shares initial or trained weights with {best.name} ({chance(best.log10_p or 0)}, corrected for "
             f"{_models(self.searched)}){more}. {said}{self._descent()}"
         )
 
@@ -234,7 +256,7 @@ class Identification:
     def unseen(self) -> tuple[str, ...]:
         """What this search could not have seen, in plain words."""
         unseen = []
-        far = self.searched - len(self.findings) - len(self.unreadable) - self.left_out
+        far = self.searched - len(self.findings) - len(self.unreadable) - self.left_out - bool(self.itself)
         if self.left_out:
             same = self.findings[0].name
             candidates = _models(self.left_out, "more candidate")
@@ -274,6 +296,7 @@ class Identification:
             "searched": self.searched,
             "tested": self.tested,
             "left_out": self.left_out,
+            "itself": self.itself or None,
             "ancestor": None if self.ancestor is None else _descent_json(*self.ancestor),
             "descendants": [_descent_json(*each) for each in self.descendants],
             "correction": self.correction,
@@ -322,11 +345,14 @@ def identify(
 
     findings: list[SearchFinding] = []
     unreadable: list[Unreadable] = []
+    itself = ""
     with closing(in_order(look_at, others, workers)) as tested:
         for number, result in enumerate(chain(map(look_at, same), tested), 1):
             progress(result.name, number, len(chosen))
             if isinstance(result, Unreadable):
                 unreadable.append(result)
+            elif not itself and part is None and result.same is not None and same_name(result.name, suspect.name):
+                itself = result.name
             else:
                 findings.append(result)
             answered = any(finding.same is not None for finding in findings)
@@ -342,7 +368,8 @@ def identify(
         tuple((each.digest, each.why) for each in unreadable),
         tuple(query.label for query in own),
         alpha,
-        left_out=len(chosen) - len(findings) - len(unreadable),
+        left_out=len(chosen) - len(findings) - len(unreadable) - bool(itself),
+        itself=itself,
         part=part,
         ancestor=ancestor,
         descendants=descendants,

@@ -51,7 +51,8 @@ def require_attainable(structure: RelabellingGroup, layers: int, units: str) -> 
     """Raise NotApplicable if so few relabellings exist that no p-value could be small."""
     smallest = -layers * structure.log10_relabellings()
     if smallest > ATTAINABLE:
-        raise NotApplicable(f"too few {units} ({structure.units} in {layers} layers): no p-value can be below 1e{smallest:.1f}")
+        least = "1" if smallest > -1 else f"1e{math.ceil(smallest)}"
+        raise NotApplicable(f"too few {units} ({structure.units} in {layers} layers): no p-value can be below {least}")
 
 
 def both_scores(reference: NDArray[np.floating], suspect: NDArray[np.floating]) -> tuple[Float64s, Float64s]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kinprint.arrays import Array
+from kinprint.checkpoints.places import without_hub
 from kinprint.checkpoints.remote import hub
 from kinprint.errors import ObservationError, printable
 from kinprint.fingerprints import Fingerprint, fingerprint
@@ -80,7 +81,7 @@ def observe(
     place = os.fspath(model)
     weights = fingerprint(place, scores=True, cache=cache)
     start = time.perf_counter()
-    name, _, revision = place.partition("@") if hub.means_repository(place) else (place, "", "")
+    name, _, revision = without_hub(place).partition("@") if hub.means_repository(place) else (place, "", "")
     runner = Runner(
         name,
         revision=revision or None,

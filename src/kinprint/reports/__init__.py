@@ -5,7 +5,7 @@ from kinprint.reports.benchmark_json import benchmark_json
 from kinprint.reports.benchmark_markdown import benchmark_markdown
 from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.comparison_html import comparison_html
-from kinprint.reports.comparison_terminal import comparison_text, methods_text
+from kinprint.reports.comparison_terminal import comparison_line, comparison_text, methods_text
 from kinprint.reports.inspection_terminal import inspection_text
 from kinprint.reports.statement_commitment import hidden_commitment, open_commitment
 from kinprint.reports.statement_cyclonedx import cyclonedx_bom, require_cyclonedx
@@ -23,6 +23,7 @@ __all__ = [
     "benchmark_text",
     "commitment_text",
     "comparison_html",
+    "comparison_line",
     "comparison_text",
     "cyclonedx_bom",
     "hidden_commitment",

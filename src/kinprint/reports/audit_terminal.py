@@ -9,9 +9,10 @@ from rich.text import Text
 
 from kinprint.auditing.findings import ABOUT, CANNOT_SHOW, Audit, AuditFinding
 from kinprint.errors import printable
+from kinprint.reports import looks
 from kinprint.words import p_value
 
-COLOURS = {"holds": "bold green", "broken": "bold red", "not-testable": "bold yellow"}
+LOOKS = {"holds": looks.FOUND, "broken": looks.FOUND, "not-testable": looks.FAULT}
 SHOWN = 3
 """Places of one question that are named."""
 
@@ -19,7 +20,7 @@ SHOWN = 3
 def audit_text(audit: Audit) -> RenderableType:
     """At most 40 lines of a wide terminal; JSON and the page have every finding."""
     state = audit.conclusion
-    head = Group(Text(state.upper(), style=COLOURS[state]), Text(printable(audit.sentence(), 1000)))
+    head = Group(Text(state.upper(), style=LOOKS[state]), Text(printable(audit.sentence(), 1000)))
     ends = f"{audit.stages[0].name} to {audit.stages[-1].name}, {len(audit.stages)} checkpoints"
     pieces: list[RenderableType] = [Panel(head, title=Text(printable(ends)), box=box.ROUNDED, padding=(0, 1))]
     for about, words in ABOUT.items():
@@ -27,7 +28,7 @@ def audit_text(audit: Audit) -> RenderableType:
         if not findings:
             continue
         worst = audit.state_of(about)
-        pieces.append(Text.assemble((f"{worst:<12}", COLOURS[worst]), f"  {words}{_strength(audit, findings)}"))
+        pieces.append(Text.assemble((f"{worst:<12}", LOOKS[worst]), f"  {words}{_strength(audit, findings)}"))
         told = [finding for finding in findings if finding.state != "holds"] or _one(findings)
         pieces.extend(Text(f"    {line(finding)}") for finding in told[:SHOWN])
         if len(told) > SHOWN:

@@ -8,8 +8,11 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from kinprint import words
+from kinprint.comparison import Comparison
 from kinprint.comparison.experts import ExpertOrigin
+from kinprint.comparison.false_accusations import strangers_of
 from kinprint.comparison.layers import NEW, LayerOrigin
+from kinprint.comparison.own_scores import own_scores
 from kinprint.comparison.parts import SharedPart
 from kinprint.errors import printable
 from kinprint.methods import Evidence
@@ -54,14 +57,20 @@ def p_value(item: Evidence) -> str:
     return words.p_value(item.log10_p, exact=not item.bound)
 
 
+REACHED = (
+    'Reached by: unrelated pairs of the benchmark, where its models are like these ("no statement" where they are of another '
+    "family or size, or the score was not measured). Unrelated pairs that did not reach a value prove nothing."
+)
+
+
 def reached(item: Evidence) -> str:
-    """How often strangers have this score."""
+    """How often strangers like these two models have this score."""
     if not item.applies:
         return ""
     if item.false_accusations is None:
-        return "not measured"
+        return "no statement"
     count, total = item.false_accusations
-    return f"{count / total:.0%} of {total} unrelated pairs"
+    return f"{count} of {total}"
 
 
 def parts(item: Evidence) -> str:
@@ -85,10 +94,22 @@ def made(item: Evidence) -> str:
     return "labels" if item.forgeable else "nothing"
 
 
-def score(item: Evidence) -> dict[str, str]:
-    """A score as one line of a table."""
-    value = "–" if item.statistic is None else f"{item.statistic:.3f}"
-    return {"method": item.method, "value": value, "reached": reached(item), "parts": parts(item), "note": item.note}
+def scores(comparison: Comparison) -> list[dict[str, str]]:
+    """The scores that were measured, one line each, all on one scale: what half of the strangers reach, this pair, a copy."""
+    own = own_scores(comparison.reference)
+    lines = []
+    for item in comparison.scores:
+        if item.unmeasured:
+            continue
+        strangers = strangers_of(item.method, (comparison.reference, comparison.suspect)) if item.applies else None
+        line = {"strangers": "–" if strangers is None else f"{strangers.median:.3f}", "copy": _value(own.get(item.method))}
+        line |= {"method": item.method, "value": _value(item.statistic), "reached": reached(item)}
+        lines.append(line | {"parts": parts(item), "note": item.note})
+    return lines
+
+
+def _value(statistic: float | None) -> str:
+    return "–" if statistic is None else f"{statistic:.3f}"
 
 
 def unmeasured(scores: Iterable[Evidence]) -> str:
@@ -98,6 +119,14 @@ def unmeasured(scores: Iterable[Evidence]) -> str:
         return ""
     many = "1 score was" if len(names) == 1 else f"{len(names)} scores were"
     return f"{many} not measured ({', '.join(names)}): --scores"
+
+
+def inapplicable(tests: Iterable[Evidence]) -> str:
+    """One line for all tests that do not apply; empty if there are none."""
+    names = [item.method for item in tests if not item.applies]
+    if not names:
+        return ""
+    return f"{'1 test does' if len(names) == 1 else f'{len(names)} tests do'} not apply: {', '.join(names)}."
 
 
 PART = {

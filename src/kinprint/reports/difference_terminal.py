@@ -21,7 +21,7 @@ MOST_BARS = 12
 
 def difference_text(changes: Changes) -> RenderableType:
     """The whole report, at most 80 columns. Everything that comes from the models is shown as plain text, without markup."""
-    title = f"{printable(changes.reference)}  →  {printable(changes.suspect)}"
+    title = f"{printable(changes.reference)} and {printable(changes.suspect)}"
     head = Group(Text(changes.reading.word.upper(), style="bold"), Text(printable(changes.reading.words, 1000)))
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1), width=80)]
     if changes.tensors:

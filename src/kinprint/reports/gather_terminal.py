@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kinprint.errors import printable
 from kinprint.library.merges.gather_result import Gathering
+from kinprint.reports import looks
 from kinprint.words import p_value
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -19,7 +20,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 def gathering_text(gathering: Gathering) -> RenderableType:
     """The whole report. Everything that comes from the models is shown as plain text, without markup."""
-    style = "bold yellow" if gathering.kind == "untestable" else "bold green" if gathering.kind == "none" else "bold"
+    style = {"untestable": looks.FAULT, "none": looks.NOTHING}.get(gathering.kind, looks.FOUND)
     head = Group(Text(gathering.kind.upper(), style=style), Text(printable(gathering.sentence(), 1000)))
     pieces: list[RenderableType] = [Panel(head, title=Text(printable(gathering.suspect.name)), box=box.ROUNDED, padding=(0, 1))]
     if gathering.parents:

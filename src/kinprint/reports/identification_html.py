@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kinprint.library.identify import Identification
 from kinprint.reports.comparison_html import measured_with
-from kinprint.reports.identification_terminal import WORDS
 from kinprint.reports.pages import page
 
 
@@ -26,7 +25,6 @@ def identification_html(identification: Identification, *, command: str, when: s
     return page(
         "identification.html",
         identification=identification,
-        verdict=WORDS[identification.verdict],
         command=command,
         provenance=rows,
     )

@@ -10,16 +10,9 @@ from rich.text import Text
 
 from kinprint.errors import printable
 from kinprint.library.identify import Identification, SearchFinding
-from kinprint.reports.comparison_terminal import COLOURS
+from kinprint.reports import looks
 from kinprint.reports.owners import several_owners
 from kinprint.words import p_value
-
-WORDS = {
-    "identical": "IDENTICAL",
-    "related": "RELATIVES FOUND",
-    "no-evidence": "NO RELATIVE FOUND",
-    "untestable": "UNTESTABLE",
-}
 
 SHOWN = 5
 """Tested models without evidence that are listed."""
@@ -28,7 +21,7 @@ SHOWN = 5
 def identification_text(identification: Identification) -> RenderableType:
     """The whole report. Everything that comes from the models is shown as plain text, without markup."""
     head = Group(
-        Text(WORDS[identification.verdict], style=COLOURS[identification.verdict]),
+        Text(printable(identification.headline), style=looks.VERDICTS[identification.verdict]),
         Text(printable(identification.sentence(), 1000)),
     )
     title = f"{printable(identification.suspect.name)}  in  {printable(identification.library)}"

@@ -14,14 +14,10 @@ from kinprint.errors import printable
 from kinprint.library.declarations.at_hand import Check
 from kinprint.library.declarations.commitments import CommitmentCheck
 from kinprint.library.declarations.statements import StatementCheck
+from kinprint.reports import looks
 from kinprint.words import p_value
 
-COLOURS = {
-    "holds": "bold green",
-    "contradicted": "bold red",
-    "not-testable": "bold yellow",
-    "not-checked": "yellow",
-}
+LOOKS = {"holds": looks.FOUND, "contradicted": looks.FOUND, "not-testable": looks.FAULT, "not-checked": "yellow"}
 SIGNATURES = {
     True: "It carries a signature, which is not checked here: cosign, sigstore and model-signing do (docs/supply-chain.md).",
     False: "It carries no signature: whoever can write the file can have written anything.",
@@ -33,7 +29,7 @@ def statement_text(checked: StatementCheck) -> RenderableType:
     statement = checked.statement
     p = "" if statement.log10_p is None else f" (p {p_value(statement.log10_p)})"
     states = f"{statement.kind}: {statement.suspect.name}, compared with {statement.reference.name}: {statement.verdict}{p}."
-    conclusion = Text(checked.conclusion.upper(), style=COLOURS[checked.conclusion])
+    conclusion = Text(checked.conclusion.upper(), style=LOOKS[checked.conclusion])
     head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[statement.signed]))
     return Group(Panel(head, box=box.ROUNDED, padding=(0, 1)), _table(checked.checks))
 
@@ -44,7 +40,7 @@ def commitment_text(checked: CommitmentCheck) -> RenderableType:
     hidden = "" if commitment.opening is None else "hidden "
     about = "a model that is not shown" if checked.model is None else checked.model.name
     states = f"{commitment.kind}: a {hidden}commitment to {about}."
-    conclusion = Text(checked.conclusion.upper(), style=COLOURS[checked.conclusion])
+    conclusion = Text(checked.conclusion.upper(), style=LOOKS[checked.conclusion])
     head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[commitment.signed]))
     untimed = [] if stamp is not None else [Text("No time stamp was given (--timestamp): nothing here says when it was made.")]
     return Group(Panel(Group(head, *untimed), box=box.ROUNDED, padding=(0, 1)), _table(checked.checks))
@@ -55,5 +51,5 @@ def _table(checks: Iterable[Check]) -> Table:
     for column in ("what", "outcome", "reason"):
         table.add_column(column, overflow="fold")
     for check in checks:
-        table.add_row(check.what, Text(check.status, style=COLOURS[check.status]), Text(printable(check.reason, 1000)))
+        table.add_row(check.what, Text(check.status, style=LOOKS[check.status]), Text(printable(check.reason, 1000)))
     return table

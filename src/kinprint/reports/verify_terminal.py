@@ -12,22 +12,23 @@ from rich.text import Text
 
 from kinprint.errors import printable
 from kinprint.library.declarations.verify import Verification
+from kinprint.reports import looks
 from kinprint.words import p_value
 
-COLOURS = {
-    "confirmed": "bold green",
-    "contradicted": "bold red",
-    "undeclared-relative": "bold red",
-    "not-testable": "bold yellow",
-    "not-found": "bold yellow",
-    "nothing-declared": "bold",
-    "unreadable": "bold yellow",
+LOOKS = {
+    "confirmed": looks.FOUND,
+    "contradicted": looks.FOUND,
+    "undeclared-relative": looks.FOUND,
+    "not-testable": looks.FAULT,
+    "not-found": looks.FAULT,
+    "nothing-declared": looks.NOTHING,
+    "unreadable": looks.FAULT,
 }
 
 
 def verification_text(verification: Verification) -> RenderableType:
     """The conclusion, then every declaration with its reason, then undeclared relatives."""
-    conclusion = Text(verification.conclusion.upper(), style=COLOURS[verification.conclusion])
+    conclusion = Text(verification.conclusion.upper(), style=LOOKS[verification.conclusion])
     head = Group(conclusion, Text(verification.sentence()))
     pieces: list[RenderableType] = [Panel(head, title=Text(printable(verification.model)), box=box.ROUNDED, padding=(0, 1))]
     pieces.extend(_declarations(verification))
@@ -58,11 +59,11 @@ def verifications_text(
         bases = ", ".join(finding.declaration.text for finding in verification.findings) or "–"
         table.add_row(
             Text(printable(verification.model)),
-            Text(verification.conclusion, style=COLOURS[verification.conclusion]),
+            Text(verification.conclusion, style=LOOKS[verification.conclusion]),
             Text(printable(bases)),
         )
     for model in unreadable:
-        table.add_row(Text(printable(model)), Text("unreadable", style=COLOURS["unreadable"]), Text("–"))
+        table.add_row(Text(printable(model)), Text("unreadable", style=LOOKS["unreadable"]), Text("–"))
     pieces: list[RenderableType] = [table]
     pieces.extend(
         verification_text(verification)
@@ -83,6 +84,6 @@ def _declarations(verification: Verification) -> Iterator[Text]:
         declaration = finding.declaration
         origin = ", ".join(filter(None, (declaration.relation, f"declared in {' and '.join(declaration.where)}")))
         yield Text.assemble(
-            (finding.status, COLOURS[finding.status]),
+            (finding.status, LOOKS[finding.status]),
             f"  {printable(declaration.text)} ({origin})\n    {printable(finding.reason, 600)}",
         )

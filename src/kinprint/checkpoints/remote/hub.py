@@ -23,7 +23,7 @@ from kinprint.checkpoints.files import replacing
 from kinprint.checkpoints.folders import LocalFolder, Location
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.places import name_like_an_id
+from kinprint.checkpoints.places import HUB, name_like_an_id, without_hub
 from kinprint.checkpoints.remote.folder import RemoteFolder, cache_root, explained
 from kinprint.checkpoints.remote.http import WebFile
 from kinprint.checkpoints.remote.sparse import RemoteFile
@@ -48,6 +48,8 @@ def means_repository(model: str) -> bool:
     name = name_like_an_id(model)
     if name is None or os.path.lexists(model):
         return False
+    if model.startswith(HUB):
+        return True
     return format_of(name) is None and not is_index(name) and not name.endswith(".kinprint")
 
 
@@ -100,7 +102,7 @@ def forget(name: str, commit: str) -> None:
 
 def _parse(model: str) -> tuple[str, str | None]:
     """Id and revision; CheckpointError for what no hub would accept."""
-    found = _ID.fullmatch(model)
+    found = _ID.fullmatch(without_hub(model))
     doubled = found and ("--" in found["id"] or ".." in model)  # the hub's cache gives both a meaning of their own
     if not found or doubled or found["id"].endswith((".", "-", ".git")) or len(found["id"]) > _LONGEST_ID:
         raise CheckpointError(

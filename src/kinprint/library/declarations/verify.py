@@ -17,6 +17,7 @@ from typing import Any, Literal
 from kinprint import methods
 from kinprint.architectures import open_model
 from kinprint.architectures.weights import Weights
+from kinprint.checkpoints.places import HUB, without_hub
 from kinprint.checkpoints.remote import hub
 from kinprint.comparison import ALPHA, Comparison, examine
 from kinprint.comparison.one_part import one_part
@@ -230,7 +231,7 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
     wanted = options or Options()
     pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick, offline=wanted.offline)))
     declared = read_declared(model, offline=wanted.offline)
-    own = name or (model.partition("@")[0] if hub.means_repository(model) else "")
+    own = name or (without_hub(model).partition("@")[0] if hub.means_repository(model) else "")
     bases = [declaration for declaration in declared.declarations if not own or declaration.name != own]
     if declared.is_adapter:
         return Verification(printable(name or model), tuple(map(_of_adapter, bases)), notes=declared.notes)
@@ -284,8 +285,8 @@ def find_base(declaration: Declaration, model: str, options: Options) -> str | F
             return str(folder)
     if name and (known := options.shelf.named(name)) is not None:
         return known
-    if not options.offline and "/" in name and not os.path.lexists(name):  # a name that is a path here would be opened as one
-        return f"{name}@{declaration.revision}" if declaration.revision else name
+    if not options.offline and "/" in name:  # whatever lies here under that name
+        return f"{HUB}{name}@{declaration.revision}" if declaration.revision else f"{HUB}{name}"
     return None
 
 
