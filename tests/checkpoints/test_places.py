@@ -182,3 +182,13 @@ def test_a_path_to_nothing_is_refused_beforehand(place: str) -> None:
 )
 def test_what_may_be_a_model_is_not(place: str) -> None:
     require_there(place)
+
+
+@pytest.mark.parametrize("called", ["model", "checkpoint", "weights"])
+def test_a_name_that_says_nothing(tmp_path: Path, called: str) -> None:
+    """A folder called `model` is called as the folder that it is in, and so is its weights file."""
+    folder = tmp_path / "kin" / called
+    folder.mkdir(parents=True)
+    save_file(ONE, folder / "model.safetensors")
+    assert open_checkpoint(folder).name == "kin"
+    assert open_checkpoint(folder / "model.safetensors").name == called

@@ -19,6 +19,9 @@ from kinprint.errors import CheckpointError
 CONFIG, CARD = "config.json", "README.md"
 """Names of a model's configuration and card."""
 
+COMMON = ("model", "models", "checkpoint", "weights", "output", "final", "pytorch_model", "consolidated")
+"""Names of folders and files that say nothing of the model in them."""
+
 MAX_BELOW = 1000
 """Names that are looked at in a folder, for a message."""
 
@@ -124,7 +127,12 @@ def local(path: Path, source: str) -> Location:
     if is_folder and (cached := _in_hub_cache(path, source)):
         return cached
     folder, only = (path, "") if is_folder else (path.parent, path.name)
-    return Location(Path(os.path.abspath(path)).name or source, source, LocalFolder(folder), only)
+    return Location(_name(Path(os.path.abspath(path))) or source, source, LocalFolder(folder), only)
+
+
+def _name(path: Path) -> str:
+    """What to call a model by its path; where everybody's are called so, by the folder above."""
+    return path.parent.name or path.name if path.name.partition(".")[0].casefold() in COMMON else path.name
 
 
 def _in_hub_cache(path: Path, source: str) -> Location | None:

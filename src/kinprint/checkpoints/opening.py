@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kinprint.checkpoints import ollama
 from kinprint.checkpoints.adapters import adapted, open_adapter, parts_of, refuse_alone, refuse_loose, unties
 from kinprint.checkpoints.card import read_card
 from kinprint.checkpoints.checkpoint import Checkpoint, Deferred
@@ -17,7 +18,7 @@ from kinprint.checkpoints.foreign_config import foreign_files, read_foreign
 from kinprint.checkpoints.formats import read_inside
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.checkpoints.names import renamed
-from kinprint.checkpoints.places import means_url, require_there, without_hub
+from kinprint.checkpoints.places import OLLAMA, means_url, require_there, without_hub
 from kinprint.checkpoints.quantizations import decoded
 from kinprint.checkpoints.remote import address, hub
 from kinprint.checkpoints.source import ByteSource
@@ -36,7 +37,8 @@ def open_checkpoint(model: str | os.PathLike[str], *, offline: bool = False) -> 
             model. Configuration, tokenizer and card are taken from the same folder; none of them is required.
             Or, as a string, a hub id, `org/name` or `org/name@revision`, or the URL of a folder or a file
             (https, or any file system of fsspec): what is needed is fetched when it is read. What exists on disk under
-            that name, or in a folder of the name `org`, wins; `hf:org/name` means the hub in any case.
+            that name, or in a folder of the name `org`, wins; `hf:org/name`, or a link to the model's page, means the hub
+            in any case. Or `ollama:NAME[:TAG]`, a model that Ollama keeps on this disk.
             Or `BASE+ADAPTER`, as a string: a base model with a LoRA adapter, both named in any of these ways.
         offline: ask no hub and no server: what is not on this disk cannot be read. HF_HUB_OFFLINE says the same of hubs.
 
@@ -62,6 +64,8 @@ def located(model: str | os.PathLike[str], *, offline: bool = False) -> Location
         return hub.locate(without_hub(model), offline=offline)
     if isinstance(model, str) and means_url(model):
         return address.locate(model, offline=offline)
+    if isinstance(model, str) and model.startswith(OLLAMA) and not os.path.lexists(model):
+        return ollama.locate(model)
     require_there(os.fspath(model))
     return local(Path(model), os.fspath(model))
 

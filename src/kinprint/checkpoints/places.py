@@ -14,6 +14,15 @@ from kinprint.errors import CheckpointError
 HUB = "hf:"
 """In front of a hub id: ask the hub, whatever lies here."""
 
+OLLAMA = "ollama:"
+"""In front of a model that Ollama keeps on this disk."""
+
+_LINK = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<id>[\w.-]+/[\w.-]+)(?:/(?:tree|blob)/(?P<revision>[\w.-]+)/?)?/?",
+    re.ASCII,
+)
+"""A link to a model's page on the hub."""
+
 LIKE = 0.75
 """Names are spelled nearly alike from this ratio of `difflib` on."""
 
@@ -26,12 +35,20 @@ _LIKE_AN_ID = re.compile(r"(?![.~])(?P<first>[^/\\@]+)/(?P<name>[^/\\@]+)(@.*)?"
 
 def means_url(model: str) -> bool:
     """Whether `model` is a URL rather than a path."""
-    return _URL.fullmatch(model) is not None
+    return _URL.fullmatch(model) is not None and not _LINK.fullmatch(model)
 
 
 def without_hub(model: str) -> str:
-    """A hub id without the prefix that says that it is one."""
-    return model.removeprefix(HUB)
+    """A hub id without the prefix that says that it is one, and of a link to a model's page the id."""
+    link = _LINK.fullmatch(model)
+    if link is None:
+        return model.removeprefix(HUB)
+    return f"{link['id']}@{link['revision']}" if link["revision"] else link["id"]
+
+
+def means_hub(model: str) -> bool:
+    """Whether `model` says itself that it is on the hub: `hf:org/name`, or a link to its page."""
+    return model.startswith(HUB) or _LINK.fullmatch(model) is not None
 
 
 def name_like_an_id(model: str) -> str | None:
@@ -40,8 +57,8 @@ def name_like_an_id(model: str) -> str | None:
     A mistyped path has that form too. It is taken for a path if its first part is a folder here, or if a path here is spelled
     nearly so: names of folders are nobody's business. `hf:org/name` means the hub in any case.
     """
-    found = _LIKE_AN_ID.fullmatch(without_hub(model))
-    if found is None or (not model.startswith(HUB) and (os.path.isdir(found["first"]) or nearest(model))):
+    found = None if model.startswith(OLLAMA) else _LIKE_AN_ID.fullmatch(without_hub(model))
+    if found is None or (not means_hub(model) and (os.path.isdir(found["first"]) or nearest(model))):
         return None
     return found["name"]
 
@@ -80,7 +97,8 @@ def require_there(*models: str) -> None:
         CheckpointError: as `kinprint.checkpoints.open_checkpoint` would.
     """
     for model in models:
-        if model and not (os.path.lexists(model) or means_url(model) or name_like_an_id(model) or "+" in model):
+        elsewhere = means_url(model) or model.startswith(OLLAMA) or name_like_an_id(model) or "+" in model
+        if model and not (elsewhere or os.path.lexists(model)):
             asks = f"{HUB}{model} asks the hub" if _LIKE_AN_ID.fullmatch(model) else ""
             meant = f"did you mean {found}?" if (found := nearest(model)) else ""
             if remedy := " ".join(filter(None, (meant, asks))):

@@ -14,7 +14,7 @@ from kinprint.terms import COMPONENTS, PARTS, Verdict
 if TYPE_CHECKING:
     from kinprint.architectures import Table
 
-PLACES = "folder, file, hub id, BASE+ADAPTER or .kinprint file"
+PLACES = "folder, file, hub id, ollama:NAME, BASE+ADAPTER or .kinprint file"
 """What a model may be named by."""
 
 

@@ -46,6 +46,9 @@ def command(
     watch: Annotated[
         Path | None, typer.Option(help="Identify every model that is in this folder or arrives there, until Ctrl-C.")
     ] = None,
+    all_local: Annotated[
+        bool, typer.Option("--all-local", help="Identify every model of the hub's cache, Ollama and LM Studio on this machine.")
+    ] = False,
     settled: Annotated[
         float, typer.Option(min=0, help="With --watch: read a model once it has not changed for so many seconds.")
     ] = SETTLED,
@@ -58,19 +61,22 @@ def command(
     """Find SUSPECT's relatives in a library, with p-values corrected for all models that were searched.
 
     The nearest models by index vectors are tested, the likeliest first; tests decide. A model with the same weights as SUSPECT
-    needs no test, and ends the search unless --all is given. P-values are multiplied by the number of models in the library,
-    tested or not, so neither option changes one. A vision tower is found inside whatever model holds it; --part "vision tower"
-    looks for nothing else. With --watch, --json prints one object a line.
+    needs no test, and ends the search unless --all is given; if it has the same name too, it is SUSPECT itself. P-values are
+    multiplied by the number of models in the library, tested or not, so neither option changes one. A vision tower is found
+    inside whatever model holds it; --part "vision tower" looks for nothing else. With --watch and --all-local, --json prints
+    one object a line.
 
     Example: kinprint library add --library models.lib examples/models/base examples/models/twin &&
     kinprint identify examples/models/finetune --library models.lib
 
     prints "finetune shares initial or trained weights with base ..." and what was searched.
     """
-    if (suspect is None) == (watch is None):
-        raise typer.BadParameter("give a model or --watch FOLDER, one of the two", param_hint="SUSPECT")
-    if fail_on is not None and watch is not None:
-        raise typer.BadParameter("does not go with --watch", param_hint="--fail-on")
+    if (suspect is not None) + (watch is not None) + all_local != 1:
+        raise typer.BadParameter("give a model, --watch FOLDER or --all-local, one of the three", param_hint="SUSPECT")
+    if fail_on is not None and suspect is None:
+        raise typer.BadParameter("takes one model", param_hint="--fail-on")
+    if html is not None and suspect is None:
+        raise typer.BadParameter("takes one model", param_hint="--html")
     if suspect is not None:
         require_there(suspect)
     require_writable(html)
@@ -95,6 +101,8 @@ def command(
 
     if watch is not None:
         _watch(watch, settled, identified, as_json)
+    if all_local:
+        _all_local(identified, as_json)
     if suspect is not None:
         identification = identified(suspect)
         from kinprint.reports.identification_html import identification_html
@@ -111,19 +119,30 @@ def _watch(folder: Path, settled: float, identified: Callable[[str], Identificat
 
     try:
         for path in arrivals(folder, settled=settled, interval=min(INTERVAL, max(settled, 0.1))):
-            _line(path, identified, as_json)
+            _line(str(path), identified, as_json)
     except KeyboardInterrupt:
         return
 
 
-def _line(path: Path, identified: Callable[[str], Identification], as_json: bool) -> None:
-    """Identify one model and print one line; one that cannot be read says so and does not end the watch."""
+def _all_local(identified: Callable[[str], Identification], as_json: bool) -> None:
+    """Identify every model that other programs keep on this disk."""
+    from kinprint.library.on_this_disk import local_models
+
+    found = list(local_models())
+    if not found:
+        typer.echo("no models found: see `kinprint models`", err=True)
+    for model in found:
+        _line(model.name, identified, as_json)
+
+
+def _line(model: str, identified: Callable[[str], Identification], as_json: bool) -> None:
+    """Identify one model and print one line; one that cannot be read says so and does not end the run."""
     from kinprint.library.identify import FORMAT
 
     try:
-        identification = identified(str(path))
+        identification = identified(model)
         line = json.dumps(identification.to_json(), allow_nan=False) if as_json else printable(identification.sentence(), 1000)
     except KinprintError as error:
-        suspect = {"name": printable(path.name), "source": str(path), "digest": None}
+        suspect = {"name": printable(Path(model).name), "source": model, "digest": None}
         line = json.dumps({"format": FORMAT, "suspect": suspect, "error": str(error)}) if as_json else f"unreadable: {error}"
     typer.echo(line)

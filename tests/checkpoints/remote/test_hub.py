@@ -20,6 +20,7 @@ from waiting import PATIENCE
 from kinprint import fingerprint, open_checkpoint
 from kinprint.checkpoints.files import cache_folder
 from kinprint.checkpoints.hashes import hashes
+from kinprint.checkpoints.places import without_hub
 from kinprint.checkpoints.remote.hub import means_repository
 from kinprint.errors import CheckpointError
 from kinprint.library.declarations.declared import read_declared
@@ -330,12 +331,29 @@ def test_a_malformed_id_is_refused_without_a_request(hub: Serve, models: Path, m
         ("org/name", True), ("org/name@refs/pr/1", True), ("org/name-1.5", True), ("name", False), ("./org/name", False),
         ("../name", False), ("/org/name", False), ("~/name", False), ("a/b/c", False), ("a/model.safetensors", False),
         ("a/pytorch_model.bin", False), ("a/model.safetensors.index.json", False), ("a/b.kinprint", False), ("a\\b/c", False),
+        ("hf:org/name", True), ("ollama:me/name", False), ("https://huggingface.co/org/name", True), ("hf.co/org/name/", True),
+        ("https://huggingface.co/org/name/tree/v1", True), ("https://example.com/org/name", False),
     ],
 )  # fmt: skip
 def test_what_may_be_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, expected: bool) -> None:
     """Paths stay paths: only two plain parts that are not the name of a file may mean a repository."""
     monkeypatch.chdir(tmp_path)
     assert means_repository(model) is expected
+
+
+@pytest.mark.parametrize(
+    ("link", "means"),
+    [
+        ("https://huggingface.co/org/name", "org/name"),
+        ("https://huggingface.co/org/name/tree/v1.0", "org/name@v1.0"),
+        ("hf.co/org/name/", "org/name"),
+        ("hf:org/name@main", "org/name@main"),
+        ("org/name", "org/name"),
+    ],
+)
+def test_links_to_pages_of_models(link: str, means: str) -> None:
+    """What one copies from a browser is a hub id."""
+    assert without_hub(link) == means
 
 
 def test_the_library_of_the_hub_is_loaded_when_it_is_needed() -> None:

@@ -23,7 +23,7 @@ from kinprint.checkpoints.files import replacing
 from kinprint.checkpoints.folders import LocalFolder, Location
 from kinprint.checkpoints.formats import format_of
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.checkpoints.places import HUB, name_like_an_id, without_hub
+from kinprint.checkpoints.places import means_hub, name_like_an_id, without_hub
 from kinprint.checkpoints.remote.folder import RemoteFolder, cache_root, explained
 from kinprint.checkpoints.remote.http import WebFile
 from kinprint.checkpoints.remote.sparse import RemoteFile
@@ -48,7 +48,7 @@ def means_repository(model: str) -> bool:
     name = name_like_an_id(model)
     if name is None or os.path.lexists(model):
         return False
-    if model.startswith(HUB):
+    if means_hub(model):
         return True
     return format_of(name) is None and not is_index(name) and not name.endswith(".kinprint")
 
