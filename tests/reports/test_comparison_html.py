@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from kinprint import Fingerprint, methods
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.cli import main
 from kinprint.reports import comparison_html
+from kinprint.reports.comparison_null import null_picture
 from kinprint.reports.comparison_profiles import STRANGERS, profiles
 
 MODELS = Path(__file__).parents[2] / "examples" / "models"
@@ -59,6 +62,24 @@ def test_everything_is_there() -> None:
         if method.kind == "test" and not method.deep:
             assert method.caveat.split("'")[0] in shown
     assert "no-evidence" in page("twin")
+
+
+def test_the_picture_of_what_decides() -> None:
+    """A bar for every test that applies and a dot for every layer; of strangers bars lie in the hill, left of the line; what
+    lies beyond the scale, or is not finite, is drawn at its end or not at all."""
+    alike, twin = (kinprint.compare(MODELS / "base", MODELS / name) for name in ("finetune", "twin"))
+    for found in (alike, twin):
+        drawn = str(null_picture(found.tests, 1e-6))
+        applies = [item for item in found.tests if item.applies]
+        assert drawn.count('class="pair"') == len(applies)
+        assert drawn.count("<circle") == sum(math.isfinite(z) for item in applies for z in item.layers or ())
+        assert "p = 1e-6" in drawn
+    bars = [float(x) for x in re.findall(r'class="pair" x="([\d.]+)"', str(null_picture(twin.tests, 1e-6)))]
+    line = float(re.findall(r'class="mark" x1="([\d.]+)"', str(null_picture(twin.tests, 1e-6)))[0])
+    assert max(bars) < line
+    far = [replace(item, statistic=1e9, layers=(math.nan, -1e9)) for item in alike.tests[:1]]
+    assert 'x="814.0"' in str(null_picture(far, 1e-6))
+    assert null_picture([replace(item, statistic=math.nan) for item in alike.tests], 1e-6) is None
 
 
 def test_nothing_is_loaded() -> None:

@@ -21,6 +21,7 @@ from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.methods import Evidence
 from kinprint.reports import comparison_words as words
 from kinprint.reports.comparison_figures import Share, Source, bars, composition, layer_map
+from kinprint.reports.comparison_null import null_picture
 from kinprint.reports.comparison_profiles import familiar, layer_maps
 from kinprint.reports.pages import page
 from kinprint.statistics.relabelling import SEED
@@ -52,6 +53,7 @@ def comparison_html(
         applied=sum(item.applies for item in comparison.tests),
         alpha=words.scientific(math.log10(comparison.alpha)),
         tests=[words.test(item, _null(item)) for item in comparison.tests],
+        null=null_picture(comparison.tests, comparison.alpha),
         parts=[words.part(item) for item in comparison.parts],
         composition=composition("Parts of the suspect", shares(comparison)) if comparison.parts else None,
         components=[
