@@ -13,7 +13,7 @@ import pytest
 import kinprint
 from kinprint.verbs import gather, identify, tree, verify
 
-VERBS = ("audit", "compare", "diff", "fingerprint", "gather", "identify", "observe", "transform", "tree", "verify")
+VERBS = ("audit", "compare", "diff", "fingerprint", "gather", "identify", "matrix", "observe", "transform", "tree", "verify")
 
 
 def run(code: str) -> str:

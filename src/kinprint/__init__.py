@@ -21,7 +21,7 @@ The packages, from the ground up; each imports only what stands above it in this
     methods        compare two fingerprints, one file each: Method (Test or Score), Finding, Evidence
     comparison     runs the methods and gives the verdict: compare, Comparison
     difference     says what changed from one model to another: diff, Changes
-    library        searches many fingerprints: Library, identify, gather, tree, verify
+    library        searches many fingerprints: Library, identify, gather, matrix, tree, verify
     auditing       asks of a chain of checkpoints whether it is one training: audit, Audit
     zoo            trains small models of known lineage
     benchmark      measures every method on pairs of known lineage
@@ -47,13 +47,14 @@ if TYPE_CHECKING:
     from kinprint.fingerprints.inspection import Inspection, inspect
     from kinprint.library.declarations.verify import Verification
     from kinprint.library.identify import Identification
+    from kinprint.library.matrix import Matrix
     from kinprint.library.merges.gather_result import Gathering
     from kinprint.library.store import Library
     from kinprint.library.trees.tree import Forest
     from kinprint.methods import Evidence, Finding, Method, Score, Test
     from kinprint.observation.observe import observe
     from kinprint.transforms import apply as transform
-    from kinprint.verbs import audit, gather, identify, tree, verify
+    from kinprint.verbs import audit, gather, identify, matrix, tree, verify
 
 __all__ = [
     "Audit",
@@ -68,6 +69,7 @@ __all__ = [
     "Inspection",
     "KinprintError",
     "Library",
+    "Matrix",
     "Method",
     "Score",
     "Test",
@@ -79,6 +81,7 @@ __all__ = [
     "gather",
     "identify",
     "inspect",
+    "matrix",
     "observe",
     "open_checkpoint",
     "transform",
@@ -98,6 +101,7 @@ _HOMES = {
     "Identification": "kinprint.library.identify:Identification",
     "Inspection": "kinprint.fingerprints.inspection:Inspection",
     "Library": "kinprint.library.store:Library",
+    "Matrix": "kinprint.library.matrix:Matrix",
     "Method": "kinprint.methods:Method",
     "Score": "kinprint.methods:Score",
     "Test": "kinprint.methods:Test",
@@ -109,6 +113,7 @@ _HOMES = {
     "gather": "kinprint.verbs:gather",
     "identify": "kinprint.verbs:identify",
     "inspect": "kinprint.fingerprints.inspection:inspect",
+    "matrix": "kinprint.verbs:matrix",
     "observe": "kinprint.observation.observe:observe",
     "open_checkpoint": "kinprint.checkpoints.opening:open_checkpoint",
     "transform": "kinprint.transforms:apply",

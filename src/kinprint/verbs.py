@@ -1,5 +1,5 @@
-"""What `audit`, `identify`, `gather`, `tree` and `verify` do, for Python programs: models and libraries are opened here, and
-not below.
+"""What `audit`, `identify`, `gather`, `matrix`, `tree` and `verify` do, for Python programs: models and libraries are opened
+here, and not below.
 
 The functions below take fingerprints; these take what the commands take. `compare`, `fingerprint`, `observe` and `transform`
 open models themselves.
@@ -25,6 +25,8 @@ from kinprint.library.declarations.verify import Options, Verification
 from kinprint.library.declarations.verify import verify as verify_place
 from kinprint.library.identify import Identification
 from kinprint.library.identify import identify as identify_fingerprint
+from kinprint.library.matrix import Matrix
+from kinprint.library.matrix import matrix as matrix_of_fingerprints
 from kinprint.library.merges.candidates import candidates as candidates_in
 from kinprint.library.merges.gather import gather as gather_fingerprint
 from kinprint.library.merges.gather_result import Gathering
@@ -182,6 +184,45 @@ def tree(
     if part is not None:
         fingerprints = [model.component(part) for model in fingerprints]
     return tree_of_fingerprints(fingerprints, alpha=alpha, test_all=test_all, stored=stored, cache=cache, progress=progress)
+
+
+def matrix(
+    models: Iterable[AnyModel] = (),
+    *,
+    library: AnyLibrary | None = None,
+    quick: bool = False,
+    alpha: float = ALPHA,
+    cache: bool = True,
+    progress: Progress = lambda what, done, total: None,
+) -> Matrix:
+    """Compare every pair of models.
+
+    Args:
+        models: places or fingerprints.
+        library: a library all of whose models are taken, besides.
+        quick: read about 1 % of the weights of models that are measured (see `fingerprint`).
+        alpha: chance, at most, that any two models of independent training are called related: each pair is tested at alpha
+            divided by the number of pairs.
+        cache: use fingerprints and tests of earlier runs, and keep new ones.
+        progress: called with what is done, how many pairs were compared, and how many there are.
+
+    Returns:
+        verdict and corrected p-value of every pair, and the families.
+
+    Raises:
+        KinprintError: a model or the library cannot be read.
+
+    Example:
+        >>> import kinprint
+        >>> found = kinprint.matrix(["examples/models/base", "examples/models/finetune", "examples/models/twin"])
+        >>> [(found.names[cell.a], found.names[cell.b], cell.verdict) for cell in found.cells]
+        [('base', 'finetune', 'related'), ('base', 'twin', 'no-evidence'), ('finetune', 'twin', 'no-evidence')]
+    """
+    fingerprints = [fingerprint(model, quick=quick, cache=cache) for model in models]
+    if library is not None:
+        opened = _opened(library)
+        fingerprints += in_order(opened.get, [model.digest for model in opened.models()])
+    return matrix_of_fingerprints(fingerprints, alpha=alpha, cache=cache, progress=progress)
 
 
 def verify(

@@ -24,9 +24,9 @@ from kinprint.arrays import Float32s, Float64s
 from kinprint.comparison import ALPHA
 from kinprint.comparison.in_order import in_order
 from kinprint.comparison.one_sided import one_sided
-from kinprint.errors import printable
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.descent.arrows import Arrow, arrows
+from kinprint.library.labels import labels
 from kinprint.library.trees.closer import closer
 from kinprint.library.trees.distances import NeuronDistances, Positions, Sampled, compared_by_position, draws
 from kinprint.library.trees.families import Families, Progress, families
@@ -237,7 +237,7 @@ def tree(
     tested = families(models, alpha=alpha, near=chosen, cache=cache, workers=workers, progress=progress)
     grown = [grown_from(models, group, progress, workers) for group in tested.groups if len(group) > 1]
     alone = tuple(group[0] for group in tested.groups if len(group) == 1)
-    return Forest(_labels(models), tuple(model.digest for model in models), tuple(grown), alone, tested)
+    return Forest(labels(models), tuple(model.digest for model in models), tuple(grown), alone, tested)
 
 
 def _near(
@@ -295,8 +295,8 @@ def _known(positions: Mapping[tuple[int, int], Positions], a: int, b: int) -> Po
 
 
 def _neighbours(models: Sequence[Fingerprint], shortest: Sequence[Near]) -> list[NeighbourPair]:
-    labels = _labels(models)
-    facts = [one_sided(models[a], models[b], (labels[a], labels[b])) for _, a, b, _ in shortest]
+    names = labels(models)
+    facts = [one_sided(models[a], models[b], (names[a], names[b])) for _, a, b, _ in shortest]
     return [NeighbourPair(a, b, d, by, said) for (d, a, b, by), said in zip(shortest, facts, strict=True)]
 
 
@@ -391,20 +391,6 @@ def _matrix(count: int, known: Mapping[tuple[int, int], float]) -> Float64s:
         return distances
     ways = shortest_path(csgraph_from_dense(distances, null_value=np.inf), directed=False)
     return np.asarray(np.minimum(ways, ways.T))  # sums to and fro may differ in their last digit
-
-
-def _labels(models: Sequence[Fingerprint]) -> tuple[str, ...]:
-    """Names that differ from each other and can be shown."""
-    labels: list[str] = []
-    taken: set[str] = set()
-    for model in models:
-        name = printable(model.name, 100)
-        label = next(
-            text for text in itertools.chain([name], (f"{name} ({n})" for n in itertools.count(2))) if text not in taken
-        )
-        taken.add(label)
-        labels.append(label)
-    return tuple(labels)
 
 
 def _newick(forest: Forest, family: Family) -> str:
