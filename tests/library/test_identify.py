@@ -134,7 +134,7 @@ def test_the_model_itself_is_no_relative_of_itself(
     own = with_content(family[0], "own")
     found = identify(own, Memory(*strangers, family[1], own))
     assert (found.verdict, found.itself, found.left_out) == ("related", "parent", 0)
-    assert found.headline == "1 relative: descendant"
+    assert found.headline() == "1 relative: descendant"
     assert [finding.name for finding in found.relatives] == ["descendant"]
     assert found.sentence().startswith("parent is in this library as parent. parent shares")
     assert found.to_json()["itself"] == "parent"
@@ -142,7 +142,7 @@ def test_the_model_itself_is_no_relative_of_itself(
     assert alone is not None
     assert found.relatives[0].log10_p == pytest.approx(alone + 1)
     without = identify(own, Memory(*strangers, own))
-    assert (without.verdict, without.headline) == ("no-evidence", "No relative found")
+    assert (without.verdict, without.headline()) == ("no-evidence", "No relative found")
     assert "no other relative found" in without.sentence()
     only = identify(own, Memory(own))
     assert only.verdict == "untestable"

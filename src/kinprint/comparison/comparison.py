@@ -30,6 +30,7 @@ from kinprint.comparison.small_parts import small_part
 from kinprint.comparison.verdict import combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.fingerprints import Fingerprint, fingerprint
 from kinprint.methods import Evidence, Method
+from kinprint.notebook import Shown
 from kinprint.progress import listened_to
 from kinprint.terms import ALPHA, Verdict
 from kinprint.words import chance, p_value
@@ -52,7 +53,7 @@ FABRICATION = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """What `compare` found.
 
     Attributes:
@@ -217,6 +218,28 @@ class Comparison:
             "This rests on labels and signs alone: it holds unless those of one model were chosen by looking at the other. "
             f"If {a} was public, or committed to, before {b}, that is ruled out."
         )
+
+    def headline(self) -> str:
+        return f"{self.verdict}: {self.reference.name} and {self.suspect.name}"
+
+    def summary(self) -> str:
+        return self.sentence()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What every method said, tests first: method, kind, statistic, log10_p, whether the verdict rests on it, note."""
+        of = {"": self, **self.components}
+        return [
+            {
+                "method": f"{item.method} of the {what}" if what else item.method,
+                "kind": item.kind,
+                "statistic": item.statistic,
+                "log10_p": item.log10_p,
+                "decides": item.decides,
+                "note": item.note,
+            }
+            for what, each in of.items()
+            for item in each.evidence
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint compare --json` prints."""

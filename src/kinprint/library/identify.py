@@ -36,6 +36,7 @@ from kinprint.library.descent.copies import rule
 from kinprint.library.parts import Query, queries
 from kinprint.library.spaces import DIMENSIONS, dimensions
 from kinprint.methods import Evidence
+from kinprint.notebook import Shown
 from kinprint.statistics import alpha_of_each, bonferroni
 from kinprint.terms import CANDIDATES, COMPONENTS
 from kinprint.words import chance
@@ -136,7 +137,7 @@ class SearchFinding:
 
 
 @dataclass(frozen=True)
-class Identification:
+class Identification(Shown):
     """What `identify` found.
 
     Attributes:
@@ -172,7 +173,6 @@ class Identification:
         """Models that were tested: those looked at, but for identical ones, which need no test."""
         return sum(finding.verdict != "identical" for finding in self.findings)
 
-    @property
     def headline(self) -> str:
         """The answer in a few words: how many relatives, and which is the closest."""
         relatives = self.relatives
@@ -278,6 +278,22 @@ class Identification:
                 "copies that were disguised and trained very much longer: `compare --deep` sees more, from both checkpoints"
             )
         return tuple(unseen)
+
+    def summary(self) -> str:
+        return self.sentence()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every model that was looked at, relatives first: name, verdict, corrected log10_p, strongest test, digest."""
+        return [
+            {
+                "name": finding.name,
+                "verdict": finding.verdict,
+                "log10_p": finding.log10_p,
+                "test": None if finding.strongest is None else finding.strongest.method,
+                "digest": finding.digest,
+            }
+            for finding in self.findings
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint identify --json` prints."""

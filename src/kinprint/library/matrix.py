@@ -22,6 +22,7 @@ from kinprint.comparison.in_order import in_order
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
 from kinprint.library.labels import labels
+from kinprint.notebook import Shown
 from kinprint.statistics import alpha_of_each, bonferroni
 
 FORMAT = "kinprint-matrix/1"
@@ -50,7 +51,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Matrix:
+class Matrix(Shown):
     """All pairs.
 
     Attributes:
@@ -96,6 +97,17 @@ class Matrix:
             f"{kin} of {pairs:,} pairs of {len(self.names)} models share weights, in {families} "
             f"{'family' if families == 1 else 'families'}{untestable}. P-values are multiplied by the number of pairs."
         )
+
+    def headline(self) -> str:
+        return f"{len(self.names)} models, {len(self.cells):,} pairs"
+
+    def summary(self) -> str:
+        return self.sentence()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a pair, related ones first: model, other, verdict, corrected log10_p."""
+        cells = sorted(self.cells, key=lambda cell: (not cell.related, cell.log10_p or 0.0))
+        return [{"model": self.names[c.a], "other": self.names[c.b], "verdict": c.verdict, "log10_p": c.log10_p} for c in cells]
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint matrix --json` prints."""

@@ -35,6 +35,7 @@ from kinprint.fingerprints.facts import Facts
 from kinprint.library import listing, records, spaces
 from kinprint.library.listing import TABLES
 from kinprint.library.records import COLUMNS, LISTED, SCHEMA, VECTOR, ListedModel, StoredModel
+from kinprint.notebook import Shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +106,7 @@ class SkipCallback(Protocol):
     def __call__(self, error: KinprintError, /) -> None: ...
 
 
-class Library:
+class Library(Shown):
     """A searchable collection of fingerprints, each there once by its digest. Open one with `Library.open`.
 
     Every read sees what others have written meanwhile. Threads and processes may share a library; objects of this class
@@ -144,6 +145,34 @@ class Library:
                 library._create()
             library._check()
             return library
+
+    def headline(self) -> str:
+        return f"Library {self.where}"
+
+    def summary(self) -> str:
+        count = len(self)
+        return f"{count:,} {'model' if count == 1 else 'models'}."
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a model: name, family, layers, hidden size, parameters, digest."""
+        return [
+            {
+                "name": model.name,
+                "family": model.family,
+                "layers": model.layers,
+                "hidden_size": model.hidden_size,
+                "parameters": model.parameters,
+                "digest": model.digest,
+            }
+            for model in self.models()
+        ]
+
+    def __iter__(self) -> Iterator[StoredModel]:
+        """What a listing says of each model."""
+        return iter(self.models())
+
+    def __repr__(self) -> str:
+        return f"<Library {self.where!r}, {len(self):,} models>"
 
     def __len__(self) -> int:
         """Number of models. Of very many, of rows: more, if writers that nothing kept apart have inserted a model twice.

@@ -21,7 +21,7 @@ SHOWN = 5
 def identification_text(identification: Identification) -> RenderableType:
     """The whole report. Everything that comes from the models is shown as plain text, without markup."""
     head = Group(
-        Text(printable(identification.headline), style=looks.VERDICTS[identification.verdict]),
+        Text(printable(identification.headline()), style=looks.VERDICTS[identification.verdict]),
         Text(printable(identification.sentence(), 1000)),
     )
     title = f"{printable(identification.suspect.name)}  in  {printable(identification.library)}"

@@ -34,6 +34,7 @@ from kinprint.library.trees.joining import neighbour_joining, require_scikit_bio
 from kinprint.library.trees.merged import Merge, merged
 from kinprint.library.trees.nearness import EVERY_PAIR, near
 from kinprint.library.vectors import Vector, vectors
+from kinprint.notebook import Shown
 
 FORMAT = "kinprint-tree/1"
 
@@ -147,7 +148,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Forest:
+class Forest(Shown):
     """One tree a family.
 
     Attributes:
@@ -171,6 +172,24 @@ class Forest:
     def newick(self) -> str:
         """One tree a line, in Newick format with named inner nodes where a model is the branching point."""
         return "".join(f"{_newick(self, family)}\n" for family in self.families)
+
+    def headline(self) -> str:
+        return f"{len(self.labels)} models, {len(self.families)} {'family' if len(self.families) == 1 else 'families'}"
+
+    def summary(self) -> str:
+        alone = ", ".join(self.labels[model] for model in self.singletons)
+        return f"Related to none of the others: {alone}." if alone else "Every model has a relative among the others."
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Pairs of neighbours: family, the two models, their distance, which was made from which where that is known."""
+        found = []
+        for number, family in enumerate(self.families, 1):
+            for pair in family.neighbours:
+                arrow = family.arrow(pair.a, pair.b)
+                row = {"family": number, "model": self.labels[pair.a], "neighbour": self.labels[pair.b]}
+                made = None if arrow is None else f"{self.labels[arrow.descendant]} from {self.labels[arrow.ancestor]}"
+                found.append({**row, "distance": pair.distance, "made": made})
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint tree --json` prints."""
