@@ -26,6 +26,7 @@ REASONS = {
     "network": "it fetches models from a hub or a server",
     "your models": "it names models that the reader has",
     "minutes": "it takes longer than a test should: training, a zoo, large models",
+    "installation": "it installs packages",
     "server": "it runs until somebody stops it",
     "fragment": "it is part of a file that the page describes",
     "notebook": "it is a cell of a notebook, which has a test of its own",
