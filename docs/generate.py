@@ -23,6 +23,7 @@ from kinprint.cli import app
 from kinprint.comparison.false_accusations import measured
 from kinprint.fingerprints import trait_table
 from kinprint.methods import Method, Score, known
+from kinprint.reports.glossary import glossary_markdown
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = ("disputes",)
@@ -182,6 +183,7 @@ def generated() -> dict[Path, str]:
     pages = {path: filled(text) for path in sorted(DOCS.glob("*.md")) if "<!-- generated:" in (text := path.read_text("utf-8"))}
     pages |= {DOCS / "methods" / f"{method.name}.md": NOTICE + method_page(method) for method in known()}
     pages[DOCS / "commands.md"] = NOTICE + commands()
+    pages[DOCS / "glossary.md"] = NOTICE + glossary_markdown()
     for name in NOTEBOOKS:
         pages |= notebook(name)
     return pages

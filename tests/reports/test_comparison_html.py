@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import replace
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from kinprint.cli import main
 from kinprint.reports import comparison_html
 from kinprint.reports.comparison_null import null_picture
 from kinprint.reports.comparison_profiles import STRANGERS, profiles
+from kinprint.reports.glossary import TERMS
 
 MODELS = Path(__file__).parents[2] / "examples" / "models"
 EVIL = '<img src=x onerror="alert(1)">\x1b[31m\u202e</style><script>alert(2)</script>'
@@ -80,6 +82,12 @@ def test_the_picture_of_what_decides() -> None:
     far = [replace(item, statistic=1e9, layers=(math.nan, -1e9)) for item in alike.tests[:1]]
     assert 'x="814.0"' in str(null_picture(far, 1e-6))
     assert null_picture([replace(item, statistic=math.nan) for item in alike.tests], 1e-6) is None
+
+
+def test_terms_are_explained_where_they_stand() -> None:
+    """Every page ends with what its words mean."""
+    shown = page()
+    assert all(f"<dt>{escape(term)}</dt>" in shown for term in TERMS)
 
 
 def test_nothing_is_loaded() -> None:

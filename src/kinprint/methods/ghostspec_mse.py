@@ -28,7 +28,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         statistic=similarity(layers.distance),
         parts={kind: float(distances.mean()) for kind, distances in layers.distances.items()} | {"distance": layers.distance},
         layers=by_suspect_layer(layers, len(next(iter(theirs.values())))),
-        note="Copies have 0.976, the largest value there is; unrelated released models reach 0.93, by their QK spectra. Parts "
+        note="The scale ends at 0.976, the value of a copy; unrelated released models reach 0.93, by their QK spectra. Parts "
         "are distances, layers similarities.",
     )
 

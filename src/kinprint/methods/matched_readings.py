@@ -49,13 +49,13 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         log10_p=result.log10_p,
         bound=result.bound,
         note=f"{len(left)} neurons of the first layer matched by what their gates read of {shared} tokens and tested by the "
-        "signs of their ups.",
+        "signs of their up projections.",
     )
 
 
 METHOD = Test(
     name="matched-readings",
-    summary="gated neurons matched by what their gates read of tokens, compared by the signs of their ups",
+    summary="gated neurons matched by what their gates read of tokens, compared by the signs of their up projections",
     needs=("readings.gate", "readings.up"),
     source="kinprint",
     null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",

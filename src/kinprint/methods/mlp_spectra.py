@@ -28,7 +28,7 @@ def run(reference: Weights, suspect: Weights) -> Finding:
         statistic=similarity(layers.distance),
         parts={role: float(distances.mean()) for role, distances in layers.distances.items()} | {"distance": layers.distance},
         layers=by_suspect_layer(layers, suspect.layers),
-        note="Copies have 0.976, the largest value there is; strangers of one shape and recipe reach 0.97. Parts are "
+        note="The scale ends at 0.976, the value of a copy; strangers of one shape and recipe reach 0.97. Parts are "
         "distances, layers similarities.",
     )
 

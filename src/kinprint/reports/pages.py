@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from kinprint.errors import printable
+from kinprint.reports.glossary import TERMS
 from kinprint.reports.owners import owners_picture
 from kinprint.words import p_value
 
@@ -32,6 +33,7 @@ def environment(*folders: Path) -> jinja2.Environment:
     templates.filters["owners"] = owners_picture
     templates.globals["style"] = Markup(STYLE)
     templates.globals["script"] = Markup(SCRIPT)
+    templates.globals["glossary"] = TERMS
     return templates
 
 

@@ -38,7 +38,7 @@ def command(
     cache: CacheOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure models and put their fingerprints into a library, which is made if there is none.
+    """Measure models and put their fingerprints into a library; a new one is made if there is none.
 
     Each model is stored once, by its digest. Results are written as they come; after an interruption, run the command again and
     it goes on. Models that cannot be read are listed at the end, the others are added; the exit code is then 1.

@@ -17,7 +17,7 @@ def command(
     library: LibraryOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Add the models of other libraries to one, which is made if there is none. Each model is stored once, by its digest.
+    """Add the models of other libraries to one; a new one is made if there is none. Each model is stored once, by its digest.
 
     Fingerprints that cannot be read are listed and left out; the exit code is then 1.
 

@@ -20,7 +20,7 @@ def command(
     ] = "starter",
     as_json: JsonOption = False,
 ) -> None:
-    """Add a published set of fingerprints to a library, which is made if there is none.
+    """Add a published set of fingerprints to a library; a new one is made if there is none.
 
     A set is what `kinprint library export` writes: files and a manifest with their digests. Says before how many bytes it
     fetches, checks every file, and does not fetch again what the library has. Files that are not what the manifest says are
