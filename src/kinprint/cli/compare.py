@@ -83,6 +83,7 @@ def command(
     require_there(reference, suspect)
     require_writable(html, cyclonedx, in_toto)
     from kinprint.comparison import both, examine
+    from kinprint.comparison.replay import Options, record
     from kinprint.reports import comparison_line, comparison_text, require_cyclonedx
 
     if cyclonedx is not None:
@@ -97,7 +98,13 @@ def command(
 
         comparison = one_part(comparison, part)
     if as_json or not quiet:
-        emit(as_json, comparison.to_json, lambda: comparison_text(comparison, everything=verbose, scores=scores))
+        asked = Options(deep, quick, scores, alpha, part)
+        recorded = partial(record, comparison, asked, retyped()["when"])
+        emit(
+            as_json,
+            lambda: comparison.to_json() | {"made": recorded()},
+            lambda: comparison_text(comparison, everything=verbose, scores=scores),
+        )
     else:
         typer.echo(comparison_line(comparison))
     if any(path is not None for path in (html, cyclonedx, in_toto)):
