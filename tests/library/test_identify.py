@@ -15,6 +15,7 @@ from methods.simulated import descendant, model
 from numpy.typing import ArrayLike
 
 from kinprint import compare
+from kinprint.comparison.comparison import FABRICATION
 from kinprint.errors import LibraryError
 from kinprint.fingerprints import Fingerprint
 from kinprint.library import identify as module
@@ -138,10 +139,12 @@ def test_the_model_itself_is_no_relative_of_itself(
     assert [finding.name for finding in found.relatives] == ["descendant"]
     assert found.sentence().startswith("parent is in this library as parent. parent shares")
     assert found.to_json()["itself"] == "parent"
+    assert found.to_json()["fabrication"] == FABRICATION
     alone = compare(family[1], own).log10_p
     assert alone is not None
     assert found.relatives[0].log10_p == pytest.approx(alone + 1)
     without = identify(own, Memory(*strangers, own))
+    assert without.fabrication is None
     assert (without.verdict, without.headline()) == ("no-evidence", "No relative found")
     assert "no other relative found" in without.sentence()
     only = identify(own, Memory(own))

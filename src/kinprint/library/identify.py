@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from kinprint import methods as registry
 from kinprint.comparison import ALPHA, Comparison, Verdict, examine
+from kinprint.comparison.comparison import FABRICATION
 from kinprint.comparison.identity import sameness
 from kinprint.comparison.in_order import in_order
 from kinprint.comparison.one_part import one_part
@@ -243,6 +244,11 @@ class Identification(Shown):
             f"{_models(self.searched)}){more}. {said}{self._descent()}"
         )
 
+    @property
+    def fabrication(self) -> str | None:
+        """What an accuser could have made of the suspect, and what rules it out; None where no relative is found."""
+        return FABRICATION if self.relatives else None
+
     def _descent(self) -> str:
         """Who was made from whom, as far as that can be told."""
         known = []
@@ -308,6 +314,7 @@ class Identification(Shown):
             "part": self.part,
             "verdict": self.verdict,
             "sentence": self.sentence(),
+            "fabrication": self.fabrication,
             "alpha": self.alpha,
             "searched": self.searched,
             "tested": self.tested,

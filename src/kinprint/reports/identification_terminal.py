@@ -26,6 +26,8 @@ def identification_text(identification: Identification) -> RenderableType:
     )
     title = f"{printable(identification.suspect.name)}  in  {printable(identification.library)}"
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
+    if identification.fabrication:
+        pieces.append(Text(identification.fabrication))
     if identification.findings:
         pieces.append(_table(identification))
     if several_owners(identification):
