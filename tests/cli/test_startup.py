@@ -30,7 +30,7 @@ finally:
     print(" ".join(sys.modules), file=sys.stderr)
 """
 
-GROUPS = {"library": "list", "zoo": "build"}
+GROUPS = {"black-box": "palimpsest", "library": "list", "zoo": "build"}
 """Commands of commands, and one of each."""
 
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
-from kinprint.cli._options import CacheOption, FingerprintOption, QuestionsOption
+from kinprint.cli._options import (
+    ApiOption,
+    BatchOption,
+    CacheOption,
+    DeviceOption,
+    FingerprintOption,
+    QuestionsOption,
+    TimeoutOption,
+)
 from kinprint.cli._progress import count_bar
 from kinprint.errors import printable
 
@@ -25,13 +33,13 @@ def command(
         typer.Option(help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."),
     ] = None,
     questions: QuestionsOption = 60,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: GPUs first, then memory, then disk.")] = "cpu",
+    device: DeviceOption = "cpu",
     dtype: Annotated[str, typer.Option(help="auto (as stored; float32 on a CPU), float32, bfloat16 or float16.")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
+    batch: BatchOption = 8,
     longest: Annotated[int, typer.Option("--tokens", min=2, help="Read at most so many tokens of a text.")] = 256,
     memory: Annotated[str, typer.Option(help="With --device auto: memory for weights, as 8GB; the rest stays on disk.")] = "",
-    api: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, as http://localhost:8000/v1.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request to the server may take.")] = 60.0,
+    api: ApiOption = None,
+    timeout: TimeoutOption = 60.0,
     cache: CacheOption = True,
 ) -> None:
     """Run MODEL over a probe set and write its fingerprint with what it did: activations, hidden states, logits, answers.
