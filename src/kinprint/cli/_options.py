@@ -112,6 +112,10 @@ AnswersOption = Annotated[
     Path | None,
     typer.Option("--answers", metavar="FILE", help="Keep the suspect's answers here as they come; a rerun asks the rest."),
 ]
+TsaCertificateOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Root certificates (PEM) of the time-stamp authorities that you trust."),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: GPUs first, then memory, then disk.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Texts at a time.")]
 
