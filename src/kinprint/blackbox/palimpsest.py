@@ -20,7 +20,7 @@ from kinprint.arrays import Float64s
 from kinprint.blackbox.asking import Asker
 from kinprint.blackbox.control import faults, with_repeats
 from kinprint.blackbox.result import BlackBoxResult
-from kinprint.blackbox.shuffling import checks, failed, text_features
+from kinprint.blackbox.shuffling import Check, checks, failed, text_features
 from kinprint.blackbox.transcripts import FEWEST, Transcript
 from kinprint.blackbox.writing import likelihoods, samples, writing_faults
 from kinprint.errors import NotApplicable, ObservationError
@@ -76,10 +76,8 @@ def palimpsest(
     size = _bytes(transcript.texts)
     about = _About(transcript, asking, stamp)
     baseline = [(control.name, beyond_pairs(_asked(control, transcript)) / size) for control in controls]
-    ordered = failed(checks(transcript, baseline))
-    if ordered:
-        reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)
-        return about.result("untestable", f"The order of {transcript.name} is not shuffled: it {reasons}.")
+    if ordered := failed(checks(transcript, baseline)):
+        return about.not_shuffled(ordered)
     plan = questions(transcript, repeats=bool(asking.suspect.where))
     try:
         answers = asking.ask(plan)
@@ -106,8 +104,7 @@ def palimpsest_of_writing(
     """
     about = _About(transcript, asking, stamp)
     if ordered := failed(checks(transcript)):
-        reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)
-        return about.result("untestable", f"The order of {transcript.name} is not shuffled: it {reasons}.")
+        return about.not_shuffled(ordered)
     written = [answer for answer in asking.ask(samples(count)) if answer is not None and answer.text.strip()]
     if len(written) < 2:
         return about.result("untestable", f"{asking.name} wrote {len(written)} texts.")
@@ -234,6 +231,10 @@ class _About:
                 "time_stamp": None if self.stamp is None else self.stamp.to_json(),
             },
         )
+
+    def not_shuffled(self, ordered: Sequence[Check]) -> BlackBoxResult:
+        reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)
+        return self.result("untestable", f"The order of {self.transcript.name} is not shuffled: it {reasons}.")
 
     def _notes(self) -> Iterator[str]:
         yield f"{_when(self.stamp)} SHA-256 of the transcript: {self.transcript.sha256}"
