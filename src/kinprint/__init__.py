@@ -22,6 +22,7 @@ The packages, from the ground up; each imports only what stands above it in this
     comparison     runs the methods and gives the verdict: compare, Comparison
     difference     says what changed from one model to another: diff, Changes
     library        searches many fingerprints: Library, identify, gather, matrix, tree, verify
+    blackbox       tests what only answers, through an API or run here
     auditing       asks of a chain of checkpoints whether it is one training: audit, Audit
     zoo            trains small models of known lineage
     benchmark      measures every method on pairs of known lineage

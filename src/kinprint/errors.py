@@ -19,6 +19,7 @@
     │   └── MissingExtraError   a command that needs an optional part of kinprint
     ├── NotApplicable           a method has nothing to say about a pair; its evidence says why, nobody else sees it
     │   └── NotMeasured         a score lacks traits that are measured only where scores are asked for
+    ├── SpentError              the budget of requests or tokens is used up; what asks models stops and says so
     ├── UnfitError              a document that is none of those that kinprint writes; its readers make it a CheckpointError
     ├── AbandonedError          bytes that were not fetched because others of one request could not be; nobody else sees it
     ├── WebError                an HTTP request that failed for good; callers of `checkpoints.remote` get a CheckpointError
@@ -116,6 +117,10 @@ class NotApplicable(Exception):  # noqa: N818 - no error: the method says why it
 
 class NotMeasured(NotApplicable):
     """A score has nothing to say because a model was measured without what it needs."""
+
+
+class SpentError(Exception):
+    """The budget of requests or tokens is used up. The message says which, as a clause."""
 
 
 class UnfitError(Exception):

@@ -7,6 +7,9 @@ from typing import Literal
 Verdict = Literal["identical", "related", "no-evidence", "untestable"]
 """What a comparison may come to."""
 
+BlackBoxVerdict = Literal["descends", "same-head", "same-deployment", "no-evidence", "refuted", "untestable"]
+"""What a test of a model that only answers may come to: words of its own, since it looks at no weights."""
+
 ALPHA = 1e-6
 """Largest combined p-value that is called related."""
 

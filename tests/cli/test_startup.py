@@ -30,7 +30,7 @@ finally:
     print(" ".join(sys.modules), file=sys.stderr)
 """
 
-GROUPS = {"library": "list", "zoo": "build", "cache": "list"}
+GROUPS = {"black-box": "palimpsest", "cache": "list", "library": "list", "zoo": "build"}
 """Commands of commands, and one of each."""
 
 

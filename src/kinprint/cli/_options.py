@@ -105,6 +105,28 @@ ScoresOption = Annotated[
     typer.Option(help="Also measure and show what only published scores need, and no test: takes longer."),
 ]
 
+ApiOption = Annotated[
+    str | None, typer.Option("--api", metavar="URL", help="An OpenAI-compatible server, as http://localhost:8000/v1.")
+]
+TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds that one request to the server may take.")]
+MaxRequestsOption = Annotated[
+    int | None, typer.Option("--max-requests", min=0, help="Stop before more requests than this are sent to the suspect.")
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", min=0, help="Stop before more tokens than this are read or written by the suspect."),
+]
+AnswersOption = Annotated[
+    Path | None,
+    typer.Option("--answers", metavar="FILE", help="Keep the suspect's answers here as they come; a rerun asks the rest."),
+]
+TsaCertificateOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Root certificates (PEM) of the time-stamp authorities that you trust."),
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: GPUs first, then memory, then disk.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Texts at a time.")]
+
 AlphaOption = Annotated[
     float,
     typer.Option(callback=_probability, help="Call models related up to this p-value, corrected for all that was tried."),

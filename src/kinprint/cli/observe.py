@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import announce
-from kinprint.cli._options import CacheOption, FingerprintOption, QuestionsOption
+from kinprint.cli._options import (
+    ApiOption,
+    BatchOption,
+    CacheOption,
+    DeviceOption,
+    FingerprintOption,
+    QuestionsOption,
+    TimeoutOption,
+)
 from kinprint.cli._output import require_writable
 from kinprint.cli._progress import count_bar
-from kinprint.errors import printable
+from kinprint.cli._suspects import asker, require_suspect, say_cost
+from kinprint.errors import NotApplicable, ObservationError, printable
 
 if TYPE_CHECKING:
     from kinprint.fingerprints import Fingerprint
@@ -27,13 +35,19 @@ def command(
         typer.Option(help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."),
     ] = None,
     questions: QuestionsOption = 60,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: GPUs first, then memory, then disk.")] = "cpu",
+    device: DeviceOption = "cpu",
     dtype: Annotated[str, typer.Option(help="auto (as stored; float32 on a CPU), float32, bfloat16 or float16.")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
+    batch: BatchOption = 8,
     longest: Annotated[int, typer.Option("--tokens", min=2, help="Read at most so many tokens of a text.")] = 256,
     memory: Annotated[str, typer.Option(help="With --device auto: memory for weights, as 8GB; the rest stays on disk.")] = "",
-    api: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, as http://localhost:8000/v1.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request to the server may take.")] = 60.0,
+    api: ApiOption = None,
+    timeout: TimeoutOption = 60.0,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Ask for the log-likelihoods of its texts and nothing else; -o is a JSON lines file."
+        ),
+    ] = None,
     cache: CacheOption = True,
 ) -> None:
     """Run MODEL over a probe set and write its fingerprint with what it did: activations, hidden states, logits, answers.
@@ -43,11 +57,15 @@ def command(
     prints: base.kinprint: observed on 240 texts and 60 questions, 106 512 tokens in 12 s
 
     Compare two such files with `kinprint compare`. Code of a model is never run. OPENAI_API_KEY is sent to --api if it is set.
+    With --transcript, NAME.answers.jsonl is written, and `kinprint black-box palimpsest --answers` tests it.
     """
     require_writable(output)
+    require_suspect(model, api)
     if api is None:
-        require_there(model)
         announce(model)
+    if transcript is not None:
+        _likelihoods(model, transcript, output, api, timeout, device, batch)
+        return
     from kinprint import observation
     from kinprint.checkpoints.files import file_name
 
@@ -62,6 +80,29 @@ def command(
     target = output or Path(f"{file_name(observed.name)}.kinprint")
     observed.save(target)
     typer.echo(_line(target, observed, len(probe.texts) if api is None else 0, len(probe.questions)))
+
+
+def _likelihoods(
+    model: str, transcript: Path, output: Path | None, api: str | None, timeout: float, device: str, batch: int
+) -> None:
+    """Keep what the model says of the texts of a transcript, as `kinprint black-box palimpsest` asks for it."""
+    from kinprint.blackbox.palimpsest import questions
+    from kinprint.blackbox.transcripts import read_transcript
+    from kinprint.checkpoints.files import file_name
+
+    read = read_transcript(transcript)
+    target = output or Path(f"{file_name(Path(model).name if api is None else model)}.answers.jsonl")
+    with asker(
+        model, api=api, timeout=timeout, max_requests=None, max_tokens=None, answers=target, device=device, batch=batch
+    ) as asking:
+        plan = questions(read, repeats=api is not None)
+        if api is not None:
+            say_cost(asking, plan)
+        try:
+            asking.ask(plan)
+        except NotApplicable as reason:
+            raise ObservationError(model, str(reason), "ask another server") from None
+    typer.echo(f"{printable(target)}: log-likelihoods of {len(read.texts):,} texts")
 
 
 def _line(target: Path, observed: Fingerprint, texts: int, questions: int) -> str:

@@ -70,12 +70,12 @@ class Runner:
             raise MissingExtraError("observe", "runs models with transformers", "pip install 'kinprint[behaviour]'") from error
         if dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
             raise ObservationError(dtype, "no dtype of torch", "give auto, float32, bfloat16 or float16")
-        self._torch = torch
+        self.torch = torch
         if dtype == "auto" and device == "cpu":
             dtype = "float32"
         options: dict[str, Any] = {"trust_remote_code": False, "revision": revision}
         local = Path(model).is_dir()
-        with _quiet(), _clear_errors(model):
+        with quiet(), _clear_errors(model):
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(model, local_files_only=local, **options)
             placed = self._placed(memory) if device == "auto" else {}
             loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
@@ -107,7 +107,7 @@ class Runner:
         weight = getattr(layer, "weight", None)
         if weight is None or getattr(layer, "bias", None) is not None or weight.shape[0] <= int(tokens.max(initial=0)):
             return None
-        return np.asarray(weight.detach()[self._torch.as_tensor(tokens, device=weight.device)].float().cpu().numpy())
+        return np.asarray(weight.detach()[self.torch.as_tensor(tokens, device=weight.device)].float().cpu().numpy())
 
     def head_size(self) -> int:
         """Rows of the output head: how many tokens have logits."""
@@ -122,7 +122,7 @@ class Runner:
             batch: texts at a time.
             progress: called with how many texts have been read since it was last called.
         """
-        encoded = [self._encoded(text)[: self.longest] for text in texts]
+        encoded = [self.encoded(text)[: self.longest] for text in texts]
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))  # texts of one length together: little padding
         states: list[Any] = [None] * len(texts)
         logits: list[Any] = [None] * len(texts)
@@ -131,13 +131,13 @@ class Runner:
             chosen = order[start : start + batch]
             output, mask = self._forward([encoded[i] for i in chosen], hidden=True)
             last = mask.sum(1) - 1
-            rows = self._torch.arange(len(chosen))
+            rows = self.torch.arange(len(chosen))
             layers = [layer.float().cpu() for layer in output.hidden_states[1:]]
             mask = mask.cpu()
             norms = [layer.norm(dim=-1)[mask.bool()].double() for layer in layers]
             layer_sums = np.array([[float(norm.sum()), float((norm**2).sum())] for norm in norms])
             sums = layer_sums if sums is None else sums + layer_sums
-            kept = output.logits.float().cpu()[rows, last.cpu()][:, self._torch.as_tensor(tokens)]
+            kept = output.logits.float().cpu()[rows, last.cpu()][:, self.torch.as_tensor(tokens)]
             for place, i in enumerate(chosen):
                 states[i] = np.stack([layer[place, int(last[place])].numpy() for layer in layers])
                 logits[i] = kept[place].numpy()
@@ -145,14 +145,28 @@ class Runner:
         assert sums is not None
         return Read(np.stack(states, axis=1), sums, np.stack(logits), sum(map(len, encoded)))
 
+    def log_probabilities(self, texts: Sequence[str], batch: int) -> list[tuple[list[int], list[float]]]:
+        """Ids and natural log-probabilities of the tokens of each text, without its first; what does not fit is left out."""
+        torch, encoded = self.torch, [self.encoded(text)[: self.longest] for text in texts]
+        order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+        found: list[list[float]] = [[] for _ in texts]
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            output, _ = self._forward([encoded[i] for i in chosen], hidden=False)
+            logs = output.logits.float().log_softmax(-1)
+            for place, i in enumerate(chosen):
+                following = torch.as_tensor(encoded[i][1:], device=logs.device)[:, None]
+                found[i] = logs[place, : len(following)].gather(-1, following)[:, 0].double().cpu().tolist()
+        return [(ids[1:], row) for ids, row in zip(encoded, found, strict=True)]
+
     def answers(self, prompts: list[str]) -> list[str]:
         """Greedy continuations, one prompt at a time: padding would change what some models say."""
         texts = []
         for prompt in prompts:
-            ids = self._torch.as_tensor([self._fitting(prompt)], device=self.model.device)
-            with self._torch.inference_mode(), _quiet():
+            ids = self.torch.as_tensor([self._fitting(prompt)], device=self.model.device)
+            with self.torch.inference_mode(), quiet():
                 generated = self.model.generate(
-                    ids, attention_mask=self._torch.ones_like(ids), max_new_tokens=ANSWER_TOKENS, do_sample=False,
+                    ids, attention_mask=self.torch.ones_like(ids), max_new_tokens=ANSWER_TOKENS, do_sample=False,
                     num_beams=1, pad_token_id=0, temperature=None, top_p=None, top_k=None,
                 )[0, ids.shape[1] :]  # fmt: skip
             self.forward_tokens += int(ids.shape[1]) + len(generated)
@@ -165,7 +179,7 @@ class Runner:
         if not yes or not no:
             return np.full(len(prompts), np.nan)
         output, mask = self._forward([self._fitting(prompt) for prompt in prompts], hidden=False)
-        rows = self._torch.arange(len(prompts), device=mask.device)
+        rows = self.torch.arange(len(prompts), device=mask.device)
         logits = output.logits.float().to(mask.device)[rows, mask.sum(1) - 1].double()
         masses = [logits[:, sorted(ids)].logsumexp(1) for ids in (yes, no)]
         return np.asarray((masses[0] - masses[1]).sigmoid().cpu().numpy())
@@ -175,7 +189,8 @@ class Runner:
         forms = (word, word.capitalize(), f" {word}", f" {word.capitalize()}")
         return {ids[0] for form in forms if (ids := self.tokenizer.encode(form, add_special_tokens=False))}
 
-    def _encoded(self, text: str) -> list[int]:
+    def encoded(self, text: str) -> list[int]:
+        """Ids of the tokens of a text, at least one."""
         ids = list(self.tokenizer.encode(text)) or [0]
         size = int(self.model.get_input_embeddings().weight.shape[0])
         if max(ids) >= size:
@@ -187,13 +202,13 @@ class Runner:
 
     def _fitting(self, prompt: str) -> list[int]:
         """The end of the prompt that leaves room for an answer in the context window."""
-        ids, room = self._encoded(prompt), max(self.window - ROOM, 1)
+        ids, room = self.encoded(prompt), max(self.window - ROOM, 1)
         self.shortened += len(ids) > room
         return ids[-room:]
 
     def _forward(self, encoded: list[list[int]], *, hidden: bool) -> tuple[Any, Any]:
         """Output of the model and mask (texts, length) of the tokens that are no padding, which stands on the right."""
-        torch, length = self._torch, max(map(len, encoded))
+        torch, length = self.torch, max(map(len, encoded))
         ids = torch.zeros((len(encoded), length), dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, tokens in enumerate(encoded):
@@ -221,7 +236,7 @@ def _clear_errors(model: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the progress bars and advice of transformers: kinprint has its own."""
     from transformers.utils import logging as library
 

@@ -4,6 +4,7 @@ from kinprint.reports.benchmark_html import benchmark_html
 from kinprint.reports.benchmark_json import benchmark_json
 from kinprint.reports.benchmark_markdown import benchmark_markdown
 from kinprint.reports.benchmark_terminal import benchmark_text
+from kinprint.reports.black_box_terminal import black_box_text
 from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.comparison_terminal import comparison_line, comparison_text, methods_text
 from kinprint.reports.inspection_terminal import inspection_text
@@ -21,6 +22,7 @@ __all__ = [
     "benchmark_json",
     "benchmark_markdown",
     "benchmark_text",
+    "black_box_text",
     "commitment_text",
     "comparison_html",
     "comparison_line",

@@ -57,6 +57,8 @@ def _verdict(comparison: Comparison, everything: bool) -> Iterator[RenderableTyp
     """What to do next, and the verdict."""
     if comparison.fabrication:
         yield Text(comparison.fabrication)
+    if comparison.verdict == "no-evidence":
+        yield Text(words.NO_DISTILLATION)
     if not everything:
         yield Text("More: -v (what each test compared, context), --scores, --html FILE", "dim")
     title = _names(comparison) + (f": {comparison.about}" if comparison.about else "")
