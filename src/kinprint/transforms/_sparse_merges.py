@@ -1,7 +1,7 @@
 """Merges that drop entries of the differences from a base before they add them, each as its paper says it.
 
-Every function takes the differences of a tensor (models, ...) float32, one weight a model, the share of entries that is kept and
-a source of random numbers, and returns what is added to the base, float32.
+Every function takes the differences of a tensor (models, ...) float32, one weight a model, the share of entries that is kept,
+and a source of random numbers. It returns what is added to the base, float32.
 """
 
 from __future__ import annotations

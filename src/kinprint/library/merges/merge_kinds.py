@@ -235,14 +235,23 @@ def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Itera
         if len(some) == 2:
             yield slerp(data, some)
     pool = copied(data, among)
-    if pool and (parts := [number for number in kept.chosen if number != pool[0]]) and len(parts) <= TIES_MOST:
-        summed = sparse_sum(data, pool[0], parts)
+    for some in _summed(pool[0], kept.chosen, first) if pool else ():
+        summed = sparse_sum(data, pool[0], some)
         if summed is not None:
             yield summed
     for size in range(3, len(pool) + 1):
         for some in combinations(pool, size):
             for base in some:  # which of them it is, only the remainder tells: the nearest to all may be a part
                 yield ties(data, base, [number for number in some if number != base])
+
+
+def _summed(base: int, kept: Sequence[int], first: Sequence[int]) -> list[tuple[int, ...]]:
+    """Sets of parts, without the base, that a sum with dropped entries is sought of: what remained of a selection, and what it
+    began with."""
+    others = [number for number in first if number != base]
+    sets = [tuple(sorted(number for number in kept if number != base))]
+    sets += [tuple(sorted(some)) for size in (1, 2, 3) for some in combinations(others, size)]
+    return [some for some in dict.fromkeys(sets) if 0 < len(some) <= TIES_MOST]
 
 
 def choose(data: Data, offered: Iterable[Account], alpha: float) -> Account:
