@@ -55,8 +55,8 @@ TEXTS: tuple[Literal["code", "prose"], ...] = ("code", "prose")
 LIBRARIES = 6
 """Random parts of a family that its models are sought in."""
 
-RATE, ORDER = 5e-4, 100
-"""Of the training after a merge: the rate of the zoo's fine-tunes, an order of text of its own."""
+RATES, ORDER = (5e-5, 5e-4), 100
+"""Of the training after a merge: a tenth of the rate of the zoo's fine-tunes, and that rate; an order of text of its own."""
 
 
 def main() -> None:
@@ -201,7 +201,12 @@ def _later(
         "bf16": ("cast", {"dtype": "bf16"}),
         **{scheme: ("quantize", {"scheme": scheme}) for scheme in ("int8", "fp8", "int4")},
         **{f"noise of {amount} %": ("noise", {"amount": amount / 100}) for amount in (1, 2, 5, 10)},
-        **{f"{steps} steps of {text}": ("train", {"text": text, "steps": steps}) for steps in (50, 200) for text in TEXTS},
+        **{
+            f"{steps} steps of {text} at {rate:.0e}": ("train", {"text": text, "steps": steps, "rate": rate})
+            for rate in RATES
+            for steps in (50, 200)
+            for text in TEXTS
+        },
     }
     print(
         "\nsums, changed afterwards: parts right; wrong parts named, in how many of them a right one is said to fit as well; "
@@ -227,19 +232,21 @@ def _later(
                 errors.append(error)
                 inside += [abs(p.coefficient - truth[p.model.name]) <= 2 * p.error for p in found.parents if p.error]
         print(
-            f"{title:20} {tally['right']}/{tally['merges']}  {tally['wrong']} ({tally['instead']})  "
+            f"{title:26} {tally['right']}/{tally['merges']}  {tally['wrong']} ({tally['instead']})  "
             f"{max(errors, default=np.nan):.4f}  {sum(inside)}/{len(inside)}",
             flush=True,
         )
 
 
-def _trained(path: Path, target: Path, zoo: Path, size: str, order: int, *, text: Literal["code", "prose"], steps: int) -> None:
+def _trained(
+    path: Path, target: Path, zoo: Path, size: str, order: int, *, text: Literal["code", "prose"], steps: int, rate: float
+) -> None:
     """A model trained on as the zoo's are, with a text in an order that no member has seen."""
     shape = SHAPES[size]
     torch.manual_seed(order)
     ids = tokens(text, size, path / "tokenizer.json", zoo / "tokens")
     model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
-    step = Train(text, steps / shape.steps, RATE, order)
+    step = Train(text, steps / shape.steps, rate, order)
     train(model, ids, step, shape).to(torch.bfloat16).save_pretrained(target)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(path / name, target / name)

@@ -20,13 +20,17 @@ CORNERS = (
 BEYOND = "One coefficient exceeds 1: the suspect was extrapolated, or that model was mixed from the suspect and the other."
 REMAINDER = "More than rounding is left: training or quantisation after the merge, or a part that is not among the candidates."
 NOISE = (
-    "Coefficients are the same in all tensors, and no other relative speaks for what is left: noise, rounding to few bits or a "
-    "random drop look like that; so does a part that resembles no candidate."
+    "More than rounding is left. Coefficients are the same in all tensors, and no other relative speaks for what is left: "
+    "noise, rounding to few bits or a random drop look so, and a part that resembles no candidate."
 )
 TRAINED = (
-    "Tensors differ by more than their errors, or other relatives speak for what is left: trained on after the merge, or a "
-    "part is missing among the candidates; which of the two cannot be told. Standard errors hold the difference."
+    "More than rounding is left. Tensors differ by more than their errors, or other relatives speak for what is left: training "
+    "after the merge, or a part that is missing among the candidates; which of the two cannot be told. Standard errors hold "
+    "the difference."
 )
+UNEVEN = -3.0
+"""log10 p of tensors with the same coefficients below which they differ."""
+
 SCATTER = 0.02
 """Deviation between tensors that is worth words."""
 
@@ -40,7 +44,7 @@ def not_told(names: Sequence[str], data: Data, chosen: Account, exact: bool) -> 
         PARALLEL: chosen.kind == "linear" and pair and not _bends(data, chosen),
         CORNERS: chosen.kind == "task-arithmetic" and not pair,
         BEYOND: chosen.kind == "task-arithmetic" and pair,
-        REMAINDER: not exact,
+        REMAINDER: not exact and chosen.kind not in ("linear", "task-arithmetic"),
     }
     return tuple(sentence for sentence, holds in holds_of.items() if holds)
 

@@ -19,14 +19,14 @@ from kinprint.arrays import Float64s
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.account import Account
-from kinprint.library.merges.caveats import NOISE, SCATTER, TRAINED, alike, left_out, not_told
+from kinprint.library.merges.caveats import NOISE, SCATTER, TRAINED, UNEVEN, alike, left_out, not_told
 from kinprint.library.merges.collinearity import INFLATED, inflation, instead
 from kinprint.library.merges.combination import Data, Fit, added, fit, part, roundings, select
 from kinprint.library.merges.established import established
 from kinprint.library.merges.gather_result import Gathering, LayerOrigin, Parent, TensorOrigin
 from kinprint.library.merges.layer_sources import LayerSources, layer_sources
 from kinprint.library.merges.merge_kinds import CHOSEN, EXACT, accounts, by_tensor, centre, choose, constant, copied
-from kinprint.library.merges.per_tensor import experts, group_fit, tensors, whole_of
+from kinprint.library.merges.per_tensor import Pooled, experts, group_fit, tensors, whole_of
 from kinprint.library.merges.relatives import relatives, same_entries
 from kinprint.library.merges.sampled_entries import OUTSIDE, layer_shape, matrix_of, places, shape, spacing, values
 from kinprint.library.merges.sparse_sums import dropped
@@ -212,11 +212,11 @@ def _of_mixture(
 ) -> Gathering:
     """A suspect that takes several models, the largest coefficient first; a base without a coefficient last."""
     whole = fit(data, account.models)
-    account, scatter = _changed_since(data, account, forward)
+    account, pooled = _changed_since(data, account, forward)
     ordered = sorted(account.models, key=lambda number: -np.nan_to_num(account.coefficient_of(number)[0], nan=-math.inf))
     exact = roundings(data, account.remainder) <= EXACT
     found = _of_account(suspect, models, data, account, whole, forward, len(twins))
-    trained = bool(found.associated) or scatter is None or scatter > SCATTER
+    trained = bool(found.associated) or pooled is None or (pooled.log10_p < UNEVEN and float(pooled.scatter.max()) > SCATTER)
     parents = []
     for number in ordered:
         log10_p = bonferroni(part(data, whole, number).log10_p, len(twins))
@@ -243,32 +243,31 @@ def _of_mixture(
         tensors=_tensors(data, ordered) if account.kind not in ("ties", "slerp") else (),
         beyond=1 - left / nearest if nearest else None,
         details=found.details
-        | ({} if exact or scatter is None else {"scatter": scatter})
+        | ({} if pooled is None else {"scatter": float(pooled.scatter.max())})
         | ({"dropped": gone} if gone else {}),
         notes=tuple(notes),
     )
 
 
-def _changed_since(data: Data, account: Account, forward: Fit) -> tuple[Account, float | None]:
-    """The coefficients of a sum that leaves more than rounding, pooled over tensors, and how far tensors scatter.
+def _changed_since(data: Data, account: Account, forward: Fit) -> tuple[Account, Pooled | None]:
+    """The coefficients of a sum, pooled over tensors where more than rounding is left.
 
     The errors hold what tensors disagree by, and by how much coefficients change if all models that speak for the suspect are
-    let in: training moves a merge in directions that it shares with other models.
+    let in: training moves a merge in directions that it shares with other models. Where only rounding is left, the errors are
+    those of the tensors together if these are larger: where models differ by few spacings, rounding is not random.
     """
-    if account.kind not in ("linear", "task-arithmetic") or roundings(data, account.remainder) <= EXACT:
+    if account.kind not in ("linear", "task-arithmetic"):
         return account, None
-    own, beside = whole_of(data, account.chosen), whole_of(data, forward.chosen)
+    own = whole_of(data, account.chosen)
     if own is None or not np.isfinite(own.errors).all():
         return account, None
-    moved = np.zeros(len(account.chosen))
-    if beside is not None:
-        at = [forward.chosen.index(number) if number in forward.chosen else -1 for number in account.chosen]
-        moved = np.array(
-            [beside.coefficients[there] if there >= 0 else mine for there, mine in zip(at, own.coefficients, strict=True)]
-        )
-        moved -= own.coefficients
-    errors = np.hypot(own.errors, moved)
-    return replace(account, coefficients=own.coefficients, errors=errors), float(own.scatter.max())
+    if roundings(data, account.remainder) <= EXACT:
+        return replace(account, errors=np.maximum(account.errors, own.errors)), None
+    beside, moved = whole_of(data, forward.chosen), np.zeros(len(account.chosen))
+    for at, number in enumerate(account.chosen):
+        if beside is not None and number in forward.chosen:
+            moved[at] = beside.coefficients[forward.chosen.index(number)] - own.coefficients[at]
+    return replace(account, coefficients=own.coefficients, errors=np.hypot(own.errors, moved)), own
 
 
 def _near(data: Data, number: int, relatives: Sequence[int]) -> list[int]:
@@ -342,15 +341,22 @@ def _names(models: Sequence[Fingerprint], numbers: Sequence[int]) -> tuple[str, 
 
 def _layers(data: Data, chosen: Sequence[int], account: Account) -> tuple[LayerOrigin, ...]:
     """Coefficients by layer: means over its tensors, weighted by their precision."""
-    coefficients, errors, _ = by_tensor(data, chosen, affine=account.kind != "slerp")
+    if account.kind == "slerp":
+        coefficients, errors, _ = by_tensor(data, chosen, affine=False)
+        owner = data.places.layers
+    else:
+        fits = [one for group in tensors(data.places) if (one := group_fit(data, chosen, group)) is not None]
+        owner = np.array([one.group.layer for one in fits], np.int64)
+        coefficients = np.array([one.coefficients for one in fits]).reshape(-1, len(chosen))
+        errors = np.array([one.errors for one in fits]).reshape(-1, len(chosen))
     layers = []
     for layer in range(int(data.places.layers.max(initial=OUTSIDE)) + 1):
-        rows = (data.places.layers == layer) & np.isfinite(errors).all(axis=1)
-        precision = 1 / np.maximum(errors[rows], 1e-12) ** 2
-        total = precision.sum(axis=0)
+        rows = (owner == layer) & np.isfinite(errors).all(axis=1)
         if not rows.any():
             layers.append(LayerOrigin())
             continue
+        precision = 1 / np.maximum(errors[rows], 1e-12) ** 2
+        total = precision.sum(axis=0)
         mean = (coefficients[rows] * precision).sum(axis=0) / total
         layers.append(LayerOrigin(tuple(map(float, mean)), tuple(map(float, 1 / np.sqrt(total)))))
     return tuple(layers)

@@ -206,7 +206,8 @@ def copied(data: Data, among: Sequence[int]) -> list[int]:
 
     Where TIES elects one difference, the entry is that model's own; where it elects none, the base's. Each model counts by the
     entries that none before it has: copies of the base in another type, and adapters, have most of the base's. Entries in which
-    the models do not differ say nothing.
+    the models do not differ say nothing. The base's are in most tensors, and more than numbers next to them: noise makes an
+    entry a model's own by chance, as often as its neighbour.
     """
     rows = data.x[list(among)]
     differing = np.isfinite(data.y) & (np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0) > data.spacing)
@@ -215,11 +216,19 @@ def copied(data: Data, among: Sequence[int]) -> list[int]:
     while differing.any() and len(chosen) <= TIES_MOST:
         shares = own.mean(axis=1)
         best = int(np.argmax(shares))
-        if shares[best] <= COPIED:
+        if shares[best] <= COPIED or (not chosen and not _in_most(data, among[best], differing)):
             break
         chosen.append(among[best])
         own = own & ~own[best]
     return chosen
+
+
+def _in_most(data: Data, row: int, differing: NDArray[np.bool_]) -> bool:
+    """Whether half of the tensors have more entries of a model than of its neighbours on either side."""
+    tensor, off = data.places.tensor[differing], np.abs(data.y - data.x[row])[differing] / data.spacing[differing]
+    surplus = (off <= 0.5) - 0.5 * ((off > 0.5) & (off <= 1.5))
+    counts = np.bincount(tensor)
+    return bool(np.median((np.bincount(tensor, surplus) / np.maximum(counts, 1))[counts > 0]) > COPIED)
 
 
 def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Iterator[Account]:

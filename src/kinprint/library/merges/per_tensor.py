@@ -17,12 +17,17 @@ import numpy as np
 from kinprint.arrays import Float64s, Int64s
 from kinprint.library.merges.combination import Data
 from kinprint.library.merges.sampled_entries import EntryPlaces
+from kinprint.statistics import bonferroni
+from kinprint.statistics.distributions import chi_squared_log10_tail
 
 FEWEST = 8
 """Entries a fitted coefficient, at least."""
 
 SPACINGS = 4.0
 """By how many spacings of the suspect's type parts have to differ in a tensor: nearer ones are rounded to one of each other."""
+
+KNOWN = 0.1
+"""Error of a coefficient up to which a tensor knows it."""
 
 UNKNOWN = 1e-8
 """Share of the largest eigenvalue below which a direction of the differences says nothing."""
@@ -80,13 +85,17 @@ class Pooled:
         coefficients: (chosen,) which sum to one.
         errors: (chosen,) standard errors, with the variance between tensors in them.
         scatter: (chosen,) standard deviation between tensors, beyond their errors.
+        apart: (chosen,) the same, every tensor that knows its coefficient counting alike (Hedges and Olkin 1985).
         tensors: how many were pooled.
+        log10_p: of the null hypothesis that all tensors have the same coefficients (Cochran's Q), corrected for the models.
     """
 
     coefficients: Float64s
     errors: Float64s
     scatter: Float64s
+    apart: Float64s
     tensors: int
+    log10_p: float
 
     @property
     def unevenness(self) -> Float64s:
@@ -96,7 +105,9 @@ class Pooled:
         error is about that variance.
         """
         above = 2 * math.sqrt(2 / self.tensors) * self.tensors * self.errors**2
-        return np.asarray(np.sqrt(self.scatter**2 + above) / np.maximum(np.abs(self.coefficients), 1e-12))
+        return np.asarray(
+            np.sqrt(np.maximum(self.scatter, self.apart) ** 2 + above) / np.maximum(np.abs(self.coefficients), 1e-12)
+        )
 
 
 def tensors(places: EntryPlaces) -> Iterator[Group]:
@@ -154,7 +165,10 @@ def pooled(fits: Sequence[GroupFit]) -> Pooled | None:
     covariance = known @ np.diag(1 / sizes[sizes > UNKNOWN * sizes[-1]]) @ known.T
     mean = covariance @ total
     coefficients = np.concatenate([[1 - mean.sum()], mean])
-    return Pooled(coefficients, _errors(covariance, known), np.sqrt(between), len(fits))
+    apart = np.array([_apart(*pair) for pair in zip(slopes.T, errors.T**2, strict=True)])
+    unlike = min(_unlike(*pair) for pair in zip(slopes.T, errors.T**2, strict=True))
+    unlike = bonferroni(unlike, slopes.shape[1])
+    return Pooled(coefficients, _errors(covariance, known), np.sqrt(between), np.sqrt(apart), len(fits), unlike)
 
 
 def whole_of(data: Data, chosen: Sequence[int]) -> Pooled | None:
@@ -175,6 +189,22 @@ def _between(values: Float64s, variances: Float64s) -> float:
     free = total - float(weights @ weights) / total
     surplus = float(weights @ (values - mean) ** 2) - (len(values) - 1)
     return max(surplus / free, 0.0) if free > 1e-9 * total else 0.0
+
+
+def _unlike(values: Float64s, variances: Float64s) -> float:
+    """log10 p of Cochran's Q: whether groups scatter by more than their errors."""
+    kept = np.isfinite(variances) & (variances > 0)
+    if kept.sum() < 2:
+        return 0.0
+    values, weights = values[kept], 1 / variances[kept]
+    surplus = float(weights @ (values - float(weights @ values) / float(weights.sum())) ** 2)
+    return float(chi_squared_log10_tail(np.array([surplus]), len(values) - 1)[0])
+
+
+def _apart(values: Float64s, variances: Float64s) -> float:
+    """Hedges and Olkin's variance between groups: few precise ones, in which models hardly differ, do not decide it."""
+    kept = variances < KNOWN**2
+    return max(float(np.var(values[kept], ddof=1) - np.mean(variances[kept])), 0.0) if kept.sum() > 3 else 0.0
 
 
 def _errors(covariance: Float64s, known: Float64s) -> Float64s:

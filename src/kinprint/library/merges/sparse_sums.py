@@ -6,7 +6,7 @@
 |---|---|---|
 | dare | any, at random (Yu et al. 2024, arXiv 2311.03099, section 3.2) | weight over the share that is kept |
 | breadcrumbs | the largest and the smallest of every tensor (Davari and Belilovsky, arXiv 2312.06795, section 3) | weight |
-| sparse | by another rule | multiplier of what is kept |
+| sparse | by another rule | weight over the share that is kept |
 
 DELLA (arXiv 2406.11617) rescales every entry by its own rank and SCE (arXiv 2408.07990) weights every tensor: no a_i holds for
 them, and their parts are found by the sums alone.
@@ -31,8 +31,14 @@ CLEAR = 4.0
 BINS = 200
 """Of log multipliers, a percent wide."""
 
-TOP = 0.02
+TOP = 0.008
 """Share of a tensor's entries that count as its largest."""
+
+LATTICE = 0.01
+"""Share of a multiplier that its error is, at least: differences of few spacings are rounded to one another."""
+
+TREND = 4.0
+"""Standard errors by which a random drop may depend on the size of what is dropped."""
 
 
 def dropped(data: Data, base: int, parts: Sequence[int]) -> float:
@@ -55,11 +61,11 @@ def sparse_sum(data: Data, base: int, parts: Sequence[int]) -> Account | None:
     ]
     if not all(starts):
         return None
-    factors, taken = np.array(starts), np.zeros(len(kept), int)
+    factors, taken, sure = np.array(starts), np.zeros(len(kept), int), clear.any(axis=0)
     for _ in range(ROUNDS):
         before, taken = taken, np.argmin(np.abs((subsets * factors) @ deltas - change), axis=0)
         terms = np.where(subsets[taken].T, deltas, 0)
-        factors = np.linalg.lstsq(terms.T, change, rcond=None)[0]
+        factors = np.linalg.lstsq(terms[:, sure].T, change[sure], rcond=None)[0]
         if np.array_equal(before, taken):
             break
     remainder = np.full(len(data.y), np.nan)
@@ -78,21 +84,29 @@ def _named(
     kept: NDArray[np.int64],
 ) -> Account:
     """The account, its kind by which entries were taken."""
-    shares, largest = np.zeros(len(parts)), np.zeros(len(parts))
+    shares, kinds = np.zeros(len(parts)), set()
     for row, number in enumerate(parts):
-        sizes = np.abs(data.x[number, kept] - data.x[base, kept])
+        ranks = _rank(np.abs(data.x[number, kept] - data.x[base, kept]), data.places.tensor[kept])[clear[row]]
         shares[row] = np.mean(taken[row, clear[row]]) if clear[row].any() else 0
-        top = clear[row] & (_rank(sizes, data.places.tensor[kept]) > 1 - TOP)
-        largest[row] = np.mean(taken[row, top]) if top.any() else 0
-    gone = 1 - shares
+        kinds.add(_rule(ranks, taken[row, clear[row]]))
+    kind = kinds.pop() if len(kinds) == 1 else "sparse"
+    weights = factors if kind == "breadcrumbs" else factors * shares
     counts = np.maximum(clear.sum(axis=1), 1)
-    kind = "dare" if (np.abs(largest - shares) < 0.25 * np.minimum(shares, gone) + 0.1).all() else "sparse"
-    kind = "breadcrumbs" if (largest < 0.5 * shares).all() else kind
-    weights = factors * shares if kind == "dare" else factors
-    spread = np.sqrt(shares * gone / counts) if kind == "dare" else np.zeros(len(parts))
-    errors = np.abs(factors) * np.maximum(spread, 1e-4)
-    details = {"density": float(np.mean(shares))}
-    return Account(kind, tuple(parts), weights, errors, remainder, base, details)
+    spread = np.zeros(len(parts)) if kind == "breadcrumbs" else np.sqrt(shares * (1 - shares) / counts)
+    errors = np.abs(factors) * np.maximum(spread, LATTICE)
+    return Account(kind, tuple(parts), weights, errors, remainder, base, {"density": float(np.mean(shares))})
+
+
+def _rule(ranks: Float64s, taken: NDArray[np.bool_]) -> str:
+    """By which rule entries were dropped, from the rank of their size in their tensor."""
+    if len(ranks) < BINS:
+        return "sparse"
+    share = float(np.mean(taken))
+    middle = float(np.mean(taken[(ranks > 0.7) & (ranks < 0.95)]))
+    if middle > 0.9 and np.mean(taken[ranks > 1 - TOP]) < 0.5 * middle and share < 0.95 * middle:
+        return "breadcrumbs"
+    trend = float(np.corrcoef(ranks, taken)[0, 1]) if 0 < share < 1 else 0.0
+    return "dare" if 0 < share < 1 and abs(trend) * np.sqrt(len(ranks)) < TREND else "sparse"
 
 
 def _multiplier(change: Float64s, delta: Float64s, clear: NDArray[np.bool_]) -> float:
