@@ -52,7 +52,7 @@ SUMS = ("linear of 2", "linear of 3", "task-arithmetic of 2")
 """Merges that are changed afterwards."""
 
 TEXTS: tuple[Literal["code", "prose"], ...] = ("code", "prose")
-LIBRARIES = 6
+LIBRARIES = 4
 """Random parts of a family that its models are sought in."""
 
 RATES, ORDER = (5e-5, 5e-4), 100
@@ -201,12 +201,7 @@ def _later(
         "bf16": ("cast", {"dtype": "bf16"}),
         **{scheme: ("quantize", {"scheme": scheme}) for scheme in ("int8", "fp8", "int4")},
         **{f"noise of {amount} %": ("noise", {"amount": amount / 100}) for amount in (1, 2, 5, 10)},
-        **{
-            f"{steps} steps of {text} at {rate:.0e}": ("train", {"text": text, "steps": steps, "rate": rate})
-            for rate in RATES
-            for steps in (50, 200)
-            for text in TEXTS
-        },
+        **{f"{steps} steps at {rate:.0e}": ("train", {"steps": steps, "rate": rate}) for rate in RATES for steps in (50, 200)},
     }
     print(
         "\nsums, changed afterwards: parts right; wrong parts named, in how many of them a right one is said to fit as well; "
@@ -220,7 +215,7 @@ def _later(
                 continue
             target = folder / f"{title}-{number}"
             if name == "train":
-                _trained(path, target, zoo, size, ORDER + number, **options)
+                _trained(path, target, zoo, size, number, **options)
             else:
                 apply(name, path, target, **(options | {"seed": number} if name == "noise" else options))
             found = gather(fingerprint(target, cache=False), known)
@@ -238,11 +233,9 @@ def _later(
         )
 
 
-def _trained(
-    path: Path, target: Path, zoo: Path, size: str, order: int, *, text: Literal["code", "prose"], steps: int, rate: float
-) -> None:
-    """A model trained on as the zoo's are, with a text in an order that no member has seen."""
-    shape = SHAPES[size]
+def _trained(path: Path, target: Path, zoo: Path, size: str, number: int, *, steps: int, rate: float) -> None:
+    """A model trained on as the zoo's are, with one of their texts in an order that no member has seen."""
+    shape, text, order = SHAPES[size], TEXTS[number % 2], ORDER + number
     torch.manual_seed(order)
     ids = tokens(text, size, path / "tokenizer.json", zoo / "tokens")
     model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)

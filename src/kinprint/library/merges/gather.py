@@ -21,7 +21,7 @@ from kinprint.fingerprints import Fingerprint
 from kinprint.library.merges.account import Account
 from kinprint.library.merges.caveats import NOISE, SCATTER, TRAINED, UNEVEN, alike, left_out, not_told
 from kinprint.library.merges.collinearity import INFLATED, inflation, instead
-from kinprint.library.merges.combination import Data, Fit, added, fit, part, roundings, select
+from kinprint.library.merges.combination import Data, Fit, added, fit, part, rounding_bias, roundings, select
 from kinprint.library.merges.established import established
 from kinprint.library.merges.gather_result import Gathering, LayerOrigin, Parent, TensorOrigin
 from kinprint.library.merges.layer_sources import LayerSources, layer_sources
@@ -48,6 +48,7 @@ def gather(
     *,
     alpha: float = ALPHA,
     size: int | None = None,
+    changed: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Gathering:
     """Find what a model was put together from.
@@ -57,6 +58,7 @@ def gather(
         candidates: models that may be parts of it; copies of the suspect itself (of its digest) are left out.
         alpha: largest p-value, corrected for all that was searched, at which a candidate counts.
         size: number of models that the candidates were chosen from, for which p-values are corrected; their own by default.
+        changed: whether parts are sought that something done after the merge hides.
         progress: called with the name of a candidate, how many were compared by other tests, and how many there are.
     """
     others = [model for model in candidates if model.digest != suspect.digest]
@@ -73,7 +75,7 @@ def gather(
         hidden = unaligned(suspect, others, alpha, searched[0], progress) if others else ()
         return Gathering(suspect, "untestable" if hidden else "none", elsewhere=hidden, searched=searched)
     twins = same_entries(data, sharing)
-    explained = _explained_by(data, list(twins), stacked, alpha)
+    explained = _explained_by(data, list(twins), stacked, alpha, changed=changed)
     if explained[0].kind == "passthrough" and stacked is not None:
         return replace(_of_layers(suspect, others, stacked, data), searched=searched)
     plain = len(explained[0].models) == 1 or explained[0].kind in CHOSEN
@@ -253,16 +255,18 @@ def _changed_since(data: Data, account: Account, forward: Fit) -> tuple[Account,
     """The coefficients of a sum, pooled over tensors where more than rounding is left.
 
     The errors hold what tensors disagree by, and by how much coefficients change if all models that speak for the suspect are
-    let in: training moves a merge in directions that it shares with other models. Where only rounding is left, the errors are
-    those of the tensors together if these are larger: where models differ by few spacings, rounding is not random.
+    let in: training moves a merge in directions that it shares with other models. Where only rounding is left, the coefficients
+    are freed of what rounding does to them, and the errors hold it.
     """
     if account.kind not in ("linear", "task-arithmetic"):
         return account, None
+    if roundings(data, account.remainder) <= EXACT:
+        bias = rounding_bias(data, account.chosen, account.coefficients)
+        errors = np.hypot(account.errors, bias)
+        return replace(account, coefficients=account.coefficients - bias, errors=errors), None
     own = whole_of(data, account.chosen)
     if own is None or not np.isfinite(own.errors).all():
         return account, None
-    if roundings(data, account.remainder) <= EXACT:
-        return replace(account, errors=np.maximum(account.errors, own.errors)), None
     beside, moved = whole_of(data, forward.chosen), np.zeros(len(account.chosen))
     for at, number in enumerate(account.chosen):
         if beside is not None and number in forward.chosen:
