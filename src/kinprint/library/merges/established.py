@@ -40,7 +40,10 @@ LOADED = 2.0
 """How many times what other models load on a model its coefficient has to exceed."""
 
 NEAREST = 4
-"""Nearest relatives that are looked at beside those that speak for the suspect."""
+"""Nearest relatives that the suspect's models are regressed on beside each other."""
+
+LOOKED_AT = 24
+"""Nearest relatives among which the origin is sought."""
 
 
 def established(data: Data, forward: Fit, relatives: Sequence[int], alpha: float) -> tuple[int, ...]:
@@ -87,9 +90,9 @@ def _loads(
     relatives, as if it were the suspect. An origin that is missing, or that only some have, is in all of them: so the median
     is taken, the lower of two. Of one such model only, or of the origin alone, three quarters of all.
     """
-    origin = _centre(data, relatives)
-    beside = sorted(set(relatives) - set(chosen), key=lambda row: _apart(data.y, data.x[row], data))[:NEAREST]
-    companions = list(dict.fromkeys([*chosen, origin, *beside]))
+    beside = sorted(set(relatives) - set(chosen), key=lambda row: _apart(data.y, data.x[row], data))[:LOOKED_AT]
+    origin = _centre(data, [*chosen, *beside])
+    companions = list(dict.fromkeys([*chosen, origin, *beside[:NEAREST]]))
     known: dict[int, tuple[list[int], Pooled | None]] = {}
 
     def load(number: int, row: int, uneven: float) -> float:
