@@ -28,6 +28,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
 from kinprint import Fingerprint, fingerprint
@@ -38,6 +39,7 @@ from kinprint.library.merges.gather_result import Gathering
 from kinprint.library.merges.relatives import relatives
 from kinprint.library.merges.sampled_entries import matrix_of, places, shape, spacing, values
 from kinprint.transforms import apply, read_model, write
+from kinprint.transforms._model import changed
 from kinprint.zoo import Lineage
 from kinprint.zoo.families import SHAPES
 from kinprint.zoo.recipes import Train
@@ -201,6 +203,7 @@ def _later(
         "bf16": ("cast", {"dtype": "bf16"}),
         **{scheme: ("quantize", {"scheme": scheme}) for scheme in ("int8", "fp8", "int4")},
         **{f"noise of {amount} %": ("noise", {"amount": amount / 100}) for amount in (1, 2, 5, 10)},
+        **{f"noise of {amount} %, everywhere": ("everywhere", {"amount": amount / 100}) for amount in (2, 10)},
         **{f"{steps} steps at {rate:.0e}": ("train", {"steps": steps, "rate": rate}) for rate in RATES for steps in (50, 200)},
     }
     print(
@@ -216,6 +219,8 @@ def _later(
             target = folder / f"{title}-{number}"
             if name == "train":
                 _trained(path, target, zoo, size, number, **options)
+            elif name == "everywhere":
+                _noisy(path, target, number, **options)
             else:
                 apply(name, path, target, **(options | {"seed": number} if name == "noise" else options))
             found = gather(fingerprint(target, cache=False), known)
@@ -227,10 +232,20 @@ def _later(
                 errors.append(error)
                 inside += [abs(p.coefficient - truth[p.model.name]) <= 2 * p.error for p in found.parents if p.error]
         print(
-            f"{title:26} {tally['right']}/{tally['merges']}  {tally['wrong']} ({tally['instead']})  "
+            f"{title:28} {tally['right']}/{tally['merges']}  {tally['wrong']} ({tally['instead']})  "
             f"{max(errors, default=np.nan):.4f}  {sum(inside)}/{len(inside)}",
             flush=True,
         )
+
+
+def _noisy(path: Path, target: Path, seed: int, *, amount: float) -> None:
+    """Noise in every tensor: `kinprint transform noise` leaves embeddings and gains as they are."""
+    model, random = read_model(path), np.random.default_rng(seed)
+
+    def noisy(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        return array + np.float32(amount * array.std(dtype=np.float64)) * random.standard_normal(array.shape, np.float32)
+
+    write(model.each(lambda place, part: changed(part, noisy)), target)
 
 
 def _trained(path: Path, target: Path, zoo: Path, size: str, number: int, *, steps: int, rate: float) -> None:
