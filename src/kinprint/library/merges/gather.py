@@ -255,8 +255,9 @@ def _changed_since(data: Data, account: Account, forward: Fit) -> tuple[Account,
     """The coefficients of a sum, pooled over tensors where more than rounding is left.
 
     The errors hold what tensors disagree by, and by how much coefficients change if all models that speak for the suspect are
-    let in: training moves a merge in directions that it shares with other models. Where only rounding is left, the coefficients
-    are freed of what rounding does to them, and the errors hold it.
+    let in: training moves a merge in directions that it shares with other models. It moves tensors alike: where they disagree
+    by more than their errors, their mean is no better known than one of them. Where only rounding is left, the coefficients are
+    freed of what rounding does to them, and the errors hold it.
     """
     if account.kind not in ("linear", "task-arithmetic"):
         return account, None
@@ -271,7 +272,10 @@ def _changed_since(data: Data, account: Account, forward: Fit) -> tuple[Account,
     for at, number in enumerate(account.chosen):
         if beside is not None and number in forward.chosen:
             moved[at] = beside.coefficients[forward.chosen.index(number)] - own.coefficients[at]
-    return replace(account, coefficients=own.coefficients, errors=np.hypot(own.errors, moved)), own
+    errors = np.hypot(own.errors, moved)
+    if own.log10_p < UNEVEN:
+        errors = np.hypot(errors, own.scatter)
+    return replace(account, coefficients=own.coefficients, errors=errors), own
 
 
 def _near(data: Data, number: int, relatives: Sequence[int]) -> list[int]:
