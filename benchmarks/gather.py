@@ -1,14 +1,15 @@
 """What `kinprint gather` finds of merges whose parts are known, beside least squares on all weights.
 
-    python benchmarks/gather.py zoo-small
+    python benchmarks/gather.py zoo-small --seeds 3
 
 makes merges from models of a zoo (`kinprint zoo build --size small`) in a temporary folder, and prints:
 
 - the largest error of the coefficients, from samples and from all weights, and both processor times;
 - which kinds are told from which (confusion table);
 - layer sources of frankenmerges;
-- coefficients after a cast, a quantisation, noise (what training leaves);
-- p-values of unrelated pairs, and for every model of the zoo, with all others as candidates, how many strangers are named.
+- what is found after a cast, a quantisation, noise, training: parts, coefficients, their stated errors;
+- p-values of unrelated pairs, and for every model of the zoo, with all others as candidates, how many strangers are named;
+- how often models that are no merge are called one, with parts of the zoo as libraries.
 
 The library of every merge is the whole zoo but its other merges, strangers included.
 """
@@ -16,15 +17,19 @@ The library of every merge is the whole zoo but its other merges, strangers incl
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM
 
 from kinprint import Fingerprint, fingerprint
 from kinprint.comparison import ALPHA
@@ -34,11 +39,26 @@ from kinprint.library.merges.gather_result import Gathering
 from kinprint.library.merges.relatives import relatives
 from kinprint.library.merges.sampled_entries import matrix_of, places, shape, spacing, values
 from kinprint.transforms import apply, read_model, write
+from kinprint.transforms._model import changed
 from kinprint.zoo import Lineage
+from kinprint.zoo.families import SHAPES
+from kinprint.zoo.recipes import Train
+from kinprint.zoo.text import tokens
+from kinprint.zoo.training import train
 
 SIBLINGS = ("llama-finetune", "llama-sibling", "llama-swapped", "llama-lora", "llama-long", "llama-pruned-magnitude")
 BASE = "llama-base"
 SEEDS = 6
+SPARSE = ("dare", "della", "breadcrumbs", "sce")
+SUMS = ("linear of 2", "linear of 3", "task-arithmetic of 2")
+"""Merges that are changed afterwards."""
+
+TEXTS: tuple[Literal["code", "prose"], ...] = ("code", "prose")
+LIBRARIES = 4
+"""Random parts of a family that its models are sought in."""
+
+RATES, ORDER = (5e-5, 5e-4), 100
+"""Of the training after a merge: a tenth of the rate of the zoo's fine-tunes, and that rate; an order of text of its own."""
 
 
 def main() -> None:
@@ -53,26 +73,36 @@ def main() -> None:
         merges = list(_merges(given.zoo, Path(folder), given.seeds))
         _kinds(_coefficients(given.zoo, merges, known))
         _layers(given.zoo, Path(folder), known, given.seeds)
-        _later(given.zoo, merges[: given.seeds], Path(folder), known)
+        _later(given.zoo, lineage.size, merges, Path(folder), known)
     _signs(lineage, prints)
     _strangers(lineage, prints)
+    _no_merges(lineage, prints)
 
 
 def _merges(zoo: Path, folder: Path, seeds: int) -> Iterator[tuple[str, Path, dict[str, float]]]:
     """Kind, folder, true coefficients. Siblings and coefficients come from the seed."""
-    for kind, parts in (("linear", 2), ("linear", 3), ("slerp", 2), ("task-arithmetic", 2), ("ties", 2)):
+    for kind, parts in (
+        ("linear", 2),
+        ("linear", 3),
+        ("slerp", 2),
+        ("task-arithmetic", 2),
+        ("ties", 2),
+        *((kind, 2) for kind in SPARSE),
+    ):
         for seed in range(seeds):
             rng = np.random.default_rng([seed, parts, len(kind)])
             chosen = [str(name) for name in rng.choice(SIBLINGS, parts, replace=False)]
-            weights = rng.dirichlet(np.full(parts, 4.0)) if kind != "task-arithmetic" else rng.uniform(0.4, 1.0, parts)
+            weights = (
+                rng.dirichlet(np.full(parts, 4.0)) if kind in ("linear", "slerp", "ties") else rng.uniform(0.4, 1.0, parts)
+            )
             options: dict[str, Any] = {
                 "others": [zoo / name for name in chosen[1:]],
                 "method": kind,
                 "weights": weights.tolist(),
             }
             truth = dict(zip(chosen, weights.tolist(), strict=True))
-            if kind in ("task-arithmetic", "ties"):
-                options["base"] = zoo / BASE
+            if kind not in ("linear", "slerp"):
+                options |= {"base": zoo / BASE, "seed": seed}
             if kind == "task-arithmetic":
                 truth[BASE] = 1 - sum(weights)
             target = folder / f"{kind}-{parts}-{seed}"
@@ -85,8 +115,8 @@ def _found(gathering: Gathering) -> dict[str, float]:
 
 
 def _error(found: dict[str, float], truth: dict[str, float]) -> float:
-    """Largest error of a coefficient; infinite if other parts were named than there are. A base without one is none."""
-    named = {name: value for name, value in found.items() if not np.isnan(value)}
+    """Largest error of a coefficient; infinite if other parts were named than there are. A base counts where it has one."""
+    named = {name: value for name, value in found.items() if name in truth or name != BASE}
     return max(abs(named[name] - truth[name]) for name in truth) if named.keys() == truth.keys() else np.inf
 
 
@@ -161,35 +191,73 @@ def _layers(zoo: Path, folder: Path, known: Sequence[Fingerprint], seeds: int) -
     print(f"\nlayer sources: {right} of {total} layers of {2 * seeds} frankenmerges right")
 
 
-def _later(zoo: Path, merges: Sequence[tuple[str, Path, dict[str, float]]], folder: Path, known: Sequence[Fingerprint]) -> None:
-    """What casts, quantisation and further change leave of linear merges of two."""
+def _later(
+    zoo: Path,
+    size: str,
+    merges: Sequence[tuple[str, Path, dict[str, float]]],
+    folder: Path,
+    known: Sequence[Fingerprint],
+) -> None:
+    """What casts, quantisation, noise and training leave of sums."""
     steps: dict[str, tuple[str, dict[str, Any]]] = {
         "bf16": ("cast", {"dtype": "bf16"}),
-        "int8": ("quantize", {"scheme": "int8"}),
-        "fp8": ("quantize", {"scheme": "fp8"}),
-        "int4": ("quantize", {"scheme": "int4"}),
-        "noise of 2 %": ("noise", {"amount": 0.02}),
-        "noise of 5 %": ("noise", {"amount": 0.05}),
-        "noise of 10 %": ("noise", {"amount": 0.1}),
+        **{scheme: ("quantize", {"scheme": scheme}) for scheme in ("int8", "fp8", "int4")},
+        **{f"noise of {amount} %": ("noise", {"amount": amount / 100}) for amount in (1, 2, 5, 10)},
+        **{f"noise of {amount} %, everywhere": ("everywhere", {"amount": amount / 100}) for amount in (2, 10)},
+        **{f"{steps} steps at {rate:.0e}": ("train", {"steps": steps, "rate": rate}) for rate in RATES for steps in (50, 200)},
     }
     print(
-        "\nlinear merges of two, changed afterwards: parts right, largest error, largest error in standard errors, others named"
+        "\nsums, changed afterwards: parts right; wrong parts named, in how many of them a right one is said to fit as well; "
+        "largest error of a coefficient; coefficients within 2 standard errors"
     )
     for title, (name, options) in steps.items():
-        errors, scaled, wrong = [], [], 0
-        for number, (_, path, truth) in enumerate(merges):
+        tally = Counter[str]()
+        errors, inside = [], []
+        for number, (kind, path, truth) in enumerate(merges):
+            if kind not in SUMS:
+                continue
             target = folder / f"{title}-{number}"
-            apply(name, path, target, **(options | {"seed": 0} if name == "noise" else options))
+            if name == "train":
+                _trained(path, target, zoo, size, number, **options)
+            elif name == "everywhere":
+                _noisy(path, target, number, **options)
+            else:
+                apply(name, path, target, **(options | {"seed": number} if name == "noise" else options))
             found = gather(fingerprint(target, cache=False), known)
             error = _error(_found(found), truth)
-            wrong += sum(parent.model.name not in truth for parent in found.parents)
+            wrong = [parent for parent in found.parents if parent.model.name not in truth]
+            tally += Counter(merges=1, right=int(np.isfinite(error)), wrong=len(wrong))
+            tally["instead"] += sum(any(name in truth for name in parent.instead) for parent in wrong)
             if np.isfinite(error):
                 errors.append(error)
-                scaled += [abs(p.coefficient - truth[p.model.name]) / p.error for p in found.parents if p.error]
+                inside += [abs(p.coefficient - truth[p.model.name]) <= 2 * p.error for p in found.parents if p.error]
         print(
-            f"{title:14} {len(errors)}/{len(merges)}  {max(errors, default=np.nan):.4f}  "
-            f"{max(scaled, default=np.nan):.1f}  {wrong}"
+            f"{title:28} {tally['right']}/{tally['merges']}  {tally['wrong']} ({tally['instead']})  "
+            f"{max(errors, default=np.nan):.4f}  {sum(inside)}/{len(inside)}",
+            flush=True,
         )
+
+
+def _noisy(path: Path, target: Path, seed: int, *, amount: float) -> None:
+    """Noise in every tensor: `kinprint transform noise` leaves embeddings and gains as they are."""
+    model, random = read_model(path), np.random.default_rng(seed)
+
+    def noisy(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        return array + np.float32(amount * array.std(dtype=np.float64)) * random.standard_normal(array.shape, np.float32)
+
+    write(model.each(lambda place, part: changed(part, noisy)), target)
+
+
+def _trained(path: Path, target: Path, zoo: Path, size: str, number: int, *, steps: int, rate: float) -> None:
+    """A model trained on as the zoo's are, with one of their texts in an order that no member has seen."""
+    shape, text, order = SHAPES[size], TEXTS[number % 2], ORDER + number
+    torch.manual_seed(order)
+    ids = tokens(text, size, path / "tokenizer.json", zoo / "tokens")
+    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+    step = Train(text, steps / shape.steps, rate, order)
+    train(model, ids, step, shape).to(torch.bfloat16).save_pretrained(target)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(path / name, target / name)
 
 
 def _signs(lineage: Lineage, prints: dict[str, Fingerprint]) -> None:
@@ -224,6 +292,21 @@ def _strangers(lineage: Lineage, prints: dict[str, Fingerprint]) -> None:
             if lineage.relation(model.name, name).truth == "unrelated":
                 false.append((name, model.name))
     print(f"\nstrangers named: {len(false)} of {named} models named, {tried} unrelated pairs searched; {dict(kinds)} {false}")
+
+
+def _no_merges(lineage: Lineage, prints: dict[str, Fingerprint]) -> None:
+    """Models that are no merge, of the family that merges are made from, with random parts of the family as libraries."""
+    family = [m for n, m in prints.items() if shape(m) == shape(prints[BASE]) and lineage.members[n].kind != "merged"]
+    called, tried = Counter[str](), 0
+    for draw in range(LIBRARIES):
+        rng = np.random.default_rng([draw, 7])
+        for suspect in family:
+            library = [model for model in family if model is not suspect and rng.random() < (0.5, 0.9)[draw % 2]]
+            found = gather(suspect, library)
+            tried += 1
+            if len(found.parents) > 1:
+                called[f"{suspect.name} of {', '.join(sorted(parent.model.name for parent in found.parents))}"] += 1
+    print(f"\nno merges called merges: {called.total()} of {tried} searches in parts of the family; {dict(called)}")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def test_every_command_on_a_library_takes_it_alike() -> None:
     assert set(option) == {"--library", "-l", "KINPRINT_LIBRARY"}
 
 
-SEARCHES = ("audit", "gather", "identify", "serve", "tree", "verify")
+SEARCHES = ("audit", "gather", "identify", "matrix", "serve", "tree", "verify")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.errors import printable
-from kinprint.library.merges.gather_result import Gathering
+from kinprint.library.merges.gather_result import Gathering, Parent
 from kinprint.reports import looks
 from kinprint.words import p_value
 
@@ -24,7 +25,10 @@ def gathering_text(gathering: Gathering) -> RenderableType:
     head = Group(Text(gathering.kind.upper(), style=style), Text(printable(gathering.sentence(), 1000)))
     pieces: list[RenderableType] = [Panel(head, title=Text(printable(gathering.suspect.name)), box=box.ROUNDED, padding=(0, 1))]
     if gathering.parents:
-        pieces += [_parents(gathering), _picture(gathering), Text(_measures(gathering))]
+        pieces += [_parents(gathering), _picture(gathering)]
+        pieces += [_roles(gathering)] if gathering.tensors else []
+        pieces += [Text(_measures(gathering))]
+        pieces += [Text(_instead(parent)) for parent in gathering.parents if parent.instead]
     for title, models in (("Relatives that are no part", gathering.associated), ("Relatives elsewhere", gathering.elsewhere)):
         if models:
             listed = ", ".join(f"{printable(model.name, 60)} (p {p_value(p)})" for model, p in models)
@@ -52,6 +56,22 @@ def _parents(gathering: Gathering) -> Table:
             Text(", ".join(printable(name, 60) for name in parent.same)),
         )
     return table
+
+
+def _instead(parent: Parent) -> str:
+    names = ", ".join(printable(name, 60) for name in parent.instead)
+    return f"In the place of {printable(parent.model.name, 60)} as well: {names}"
+
+
+def _roles(gathering: Gathering) -> Text:
+    """Coefficients by role: mean over the layers and how far they scatter; JSON has every tensor and expert."""
+    lines = ["Coefficients by role, mean and standard deviation over layers (--json has every tensor and expert)"]
+    for name in dict.fromkeys(tensor.name for tensor in gathering.tensors):
+        rows = np.array([tensor.coefficients for tensor in gathering.tensors if tensor.name == name])
+        spread = rows.std(axis=0, ddof=1) if len(rows) > 1 else np.full(rows.shape[1], np.nan)
+        shown = (f"{m:.3f}" if math.isnan(s) else f"{m:.3f} ± {s:.3f}" for m, s in zip(rows.mean(axis=0), spread, strict=True))
+        lines.append(f"  {name:16} {'   '.join(shown)}")
+    return Text("\n".join(lines))
 
 
 def _picture(gathering: Gathering) -> Text:

@@ -12,10 +12,11 @@ import numpy as np
 from kinprint.architectures import Part, Place
 from kinprint.arrays import Float32s
 from kinprint.errors import TransformError
-from kinprint.transforms._model import Model, changed, read_model, widened
+from kinprint.transforms._model import Model, changed, drawn, generator, read_model, widened
+from kinprint.transforms._sparse_merges import SPARSE
 from kinprint.transforms._transform import Transform
 
-Way = Literal["linear", "slerp", "ties", "task-arithmetic"]
+Way = Literal["linear", "slerp", "ties", "task-arithmetic", "dare", "della", "breadcrumbs", "sce"]
 
 
 def merge(
@@ -26,6 +27,7 @@ def merge(
     weights: Sequence[float] | None = None,
     base: Path | None = None,
     density: float = 0.5,
+    seed: int | None = None,
 ) -> Model:
     """Merge a model with others of the same architecture and shape, tensor by tensor.
 
@@ -33,13 +35,15 @@ def merge(
         others: the models to merge it with.
         method: linear: the weighted mean. slerp: two models on the arc between them. task-arithmetic: the weighted
             differences from the base, added to it (arXiv 2212.04089). ties: only the largest differences, those of the
-            elected sign, averaged (arXiv 2306.01708).
+            elected sign, averaged (arXiv 2306.01708). dare, della, breadcrumbs, sce: weighted differences of which entries were
+            dropped (arXiv 2311.03099, 2406.11617, 2312.06795, 2408.07990).
         weights: one a model, the first model first; by default equal (1 each for differences).
-        base: the common ancestor, for task-arithmetic and ties.
-        density: ties: share of each model's differences that is kept.
+        base: the common ancestor, for all but linear and slerp.
+        density: share of each model's differences that is kept, for all but linear, slerp and task-arithmetic.
+        seed: of what dare and della drop.
     """
     models = [model, *(read_model(path) for path in others)]
-    away = method in ("ties", "task-arithmetic")
+    away = method not in ("linear", "slerp")
     if away != (base is not None):
         raise TransformError(model.source, f"{method} {'needs a' if away else 'takes no'} base")
     if len(models) < 2 or (method == "slerp" and len(models) != 2):
@@ -50,6 +54,7 @@ def merge(
     if method != "task-arithmetic" and sum(chosen) == 0:
         raise TransformError(model.source, "the weights sum to zero")
     start = read_model(base) if base is not None else None
+    seed = drawn(seed)
     for partner in [*models[1:], *([start] if start else [])]:
         _require_alike(model, partner)
 
@@ -58,7 +63,9 @@ def merge(
         if start is None:
             combine = slerp if method == "slerp" else linear
             return changed(part, lambda first: combine([first, *(widened(p.read()) for p in theirs)], chosen))
-        way = partial(ties, density=density) if method == "ties" else task_arithmetic
+        way: Callable[..., Float32s] = partial(ties, density=density) if method == "ties" else task_arithmetic
+        if method in SPARSE:
+            way = partial(SPARSE[method], density=density, random=generator(seed, method, place))
         return changed(part, partial(_from_base, start.parts[place], theirs, way, chosen))
 
     return model.each(merged)

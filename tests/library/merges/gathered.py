@@ -31,11 +31,13 @@ def combined(parts: Mapping[int, Entries] | list[tuple[float, Entries]]) -> Entr
     return {name: np.asarray(sum(factor * entries[name] for factor, entries in pairs)) for name in pairs[0][1]}
 
 
-def fingerprint(name: str, entries: Entries, dtype: str = "bfloat16") -> Fingerprint:
-    """As measured of a model of these entries, stored in `dtype`."""
+def fingerprint(
+    name: str, entries: Entries, dtype: str = "bfloat16", shapes: Mapping[str, list[int]] | None = None
+) -> Fingerprint:
+    """As measured of a model of these entries, stored in `dtype`; `shapes` replace those of some roles."""
     layers = len(entries["sample.q"])
     roles = [key.removeprefix("sample.") for key in entries]
     facts = {"hidden_size": HIDDEN, "dtypes": dict.fromkeys(roles, dtype)}
-    facts |= {"shapes": {role: [shape] * layers for role, shape in SHAPES.items()}}
+    facts |= {"shapes": {role: [shape] * layers for role, shape in (SHAPES | dict(shapes or {})).items()}}
     stored = {key: value.astype(np.dtype(dtype)).astype(np.float32) for key, value in entries.items()}
     return Fingerprint(name, stored, facts)

@@ -14,7 +14,7 @@ from kinprint.library.merges.combination import MOST
 
 def test_accounts_are_no_more_than_p_values_are_corrected_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a selection chose: the accounts that are tried, and the one made of layers, are at most `MANY`."""
-    for name in ("varying", "slerp", "ties"):
+    for name in ("varying", "slerp", "ties", "sparse_sum"):
         monkeypatch.setattr(merge_kinds, name, lambda *made_of, name=name: (name, *made_of[1:]))
     monkeypatch.setattr(merge_kinds, "copied", lambda data, among: list(among)[: merge_kinds.TIES_MOST + 1])
     nothing: Any = None

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kinprint.library.merges.account import Account
 from kinprint.library.merges.combination import Data, roundings
-from kinprint.library.merges.merge_kinds import Account, excess
+from kinprint.library.merges.merge_kinds import excess
 
 DIRECTION = "This does not say which of the two came first."
 MEAN = "A weighted mean of these models and task arithmetic from one of them are the same sum: it cannot tell which was meant."
@@ -18,6 +19,20 @@ CORNERS = (
 )
 BEYOND = "One coefficient exceeds 1: the suspect was extrapolated, or that model was mixed from the suspect and the other."
 REMAINDER = "More than rounding is left: training or quantisation after the merge, or a part that is not among the candidates."
+NOISE = (
+    "More than rounding is left. Coefficients are the same in all tensors, and no other relative speaks for what is left: "
+    "noise, rounding to few bits or a random drop look so, and a part that resembles no candidate."
+)
+TRAINED = (
+    "More than rounding is left. Tensors differ by more than their errors, or other relatives speak for what is left: training "
+    "after the merge, or a part that is missing among the candidates; which of the two cannot be told. Standard errors hold "
+    "the difference."
+)
+UNEVEN = -3.0
+"""log10 p of tensors with the same coefficients below which they differ."""
+
+SCATTER = 0.02
+"""Deviation between tensors that is worth words."""
 
 
 def not_told(names: Sequence[str], data: Data, chosen: Account, exact: bool) -> tuple[str, ...]:
@@ -29,9 +44,22 @@ def not_told(names: Sequence[str], data: Data, chosen: Account, exact: bool) -> 
         PARALLEL: chosen.kind == "linear" and pair and not _bends(data, chosen),
         CORNERS: chosen.kind == "task-arithmetic" and not pair,
         BEYOND: chosen.kind == "task-arithmetic" and pair,
-        REMAINDER: not exact,
+        REMAINDER: not exact and chosen.kind not in ("linear", "task-arithmetic"),
     }
     return tuple(sentence for sentence, holds in holds_of.items() if holds)
+
+
+def left_out(share: float) -> str:
+    """Entries that are the base's own."""
+    return (
+        f"{share:.0%} of the entries are a base's own although every part differs from it there: differences were dropped, as "
+        "DARE, DELLA, Breadcrumbs, SCE and TIES do."
+    )
+
+
+def alike(name: str, inflation: float) -> str:
+    """Parts that can hardly be told from each other."""
+    return f"{name} is nearly a combination of the other parts: that makes its standard error {inflation:.0f} times as large."
 
 
 def _bends(data: Data, chosen: Account) -> bool:

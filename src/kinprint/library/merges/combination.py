@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -103,6 +103,17 @@ def fit(data: Data, chosen: Sequence[int]) -> Fit:
     return Fit(tuple(chosen), coefficients, np.sqrt(np.maximum(np.diag(spread), 0)), whole, all_weights)
 
 
+def rounding_bias(data: Data, chosen: Sequence[int], coefficients: Float64s) -> Float64s:
+    """(chosen,) by how much rounding to the suspect's type alone moves coefficients: a sum with known ones, rounded and fitted.
+
+    Where models differ by few spacings, rounding is not random: it takes the sum to one of them (parametric bootstrap, Efron
+    and Tibshirani 1993, section 6.5).
+    """
+    total = coefficients @ data.x[list(chosen)]
+    rounded = np.round(total / data.spacing) * data.spacing
+    return fit(replace(data, y=np.where(np.isfinite(data.y), rounded, np.nan)), chosen).coefficients - coefficients
+
+
 def clusters(places: EntryPlaces) -> Int64s:
     """(columns,) which columns may depend on each other: those of one residual channel; the others stand alone."""
     alone = places.channel < 0
@@ -189,39 +200,51 @@ def part(data: Data, combination: Fit, number: int) -> Contribution:
 
 
 def select(data: Data, relatives: Sequence[int], alpha: float) -> tuple[Fit, Fit]:
-    """The models that are needed to explain the suspect.
+    """The models that are needed to explain the suspect: `forward`, then `backward`.
 
-    Forward: begin with the nearest model; add the one that the remainder speaks for most, as long as its p-value times the
-    number of candidates is at most alpha. Backward: drop the model that explains the smallest share of the others' remainder,
-    until every one explains more than half of it, significantly.
+    Returns:
+        the combination of the models that remain, and the largest one on the way.
+    """
+    speaking = forward(data, relatives, alpha)
+    return backward(data, speaking, len(relatives), alpha), speaking
+
+
+def forward(data: Data, relatives: Sequence[int], alpha: float) -> Fit:
+    """The models that speak for the suspect: begin with the nearest; add the one that the remainder speaks for most, as long as
+    its p-value times the number of candidates is at most alpha.
+    """
+    start = min(relatives, key=lambda number: _distance(data, number))
+    speaking = fit(data, [start])
+    tries, limit = max(len(relatives) - 1, 1), math.log10(alpha)
+    for _ in count():
+        if len(speaking.chosen) >= min(MOST, len(relatives)) or roundings(data, speaking.remainder) <= 1.5:
+            break
+        p = added(data, speaking, relatives)
+        best = int(np.argmin(p))
+        if bonferroni(p[best], tries) > limit:
+            break
+        speaking = fit(data, [*speaking.chosen, relatives[best]])
+    return speaking
+
+
+def backward(data: Data, speaking: Fit, candidates: int, alpha: float) -> Fit:
+    """Those that cannot be done without: drop the model that explains the smallest share of the others' remainder, until every
+    one explains more than half of it, significantly.
 
     Why half: models trained independently from one origin have differences from it that hardly correlate. An origin then lies
     between its descendants, and a sister beside them, so that a model's samples do speak for its relatives; but no k of them,
     and no two, explain it so well that each halves the remainder. Two trainings would have to agree to a correlation of 0.7
     for that.
-
-    Returns:
-        the combination of the models that remain, and the largest one on the way.
     """
-    start = min(relatives, key=lambda number: _distance(data, number))
-    forward = fit(data, [start])
-    tries, limit = max(len(relatives) - 1, 1), math.log10(alpha)
-    for _ in count():
-        if len(forward.chosen) >= min(MOST, len(relatives)) or roundings(data, forward.remainder) <= 1.5:
-            break
-        p = added(data, forward, relatives)
-        best = int(np.argmin(p))
-        if bonferroni(p[best], tries) > limit:
-            break
-        forward = fit(data, [*forward.chosen, relatives[best]])
-    kept = forward
+    tries, limit = max(candidates - 1, 1), math.log10(alpha)
+    kept = speaking
     while len(kept.chosen) > 1:
         parts = {number: part(data, kept, number) for number in kept.chosen}
         worst = min(parts, key=lambda number: parts[number].share)
         if bonferroni(max(parts[worst].log10_p, parts[worst].halves), tries) <= limit:
             break
         kept = fit(data, [number for number in kept.chosen if number != worst])
-    return kept, forward
+    return kept
 
 
 def roundings(data: Data, remainder: Float64s) -> float:

@@ -1,7 +1,8 @@
 """Take a model apart: the smallest set of known models whose combination explains it, from fingerprints alone.
 
 1. Who shares entries with the suspect at all? An exact test, corrected for the number of candidates (`relatives`).
-2. Which of them are needed? Least squares on common entries, forward and backward (`combination`).
+2. Which of them are needed? Least squares on common entries, forward and backward (`combination`); where more than rounding is
+   left, also those whose coefficients stand in every tensor (`established`).
 3. How were they combined? Every kind of merge predicts other entries (`merge_kinds`, `layer_sources`).
 """
 
@@ -17,17 +18,28 @@ import numpy as np
 from kinprint.arrays import Float64s
 from kinprint.comparison import ALPHA
 from kinprint.fingerprints import Fingerprint
-from kinprint.library.merges.caveats import not_told
-from kinprint.library.merges.combination import Data, Fit, added, fit, part, roundings, select
-from kinprint.library.merges.gather_result import Gathering, LayerOrigin, Parent
+from kinprint.library.merges.account import Account
+from kinprint.library.merges.caveats import NOISE, SCATTER, TRAINED, UNEVEN, alike, left_out, not_told
+from kinprint.library.merges.collinearity import INFLATED, inflation, instead
+from kinprint.library.merges.combination import Data, Fit, added, fit, part, rounding_bias, roundings, select
+from kinprint.library.merges.established import established
+from kinprint.library.merges.gather_result import Gathering, LayerOrigin, Parent, TensorOrigin
 from kinprint.library.merges.layer_sources import LayerSources, layer_sources
-from kinprint.library.merges.merge_kinds import EXACT, Account, accounts, by_tensor, centre, choose, constant
+from kinprint.library.merges.merge_kinds import CHOSEN, EXACT, accounts, by_tensor, centre, choose, constant, copied
+from kinprint.library.merges.per_tensor import Pooled, experts, group_fit, tensors, whole_of
 from kinprint.library.merges.relatives import relatives, same_entries
 from kinprint.library.merges.sampled_entries import OUTSIDE, layer_shape, matrix_of, places, shape, spacing, values
+from kinprint.library.merges.sparse_sums import dropped
 from kinprint.library.merges.unaligned import unaligned
 from kinprint.statistics import bonferroni
 
 Progress = Callable[[str, int, int], None]
+
+STAND_INS = 4
+"""Relatives that are tried in a part's place."""
+
+DROPPED = 0.02
+"""Share of entries left as the base's that is worth words."""
 
 
 def gather(
@@ -36,6 +48,7 @@ def gather(
     *,
     alpha: float = ALPHA,
     size: int | None = None,
+    changed: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Gathering:
     """Find what a model was put together from.
@@ -45,6 +58,7 @@ def gather(
         candidates: models that may be parts of it; copies of the suspect itself (of its digest) are left out.
         alpha: largest p-value, corrected for all that was searched, at which a candidate counts.
         size: number of models that the candidates were chosen from, for which p-values are corrected; their own by default.
+        changed: whether parts are sought that something done after the merge hides.
         progress: called with the name of a candidate, how many were compared by other tests, and how many there are.
     """
     others = [model for model in candidates if model.digest != suspect.digest]
@@ -61,28 +75,44 @@ def gather(
         hidden = unaligned(suspect, others, alpha, searched[0], progress) if others else ()
         return Gathering(suspect, "untestable" if hidden else "none", elsewhere=hidden, searched=searched)
     twins = same_entries(data, sharing)
-    explained = _explained_by(data, list(twins), stacked, alpha)
+    explained = _explained_by(data, list(twins), stacked, alpha, changed=changed)
     if explained[0].kind == "passthrough" and stacked is not None:
         return replace(_of_layers(suspect, others, stacked, data), searched=searched)
-    plain = len(explained[0].models) == 1 or explained[0].kind == "ties"
+    plain = len(explained[0].models) == 1 or explained[0].kind in CHOSEN
     best, *equal = [explained] if plain else _all_exact(data, explained, list(twins), alpha)
     models = [others[number] for number in alike]
     account, forward = best
     if len(account.models) == 1:
         gathering = _of_one(suspect, models, data, account, forward, twins, p)
     else:
-        gathering = _of_mixture(suspect, models, data, account, forward, twins)
+        gathering = _of_mixture(suspect, models, data, account, forward, twins, alpha)
     sets = tuple(tuple(models[number].name for number in account.models) for account, _ in equal)
     return replace(gathering, searched=searched, alternatives=sets)
 
 
-def _explained_by(data: Data, relatives: list[int], stacked: LayerSources | None, alpha: float) -> tuple[Account, Fit]:
-    """The preferred account of the suspect by some of its relatives, and the largest combination on the way to it."""
+def _explained_by(
+    data: Data, relatives: list[int], stacked: LayerSources | None, alpha: float, *, changed: bool = True
+) -> tuple[Account, Fit]:
+    """The preferred account of the suspect by some of its relatives, and the largest combination on the way to it.
+
+    Args:
+        changed: whether parts are sought that something done later hides.
+    """
     kept, forward = select(data, relatives, alpha)
+    if changed and roundings(data, kept.remainder) > EXACT:
+        kept = _with_parts(data, kept, established(data, forward, relatives, alpha))
     first = [constant(kept)]
     if stacked is not None and (len(stacked.models) > 1 or not stacked.in_place):
         first.append(_account(stacked))
     return choose(data, chain(first, accounts(data, kept, forward, relatives)), alpha), forward
+
+
+def _with_parts(data: Data, kept: Fit, parts: Sequence[int]) -> Fit:
+    """The combination of established parts and of those that halve the remainder; a single model is only the nearest."""
+    if not parts:
+        return kept
+    halving = [number for number in kept.chosen if number not in parts] if len(kept.chosen) > 1 else []
+    return fit(data, [*parts, *halving])
 
 
 def _all_exact(data: Data, first: tuple[Account, Fit], relatives: list[int], alpha: float) -> list[tuple[Account, Fit]]:
@@ -92,7 +122,8 @@ def _all_exact(data: Data, first: tuple[Account, Fit], relatives: list[int], alp
     several ways.
     """
     again = [
-        _explained_by(data, [number for number in relatives if number != left_out], None, alpha) for left_out in first[0].models
+        _explained_by(data, [number for number in relatives if number != without], None, alpha, changed=False)
+        for without in first[0].models
     ]
     by_models = {frozenset(account.models): (account, fitted) for account, fitted in again if len(account.models) > 1}
     known = [first, *(explained for models, explained in by_models.items() if models != frozenset(first[0].models))]
@@ -179,23 +210,104 @@ def _of_mixture(
     account: Account,
     forward: Fit,
     twins: dict[int, list[int]],
+    alpha: float,
 ) -> Gathering:
     """A suspect that takes several models, the largest coefficient first; a base without a coefficient last."""
     whole = fit(data, account.models)
+    account, pooled = _changed_since(data, account, forward)
     ordered = sorted(account.models, key=lambda number: -np.nan_to_num(account.coefficient_of(number)[0], nan=-math.inf))
+    exact = roundings(data, account.remainder) <= EXACT
+    found = _of_account(suspect, models, data, account, whole, forward, len(twins))
+    trained = bool(found.associated) or pooled is None or (pooled.log10_p < UNEVEN and float(pooled.scatter.max()) > SCATTER)
     parents = []
     for number in ordered:
         log10_p = bonferroni(part(data, whole, number).log10_p, len(twins))
-        parents.append(Parent(models[number], *account.coefficient_of(number), log10_p, _names(models, twins[number])))
+        same = _names(models, twins[number])
+        near = [] if exact else _near(data, number, list(twins))
+        places = _names(models, instead(data, whole, number, near, alpha, half=trained))
+        parents.append(Parent(models[number], *account.coefficient_of(number), log10_p, same, places))
     base = account.base if account.kind != "task-arithmetic" else centre(data, account.chosen)
     nearest = min(float(np.nansum(whole.weights * (data.y - data.x[number]) ** 2)) for number in account.models)
     left = float(np.nansum(whole.weights * account.remainder**2))
+    gone = _dropped(data, account, list(twins))
+    largest = max(zip(inflation(data, whole), _names(models, whole.chosen), strict=True))
+    notes = [
+        *found.notes,
+        *([] if exact or account.kind not in ("linear", "task-arithmetic") else [TRAINED if trained else NOISE]),
+        *([left_out(gone)] if gone else []),
+        *([alike(largest[1], largest[0])] if largest[0] > INFLATED else []),
+    ]
     return replace(
-        _of_account(suspect, models, data, account, whole, forward, len(twins)),
+        found,
         parents=tuple(parents),
         base=None if base is None else models[base],
-        layers=_layers(data, ordered, account) if account.kind != "ties" else (),
+        layers=_layers(data, ordered, account) if account.kind not in CHOSEN else (),
+        tensors=_tensors(data, ordered) if account.kind not in ("ties", "slerp") else (),
         beyond=1 - left / nearest if nearest else None,
+        details=found.details
+        | ({} if pooled is None else {"scatter": float(pooled.scatter.max())})
+        | ({"dropped": gone} if gone else {}),
+        notes=tuple(notes),
+    )
+
+
+def _changed_since(data: Data, account: Account, forward: Fit) -> tuple[Account, Pooled | None]:
+    """The coefficients of a sum, pooled over tensors where more than rounding is left.
+
+    The errors hold what tensors disagree by, and by how much coefficients change if all models that speak for the suspect are
+    let in: training moves a merge in directions that it shares with other models. It moves tensors alike: where they disagree
+    by more than their errors, their mean is no better known than one of them. Where only rounding is left, the coefficients are
+    freed of what rounding does to them, and the errors hold it.
+    """
+    if account.kind not in ("linear", "task-arithmetic"):
+        return account, None
+    if roundings(data, account.remainder) <= EXACT:
+        bias = rounding_bias(data, account.chosen, account.coefficients)
+        errors = np.hypot(account.errors, bias)
+        return replace(account, coefficients=account.coefficients - bias, errors=errors), None
+    own = whole_of(data, account.chosen)
+    if own is None or not np.isfinite(own.errors).all():
+        return account, None
+    beside, moved = whole_of(data, forward.chosen), np.zeros(len(account.chosen))
+    for at, number in enumerate(account.chosen):
+        if beside is not None and number in forward.chosen:
+            moved[at] = beside.coefficients[forward.chosen.index(number)] - own.coefficients[at]
+    errors = np.hypot(own.errors, moved)
+    if own.log10_p < UNEVEN:
+        errors = np.hypot(errors, own.scatter)
+    return replace(account, coefficients=own.coefficients, errors=errors), own
+
+
+def _near(data: Data, number: int, relatives: Sequence[int]) -> list[int]:
+    """The relatives nearest to a part: who might stand in its place."""
+    others = [other for other in relatives if other != number]
+    return sorted(others, key=lambda other: float(np.nanmean((data.x[other] - data.x[number]) ** 2)))[:STAND_INS]
+
+
+def _dropped(data: Data, account: Account, relatives: Sequence[int]) -> float:
+    """Share of the entries in which all parts differ from a base and the suspect is the base's; 0 if there are next to none."""
+    if account.kind not in ("linear", "task-arithmetic", "sparse"):
+        return 0.0
+    pool = copied(data, relatives)
+    others = [number for number in account.models if pool and number != pool[0]]
+    share = dropped(data, pool[0], others) if others else 0.0
+    return share if share > DROPPED else 0.0
+
+
+def _tensors(data: Data, chosen: Sequence[int]) -> tuple[TensorOrigin, ...]:
+    """Coefficients of every tensor and every expert that has entries enough."""
+    found = [group_fit(data, chosen, group) for group in chain(tensors(data.places), experts(data.places))]
+    return tuple(
+        TensorOrigin(
+            one.group.name,
+            None if one.group.layer == OUTSIDE else one.group.layer,
+            None if one.group.expert < 0 else one.group.expert,
+            len(one.group.columns),
+            tuple(map(float, one.coefficients)),
+            tuple(map(float, one.errors)),
+        )
+        for one in found
+        if one is not None
     )
 
 
@@ -237,15 +349,22 @@ def _names(models: Sequence[Fingerprint], numbers: Sequence[int]) -> tuple[str, 
 
 def _layers(data: Data, chosen: Sequence[int], account: Account) -> tuple[LayerOrigin, ...]:
     """Coefficients by layer: means over its tensors, weighted by their precision."""
-    coefficients, errors, _ = by_tensor(data, chosen, affine=account.kind != "slerp")
+    if account.kind == "slerp":
+        coefficients, errors, _ = by_tensor(data, chosen, affine=False)
+        owner = data.places.layers
+    else:
+        fits = [one for group in tensors(data.places) if (one := group_fit(data, chosen, group)) is not None]
+        owner = np.array([one.group.layer for one in fits], np.int64)
+        coefficients = np.array([one.coefficients for one in fits]).reshape(-1, len(chosen))
+        errors = np.array([one.errors for one in fits]).reshape(-1, len(chosen))
     layers = []
     for layer in range(int(data.places.layers.max(initial=OUTSIDE)) + 1):
-        rows = (data.places.layers == layer) & np.isfinite(errors).all(axis=1)
-        precision = 1 / np.maximum(errors[rows], 1e-12) ** 2
-        total = precision.sum(axis=0)
+        rows = (owner == layer) & np.isfinite(errors).all(axis=1)
         if not rows.any():
             layers.append(LayerOrigin())
             continue
+        precision = 1 / np.maximum(errors[rows], 1e-12) ** 2
+        total = precision.sum(axis=0)
         mean = (coefficients[rows] * precision).sum(axis=0) / total
         layers.append(LayerOrigin(tuple(map(float, mean)), tuple(map(float, 1 / np.sqrt(total)))))
     return tuple(layers)

@@ -18,6 +18,9 @@ KINDS = {
     "task-arithmetic": "task arithmetic",
     "slerp": "spherical interpolation",
     "ties": "a TIES merge",
+    "dare": "a sum of differences from a base, some dropped at random and the others enlarged (DARE),",
+    "breadcrumbs": "a sum of differences from a base without the largest and the smallest (Breadcrumbs)",
+    "sparse": "a sum of differences from a base, some of them dropped,",
     "varying": "a weighted mean, with other weights in each tensor,",
     "passthrough": "layers put together",
 }
@@ -34,6 +37,7 @@ class Parent:
         log10_p: of the null hypothesis that the suspect is explained as well without it ("single", "passthrough": that it was
             trained apart), corrected for the number of candidates.
         same: names of candidates that hold the same entries.
+        instead: names of relatives with which the sum explains as much if they stand in its place.
     """
 
     model: Fingerprint
@@ -41,6 +45,7 @@ class Parent:
     error: float | None
     log10_p: float
     same: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return _model(self.model) | {
@@ -48,6 +53,7 @@ class Parent:
             "standard_error": finite(self.error),
             "log10_p": finite(self.log10_p),
             "same": list(self.same),
+            "instead": list(self.instead),
         }
 
 
@@ -74,6 +80,36 @@ class LayerOrigin:
 
 
 @dataclass(frozen=True)
+class TensorOrigin:
+    """How much of each parent one tensor has, or one expert.
+
+    Attributes:
+        name: role of the tensor, "q"; "experts" for all matrices of one expert.
+        layer: None outside of the layers.
+        expert: its number; None for a tensor.
+        entries: sampled.
+        coefficients, errors: of each parent, in their order; they sum to one.
+    """
+
+    name: str
+    layer: int | None
+    expert: int | None
+    entries: int
+    coefficients: tuple[float, ...]
+    errors: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tensor": self.name,
+            "layer": self.layer,
+            "expert": self.expert,
+            "entries": self.entries,
+            "coefficients": [*map(finite, self.coefficients)],
+            "standard_errors": [*map(finite, self.errors)],
+        }
+
+
+@dataclass(frozen=True)
 class Gathering:
     """What a suspect is made of.
 
@@ -82,8 +118,10 @@ class Gathering:
         kind: a key of KINDS.
         parents: those who take part, the largest coefficient first; empty if nothing was found.
         base: of task arithmetic and TIES; one of the parents.
-        details: what else was estimated: `t` of slerp, `density` of TIES, `arc`.
+        details: what else was estimated: `t` and `arc` of slerp, `density` of TIES and of sparse sums, `scatter` (standard
+            deviation of coefficients between tensors, beyond their errors), `dropped` (share of entries left as a base's).
         layers: of the suspect.
+        tensors: every tensor and every expert of which enough entries are known, for sums.
         explained: share of the variance of the suspect's matrix entries that the combination explains.
         beyond: share of the nearest single model's remainder that the combination explains; None for a single model.
         roundings: mean square of the remainder, in units of one rounding to the suspect's type.
@@ -101,6 +139,7 @@ class Gathering:
     base: Fingerprint | None = None
     details: dict[str, float] = field(default_factory=dict)
     layers: tuple[LayerOrigin, ...] = ()
+    tensors: tuple[TensorOrigin, ...] = ()
     explained: float | None = None
     beyond: float | None = None
     roundings: float | None = None
@@ -138,6 +177,7 @@ class Gathering:
             "base": None if self.base is None else _model(self.base),
             "details": {key: finite(value) for key, value in self.details.items()},
             "layers": [layer.to_json(number) for number, layer in enumerate(self.layers)],
+            "tensors": [tensor.to_json() for tensor in self.tensors],
             "explained": finite(self.explained),
             "explained_beyond_nearest": finite(self.beyond),
             "remainder_in_roundings": finite(self.roundings),

@@ -8,21 +8,23 @@
 | varying | sum_i c_i x_i with coefficients of each tensor's own, sum 1 |
 | ties | base + the weighted mean of those differences that were not trimmed and have the elected sign (arXiv 2306.01708) |
 
-A more detailed account replaces a plainer one only if it leaves less than half the remainder, significantly.
+Sums of differences with dropped entries are `sparse_sums`. A more detailed account replaces a plainer one only if it leaves
+less than half the remainder, significantly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.arrays import Float64s
+from kinprint.library.merges.account import Account
 from kinprint.library.merges.combination import Data, Fit, clusters, inverse_variance, roundings
+from kinprint.library.merges.sparse_sums import sparse_sum
 from kinprint.statistics import bonferroni
 from kinprint.statistics.half_remainder import HALF, half_test
 
@@ -36,46 +38,14 @@ TIES_MOST = 3
 COPIED = 0.01
 """TIES is considered with models from which more than this share of the entries is copied."""
 
+CHOSEN = ("ties", "dare", "breadcrumbs", "sparse")
+"""Kinds in which every entry is the nearest of several predictions."""
+
 MANY = 48
 """Accounts of one suspect, at most: what p-values are corrected for."""
 
 EXACT = 4.0
 """Mean square of a remainder, in roundings, up to which it counts as rounding: a few steps of arithmetic in that type."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """One way to explain the suspect.
-
-    Attributes:
-        kind: as in the table above.
-        chosen: rows of `Data.x` that take part, without the base of ties.
-        coefficients, errors: (chosen,) of the whole; of ties the weights of the mean.
-        remainder: (columns,) NaN where a model lacks the entry.
-        base: row of the base, where the kind has one.
-        details: what else was estimated: t of slerp, density of ties.
-        tensors: (tensors, chosen) coefficients of each tensor, and their errors.
-    """
-
-    kind: str
-    chosen: tuple[int, ...]
-    coefficients: Float64s
-    errors: Float64s
-    remainder: Float64s
-    base: int | None = None
-    details: dict[str, float] = field(default_factory=dict)
-    tensors: tuple[Float64s, Float64s] | None = None
-
-    @property
-    def models(self) -> tuple[int, ...]:
-        return self.chosen if self.base is None or self.base in self.chosen else (self.base, *self.chosen)
-
-    def coefficient_of(self, model: int) -> tuple[float, float]:
-        """The coefficient of one of `models` and its standard error; NaN for the base of ties, which has none."""
-        if model not in self.chosen:
-            return math.nan, math.nan
-        position = self.chosen.index(model)
-        return float(self.coefficients[position]), float(self.errors[position])
 
 
 def constant(combination: Fit) -> Account:
@@ -236,7 +206,8 @@ def copied(data: Data, among: Sequence[int]) -> list[int]:
 
     Where TIES elects one difference, the entry is that model's own; where it elects none, the base's. Each model counts by the
     entries that none before it has: copies of the base in another type, and adapters, have most of the base's. Entries in which
-    the models do not differ say nothing.
+    the models do not differ say nothing. The base's are in most tensors, and more than numbers next to them: noise makes an
+    entry a model's own by chance, as often as its neighbour.
     """
     rows = data.x[list(among)]
     differing = np.isfinite(data.y) & (np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0) > data.spacing)
@@ -245,11 +216,19 @@ def copied(data: Data, among: Sequence[int]) -> list[int]:
     while differing.any() and len(chosen) <= TIES_MOST:
         shares = own.mean(axis=1)
         best = int(np.argmax(shares))
-        if shares[best] <= COPIED:
+        if shares[best] <= COPIED or (not chosen and not _in_most(data, among[best], differing)):
             break
         chosen.append(among[best])
         own = own & ~own[best]
     return chosen
+
+
+def _in_most(data: Data, row: int, differing: NDArray[np.bool_]) -> bool:
+    """Whether half of the tensors have more entries of a model than of its neighbours on either side."""
+    tensor, off = data.places.tensor[differing], np.abs(data.y - data.x[row])[differing] / data.spacing[differing]
+    surplus = (off <= 0.5) - 0.5 * ((off > 0.5) & (off <= 1.5))
+    counts = np.bincount(tensor)
+    return bool(np.median((np.bincount(tensor, surplus) / np.maximum(counts, 1))[counts > 0]) > COPIED)
 
 
 def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Iterator[Account]:
@@ -265,10 +244,23 @@ def accounts(data: Data, kept: Fit, forward: Fit, among: Sequence[int]) -> Itera
         if len(some) == 2:
             yield slerp(data, some)
     pool = copied(data, among)
+    for some in _summed(pool[0], kept.chosen, first) if pool else ():
+        summed = sparse_sum(data, pool[0], some)
+        if summed is not None:
+            yield summed
     for size in range(3, len(pool) + 1):
         for some in combinations(pool, size):
             for base in some:  # which of them it is, only the remainder tells: the nearest to all may be a part
                 yield ties(data, base, [number for number in some if number != base])
+
+
+def _summed(base: int, kept: Sequence[int], first: Sequence[int]) -> list[tuple[int, ...]]:
+    """Sets of parts, without the base, that a sum with dropped entries is sought of: what remained of a selection, and what it
+    began with."""
+    others = [number for number in first if number != base]
+    sets = [tuple(sorted(number for number in kept if number != base))]
+    sets += [tuple(sorted(some)) for size in (1, 2, 3) for some in combinations(others, size)]
+    return [some for some in dict.fromkeys(sets) if 0 < len(some) <= TIES_MOST]
 
 
 def choose(data: Data, offered: Iterable[Account], alpha: float) -> Account:
@@ -290,7 +282,8 @@ def choose(data: Data, offered: Iterable[Account], alpha: float) -> Account:
             bonferroni(halved(data, before, candidate), MANY) <= limit for before in [best, *plainer]
         ):
             best = candidate
-        seen.append(candidate)
+        if candidate.kind not in CHOSEN or _honest(data, candidate):
+            seen.append(candidate)
     return best
 
 
@@ -299,7 +292,7 @@ def halved(data: Data, before: Account, after: Account) -> float:
     kept = np.isfinite(before.remainder) & np.isfinite(after.remainder)
     old, new = before.remainder[kept], after.remainder[kept]
     weights = inverse_variance(old, data.places.tensor[kept], data.rounding[kept])
-    price = _price(after, len(new))
+    price = _price(after, len(new)) / _price(before, len(new))
     return half_test(weights * (HALF * old**2 - price * new**2), clusters(data.places)[kept])
 
 
@@ -310,7 +303,7 @@ def _price(account: Account, entries: int) -> float:
     For n entries and k coefficients n / (n - k). For the nearest of m predictions m^2: m points spread over a range leave
     a remainder as much smaller, whatever the truth.
     """
-    if account.kind == "ties":
+    if account.kind in CHOSEN:
         return float(4 ** len(account.chosen))
     fitted = account.tensors[0].size if account.tensors is not None else len(account.chosen) - 1
     return entries / max(entries - fitted, 1)
@@ -320,7 +313,7 @@ def _honest(data: Data, account: Account) -> bool:
     """Whether the estimates fit the kind: slerp lies on an arc, TIES leaves little."""
     if account.kind == "slerp":
         return abs(account.details["arc"] - 1) < 0.25 and 0 < account.details["t"] < 1
-    if account.kind == "ties":
+    if account.kind in CHOSEN:
         return roundings(data, account.remainder) <= EXACT**2
     return True
 

@@ -37,6 +37,7 @@ class EntryPlaces:
         tensor: (columns,) tensor of each column.
         channel: (columns,) residual channel of each column; -1 where there is none.
         matrix: (columns,) whether it is a sample of a matrix.
+        expert: (columns,) expert of each column; -1 where the layer has none.
     """
 
     names: tuple[str, ...]
@@ -44,6 +45,7 @@ class EntryPlaces:
     tensor: Int64s
     channel: Int64s
     matrix: NDArray[np.bool_]
+    expert: Int64s
 
     @property
     def layer(self) -> Int64s:
@@ -72,7 +74,7 @@ def places(model: Fingerprint) -> EntryPlaces:
     """The columns of a model, and of all others of its `shape`."""
     names: list[str] = []
     layers: list[int] = []
-    tensor, channel, matrix = [], [], []
+    tensor, channel, matrix, expert = [], [], [], []
     for name in _traits(model):
         trait = model.traits[name]
         rows = trait.reshape(1, -1) if _outside(name) else trait
@@ -82,12 +84,13 @@ def places(model: Fingerprint) -> EntryPlaces:
             tensor.append(np.full(len(taken), len(names)))
             channel.append(_channels(model, role, number, taken, name == role))
             matrix.append(np.full(len(taken), name != role))
+            expert.append(_experts(model, role, number, taken))
             names.append(role)
             layers.append(OUTSIDE if _outside(name) else number)
     if not names:
         nothing = np.zeros(0, np.int64)
-        return EntryPlaces((), nothing, nothing, nothing, nothing.astype(bool))
-    joined = (np.concatenate(part) for part in (tensor, channel, matrix))
+        return EntryPlaces((), nothing, nothing, nothing, nothing.astype(bool), nothing)
+    joined = (np.concatenate(part) for part in (tensor, channel, matrix, expert))
     return EntryPlaces(tuple(names), np.array(layers), *joined)
 
 
@@ -155,6 +158,14 @@ def _channels(model: Fingerprint, role: str, layer: int, taken: Int64s, vector: 
         return np.full(len(taken), -1)
     flat = positions(role, matrix, len(taken))
     return flat % matrix[1] if MATRICES[role][1] == "residual" else flat // matrix[1]
+
+
+def _experts(model: Fingerprint, role: str, layer: int, taken: Int64s) -> Int64s:
+    """The expert of each sample of a matrix: sample i is of expert i modulo their number (docs/fingerprint-format.md)."""
+    shapes = model.stated.shapes.get(role, ())
+    matrices = shapes[layer] if layer < len(shapes) else None
+    count = matrices[0] if matrices is not None and len(matrices) == 3 else 1
+    return taken % count if count > 1 else np.full(len(taken), -1)
 
 
 def matrix_of(models: Sequence[Fingerprint], like: Fingerprint) -> Float64s:

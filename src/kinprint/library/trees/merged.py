@@ -75,7 +75,7 @@ def _answer(models: Sequence[Fingerprint], number: int, others: Sequence[int], b
     """What `gather` says, if that is a combination of two models and more that leaves nothing but rounding."""
     if len(others) < 2:
         return None
-    gathering = gather(models[number], [models[member] for member in others])
+    gathering = gather(models[number], [models[member] for member in others], changed=False)
     base = None if gathering.base is None else by_digest.get(gathering.base.digest)
     parents = [parent for parent in gathering.parents if by_digest[parent.model.digest] != base]
     if not gathering.exact or len(parents) < 2:
