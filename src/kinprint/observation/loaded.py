@@ -93,8 +93,10 @@ class Loaded:
         torch, ids = self.runner.torch, self._ids(question)
         with torch.inference_mode():
             logits = self.runner.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        logits = logits.clone()  # what inference mode made cannot be changed
         for token, added in question.bias.items():
-            logits[int(token)] += added
+            if int(token) < len(logits):
+                logits[int(token)] += added
         best = logits.double().log_softmax(-1).topk(min(question.count, len(logits)))
         names = self.runner.tokenizer.convert_ids_to_tokens(best.indices.tolist())
         top = {str(name): float(value) for name, value in zip(names, best.values.tolist(), strict=True)}

@@ -1,0 +1,135 @@
+"""controls: does the suspect say what the reference says more often than what any of some control models says?
+
+Valid relative to the controls, and to prompts like those asked: what is refuted is that the reference is no closer to the suspect
+than the closest control. A reference that is closer for another reason than descent (it is better than all controls, or
+learnt from the same texts) is found closer too.
+
+Source: Nikolic, Baluta, Saxena, Model Provenance Testing for Large Language Models, NeurIPS 2025 (arXiv 2502.00706). They
+compare shares of equal next tokens by z-tests with Holm's correction; here prompts are paired, which makes the test exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinprint.blackbox.asking import Asker
+from kinprint.blackbox.result import BlackBoxResult
+from kinprint.errors import NotApplicable
+from kinprint.observation.questions import Answer, Question
+from kinprint.statistics.paired_agreement import holm, more_often
+from kinprint.terms import ALPHA, BlackBoxVerdict
+
+TEST = "controls"
+
+NULL = (
+    "on prompts drawn as these were, at least one of the controls says what the suspect says as often as the reference does. "
+    "The reference beats a control by exact sign tests on the prompts where only one of the two agrees with the suspect; the "
+    "largest p-value over the controls counts."
+)
+
+CANNOT_SHOW = (
+    "descent: a reference that is closer to the suspect than every control for another reason is found closer too, as one "
+    "trained on the same texts, the only good model among them, or the suspect's teacher.",
+    "anything about models that are no controls: other controls may give another verdict.",
+    "that a suspect whose reference is not closer does not descend from it.",
+)
+
+
+def questions(prompts: Sequence[str]) -> list[Question]:
+    """The likeliest token behind each prompt."""
+    return [Question("writing", prompt, 1, temperature=0) for prompt in prompts]
+
+
+def controls(
+    reference: Asker, asking: Asker, others: Sequence[Asker], prompts: Sequence[str], *, alpha: float = ALPHA
+) -> BlackBoxResult:
+    """Test whether the suspect agrees with the reference more often than with every control.
+
+    Args:
+        reference: the model that may be the ancestor.
+        asking: the suspect.
+        others: control models: of the suspect's size and kind, with its tokenizer, and unrelated to it.
+        prompts: drawn independently.
+        alpha: largest p-value that is called closer.
+
+    Returns:
+        `closer-than-controls`, `no-evidence`, or `untestable` with the reason.
+
+    Raises:
+        ObservationError: a model cannot be reached or run.
+    """
+    asked = questions(prompts)
+    try:
+        answers = asking.ask(asked)
+    except NotApplicable as reason:
+        return _result(reference, asking, others, "untestable", f"{asking.suspect.name} {reason}.")
+    said = [answer.text for answer in answers if answer is not None]
+    if not others or not said or len(set(said)) == 1:
+        why = "no control is given" if not others else f"{asking.suspect.name} gave no two different answers"
+        return _result(reference, asking, others, "untestable", f"Nothing can be compared: {why}.")
+    ours, *theirs = (agreement(answers, model.ask(asked)) for model in (reference, *others))
+    each = [more_often(ours, one) for one in theirs]
+    log10_p, shares = max(each), [float(one.mean()) for one in theirs]
+    statistics: dict[str, float | int | str | None] = {
+        "prompts": len(ours),
+        "agreement with the reference": float(ours.mean()),
+        "largest agreement with a control": max(shares),
+        "rank p": (1 + sum(share >= float(ours.mean()) for share in shares)) / (1 + len(shares)),
+    }
+    rows = [
+        {"control": other.suspect.name, "agreement": share, "log10_p": p, "log10_p_holm": corrected}
+        for other, share, p, corrected in zip(others, shares, each, holm(each), strict=True)
+    ]
+    name, of = asking.suspect.name, reference.suspect.name
+    listed = ", ".join(other.suspect.name for other in others)
+    if log10_p <= math.log10(alpha):
+        sentence = (
+            f"{name} says what {of} says ({ours.mean():.1%} of prompts) more often than what any of these controls says "
+            f"({max(shares):.1%} at most): {listed}. That is relative to them: it shows descent only if nothing else makes "
+            f"{of} closer to {name} than they are."
+        )
+        return _result(reference, asking, others, "closer-than-controls", sentence, log10_p, statistics, rows)
+    sentence = (
+        f"{name} does not say what {of} says ({ours.mean():.1%} of prompts) more often than what the closest of these controls "
+        f"says ({max(shares):.1%}): {listed}."
+    )
+    return _result(reference, asking, others, "no-evidence", sentence, log10_p, statistics, rows)
+
+
+def agreement(answers: Sequence[Answer | None], others: Sequence[Answer | None]) -> NDArray[np.bool_]:
+    """(prompts,) whether two models say the same, over the prompts that the first answered."""
+    pairs = zip(answers, others, strict=True)
+    return np.array([other is not None and other.text == answer.text for answer, other in pairs if answer is not None])
+
+
+def _result(
+    reference: Asker,
+    asking: Asker,
+    others: Sequence[Asker],
+    verdict: BlackBoxVerdict,
+    sentence: str,
+    log10_p: float | None = None,
+    statistics: dict[str, float | int | str | None] | None = None,
+    rows: Sequence[dict[str, object]] = (),
+) -> BlackBoxResult:
+    suspect = asking.suspect
+    return BlackBoxResult(
+        test=TEST,
+        reference=reference.suspect.name,
+        suspect=suspect.name,
+        verdict=verdict,
+        sentence=sentence,
+        null=NULL,
+        log10_p=log10_p,
+        where=suspect.where,
+        statistics=statistics or {},
+        requests=suspect.budget.requests,
+        tokens=suspect.budget.tokens,
+        kept=asking.reused,
+        cannot_show=CANNOT_SHOW,
+        evidence={"controls": list(rows) or [other.suspect.name for other in others]},
+    )

@@ -1,0 +1,242 @@
+"""same-endpoint: does an endpoint still serve the model that it says?
+
+Two questions. Do its texts come from the reference's distribution? Two tests, whose null hypothesis is that they do, so that they
+can refute and never confirm. And are its log-probabilities of given texts the reference's own, to a precision that another
+model does not reach? That can confirm, where a server gives them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinprint.arrays import Float64s
+from kinprint.blackbox.asking import Asker
+from kinprint.blackbox.beginnings import beginnings
+from kinprint.blackbox.phylolm import similarity
+from kinprint.blackbox.result import BlackBoxResult
+from kinprint.blackbox.span import FLOOR
+from kinprint.errors import NotApplicable, ObservationError
+from kinprint.observation.questions import Answer, Question
+from kinprint.statistics.equality import equality_test
+from kinprint.statistics.multiplicity import smallest
+from kinprint.statistics.small_ball import small_ball_log10_p
+from kinprint.statistics.uniform_ranks import rank_among, uniform_test
+from kinprint.terms import ALPHA, BlackBoxVerdict
+
+TEST = "same-endpoint"
+SEEDS = 1 << 24
+"""Between the seeds of the suspect and of the reference: equal seeds give equal texts, which are no independent draws."""
+
+NULL_TEXTS = (
+    "to every prompt both write texts of one distribution, each text drawn independently: which text came from whom is chance, "
+    "prompt by prompt."
+)
+NULL_VALUES = (
+    f"the suspect is another model: its log-probability of every token of a text has a part of its own, normal with a deviation "
+    f"of at least {FLOOR:.0%} of the spread of the reference's, at whatever place."
+)
+CANNOT_SHOW = (
+    "who is to blame for a difference: another model, rounded weights, another temperature or a filter on tokens look alike.",
+    "that two deployments are one where nothing refutes it: small changes need more texts to be seen.",
+    "what the endpoint serves to others, or will serve later.",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What both are asked.
+
+    Attributes:
+        writing: of the suspect, and of the reference: for each prompt as many questions as samples, one prompt after another.
+        texts: whose log-probabilities are asked of both.
+    """
+
+    writing: tuple[list[Question], list[Question]]
+    texts: list[Question]
+    samples: int
+
+    @property
+    def of_suspect(self) -> list[Question]:
+        return [*self.writing[0], *self.texts]
+
+
+def plan(texts: Sequence[str], *, samples: int = 10, tokens: int = 24, temperature: float = 1.0) -> Plan:
+    """Questions about texts: both models go on with the beginning of each, and say how likely the whole is."""
+    prompts = beginnings(texts)
+    suspect, reference = (
+        [
+            Question("writing", prompt, tokens, temperature, seed=shift + place * samples + number + 1)
+            for place, prompt in enumerate(prompts)
+            for number in range(samples)
+        ]
+        for shift in (0, SEEDS)
+    )
+    return Plan((suspect, reference), [Question("likelihood", text) for text in texts], samples)
+
+
+def same_endpoint(reference: Asker, asking: Asker, asked: Plan, *, alpha: float = ALPHA) -> BlackBoxResult:
+    """Test whether a model that only answers is the reference.
+
+    Args:
+        reference: the model that the endpoint says it serves, run here or behind a server that is trusted.
+        asking: the suspect.
+        asked: see `plan`.
+        alpha: largest p-value that refutes, or confirms.
+
+    Returns:
+        `refuted`, `same-deployment`, `no-evidence`, or `untestable` with the reason.
+
+    Raises:
+        ObservationError: a model cannot be reached or run.
+    """
+    theirs, ours = _written(asking, asked.writing[0], asked.samples), _written(reference, asked.writing[1], asked.samples)
+    both = [(one, other) for one, other in zip(ours, theirs, strict=True) if len(one) > 1 and len(other) > 1]
+    if not both:
+        return _result(reference, asking, "untestable", f"{asking.suspect.name} wrote no texts within the budget.", NULL_TEXTS)
+    if _repeats(both):
+        sentence = f"{asking.suspect.name} writes the same text again and again: it answers from a cache or without chance."
+        return _result(reference, asking, "untestable", sentence, NULL_TEXTS)
+    ours, theirs = [one for one, _ in both], [other for _, other in both]
+    equal = equality_test(ours, theirs)
+    ranks, ranked = _ranks(reference, asked, both)
+    log10_p = smallest([equal.log10_p, ranked])
+    statistics: dict[str, float | int | str | None] = {
+        "prompts": len(both),
+        "texts of each": sum(map(len, theirs)),
+        "discrepancy": equal.discrepancy,
+        "log10 p of the discrepancy": equal.log10_p,
+        "ranks": len(ranks),
+        "mean rank": float(ranks.mean()) if len(ranks) else None,
+        "log10 p of the ranks": ranked if len(ranks) else None,
+        "PhyloLM similarity": similarity(ours, theirs),
+    }
+    share, same, notes = _values(reference, asking, asked.texts)
+    statistics |= {} if math.isnan(share) else {"log-probabilities apart": share, "log10 p that another's are as close": same}
+    return _verdict(reference, asking, log10_p, share, same, statistics, notes, alpha)
+
+
+def _verdict(
+    reference: Asker,
+    asking: Asker,
+    log10_p: float,
+    share: float,
+    same: float,
+    statistics: Mapping[str, float | int | str | None],
+    notes: Sequence[str],
+    alpha: float,
+) -> BlackBoxResult:
+    name, of = asking.suspect.name, reference.suspect.name
+    close = same <= math.log10(alpha)
+    if log10_p <= math.log10(alpha):
+        sentence = f"{name} does not write as {of} does: its texts are not drawn from the same distribution."
+        if close:
+            sentence += (
+                f" Its log-probabilities are those of {of} (apart by {share:.2g} of their spread), so the model is the same and "
+                "texts are drawn otherwise: another temperature, or a filter on tokens."
+            )
+        return _result(reference, asking, "refuted", sentence, NULL_TEXTS, log10_p, statistics, notes)
+    if close:
+        sentence = (
+            f"{name} gives the log-probabilities of {of}: no text's are apart by more than {share:.2g} of their spread; another "
+            f"model's would be by {FLOOR:.0%} or more of it at every token. Its texts say nothing against it."
+        )
+        return _result(reference, asking, "same-deployment", sentence, NULL_VALUES, same, statistics, notes)
+    sentence = f"Nothing that {name} wrote shows that it is not {of}. That does not show that it is."
+    return _result(reference, asking, "no-evidence", sentence, NULL_TEXTS, log10_p, statistics, notes)
+
+
+def _written(asking: Asker, questions: Sequence[Question], samples: int) -> list[list[str]]:
+    """The texts to each prompt."""
+    answers = asking.ask(questions)
+    return [
+        [answer.text for answer in answers[start : start + samples] if answer is not None]
+        for start in range(0, len(answers), samples)
+    ]
+
+
+def _repeats(both: Sequence[tuple[list[str], list[str]]]) -> bool:
+    """Whether the second writes one text to most prompts to which the first writes several."""
+    varied = [(one, other) for one, other in both if len(set(one)) > 1]
+    return bool(varied) and sum(len(set(other)) == 1 for _, other in varied) > len(varied) / 2
+
+
+def _ranks(reference: Asker, asked: Plan, both: Sequence[tuple[list[str], list[str]]]) -> tuple[Float64s, float]:
+    """(prompts,) where one text of the suspect stands among those of the reference by the reference's own log-likelihood, and
+    the log10 p of their being uniform; none where the reference gives no log-likelihoods."""
+    prompts = [question.text for question in asked.writing[0][:: asked.samples]][: len(both)]
+    texts = [[prompt + text for text in (other[0], *one)] for prompt, (one, other) in zip(prompts, both, strict=True)]
+    try:
+        answers = reference.ask([Question("likelihood", text) for each in texts for text in each])
+    except (NotApplicable, ObservationError):
+        return np.zeros(0), 0.0
+    scores = iter([math.fsum(answer.logprobs) if answer is not None else math.nan for answer in answers])
+    rng = np.random.default_rng(len(texts))
+    ranks = []
+    for each in texts:
+        values = np.array([next(scores) for _ in each])
+        if np.isfinite(values).all():
+            ranks.append(rank_among(float(values[0]), values[1:], rng))
+    return np.array(ranks), uniform_test(np.array(ranks))[1]
+
+
+def _values(reference: Asker, asking: Asker, questions: Sequence[Question]) -> tuple[float, float, list[str]]:
+    """How far apart log-probabilities are at most, as a share of their spread, and log10 p that another model's are as close.
+
+    NaN and 0 where the suspect gives none.
+    """
+    try:
+        theirs = asking.ask(questions)
+    except NotApplicable as reason:
+        return math.nan, 0.0, [f"The suspect {reason}: it can be refuted and not confirmed."]
+    ours = reference.ask(questions)
+    pairs = [(one, other) for one, other in zip(ours, theirs, strict=True) if one is not None and other is not None]
+    if not pairs:
+        return math.nan, 0.0, []
+    if any(len(one.logprobs) != len(other.logprobs) for one, other in pairs):
+        return math.nan, 0.0, ["The suspect reads texts as other tokens than the reference: it is another model or tokenizer."]
+    found = [apart(one, other) for one, other in pairs]
+    return max(share for share, _ in found), max(p for _, p in found), []
+
+
+def apart(one: Answer, other: Answer) -> tuple[float, float]:
+    """Root mean square difference of two models' log-probabilities of one text, as a share of the spread of the first's, and
+    log10 p of the null hypothesis NULL_VALUES."""
+    first, second = np.array(one.logprobs), np.array(other.logprobs)
+    spread = float(first.std()) if len(first) > 1 else 0.0
+    if not spread > 0:
+        return math.nan, 0.0
+    square = float(((first - second) ** 2).sum()) / spread**2
+    return math.sqrt(square / len(first)), small_ball_log10_p(square, len(first), FLOOR)
+
+
+def _result(
+    reference: Asker,
+    asking: Asker,
+    verdict: BlackBoxVerdict,
+    sentence: str,
+    null: str,
+    log10_p: float | None = None,
+    statistics: Mapping[str, float | int | str | None] | None = None,
+    notes: Sequence[str] = (),
+) -> BlackBoxResult:
+    suspect = asking.suspect
+    return BlackBoxResult(
+        test=TEST,
+        reference=reference.suspect.name,
+        suspect=suspect.name,
+        verdict=verdict,
+        sentence=sentence,
+        null=null,
+        log10_p=log10_p,
+        where=suspect.where,
+        statistics=statistics or {},
+        requests=suspect.budget.requests,
+        tokens=suspect.budget.tokens,
+        kept=asking.reused,
+        cannot_show=CANNOT_SHOW,
+        notes=tuple(notes),
+    )
