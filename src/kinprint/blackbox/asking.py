@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kinprint.observation.kept_answers import KeptAnswers
 from kinprint.observation.questions import Answer, Question
@@ -44,6 +45,12 @@ class Asker:
         """Answers that were there before this run asked."""
         self.cut = False
         """Whether the budget left questions without an answer."""
+
+    @property
+    def name(self) -> str:
+        """What the suspect is called: of a folder its own name."""
+        name = self.suspect.name
+        return Path(name).resolve().name if not self.suspect.where and Path(name).is_dir() else name
 
     def cost(self, questions: Sequence[Question]) -> Cost:
         missing = [question for question in questions if self._kept.get(question) is None]

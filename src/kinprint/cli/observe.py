@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinprint.checkpoints.places import require_there
 from kinprint.cli._options import (
     ApiOption,
     BatchOption,
@@ -19,6 +18,7 @@ from kinprint.cli._options import (
     TimeoutOption,
 )
 from kinprint.cli._progress import count_bar
+from kinprint.cli._suspects import asker, require_suspect, say_cost
 from kinprint.errors import printable
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ def command(
     memory: Annotated[str, typer.Option(help="With --device auto: memory for weights, as 8GB; the rest stays on disk.")] = "",
     api: ApiOption = None,
     timeout: TimeoutOption = 60.0,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Ask for the log-likelihoods of its texts and nothing else; -o is a JSON lines file."
+        ),
+    ] = None,
     cache: CacheOption = True,
 ) -> None:
     """Run MODEL over a probe set and write its fingerprint with what it did: activations, hidden states, logits, answers.
@@ -49,9 +55,12 @@ def command(
     prints: base.kinprint: observed on 240 texts and 60 questions, 106 512 tokens in 12 s
 
     Compare two such files with `kinprint compare`. Code of a model is never run. OPENAI_API_KEY is sent to --api if it is set.
+    With --transcript, NAME.answers.jsonl is written, and `kinprint black-box palimpsest --answers` tests it.
     """
-    if api is None:
-        require_there(model)
+    require_suspect(model, api)
+    if transcript is not None:
+        _likelihoods(model, transcript, output, api, timeout, device, batch)
+        return
     from kinprint import observation
     from kinprint.checkpoints.files import file_name
 
@@ -66,6 +75,26 @@ def command(
     target = output or Path(f"{file_name(observed.name)}.kinprint")
     observed.save(target)
     typer.echo(_line(target, observed, len(probe.texts) if api is None else 0, len(probe.questions)))
+
+
+def _likelihoods(
+    model: str, transcript: Path, output: Path | None, api: str | None, timeout: float, device: str, batch: int
+) -> None:
+    """Keep what the model says of the texts of a transcript, as `kinprint black-box palimpsest` asks for it."""
+    from kinprint.blackbox.palimpsest import questions
+    from kinprint.blackbox.transcripts import read_transcript
+    from kinprint.checkpoints.files import file_name
+
+    read = read_transcript(transcript)
+    target = output or Path(f"{file_name(Path(model).name if api is None else model)}.answers.jsonl")
+    with asker(
+        model, api=api, timeout=timeout, max_requests=None, max_tokens=None, answers=target, device=device, batch=batch
+    ) as asking:
+        plan = questions(read, repeats=api is not None)
+        if api is not None:
+            say_cost(asking, plan)
+        asking.ask(plan)
+    typer.echo(f"{printable(target)}: log-likelihoods of {len(read.texts):,} texts")
 
 
 def _line(target: Path, observed: Fingerprint, texts: int, questions: int) -> str:

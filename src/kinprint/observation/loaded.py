@@ -67,7 +67,10 @@ class Loaded:
     def _likelihoods(self, questions: list[Question]) -> list[Answer]:
         rows = self.runner.log_probabilities([question.text for question in questions], self.batch)
         pairs = zip(questions, rows, strict=True)
-        return [self._settled(question, Answer(tuple(row), tokens=len(row) + 1)) for question, row in pairs]
+        return [
+            self._settled(question, Answer(tuple(row), tuple(map(str, ids)), tokens=len(row) + 1))
+            for question, (ids, row) in pairs
+        ]
 
     def _writings(self, questions: list[Question]) -> list[Answer]:
         return [self._settled(question, self._written(question)) for question in questions]

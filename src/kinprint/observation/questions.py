@@ -55,6 +55,7 @@ class Answer:
     Attributes:
         logprobs: of the tokens of the text ("likelihood", without a first one that has none) or of what was written, where the
             model gives them; natural logarithms.
+        pieces: what stands for each of these tokens: its text, or its id.
         text: what was written.
         top: likely token -> log-probability ("top").
         model: what the server calls the model in this answer; empty of a local one.
@@ -62,6 +63,7 @@ class Answer:
     """
 
     logprobs: tuple[float, ...] = ()
+    pieces: tuple[str, ...] = ()
     text: str = ""
     top: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
@@ -69,19 +71,23 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """Without what is empty."""
-        found = {"logprobs": list(self.logprobs), "text": self.text, "top": dict(self.top), "model": self.model}
+        lists = {"logprobs": list(self.logprobs), "pieces": list(self.pieces)}
+        found = {**lists, "text": self.text, "top": dict(self.top), "model": self.model}
         return {name: value for name, value in found.items() if value} | {"tokens": self.tokens}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Answer:
         """Raises ValueError for anything that `to_json` does not write."""
-        logprobs, top = row.get("logprobs", []), row.get("top", {})
+        logprobs, pieces, top = row.get("logprobs", []), row.get("pieces", []), row.get("top", {})
         text, model, tokens = row.get("text", ""), row.get("model", ""), row.get("tokens", 0)
         if not isinstance(logprobs, list) or not isinstance(top, dict):
             raise ValueError("no log-probabilities")
+        if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
+            raise ValueError("no tokens")
         if not isinstance(text, str) or not isinstance(model, str) or type(tokens) is not int or tokens < 0:
             raise ValueError("no answer")
-        return cls(tuple(map(number, logprobs)), text, {str(key): number(value) for key, value in top.items()}, model, tokens)
+        likely = {str(key): number(value) for key, value in top.items()}
+        return cls(tuple(map(number, logprobs)), tuple(pieces), text, likely, model, tokens)
 
 
 def number(value: object) -> float:

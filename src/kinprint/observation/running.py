@@ -145,8 +145,8 @@ class Runner:
         assert sums is not None
         return Read(np.stack(states, axis=1), sums, np.stack(logits), sum(map(len, encoded)))
 
-    def log_probabilities(self, texts: Sequence[str], batch: int) -> list[list[float]]:
-        """Natural log-probabilities of the tokens of each text, without its first; what does not fit is left out at the end."""
+    def log_probabilities(self, texts: Sequence[str], batch: int) -> list[tuple[list[int], list[float]]]:
+        """Ids and natural log-probabilities of the tokens of each text, without its first; what does not fit is left out."""
         torch, encoded = self.torch, [self.encoded(text)[: self.longest] for text in texts]
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
         found: list[list[float]] = [[] for _ in texts]
@@ -157,7 +157,7 @@ class Runner:
             for place, i in enumerate(chosen):
                 following = torch.as_tensor(encoded[i][1:], device=logs.device)[:, None]
                 found[i] = logs[place, : len(following)].gather(-1, following)[:, 0].double().cpu().tolist()
-        return found
+        return [(ids[1:], row) for ids, row in zip(encoded, found, strict=True)]
 
     def answers(self, prompts: list[str]) -> list[str]:
         """Greedy continuations, one prompt at a time: padding would change what some models say."""

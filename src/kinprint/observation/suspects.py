@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -14,6 +13,9 @@ from kinprint.observation.wire import ADDRESS, Wire, total_tokens
 
 PARALLEL = 4
 """Requests to a server at once."""
+
+MOST = 1e-3
+"""A log-probability is not larger, but for rounding."""
 
 
 class Suspect(Protocol):
@@ -96,12 +98,12 @@ class Served:
         reply = self._post({"prompt": question.text, "temperature": 0, **form}, question.most_tokens)
         choice = _choice(self.where, reply)
         try:
-            logprobs = _of_prompt_logprobs(choice) if "prompt_logprobs" in form else _of_echo(choice, question.text)
+            found = _of_prompt_logprobs(choice) if "prompt_logprobs" in form else _of_echo(choice, question.text)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise ObservationError(self.where, "its answer holds no log-probabilities of the text", ADDRESS) from error
-        if logprobs is None:
+        if found is None:
             raise NotApplicable("does not give the log-probabilities of a text")
-        return Answer(logprobs, model=_model(reply), tokens=total_tokens(reply) or len(logprobs) + 1)
+        return Answer(*found, model=_model(reply), tokens=total_tokens(reply) or len(found[0]) + 1)
 
     def _writing(self, question: Question) -> Answer:
         content: dict[str, Any] = {"max_tokens": question.count, "temperature": question.temperature}
@@ -145,30 +147,35 @@ def _model(reply: dict[str, Any]) -> str:
     return name[:300] if isinstance(name, str) else ""
 
 
-def _of_echo(choice: dict[str, Any], text: str) -> tuple[float, ...] | None:
-    """Log-probabilities of the tokens of `text`: those that begin before its end. None where there are none of them."""
+_Scored = tuple[tuple[float, ...], tuple[str, ...]]
+"""Log-probabilities and what stands for their tokens."""
+
+
+def _of_echo(choice: dict[str, Any], text: str) -> _Scored | None:
+    """Of the tokens of `text`: those that begin before its end. None where there are none of them."""
     logprobs = choice.get("logprobs")
     if not isinstance(logprobs, dict) or not isinstance(choice["text"], str) or not choice["text"].startswith(text):
         return None
-    values, offsets = logprobs["token_logprobs"], logprobs["text_offset"]
-    if len(values) != len(offsets):
-        raise ValueError("lists of different lengths")
-    kept = [value for value, offset in zip(values, offsets, strict=True) if number(offset) < len(text)]
-    return _numbers(kept)
+    values, offsets, pieces = logprobs["token_logprobs"], logprobs["text_offset"], logprobs["tokens"]
+    each = zip(values, offsets, pieces, strict=True)
+    return _scored([(value, str(piece)) for value, offset, piece in each if number(offset) < len(text)])
 
 
-def _of_prompt_logprobs(choice: dict[str, Any]) -> tuple[float, ...] | None:
+def _of_prompt_logprobs(choice: dict[str, Any]) -> _Scored | None:
     """The same from vLLM's list: for each token of the prompt a table in which the token itself stands first."""
     listed = choice.get("prompt_logprobs")
     if not listed:
         return None
-    return _numbers([None if each is None else next(iter(each.values()))["logprob"] for each in listed])
+    rows = [
+        (None, "") if each is None else next((said["logprob"], str(token)) for token, said in each.items()) for each in listed
+    ]
+    return _scored(rows)
 
 
-def _numbers(values: list[Any]) -> tuple[float, ...] | None:
-    """Without a first value that is missing, as that of a token with nothing before it."""
-    kept = values[1:] if values and values[0] is None else values
-    found = tuple(-math.inf if value is None else number(value) for value in kept)
-    if any(value > 1e-3 for value in found) or not all(map(math.isfinite, found)):
+def _scored(given: list[tuple[Any, str]]) -> _Scored | None:
+    """Without a first token that has no log-probability, as one with nothing before it."""
+    kept = given[1:] if given and given[0][0] is None else given
+    values = tuple(number(value) for value, _ in kept)
+    if any(value > MOST for value in values):
         raise ValueError("no log-probabilities")
-    return found or None
+    return (values, tuple(piece for _, piece in kept)) if kept else None

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from kinprint.zoo.families import Shape
 from kinprint.zoo.recipes import Train
+from kinprint.zoo.windows import starts, steps_of
 
 Tell = Callable[[int, int, float], None]
 """Called with steps done, steps in all and the loss."""
@@ -36,7 +37,7 @@ def train(
     Returns:
         the same model; low-rank additions are merged into its weights.
     """
-    steps = max(round(step.length * shape.steps), 1)
+    steps = steps_of(step.length, shape)
     adapted = _adapt(model, step.order) if step.lora else []
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=step.rate, betas=(0.9, 0.95), weight_decay=0.1)
@@ -62,10 +63,8 @@ def _schedule(done: int, steps: int) -> float:
 
 def _batches(ids: NDArray[np.int64], shape: Shape, steps: int, order: int, device: Any) -> Iterator[torch.Tensor]:
     """Random windows of the text; the same order gives the same batches."""
-    rng = np.random.default_rng(order)
-    for _ in range(steps):
-        starts = rng.integers(0, len(ids) - shape.length, shape.batch)
-        yield torch.from_numpy(np.stack([ids[start : start + shape.length] for start in starts])).to(device)
+    for batch in starts(len(ids), shape, steps, order):
+        yield torch.from_numpy(np.stack([ids[start : start + shape.length] for start in batch])).to(device)
 
 
 def _loss(model: Any, batch: torch.Tensor, teacher: Any) -> torch.Tensor:

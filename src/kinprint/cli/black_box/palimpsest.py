@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kinprint.cli._options import (
+    AlphaOption,
     AnswersOption,
     ApiOption,
     BatchOption,
@@ -17,26 +18,52 @@ from kinprint.cli._options import (
     MaxTokensOption,
     TimeoutOption,
 )
-from kinprint.cli._suspects import asker, require_suspect
+from kinprint.cli._output import emit
+from kinprint.cli._suspects import asker, require_suspect, say_cost
+from kinprint.terms import ALPHA
 
 
 def command(
     transcript: Annotated[Path, typer.Argument(help="JSON lines with text and position: the order of a training run.")],
     suspect: Annotated[str, typer.Argument(help="A folder or a hub id; with --api what the server calls the model.")],
     api: ApiOption = None,
-    timeout: TimeoutOption = 60.0,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(help="A model (folder, hub id) that is not of the run, to see more; can be given several times."),
+    ] = None,
+    texts: Annotated[int | None, typer.Option(min=20, help="Ask so many texts, chosen by chance; all by default.")] = None,
     max_requests: MaxRequestsOption = None,
     max_tokens: MaxTokensOption = None,
     answers: AnswersOption = None,
+    timeout: TimeoutOption = 60.0,
     device: DeviceOption = "cpu",
     batch: BatchOption = 8,
+    alpha: AlphaOption = ALPHA,
     as_json: JsonOption = False,
 ) -> None:
-    """Test whether SUSPECT comes from the training run whose order TRANSCRIPT holds.
+    """Test whether SUSPECT was made by the training run whose shuffled order TRANSCRIPT holds.
 
-    Example: kinprint black-box palimpsest transcript.jsonl examples/models/finetune
+    Each line of TRANSCRIPT is {"text": ..., "position": ...}, with "source" and "date" where they are known. A server must give
+    log-probabilities of a text that it is sent (vLLM and llama-cpp-python do). The order must have been committed to before
+    SUSPECT could be asked (docs/black-box.md). OPENAI_API_KEY is sent to --api if it is set.
+
+    Example: kinprint black-box palimpsest transcript.jsonl examples/models/finetune --control examples/models/twin
     """
     require_suspect(suspect, api)
+    for each in control or []:
+        require_suspect(each, None)
+    from kinprint.blackbox.asking import Asker
+    from kinprint.blackbox.palimpsest import palimpsest, questions
+    from kinprint.blackbox.transcripts import read_transcript
+    from kinprint.reports import black_box_text
+
+    read = read_transcript(transcript)
+    read = read.first(texts) if texts is not None else read
+    loaded: list[Asker] = []
+    for each in control or []:
+        from kinprint.observation.loaded import Loaded
+
+        loaded.append(Asker(Loaded(each, device=device, batch=batch)))
     with asker(
         suspect,
         api=api,
@@ -47,4 +74,7 @@ def command(
         device=device,
         batch=batch,
     ) as asking:
-        raise NotImplementedError(asking, as_json, transcript)
+        if api is not None:
+            say_cost(asking, questions(read, repeats=True))
+        result = palimpsest(read, asking, loaded, alpha=alpha)
+    emit(as_json, result.to_json, lambda: black_box_text(result))

@@ -1,0 +1,199 @@
+"""palimpsest: does a model find texts the more likely the later a training run read them?
+
+An owner who shuffled the training data holds its order. A model that was not made by this run, nor trained in the same order,
+knows nothing of the order, whatever else it knows of the texts: given the texts, its log-likelihoods have nothing to do with
+their positions, and all orders are equally likely. A model that was made by the run remembers best what it read last.
+
+Source: Kuditipudi et al., Blackbox Model Provenance via Palimpsestic Membership Inference, NeurIPS 2025 (arXiv 2510.19796),
+sections 2 and 3.1: "query setting". They use Spearman's correlation and the t distribution; here it is Kendall's, whose null
+distribution is exact at any size (`kinprint.statistics.concordance`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kinprint.arrays import Float64s
+from kinprint.blackbox.asking import Asker
+from kinprint.blackbox.control import faults, with_repeats
+from kinprint.blackbox.result import BlackBoxResult
+from kinprint.blackbox.shuffling import checks, failed, text_features
+from kinprint.blackbox.transcripts import FEWEST, Transcript
+from kinprint.errors import NotApplicable, ObservationError
+from kinprint.observation.questions import Answer, Question
+from kinprint.statistics.concordance import average_ranks, rising, strict_ranks
+from kinprint.terms import ALPHA, BlackBoxVerdict
+from kinprint.words import p_value
+
+NULL = (
+    "given the texts, the suspect's log-likelihoods have nothing to do with the order in which the run read them: all orders "
+    "are equally likely."
+)
+
+CANNOT_SHOW = (
+    "whether the order was fixed before the suspect could be asked: whoever chooses the order afterwards can sort the texts by "
+    "the suspect's own answers. Only an earlier commitment to the transcript shows it (SHA-256 below the verdict).",
+    "whether the suspect was made from the run's model or trained anew on the same texts in the same order.",
+    "how much of the run is left in the suspect, or what was done to it since.",
+    "that a suspect was not made from the run: later training, few texts or a small model hide the order.",
+)
+
+
+SHRINKAGE = 5.0
+"""Occurrences of a pair of tokens."""
+
+
+def questions(transcript: Transcript, *, repeats: bool) -> list[Question]:
+    """What a suspect is asked: every text, and some of them again where a server answers."""
+    asked = [Question("likelihood", text) for text in transcript.texts]
+    return with_repeats(asked) if repeats else asked
+
+
+def palimpsest(
+    transcript: Transcript, asking: Asker, controls: Sequence[Asker] = (), *, alpha: float = ALPHA
+) -> BlackBoxResult:
+    """Test whether a suspect's log-likelihoods follow the order of a transcript.
+
+    Args:
+        transcript: texts and positions.
+        asking: the suspect. If its budget ends, the texts that it answered are tested: they come first in an order that has
+            nothing to do with positions.
+        controls: models that did not come from the run; what they find likely is taken out of what the suspect finds likely.
+        alpha: largest p-value that is called descent.
+
+    Returns:
+        `descends`, `no-evidence`, or `untestable` with the reason.
+
+    Raises:
+        ObservationError: a model cannot be reached or run.
+    """
+    size = _bytes(transcript.texts)
+    baseline = [(control.name, beyond_pairs(_asked(control, transcript)) / size) for control in controls]
+    ordered = failed(checks(transcript, baseline))
+    if ordered:
+        reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)
+        return _result(transcript, asking, "untestable", f"The order of {transcript.name} is not shuffled: it {reasons}.")
+    plan = questions(transcript, repeats=bool(asking.suspect.where))
+    try:
+        answers = asking.ask(plan)
+    except NotApplicable as reason:
+        return _result(transcript, asking, "untestable", f"{asking.name} {reason}.")
+    if wrong := faults(plan, answers):
+        return _result(transcript, asking, "untestable", f"{asking.name} is no witness: {'; '.join(wrong)}.")
+    once = [answer for question, answer in zip(plan, answers, strict=True) if not question.repeat]
+    places = np.array([i for i, answer in enumerate(once) if answer is not None and answer.logprobs], dtype=np.int64)
+    if len(places) < FEWEST:
+        return _result(transcript, asking, "untestable", f"{len(places)} texts were answered, and {FEWEST} are needed.")
+    return _tested(
+        transcript.chosen(places), [once[i] for i in places], [values[places] for _, values in baseline], asking, alpha
+    )
+
+
+def _tested(
+    transcript: Transcript, answers: Sequence[Answer | None], baseline: Sequence[Float64s], asking: Asker, alpha: float
+) -> BlackBoxResult:
+    answered = [answer for answer in answers if answer is not None]
+    scores = surprise(beyond_pairs(answered) / _bytes(transcript.texts), text_features(transcript.texts), baseline)
+    ranks, order = strict_ranks(scores, seed=1), np.argsort(strict_ranks(transcript.positions, seed=2))
+    found = rising(ranks[order])
+    a, b = average_ranks(scores), average_ranks(transcript.positions)
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    statistics = {
+        "texts": len(transcript.texts),
+        "tau": found.tau,
+        "rho": float(a @ b) / size if size > 0 else 0.0,
+        "z": found.z,
+        "controls": len(baseline),
+    }
+    name, p = asking.name, p_value(found.log10_p, exact=True)
+    if found.log10_p <= np.log10(alpha):
+        sentence = (
+            f"{name} finds texts the more likely the later {transcript.name} has them (p {p}). A model that knows nothing of "
+            "this order does so that rarely. So it was made from that training run, or trained in the same order. This holds "
+            "if the order was fixed before anybody could ask the suspect; the test does not say whether it was allowed."
+        )
+        return _result(transcript, asking, "descends", sentence, found.log10_p, statistics)
+    sentence = (
+        f"What {name} finds likely does not follow the order of {transcript.name} (p {p}). This does not mean that it was not "
+        "made from that run."
+    )
+    return _result(transcript, asking, "no-evidence", sentence, found.log10_p, statistics)
+
+
+def beyond_pairs(answers: Sequence[Answer]) -> Float64s:
+    """(n,) log-likelihoods of texts, each token's less what the model gives this token behind the one before it on average.
+
+    Which words a text has says most of how likely it is, and nothing of when it was read. The average of a pair is drawn to
+    that of its second token by as much as SHRINKAGE occurrences weigh. Plain log-likelihoods where a model names no tokens.
+    """
+    if any(len(answer.pieces) != len(answer.logprobs) for answer in answers):
+        return np.array([sum(answer.logprobs) for answer in answers])
+    lengths = np.array([len(answer.logprobs) for answer in answers])
+    values = np.concatenate([np.array(answer.logprobs) for answer in answers])
+    names: dict[str, int] = {}
+    tokens = np.array([names.setdefault(piece, len(names) + 1) for answer in answers for piece in answer.pieces])
+    before = np.concatenate([[0], tokens[:-1]])
+    before[np.cumsum(lengths)[:-1]] = 0  # nothing stands before the first token of a text
+    _, pairs = np.unique(before * (len(names) + 1) + tokens, return_inverse=True)
+    alone = np.bincount(tokens, values)[tokens] / np.bincount(tokens)[tokens]
+    expected = (np.bincount(pairs, values)[pairs] + SHRINKAGE * alone) / (np.bincount(pairs)[pairs] + SHRINKAGE)
+    return np.asarray(np.bincount(np.repeat(np.arange(len(answers)), lengths), values - expected, len(answers)))
+
+
+def surprise(likelihoods: Float64s, features: Float64s, baseline: Sequence[Float64s]) -> Float64s:
+    """(n,) log-likelihoods less what features of the texts (n, k) and control models (n,) each say of them, by least squares.
+
+    Positions do not enter, so the null hypothesis is what it was.
+    """
+    columns = np.column_stack([np.ones(len(likelihoods)), features, *baseline])
+    return np.asarray(likelihoods - columns @ np.linalg.lstsq(columns, likelihoods, rcond=None)[0])
+
+
+def _asked(control: Asker, transcript: Transcript) -> list[Answer]:
+    try:
+        answers = control.ask(questions(transcript, repeats=False))
+    except NotApplicable as reason:
+        raise ObservationError(control.name, str(reason), "take another control") from reason
+    return [answer or Answer() for answer in answers]
+
+
+def _bytes(texts: Sequence[str]) -> Float64s:
+    return np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts], dtype=np.float64)
+
+
+def _result(
+    transcript: Transcript,
+    asking: Asker,
+    verdict: BlackBoxVerdict,
+    sentence: str,
+    log10_p: float | None = None,
+    statistics: Mapping[str, float] | None = None,
+) -> BlackBoxResult:
+    notes = []
+    if asking.cut:
+        notes.append(
+            "the budget ended before all texts were asked: the test is of those that were. If you go on after seeing this, "
+            "the p-value of the longer run is one of two looks."
+        )
+    if transcript.repeated:
+        notes.append(f"{transcript.repeated:,} lines repeat the text of another line; one of each is taken, by chance.")
+    budget = asking.suspect.budget
+    return BlackBoxResult(
+        "palimpsest",
+        transcript.name,
+        asking.name,
+        verdict,
+        sentence,
+        NULL,
+        log10_p=log10_p,
+        where=asking.suspect.where,
+        statistics=statistics or {},
+        requests=budget.requests if asking.suspect.where else 0,
+        tokens=budget.tokens,
+        kept=asking.reused,
+        cannot_show=CANNOT_SHOW,
+        notes=tuple(notes),
+        evidence={"transcript_sha256": transcript.sha256},
+    )
