@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server over a model that is run here: completions with what real servers give and leave out, and lies."""
+"""An OpenAI-compatible server over a model that is run here: what real servers give and leave out, and lies."""
 
 from __future__ import annotations
 

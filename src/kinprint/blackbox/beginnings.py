@@ -8,7 +8,7 @@ import numpy as np
 
 
 def beginnings(texts: Sequence[str]) -> list[str]:
-    """Each text up to a word between its first and its third quarter, without the space behind it; whole where it has one word."""
+    """Each text up to a word between its first and its third quarter, without the space behind; whole if it has one word."""
     rng = np.random.default_rng(len(texts))
     found = []
     for text in texts:

@@ -1,8 +1,8 @@
 """controls: does the suspect say what the reference says more often than what any of some control models says?
 
-Valid relative to the controls, and to prompts like those asked: what is refuted is that the reference is no closer to the suspect
-than the closest control. A reference that is closer for another reason than descent (it is better than all controls, or
-learnt from the same texts) is found closer too.
+Valid relative to the controls, and to prompts like those asked: what is refuted is that the reference is no closer to the
+suspect than the closest control. A reference that is closer for another reason than descent (it is better than all controls,
+or learnt from the same texts) is found closer too.
 
 Source: Nikolic, Baluta, Saxena, Model Provenance Testing for Large Language Models, NeurIPS 2025 (arXiv 2502.00706). They
 compare shares of equal next tokens by z-tests with Holm's correction; here prompts are paired, which makes the test exact.
@@ -66,10 +66,10 @@ def controls(
     try:
         answers = asking.ask(asked)
     except NotApplicable as reason:
-        return _result(reference, asking, others, "untestable", f"{asking.suspect.name} {reason}.")
+        return _result(reference, asking, others, "untestable", f"{asking.name} {reason}.")
     said = [answer.text for answer in answers if answer is not None]
     if not others or not said or len(set(said)) == 1:
-        why = "no control is given" if not others else f"{asking.suspect.name} gave no two different answers"
+        why = "no control is given" if not others else f"{asking.name} gave no two different answers"
         return _result(reference, asking, others, "untestable", f"Nothing can be compared: {why}.")
     ours, *theirs = (agreement(answers, model.ask(asked)) for model in (reference, *others))
     each = [more_often(ours, one) for one in theirs]
@@ -81,11 +81,11 @@ def controls(
         "rank p": (1 + sum(share >= float(ours.mean()) for share in shares)) / (1 + len(shares)),
     }
     rows = [
-        {"control": other.suspect.name, "agreement": share, "log10_p": p, "log10_p_holm": corrected}
+        {"control": other.name, "agreement": share, "log10_p": p, "log10_p_holm": corrected}
         for other, share, p, corrected in zip(others, shares, each, holm(each), strict=True)
     ]
-    name, of = asking.suspect.name, reference.suspect.name
-    listed = ", ".join(other.suspect.name for other in others)
+    name, of = asking.name, reference.name
+    listed = ", ".join(other.name for other in others)
     if log10_p <= math.log10(alpha):
         sentence = (
             f"{name} says what {of} says ({ours.mean():.1%} of prompts) more often than what any of these controls says "
@@ -119,8 +119,8 @@ def _result(
     suspect = asking.suspect
     return BlackBoxResult(
         test=TEST,
-        reference=reference.suspect.name,
-        suspect=suspect.name,
+        reference=reference.name,
+        suspect=asking.name,
         verdict=verdict,
         sentence=sentence,
         null=NULL,
@@ -131,5 +131,5 @@ def _result(
         tokens=suspect.budget.tokens,
         kept=asking.reused,
         cannot_show=CANNOT_SHOW,
-        evidence={"controls": list(rows) or [other.suspect.name for other in others]},
+        evidence={"controls": list(rows) or [other.name for other in others]},
     )

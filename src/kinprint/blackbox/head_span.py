@@ -78,9 +78,9 @@ def head_span(
     try:
         found = top_tokens(head, asking, prompts, tell)
     except NotApplicable as reason:
-        return _result(head, asking, "untestable", f"{asking.suspect.name} {reason}.")
+        return _result(head, asking, "untestable", f"{asking.name} {reason}.")
     if found.faults:
-        return _result(head, asking, "untestable", f"{asking.suspect.name} is no witness: {'; '.join(found.faults)}.")
+        return _result(head, asking, "untestable", f"{asking.name} is no witness: {'; '.join(found.faults)}.")
     left = [] if order_alone or head.bent else unexplained(head, [chosen(head, reading) for reading in found.readings])
     if left and all(math.isfinite(each.share) for each in left):
         return _from_values(head, asking, found, left, alpha)
@@ -99,7 +99,7 @@ def _from_values(
         "unexplained": float(shares.max()),
         "unexplained, median": float(np.median(shares)),
     }
-    name = asking.suspect.name
+    name = asking.name
     inside = [each.log10_p <= math.log10(alpha) for each in left]
     if log10_p <= math.log10(alpha):
         statistics |= _ellipse(left)
@@ -140,7 +140,7 @@ def _ellipse(left: Sequence[Unexplained]) -> dict[str, float | int | str | None]
 
 
 def _from_orders(head: OutputHead, asking: Asker, found: TopTokens) -> BlackBoxResult:
-    name = asking.suspect.name
+    name = asking.name
     orders = [order(head, reading) for reading in found.readings[:RANKINGS]]
     slacks = [slack(head, each, others=found.readings[i].ranked > 0) for i, each in enumerate(orders) if len(each) > 2]
     solved = [value for value in slacks if math.isfinite(value)]
@@ -176,14 +176,14 @@ def _result(
     verdict: BlackBoxVerdict,
     sentence: str,
     log10_p: float | None = None,
-    statistics: Mapping[str, float | int | str | None] = {},  # noqa: B006 - never changed
+    statistics: Mapping[str, float | int | str | None] = {},
     notes: Sequence[str] = (),
 ) -> BlackBoxResult:
     suspect = asking.suspect
     return BlackBoxResult(
         test=TEST,
         reference=head.name,
-        suspect=suspect.name,
+        suspect=asking.name,
         verdict=verdict,
         sentence=sentence,
         null=NULL,

@@ -1,8 +1,8 @@
 """Could this head have put tokens in this order? A linear programme: one order that it cannot make refutes the head.
 
-An order of the k most likely tokens asks for a hidden state h with rows[first] @ h > rows[second] @ h > ... > rows[k-th] @ h, and
-this larger than rows[t] @ h for every other token t. Temperature changes no order. If k is much smaller than the hidden size,
-every order can be made; docs/black-box-heads.md says what k refutes.
+An order of the k most likely tokens asks for a hidden state h with rows[first] @ h > rows[second] @ h > ... > rows[k-th] @ h,
+and this larger than rows[t] @ h for every other token t. Temperature changes no order. If k is much smaller than the hidden
+size, every order can be made; docs/black-box-heads.md says what k refutes.
 
 Source: Finlayson, Grivas, Ren, Swayamdipta, Token Rankings are Unforgeable Language Model Signatures, arXiv 2606.04459.
 """

@@ -1,7 +1,7 @@
 """same-endpoint: does an endpoint still serve the model that it says?
 
-Two questions. Do its texts come from the reference's distribution? Two tests, whose null hypothesis is that they do, so that they
-can refute and never confirm. And are its log-probabilities of given texts the reference's own, to a precision that another
+Two questions. Do its texts come from the reference's distribution? Two tests, whose null hypothesis is that they do, so that
+they can refute and never confirm. And are its log-probabilities of given texts the reference's own, to a precision that another
 model does not reach? That can confirm, where a server gives them.
 """
 
@@ -36,7 +36,7 @@ NULL_TEXTS = (
     "prompt by prompt."
 )
 NULL_VALUES = (
-    f"the suspect is another model: its log-probability of every token of a text has a part of its own, normal with a deviation "
+    "the suspect is another model: its log-probability of every token of a text has a part of its own, normal with a deviation "
     f"of at least {FLOOR:.0%} of the spread of the reference's, at whatever place."
 )
 CANNOT_SHOW = (
@@ -96,9 +96,9 @@ def same_endpoint(reference: Asker, asking: Asker, asked: Plan, *, alpha: float 
     theirs, ours = _written(asking, asked.writing[0], asked.samples), _written(reference, asked.writing[1], asked.samples)
     both = [(one, other) for one, other in zip(ours, theirs, strict=True) if len(one) > 1 and len(other) > 1]
     if not both:
-        return _result(reference, asking, "untestable", f"{asking.suspect.name} wrote no texts within the budget.", NULL_TEXTS)
+        return _result(reference, asking, "untestable", f"{asking.name} wrote no texts within the budget.", NULL_TEXTS)
     if _repeats(both):
-        sentence = f"{asking.suspect.name} writes the same text again and again: it answers from a cache or without chance."
+        sentence = f"{asking.name} writes the same text again and again: it answers from a cache or without chance."
         return _result(reference, asking, "untestable", sentence, NULL_TEXTS)
     ours, theirs = [one for one, _ in both], [other for _, other in both]
     equal = equality_test(ours, theirs)
@@ -129,20 +129,20 @@ def _verdict(
     notes: Sequence[str],
     alpha: float,
 ) -> BlackBoxResult:
-    name, of = asking.suspect.name, reference.suspect.name
+    name, of = asking.name, reference.name
     close = same <= math.log10(alpha)
     if log10_p <= math.log10(alpha):
         sentence = f"{name} does not write as {of} does: its texts are not drawn from the same distribution."
         if close:
             sentence += (
-                f" Its log-probabilities are those of {of} (apart by {share:.2g} of their spread), so the model is the same and "
-                "texts are drawn otherwise: another temperature, or a filter on tokens."
+                f" Its log-probabilities are those of {of} (apart by {share:.2g} of their spread), so the model is the same "
+                "and texts are drawn otherwise: another temperature, or a filter on tokens."
             )
         return _result(reference, asking, "refuted", sentence, NULL_TEXTS, log10_p, statistics, notes)
     if close:
         sentence = (
-            f"{name} gives the log-probabilities of {of}: no text's are apart by more than {share:.2g} of their spread; another "
-            f"model's would be by {FLOOR:.0%} or more of it at every token. Its texts say nothing against it."
+            f"{name} gives the log-probabilities of {of}: no text's are apart by more than {share:.2g} of their spread; "
+            f"another model's would be by {FLOOR:.0%} or more of it at every token. Its texts say nothing against it."
         )
         return _result(reference, asking, "same-deployment", sentence, NULL_VALUES, same, statistics, notes)
     sentence = f"Nothing that {name} wrote shows that it is not {of}. That does not show that it is."
@@ -226,8 +226,8 @@ def _result(
     suspect = asking.suspect
     return BlackBoxResult(
         test=TEST,
-        reference=reference.suspect.name,
-        suspect=suspect.name,
+        reference=reference.name,
+        suspect=asking.name,
         verdict=verdict,
         sentence=sentence,
         null=null,

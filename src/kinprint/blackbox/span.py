@@ -5,8 +5,8 @@ most hidden + 1 dimensions, that of the head's columns and of all ones; a bias o
 column more. Directions of the m tokens outside that space are never reached.
 
 Sources: Yang and Wu, A Fingerprint for Large Language Models, arXiv 2407.01235; Finlayson et al., Logits of API-Protected LLMs
-Leak Proprietary Information, arXiv 2403.09539. Behind a final norm the hidden states lie on an ellipse: Every Language Model Has
-a Forgery-Resistant Signature, arXiv 2510.14086.
+Leak Proprietary Information, arXiv 2403.09539. Behind a final norm the hidden states lie on an ellipse: Every Language Model
+Has a Forgery-Resistant Signature, arXiv 2510.14086.
 """
 
 from __future__ import annotations

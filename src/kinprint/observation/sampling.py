@@ -1,4 +1,4 @@
-"""What a loaded model writes: several continuations of one text at once, each from a seed of its own, whatever else is written."""
+"""What a loaded model writes: several continuations of one text at once, each from a seed of its own."""
 
 from __future__ import annotations
 

@@ -17,6 +17,9 @@ import math
 import numpy as np
 from scipy.special import gammainc, gammaln
 
+PRECISION = 1e-7
+"""Of numbers in float32, in units of their spread: what is smaller counts as this."""
+
 TERMS = 200
 """Of the series, each at most half of the one before where it is used."""
 
@@ -25,15 +28,13 @@ def small_ball_log10_p(square: float, dimensions: int, floor: float) -> float:
     """log10 of the p-value.
 
     Args:
-        square: |z|^2.
+        square: |z|^2; below q PRECISION^2 it counts as that.
         dimensions: q.
         floor: smallest standard deviation under the null hypothesis, above 0.
     """
     if dimensions < 1 or not math.isfinite(square):
         return 0.0
-    a, x = dimensions / 2, square / (2 * floor * floor)
-    if x <= 0:
-        return -math.inf
+    a, x = dimensions / 2, max(square, dimensions * PRECISION**2) / (2 * floor * floor)
     if x > a / 2:
         value = float(gammainc(a, x))
         if value > 0:
