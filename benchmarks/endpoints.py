@@ -97,7 +97,8 @@ def heads(zoo: Zoo) -> None:
         result = head_span(zoo.head(reference), zoo.asker(suspect), shipped().texts[:PROMPTS])
         rows[zoo.kind(reference, suspect)].append((float(result.statistics.get("unexplained") or np.nan), result.verdict))
     print(
-        "| pairs | kind | left, smallest | median | largest | same-head | refuted | no-evidence |\n|---|---|---|---|---|---|---|---|"
+        "| pairs | kind | left, smallest | median | largest | same-head | refuted | no-evidence |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for kind, found in sorted(rows.items()):
         left, verdicts = np.array([share for share, _ in found]), Counter(verdict for _, verdict in found)
@@ -231,16 +232,16 @@ def controls(zoo: Zoo) -> None:
         rank = (1 + int(above)) / (1 + len(others))
         rows[zoo.kind(reference, suspect)].append((log10_p, rank, len(others)))
     print(
-        "| pairs | kind | controls | median p | closer at 0.05 | closer at 1e-6 | reference first of all |\n|---|---|---|---|---|---|---|"
+        "| pairs | kind | controls | median p | closer at 0.05 | closer at 1e-6 | reference first of all |\n"
+        "|---|---|---|---|---|---|---|"
     )
     for kind, found in sorted(rows.items()):
         logs = np.array([log10_p for log10_p, _, _ in found])
         counts = [int((logs <= np.log10(level)).sum()) for level in (0.05, ALPHA)]
         first = sum(rank <= 1 / (1 + others) for _, rank, others in found)
         used = sorted({others for _, _, others in found})
-        print(
-            f"| {len(found)} | {kind} | {used[0]}-{used[-1]} | {shown(float(np.median(logs)))} | {counts[0]} | {counts[1]} | {first} |"
-        )
+        cells = [f"{used[0]}-{used[-1]}", shown(float(np.median(logs))), *map(str, counts), str(first)]
+        print(f"| {len(found)} | {kind} | {' | '.join(cells)} |")
 
 
 def _stranger(zoo: Zoo, one: str, other: str) -> bool:

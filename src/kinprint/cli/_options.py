@@ -112,6 +112,13 @@ AnswersOption = Annotated[
     Path | None,
     typer.Option("--answers", metavar="FILE", help="Keep the suspect's answers here as they come; a rerun asks the rest."),
 ]
+PromptsOption = Annotated[int, typer.Option("--prompts", min=1, help="Ask about so many of the texts.")]
+TextsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--texts", help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: GPUs first, then memory, then disk.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Texts at a time.")]
 

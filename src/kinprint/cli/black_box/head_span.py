@@ -16,6 +16,8 @@ from kinprint.cli._options import (
     JsonOption,
     MaxRequestsOption,
     MaxTokensOption,
+    PromptsOption,
+    TextsOption,
     TimeoutOption,
 )
 from kinprint.cli._output import emit
@@ -27,7 +29,8 @@ def command(
     reference: Annotated[str, typer.Argument(help="The model whose output head it is: folder, file, hub id. It is not run.")],
     suspect: Annotated[str, typer.Argument(help="A folder or a hub id; with --api what the server calls the model.")],
     api: ApiOption = None,
-    prompts: Annotated[int, typer.Option(min=1, max=240, help="Ask behind so many texts of the probe set.")] = 4,
+    prompts: PromptsOption = 4,
+    texts: TextsOption = None,
     order: Annotated[bool, typer.Option("--order", help="Use the order of tokens alone, not their probabilities.")] = False,
     max_requests: MaxRequestsOption = None,
     max_tokens: MaxTokensOption = None,
@@ -52,7 +55,7 @@ def command(
     require_suspect(suspect, api)
     from kinprint.blackbox.head_span import head_span
     from kinprint.blackbox.output_heads import output_head
-    from kinprint.observation import shipped
+    from kinprint.observation import read_texts, shipped
     from kinprint.reports import black_box_text
 
     head = output_head(reference)
@@ -69,7 +72,7 @@ def command(
         result = head_span(
             head,
             asking,
-            shipped().texts[:prompts],
+            (read_texts(texts) if texts is not None else shipped().texts)[:prompts],
             order_alone=order,
             alpha=alpha,
             tell=lambda questions: say_cost(asking, questions) if api is not None else None,
