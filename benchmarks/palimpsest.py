@@ -2,7 +2,7 @@
 
     python benchmarks/palimpsest.py exact
     python benchmarks/palimpsest.py strangers --zoo zoo-tiny --answers answers
-    python benchmarks/palimpsest.py power --zoo zoo-small --answers answers [--served llama-finetune]
+    python benchmarks/palimpsest.py power --zoo zoo-small --answers answers [--only MEMBER...] [--served llama-finetune]
 
 `exact` draws random orders. `strangers` holds every transcript of a zoo against every member whose line never read these
 windows in this order, nor learned from one that did. `power` holds the transcript of llama-base against its descendants, with
@@ -42,6 +42,9 @@ TRANSCRIPT, CONTROL = "llama-base", "llama-same-start"
 
 COUNTS = (400, 800, 1600, 3200)
 """Texts that are asked."""
+
+OF_STRANGERS = 240
+"""The same of strangers: how many does not matter to what is uniform."""
 
 Read = tuple[str, int, str]
 """Text, order and tokenizer of a training: equal ones are equal windows in equal order."""
@@ -104,7 +107,7 @@ def strangers(zoo: Path, answers: Path) -> None:
         for of, key, transcript in read:
             if key in seen:
                 continue
-            result = palimpsest(transcript, asker(zoo, name, of, answers, loaded=loaded))
+            result = palimpsest(transcript.first(OF_STRANGERS), asker(zoo, name, of, answers, loaded=loaded))
             if result.log10_p is None:
                 refused += 1
             else:
@@ -119,7 +122,7 @@ def _spread(what: str, found: np.ndarray) -> str:
     return "\n".join([*rows, f"| {what} | {kstest(found, 'uniform').pvalue:.2g} | {found.min():.2g} | {shares} |"])
 
 
-def power(zoo: Path, answers: Path, served: str | None) -> None:
+def power(zoo: Path, answers: Path, served: str | None, only: list[str]) -> None:
     size = Lineage.read(zoo).size
     everything = {recipe.member.name: recipe for recipe in recipes(size)}
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +136,7 @@ def power(zoo: Path, answers: Path, served: str | None) -> None:
     print(f"| suspect | how it was made | trained since | {' | '.join(heads)} |\n|---|---|---|{'---|' * len(heads)}")
     control = asker(zoo, CONTROL, TRANSCRIPT, answers, loaded={}) if (zoo / CONTROL).exists() else None
     for name in (name for name in everything if (zoo / name).exists()):
-        if everything[name].member.disguise:
+        if everything[name].member.disguise or (only and name not in only):
             continue
         seen = read_by(everything[name], everything)[0]
         suspect = asker(zoo, name, TRANSCRIPT, answers, loaded={})
@@ -179,6 +182,7 @@ def main() -> None:
     parser.add_argument("what", choices=("exact", "strangers", "power"))
     parser.add_argument("--zoo", type=Path)
     parser.add_argument("--answers", type=Path, default=Path("palimpsest-answers"))
+    parser.add_argument("--only", nargs="+", help="members that are examined; all that are built by default")
     parser.add_argument("--served", help="a member that is asked through a server, too")
     options = parser.parse_args()
     options.answers.mkdir(exist_ok=True)
@@ -187,7 +191,7 @@ def main() -> None:
     elif options.what == "strangers":
         strangers(options.zoo, options.answers)
     else:
-        power(options.zoo, options.answers, options.served)
+        power(options.zoo, options.answers, options.served, options.only or [])
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_a_model_that_knows_the_order(tmp_path: Path) -> None:
     assert there.log10_p is not None
     assert there.log10_p < -10
     assert there.requests == 400 + 2 * REPEATED
-    assert there.evidence["transcript_sha256"] == transcript.sha256
+    assert there.evidence["transcript"]["sha256"] == transcript.sha256
     assert "before" in there.sentence
     assert there.to_json()["format"] == "kinprint-black-box/1"
 

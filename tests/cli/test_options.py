@@ -21,6 +21,8 @@ OTHER = {
     ("kinprint benchmark", "--json"): "a file, since a run of an hour writes several reports at once",
     ("kinprint commit", "--output"): "a commitment, not a fingerprint",
     ("kinprint commit", "--opening"): "the file is written here, and read by verify",
+    ("kinprint black-box palimpsest", "--timestamp"): "of a transcript, not of a commitment",
+    ("kinprint zoo transcript", "--output"): "a transcript, not a fingerprint",
     ("kinprint zoo build", "--output"): "a folder of models, not a fingerprint",
     ("kinprint zoo build", "--device"): "what trains; an observation has a choice more",
     ("kinprint serve", "--models"): "folders from which the server may read, not a mirror of a hub",

@@ -21,11 +21,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NEEDS = {
     "kinprint audit": "your models",
     "kinprint benchmark": "minutes",
+    "kinprint black-box palimpsest": "your models",
     "kinprint library build": "network",
     "kinprint observe": "minutes",
     "kinprint serve": "server",
     "kinprint zoo build": "minutes",
     "kinprint zoo list": "minutes",
+    "kinprint zoo transcript": "minutes",
 }
 """Commands whose example is not run here, and why: one of `pages.REASONS`."""
 

@@ -11,7 +11,8 @@ distribution is exact at any size (`kinprint.statistics.concordance`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from kinprint.blackbox.result import BlackBoxResult
 from kinprint.blackbox.shuffling import checks, failed, text_features
 from kinprint.blackbox.transcripts import FEWEST, Transcript
 from kinprint.errors import NotApplicable, ObservationError
+from kinprint.library.declarations.time_stamps import Stamp
 from kinprint.observation.questions import Answer, Question
 from kinprint.statistics.concordance import average_ranks, rising, strict_ranks
 from kinprint.terms import ALPHA, BlackBoxVerdict
@@ -34,7 +36,7 @@ NULL = (
 
 CANNOT_SHOW = (
     "whether the order was fixed before the suspect could be asked: whoever chooses the order afterwards can sort the texts by "
-    "the suspect's own answers. Only an earlier commitment to the transcript shows it (SHA-256 below the verdict).",
+    "the suspect's own answers. Only a time stamp of the transcript that is older than the suspect shows it.",
     "whether the suspect was made from the run's model or trained anew on the same texts in the same order.",
     "how much of the run is left in the suspect, or what was done to it since.",
     "that a suspect was not made from the run: later training, few texts or a small model hide the order.",
@@ -52,7 +54,7 @@ def questions(transcript: Transcript, *, repeats: bool) -> list[Question]:
 
 
 def palimpsest(
-    transcript: Transcript, asking: Asker, controls: Sequence[Asker] = (), *, alpha: float = ALPHA
+    transcript: Transcript, asking: Asker, controls: Sequence[Asker] = (), *, stamp: Stamp | None = None, alpha: float = ALPHA
 ) -> BlackBoxResult:
     """Test whether a suspect's log-likelihoods follow the order of a transcript.
 
@@ -61,6 +63,7 @@ def palimpsest(
         asking: the suspect. If its budget ends, the texts that it answered are tested: they come first in an order that has
             nothing to do with positions.
         controls: models that did not come from the run; what they find likely is taken out of what the suspect finds likely.
+        stamp: a time stamp of the transcript's file.
         alpha: largest p-value that is called descent.
 
     Returns:
@@ -70,29 +73,29 @@ def palimpsest(
         ObservationError: a model cannot be reached or run.
     """
     size = _bytes(transcript.texts)
+    about = _About(transcript, asking, stamp)
     baseline = [(control.name, beyond_pairs(_asked(control, transcript)) / size) for control in controls]
     ordered = failed(checks(transcript, baseline))
     if ordered:
         reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)
-        return _result(transcript, asking, "untestable", f"The order of {transcript.name} is not shuffled: it {reasons}.")
+        return about.result("untestable", f"The order of {transcript.name} is not shuffled: it {reasons}.")
     plan = questions(transcript, repeats=bool(asking.suspect.where))
     try:
         answers = asking.ask(plan)
     except NotApplicable as reason:
-        return _result(transcript, asking, "untestable", f"{asking.name} {reason}.")
+        return about.result("untestable", f"{asking.name} {reason}.")
     if wrong := faults(plan, answers):
-        return _result(transcript, asking, "untestable", f"{asking.name} is no witness: {'; '.join(wrong)}.")
+        return about.result("untestable", f"{asking.name} is no witness: {'; '.join(wrong)}.")
     once = [answer for question, answer in zip(plan, answers, strict=True) if not question.repeat]
     places = np.array([i for i, answer in enumerate(once) if answer is not None and answer.logprobs], dtype=np.int64)
     if len(places) < FEWEST:
-        return _result(transcript, asking, "untestable", f"{len(places)} texts were answered, and {FEWEST} are needed.")
-    return _tested(
-        transcript.chosen(places), [once[i] for i in places], [values[places] for _, values in baseline], asking, alpha
-    )
+        return about.result("untestable", f"{len(places)} texts were answered, and {FEWEST} are needed.")
+    remaining = [values[places] for _, values in baseline]
+    return _tested(about, transcript.chosen(places), [once[i] for i in places], remaining, alpha)
 
 
 def _tested(
-    transcript: Transcript, answers: Sequence[Answer | None], baseline: Sequence[Float64s], asking: Asker, alpha: float
+    about: _About, transcript: Transcript, answers: Sequence[Answer | None], baseline: Sequence[Float64s], alpha: float
 ) -> BlackBoxResult:
     answered = [answer for answer in answers if answer is not None]
     scores = surprise(beyond_pairs(answered) / _bytes(transcript.texts), text_features(transcript.texts), baseline)
@@ -107,19 +110,19 @@ def _tested(
         "z": found.z,
         "controls": len(baseline),
     }
-    name, p = asking.name, p_value(found.log10_p, exact=True)
+    name, p = about.asking.name, p_value(found.log10_p, exact=True)
     if found.log10_p <= np.log10(alpha):
         sentence = (
             f"{name} finds texts the more likely the later {transcript.name} has them (p {p}). A model that knows nothing of "
             "this order does so that rarely. So it was made from that training run, or trained in the same order. This holds "
             "if the order was fixed before anybody could ask the suspect; the test does not say whether it was allowed."
         )
-        return _result(transcript, asking, "descends", sentence, found.log10_p, statistics)
+        return about.result("descends", sentence, found.log10_p, statistics)
     sentence = (
         f"What {name} finds likely does not follow the order of {transcript.name} (p {p}). This does not mean that it was not "
         "made from that run."
     )
-    return _result(transcript, asking, "no-evidence", sentence, found.log10_p, statistics)
+    return about.result("no-evidence", sentence, found.log10_p, statistics)
 
 
 def beyond_pairs(answers: Sequence[Answer]) -> Float64s:
@@ -163,37 +166,62 @@ def _bytes(texts: Sequence[str]) -> Float64s:
     return np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts], dtype=np.float64)
 
 
-def _result(
-    transcript: Transcript,
-    asking: Asker,
-    verdict: BlackBoxVerdict,
-    sentence: str,
-    log10_p: float | None = None,
-    statistics: Mapping[str, float] | None = None,
-) -> BlackBoxResult:
-    notes = []
-    if asking.cut:
-        notes.append(
-            "the budget ended before all texts were asked: the test is of those that were. If you go on after seeing this, "
-            "the p-value of the longer run is one of two looks."
+@dataclass(frozen=True)
+class _About:
+    """What every result of one call has in common."""
+
+    transcript: Transcript
+    asking: Asker
+    stamp: Stamp | None
+
+    def result(
+        self,
+        verdict: BlackBoxVerdict,
+        sentence: str,
+        log10_p: float | None = None,
+        statistics: Mapping[str, float] | None = None,
+    ) -> BlackBoxResult:
+        suspect = self.asking.suspect
+        return BlackBoxResult(
+            "palimpsest",
+            self.transcript.name,
+            self.asking.name,
+            verdict,
+            sentence,
+            NULL,
+            log10_p=log10_p,
+            where=suspect.where,
+            statistics=statistics or {},
+            requests=suspect.budget.requests if suspect.where else 0,
+            tokens=suspect.budget.tokens,
+            kept=self.asking.reused,
+            cannot_show=CANNOT_SHOW,
+            notes=tuple(self._notes()),
+            evidence={
+                "transcript": {"sha256": self.transcript.sha256},
+                "time_stamp": None if self.stamp is None else self.stamp.to_json(),
+            },
         )
-    if transcript.repeated:
-        notes.append(f"{transcript.repeated:,} lines repeat the text of another line; one of each is taken, by chance.")
-    budget = asking.suspect.budget
-    return BlackBoxResult(
-        "palimpsest",
-        transcript.name,
-        asking.name,
-        verdict,
-        sentence,
-        NULL,
-        log10_p=log10_p,
-        where=asking.suspect.where,
-        statistics=statistics or {},
-        requests=budget.requests if asking.suspect.where else 0,
-        tokens=budget.tokens,
-        kept=asking.reused,
-        cannot_show=CANNOT_SHOW,
-        notes=tuple(notes),
-        evidence={"transcript_sha256": transcript.sha256},
+
+    def _notes(self) -> Iterator[str]:
+        yield f"{_when(self.stamp)} SHA-256 of the transcript: {self.transcript.sha256}"
+        if self.asking.cut:
+            yield (
+                "the budget ended before all texts were asked: the test is of those that were. If you go on after seeing this, "
+                "the p-value of the longer run is one of two looks."
+            )
+        if self.transcript.repeated:
+            yield f"{self.transcript.repeated:,} lines repeat the text of another line; one of each is taken, by chance."
+
+
+def _when(stamp: Stamp | None) -> str:
+    """By when the order was fixed, as far as that is known."""
+    if stamp is None:
+        return "no time stamp shows when the order was fixed, and one that was made for the suspect proves nothing."
+    if not stamp.covers:
+        return f"{stamp.path} is a time stamp of another file."
+    said = f"the transcript was there by {stamp.latest:%Y-%m-%d %H:%M:%S} UTC, says {stamp.authority}"
+    signed = {None: "signature not checked: give --tsa-certificate", True: "signature checked"}
+    return (
+        f"{said} ({signed.get(stamp.trusted, f'signature not trusted: {stamp.problem}')}); compare with the suspect's release."
     )

@@ -119,6 +119,10 @@ TextsOption = Annotated[
         "--texts", help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."
     ),
 ]
+TsaCertificateOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Root certificates (PEM) of the time-stamp authorities that you trust."),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: GPUs first, then memory, then disk.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Texts at a time.")]
 

@@ -23,6 +23,7 @@ from kinprint.cli._options import (
     PartOption,
     QuickOption,
     StrictOption,
+    TsaCertificateOption,
 )
 from kinprint.cli._output import emit
 from kinprint.terms import ALPHA
@@ -55,10 +56,7 @@ def command(
     against_timestamp: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The time stamp of that other commitment.")
     ] = None,
-    tsa_certificate: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Root certificates (PEM) of the time-stamp authorities that you trust."),
-    ] = None,
+    tsa_certificate: TsaCertificateOption = None,
     reference: Annotated[
         str | None, typer.Option(help="With --statement: the reference model, to compare the two again.")
     ] = None,

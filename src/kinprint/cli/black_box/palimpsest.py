@@ -17,6 +17,7 @@ from kinprint.cli._options import (
     MaxRequestsOption,
     MaxTokensOption,
     TimeoutOption,
+    TsaCertificateOption,
 )
 from kinprint.cli._output import emit
 from kinprint.cli._suspects import asker, require_suspect, say_cost
@@ -31,10 +32,14 @@ def command(
         list[str] | None,
         typer.Option(help="A model (folder, hub id) that is not of the run, to see more; can be given several times."),
     ] = None,
-    texts: Annotated[int | None, typer.Option(min=20, help="Ask so many texts, chosen by chance; all by default.")] = None,
+    sample: Annotated[int | None, typer.Option(min=20, help="Ask so many texts, chosen by chance; all by default.")] = None,
     max_requests: MaxRequestsOption = None,
     max_tokens: MaxTokensOption = None,
     answers: AnswersOption = None,
+    timestamp: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The time stamp (RFC 3161) of TRANSCRIPT: by when its order was fixed.")
+    ] = None,
+    tsa_certificate: TsaCertificateOption = None,
     timeout: TimeoutOption = 60.0,
     device: DeviceOption = "cpu",
     batch: BatchOption = 8,
@@ -58,7 +63,12 @@ def command(
     from kinprint.reports import black_box_text
 
     read = read_transcript(transcript)
-    read = read.first(texts) if texts is not None else read
+    stamp = None
+    if timestamp is not None:
+        from kinprint.library.declarations.time_stamps import read_stamp
+
+        stamp = read_stamp(timestamp, transcript.read_bytes(), tsa_certificate)
+    read = read.first(sample) if sample is not None else read
     loaded: list[Asker] = []
     for each in control or []:
         from kinprint.observation.loaded import Loaded
@@ -76,5 +86,5 @@ def command(
     ) as asking:
         if api is not None:
             say_cost(asking, questions(read, repeats=True))
-        result = palimpsest(read, asking, loaded, alpha=alpha)
+        result = palimpsest(read, asking, loaded, stamp=stamp, alpha=alpha)
     emit(as_json, result.to_json, lambda: black_box_text(result))
