@@ -94,18 +94,19 @@ def same_endpoint(reference: Asker, asking: Asker, asked: Plan, *, alpha: float 
         ObservationError: a model cannot be reached or run.
     """
     theirs, ours = _written(asking, asked.writing[0], asked.samples), _written(reference, asked.writing[1], asked.samples)
-    both = [(one, other) for one, other in zip(ours, theirs, strict=True) if len(one) > 1 and len(other) > 1]
-    if not both:
+    prompts = [question.text for question in asked.writing[0][:: asked.samples]]
+    whole = [i for i, (one, other) in enumerate(zip(ours, theirs, strict=True)) if len(one) > 1 and len(other) > 1]
+    ours, theirs = [ours[i] for i in whole], [theirs[i] for i in whole]
+    if not whole:
         return _result(reference, asking, "untestable", f"{asking.name} wrote no texts within the budget.", NULL_TEXTS)
-    if _repeats(both):
+    if _repeats(ours, theirs):
         sentence = f"{asking.name} writes the same text again and again: it answers from a cache or without chance."
         return _result(reference, asking, "untestable", sentence, NULL_TEXTS)
-    ours, theirs = [one for one, _ in both], [other for _, other in both]
     equal = equality_test(ours, theirs)
-    ranks, ranked = _ranks(reference, asked, both)
+    ranks, ranked = _ranks(reference, [prompts[i] for i in whole], ours, theirs)
     log10_p = smallest([equal.log10_p, ranked])
     statistics: dict[str, float | int | str | None] = {
-        "prompts": len(both),
+        "prompts": len(whole),
         "texts of each": sum(map(len, theirs)),
         "discrepancy": equal.discrepancy,
         "log10 p of the discrepancy": equal.log10_p,
@@ -158,17 +159,19 @@ def _written(asking: Asker, questions: Sequence[Question], samples: int) -> list
     ]
 
 
-def _repeats(both: Sequence[tuple[list[str], list[str]]]) -> bool:
+def _repeats(ours: Sequence[list[str]], theirs: Sequence[list[str]]) -> bool:
     """Whether the second writes one text to most prompts to which the first writes several."""
-    varied = [(one, other) for one, other in both if len(set(one)) > 1]
-    return bool(varied) and sum(len(set(other)) == 1 for _, other in varied) > len(varied) / 2
+    varied = [other for one, other in zip(ours, theirs, strict=True) if len(set(one)) > 1]
+    return bool(varied) and sum(len(set(other)) == 1 for other in varied) > len(varied) / 2
 
 
-def _ranks(reference: Asker, asked: Plan, both: Sequence[tuple[list[str], list[str]]]) -> tuple[Float64s, float]:
+def _ranks(
+    reference: Asker, prompts: Sequence[str], ours: Sequence[list[str]], theirs: Sequence[list[str]]
+) -> tuple[Float64s, float]:
     """(prompts,) where one text of the suspect stands among those of the reference by the reference's own log-likelihood, and
     the log10 p of their being uniform; none where the reference gives no log-likelihoods."""
-    prompts = [question.text for question in asked.writing[0][:: asked.samples]][: len(both)]
-    texts = [[prompt + text for text in (other[0], *one)] for prompt, (one, other) in zip(prompts, both, strict=True)]
+    triples = zip(prompts, ours, theirs, strict=True)
+    texts = [[prompt + text for text in (other[0], *one)] for prompt, one, other in triples]
     try:
         answers = reference.ask([Question("likelihood", text) for each in texts for text in each])
     except (NotApplicable, ObservationError):
