@@ -45,6 +45,12 @@ def test_the_closest_control_decides() -> None:
     assert np.mean(np.array(p) <= 0.1) <= 0.2
 
 
+def test_phylolm_is_shown_beside() -> None:
+    found = controls(_model("a", 0.9, 3), _model("suspect", 1.0, 4), [_model("b", 0.1, 1)], PROMPTS, samples=3)
+    assert float(found.statistics["PhyloLM similarity"] or 0) > 0.9
+    assert float(found.statistics["largest PhyloLM similarity of a control"] or 1) < 0.3
+
+
 def test_nothing_to_compare() -> None:
     suspect, reference = _model("suspect", 1.0, 1), _model("a", 0.9, 2)
     assert controls(reference, suspect, [], PROMPTS).verdict == "untestable"

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.blackbox.asking import Asker
+from kinprint.blackbox.phylolm import CHARACTERS, similarity
 from kinprint.blackbox.result import BlackBoxResult
 from kinprint.errors import NotApplicable
 from kinprint.observation.questions import Answer, Question
@@ -24,6 +26,9 @@ from kinprint.statistics.paired_agreement import holm, more_often
 from kinprint.terms import ALPHA, BlackBoxVerdict
 
 TEST = "controls"
+GENES = 128
+SEEDS = 1 << 24
+"""Between the seeds of two models: equal seeds make texts alike."""
 
 NULL = (
     "on prompts drawn as these were, at least one of the controls says what the suspect says as often as the reference does. "
@@ -45,8 +50,23 @@ def questions(prompts: Sequence[str]) -> list[Question]:
     return [Question("writing", prompt, 1, temperature=0) for prompt in prompts]
 
 
+def genes(prompts: Sequence[str], samples: int) -> list[Question]:
+    """What PhyloLM's score is made of: some texts to each of at most GENES prompts, one prompt after another."""
+    return [
+        Question("writing", prompt, CHARACTERS, seed=1 + place * samples + number)
+        for place, prompt in enumerate(prompts[:GENES])
+        for number in range(samples)
+    ]
+
+
 def controls(
-    reference: Asker, asking: Asker, others: Sequence[Asker], prompts: Sequence[str], *, alpha: float = ALPHA
+    reference: Asker,
+    asking: Asker,
+    others: Sequence[Asker],
+    prompts: Sequence[str],
+    *,
+    samples: int = 0,
+    alpha: float = ALPHA,
 ) -> BlackBoxResult:
     """Test whether the suspect agrees with the reference more often than with every control.
 
@@ -55,6 +75,7 @@ def controls(
         asking: the suspect.
         others: control models: of the suspect's size and kind, with its tokenizer, and unrelated to it.
         prompts: drawn independently.
+        samples: texts to each prompt for PhyloLM's similarity, which is shown beside the verdict; 0 for none.
         alpha: largest p-value that is called closer.
 
     Returns:
@@ -85,6 +106,9 @@ def controls(
         {"control": other.name, "agreement": share, "log10_p": p, "log10_p_holm": corrected}
         for other, share, p, corrected in zip(others, shares, each, holm(each), strict=True)
     ]
+    if samples:
+        alike = _similarities(asking, (reference, *others), genes(prompts, samples), samples)
+        statistics |= {"PhyloLM similarity": alike[0], "largest PhyloLM similarity of a control": max(alike[1:])}
     name, of = asking.name, reference.name
     listed = ", ".join(other.name for other in others)
     if log10_p <= math.log10(alpha):
@@ -99,6 +123,18 @@ def controls(
         f"says ({max(shares):.1%}): {listed}."
     )
     return _result(reference, asking, others, "no-evidence", sentence, log10_p, statistics, rows)
+
+
+def _similarities(asking: Asker, others: Sequence[Asker], asked: Sequence[Question], samples: int) -> list[float]:
+    """PhyloLM's similarity of the suspect to each of others; every model draws from seeds of its own."""
+
+    def texts(model: Asker, number: int) -> list[list[str]]:
+        answers = model.ask([replace(question, seed=(question.seed or 0) + SEEDS * number) for question in asked])
+        rows = [answers[start : start + samples] for start in range(0, len(answers), samples)]
+        return [[answer.text for answer in row if answer is not None] for row in rows]
+
+    ours = texts(asking, 0)
+    return [similarity(ours, texts(other, number)) for number, other in enumerate(others, 1)]
 
 
 def agreement(answers: Sequence[Answer | None], others: Sequence[Answer | None]) -> NDArray[np.bool_]:

@@ -29,6 +29,9 @@ def command(
     control: Annotated[list[str], typer.Argument(help="Models like SUSPECT that it does not come from; they are run here.")],
     api: ApiOption = None,
     texts: TextsOption = None,
+    genes: Annotated[
+        int, typer.Option(min=0, help="Texts to each of 128 beginnings for PhyloLM's score, shown beside; the source takes 32.")
+    ] = 0,
     max_requests: MaxRequestsOption = None,
     max_tokens: MaxTokensOption = None,
     answers: AnswersOption = None,
@@ -53,6 +56,7 @@ def command(
     from kinprint.blackbox.asking import Asker
     from kinprint.blackbox.beginnings import beginnings
     from kinprint.blackbox.controls import controls, questions
+    from kinprint.blackbox.controls import genes as writing
     from kinprint.observation import read_texts, shipped
     from kinprint.observation.loaded import Loaded
     from kinprint.reports import black_box_text
@@ -69,7 +73,7 @@ def command(
         batch=batch,
     ) as asking:
         if api is not None:
-            say_cost(asking, questions(prompts))
+            say_cost(asking, [*questions(prompts), *writing(prompts, genes)])
         first, *others = (Asker(Loaded(model, device=device, batch=batch)) for model in (reference, *control))
-        result = controls(first, asking, others, prompts, alpha=alpha)
+        result = controls(first, asking, others, prompts, samples=genes, alpha=alpha)
     emit(as_json, result.to_json, lambda: black_box_text(result))
