@@ -32,11 +32,13 @@ def test_texts_alone_refute_and_never_confirm() -> None:
 
 
 def test_log_probabilities_confirm() -> None:
-    """The reference's own, up to a thousandth; a deviation of 5 % of the spread is another model's."""
+    """The reference's own, up to a thousandth. A few percent of the spread may be rounding, most of it is another model."""
     found = _found(Suspect(writing=writes(LETTERS), likelihood=likelihoods(LETTERS, noise=1e-3)))
     assert found.verdict == "same-deployment"
     assert "another" in found.null
     assert _found(Suspect(writing=writes(LETTERS), likelihood=likelihoods(LETTERS, noise=0.1))).verdict == "no-evidence"
+    other = _found(Suspect(writing=writes(LETTERS), likelihood=likelihoods(LETTERS, noise=1)))
+    assert (other.verdict, other.log10_p) == ("refuted", None)
 
 
 def test_the_model_and_another_way_to_draw() -> None:

@@ -2,7 +2,8 @@
 
 Two questions. Do its texts come from the reference's distribution? Two tests, whose null hypothesis is that they do, so that
 they can refute and never confirm. And are its log-probabilities of given texts the reference's own, to a precision that another
-model does not reach? That can confirm, where a server gives them.
+model does not reach? That can confirm, where a server gives them, and refute where they are further apart than rounding leaves
+them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ from kinprint.terms import ALPHA, BlackBoxVerdict
 TEST = "same-endpoint"
 SEEDS = 1 << 24
 """Between the seeds of the suspect and of the reference: equal seeds give equal texts, which are no independent draws."""
+
+DISTANT = 0.1
+"""Share of the spread by which log-probabilities of one text are apart at no rounding of one model: bfloat16 leaves 0.4 %,
+weights of 4 bits 3 % (docs/black-box-heads.md)."""
 
 NULL_TEXTS = (
     "to every prompt both write texts of one distribution, each text drawn independently: which text came from whom is chance, "
@@ -146,6 +151,12 @@ def _verdict(
             f"another model's would be by {FLOOR:.0%} or more of it at every token. Its texts say nothing against it."
         )
         return _result(reference, asking, "same-deployment", sentence, NULL_VALUES, same, statistics, notes)
+    if share > DISTANT:
+        sentence = (
+            f"{name} does not give the log-probabilities of {of}: those of one text are apart by {share:.2g} of their spread, "
+            "more than rounding weights to 4 bits leaves."
+        )
+        return _result(reference, asking, "refuted", sentence, NULL_VALUES, None, statistics, notes)
     sentence = f"Nothing that {name} wrote shows that it is not {of}. That does not show that it is."
     return _result(reference, asking, "no-evidence", sentence, NULL_TEXTS, log10_p, statistics, notes)
 
