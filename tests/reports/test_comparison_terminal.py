@@ -37,6 +37,7 @@ def test_what_could_be_made_up(models: Path, suspect: str) -> None:
     shown, page = captured.get(), comparison_html(found, command="")
     if suspect == "twin":
         assert found.to_json()["fabrication"] is None
+        assert "Weights do not show distillation" in shown
         assert FABRICATION not in page
         assert "kinprint commit" not in shown
         return

@@ -29,6 +29,8 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     verdict = Text(comparison.verdict.upper(), style=COLOURS[comparison.verdict])
     head = Group(verdict, Text(printable(comparison.sentence(), 1000)))
     pieces: list[RenderableType] = [Panel(head, title=Text(title), box=box.ROUNDED, padding=(0, 1))]
+    if comparison.verdict == "no-evidence":
+        pieces.append(Text(words.NO_DISTILLATION))
     if comparison.fabrication:
         pieces.append(Text(comparison.fabrication))
     if comparison.parts:

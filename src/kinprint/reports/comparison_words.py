@@ -28,6 +28,8 @@ MEANS = {
     "untestable": ["No test applies to this pair. The reasons stand beside each test."],
 }
 
+NO_DISTILLATION = "Weights do not show distillation: a model that learned from another's outputs has none of its weights."
+
 MEANS_NOT = {
     "identical": ["It does not say who had them first, nor whether the copy was allowed."],
     "related": [
@@ -38,7 +40,8 @@ MEANS_NOT = {
     ],
     "no-evidence": [
         "It does not prove that the models are unrelated: what was disguised, or trained on for very long, may not be seen.",
-        "It says nothing about distillation, data, code or ideas.",
+        NO_DISTILLATION,
+        "It says nothing about data, code or ideas.",
     ],
     "untestable": ["It is no sign for or against a relation."],
 }
