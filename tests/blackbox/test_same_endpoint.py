@@ -9,7 +9,7 @@ from numpy_suspects import Suspect, likelihoods, writes
 from kinprint.blackbox import Asker, BlackBoxResult
 from kinprint.blackbox.phylolm import similarity
 from kinprint.blackbox.same_endpoint import apart, plan, same_endpoint
-from kinprint.observation.questions import Answer
+from kinprint.observation.questions import Answer, Question
 
 TEXTS = [f"{word} and the sea was calm and the boat was slow on day {i}" for i, word in enumerate(["early", "late"] * 10)]
 LETTERS = "aaabbc"
@@ -46,6 +46,21 @@ def test_the_model_and_another_way_to_draw() -> None:
     found = _found(Suspect(writing=writes("xxyyzz"), likelihood=likelihoods(LETTERS)))
     assert found.verdict == "refuted"
     assert "texts are drawn otherwise" in found.sentence
+
+
+def test_a_server_that_lies_gets_no_verdict() -> None:
+    """One log-probability for every token, and another model once it has written."""
+    constant = _found(Suspect(writing=writes(LETTERS), likelihood=lambda question: Answer(logprobs=(-1.0,) * 40)))
+    assert constant.verdict == "untestable"
+    honest, other, wrote = likelihoods(LETTERS), likelihoods("xyz"), []
+
+    def write(question: Question) -> Answer:
+        wrote.append(question)
+        return writes(LETTERS)(question)
+
+    changed = _found(Suspect(writing=write, likelihood=lambda question: (other if wrote else honest)(question)))
+    assert changed.verdict == "untestable"
+    assert "than at the beginning" in changed.sentence
 
 
 def test_a_cache_and_another_tokenizer_are_named() -> None:

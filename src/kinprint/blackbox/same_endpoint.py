@@ -17,6 +17,7 @@ import numpy as np
 from kinprint.arrays import Float64s
 from kinprint.blackbox.asking import Asker
 from kinprint.blackbox.beginnings import beginnings
+from kinprint.blackbox.control import REPEATED, faults, with_repeats
 from kinprint.blackbox.phylolm import similarity
 from kinprint.blackbox.result import BlackBoxResult
 from kinprint.blackbox.span import FLOOR
@@ -66,7 +67,7 @@ class Plan:
 
     @property
     def of_suspect(self) -> list[Question]:
-        return [*self.writing[0], *self.texts]
+        return [*self.writing[0], *with_repeats(self.texts)]
 
 
 def plan(texts: Sequence[str], *, samples: int = 10, tokens: int = 24, temperature: float = 1.0) -> Plan:
@@ -98,7 +99,12 @@ def same_endpoint(reference: Asker, asking: Asker, asked: Plan, *, alpha: float 
     Raises:
         ObservationError: a model cannot be reached or run.
     """
+    told = with_repeats(asked.texts)
+    before, silent = _told(asking, told[:REPEATED])
     theirs, ours = _written(asking, asked.writing[0], asked.samples), _written(reference, asked.writing[1], asked.samples)
+    after, _ = ([], silent) if silent else _told(asking, told[REPEATED:])
+    if wrong := faults(told[: len(before) + len(after)], [*before, *after]):
+        return _result(reference, asking, "untestable", f"{asking.name} is no witness: {'; '.join(wrong)}.", NULL_VALUES)
     prompts = [question.text for question in asked.writing[0][:: asked.samples]]
     whole = [i for i, (one, other) in enumerate(zip(ours, theirs, strict=True)) if len(one) > 1 and len(other) > 1]
     ours, theirs = [ours[i] for i in whole], [theirs[i] for i in whole]
@@ -120,7 +126,10 @@ def same_endpoint(reference: Asker, asking: Asker, asked: Plan, *, alpha: float 
         "log10 p of the ranks": ranked if len(ranks) else None,
         "PhyloLM similarity": similarity(ours, theirs),
     }
-    share, same, notes = _values(reference, asking, asked.texts)
+    pairs = zip(told, [*before, *after], strict=False)
+    answered = [(question, answer) for question, answer in pairs if answer is not None and not question.repeat]
+    share, same, notes = _values(reference, answered)
+    notes = [f"The suspect {silent}: it can be refuted and not confirmed."] if silent else notes
     statistics |= {} if math.isnan(share) else {"log-probabilities apart": share, "log10 p that another's are as close": same}
     return _verdict(reference, asking, log10_p, share, same, statistics, notes, alpha)
 
@@ -197,17 +206,19 @@ def _ranks(
     return np.array(ranks), uniform_test(np.array(ranks))[1]
 
 
-def _values(reference: Asker, asking: Asker, questions: Sequence[Question]) -> tuple[float, float, list[str]]:
-    """How far apart log-probabilities are at most, as a share of their spread, and log10 p that another model's are as close.
-
-    NaN and 0 where the suspect gives none.
-    """
+def _told(asking: Asker, questions: Sequence[Question]) -> tuple[list[Answer | None], str]:
+    """Answers about log-probabilities, or why there are none."""
     try:
-        theirs = asking.ask(questions)
+        return asking.ask(questions), ""
     except NotApplicable as reason:
-        return math.nan, 0.0, [f"The suspect {reason}: it can be refuted and not confirmed."]
-    ours = reference.ask(questions)
-    pairs = [(one, other) for one, other in zip(ours, theirs, strict=True) if one is not None and other is not None]
+        return [], str(reason)
+
+
+def _values(reference: Asker, theirs: Sequence[tuple[Question, Answer]]) -> tuple[float, float, list[str]]:
+    """How far apart log-probabilities are at most, as a share of their spread, and log10 p that another model's are as close;
+    NaN and 0 where there are none."""
+    ours = reference.ask([question for question, _ in theirs])
+    pairs = [(one, other) for one, (_, other) in zip(ours, theirs, strict=True) if one is not None]
     if not pairs:
         return math.nan, 0.0, []
     if any(len(one.logprobs) != len(other.logprobs) for one, other in pairs):
