@@ -103,8 +103,9 @@ class _Answers:
 
     def _echoed(self, model: Loaded, prompt: str) -> tuple[str, dict[str, Any]]:
         values = [self._bent(value) for value in _answer(model, Question("likelihood", prompt)).logprobs]
-        offsets = [start for start, _ in model.runner.tokenizer(prompt, return_offsets_mapping=True)["offset_mapping"]]
-        return prompt, {"token_logprobs": [None, *values], "text_offset": offsets, "top_logprobs": None}
+        places = model.runner.tokenizer(prompt, return_offsets_mapping=True)["offset_mapping"]
+        pieces, offsets = [prompt[start:end] for start, end in places], [start for start, _ in places]
+        return prompt, {"tokens": pieces, "token_logprobs": [None, *values], "text_offset": offsets, "top_logprobs": None}
 
     def _top(self, model: Loaded, question: Question) -> dict[str, Any]:
         spelt: Callable[[list[str]], str] = model.runner.tokenizer.convert_tokens_to_string

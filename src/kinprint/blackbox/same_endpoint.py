@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from blake3 import blake3
 
 from kinprint.arrays import Float64s
 from kinprint.blackbox.asking import Asker
@@ -30,9 +31,6 @@ from kinprint.statistics.uniform_ranks import rank_among, uniform_test
 from kinprint.terms import ALPHA, BlackBoxVerdict
 
 TEST = "same-endpoint"
-SEEDS = 1 << 24
-"""Between the seeds of the suspect and of the reference: equal seeds give equal texts, which are no independent draws."""
-
 DISTANT = 0.1
 """Share of the spread by which log-probabilities of one text are apart at no rounding of one model: bfloat16 leaves 0.4 %,
 weights of 4 bits 3 % (docs/black-box-heads.md)."""
@@ -75,13 +73,20 @@ def plan(texts: Sequence[str], *, samples: int = 10, tokens: int = 24, temperatu
     prompts = beginnings(texts)
     suspect, reference = (
         [
-            Question("writing", prompt, tokens, temperature, seed=shift + place * samples + number + 1)
+            Question("writing", prompt, tokens, temperature, seed=_seed(side, place, prompt, number))
             for place, prompt in enumerate(prompts)
             for number in range(samples)
         ]
-        for shift in (0, SEEDS)
+        for side in ("suspect", "reference")
     )
     return Plan((suspect, reference), [Question("likelihood", text) for text in texts], samples)
+
+
+def _seed(side: str, place: int, prompt: str, number: int) -> int:
+    """A seed of 31 bits for one text. Equal seeds would give equal texts, which are no independent draws; seeds that knew nothing
+    of the prompts would make all runs one draw."""
+    digest = blake3(f"{side} {place} {number} {prompt}".encode("utf-8", "surrogatepass")).digest(length=4)
+    return int.from_bytes(digest, "little") >> 1
 
 
 def same_endpoint(reference: Asker, asking: Asker, asked: Plan, *, alpha: float = ALPHA) -> BlackBoxResult:
