@@ -45,7 +45,7 @@ LENGTHS = (20, 48, 96, 120, 144, 192, 384)
 ASKED = 2000
 """Prompts of `controls`."""
 
-REPEATS = 8
+REPEATS = 4
 ALPHA = 1e-6
 
 

@@ -83,8 +83,8 @@ def plan(texts: Sequence[str], *, samples: int = 10, tokens: int = 24, temperatu
 
 
 def _seed(side: str, place: int, prompt: str, number: int) -> int:
-    """A seed of 31 bits for one text. Equal seeds would give equal texts, which are no independent draws; seeds that knew nothing
-    of the prompts would make all runs one draw."""
+    """A seed of 31 bits for one text. Equal seeds would give equal texts, which are no independent draws; seeds that knew
+    nothing of the prompts would make all runs one draw."""
     digest = blake3(f"{side} {place} {number} {prompt}".encode("utf-8", "surrogatepass")).digest(length=4)
     return int.from_bytes(digest, "little") >> 1
 
