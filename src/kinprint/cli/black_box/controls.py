@@ -15,6 +15,7 @@ from kinprint.cli._options import (
     JsonOption,
     MaxRequestsOption,
     MaxTokensOption,
+    PromptsOption,
     TextsOption,
     TimeoutOption,
 )
@@ -28,6 +29,7 @@ def command(
     suspect: Annotated[str, typer.Argument(help="A folder or a hub id; with --api what the server calls the model.")],
     control: Annotated[list[str], typer.Argument(help="Models like SUSPECT that it does not come from; they are run here.")],
     api: ApiOption = None,
+    prompts: PromptsOption = 1000,
     texts: TextsOption = None,
     genes: Annotated[
         int, typer.Option(min=0, help="Texts to each of 128 beginnings for PhyloLM's score, shown beside; the source takes 32.")
@@ -46,7 +48,7 @@ def command(
     All go on with beginnings of texts by their likeliest token. The p-value is relative to the controls: another reason than
     descent may make REFERENCE the closest (docs/black-box-heads.md). OPENAI_API_KEY is sent to --api if it is set.
 
-    Example: kinprint black-box controls examples/models/base examples/models/finetune examples/models/twin
+    Example: kinprint black-box controls examples/models/base examples/models/finetune examples/models/twin --prompts 60
 
     prints the verdict, and how often SUSPECT agrees with each.
     """
@@ -61,7 +63,7 @@ def command(
     from kinprint.observation.loaded import Loaded
     from kinprint.reports import black_box_text
 
-    prompts = beginnings(read_texts(texts) if texts is not None else shipped().texts)
+    begun = beginnings((read_texts(texts) if texts is not None else shipped().texts)[:prompts])
     with asker(
         suspect,
         api=api,
@@ -73,7 +75,7 @@ def command(
         batch=batch,
     ) as asking:
         if api is not None:
-            say_cost(asking, [*questions(prompts), *writing(prompts, genes)])
+            say_cost(asking, [*questions(begun), *writing(begun, genes)])
         first, *others = (Asker(Loaded(model, device=device, batch=batch)) for model in (reference, *control))
-        result = controls(first, asking, others, prompts, samples=genes, alpha=alpha)
+        result = controls(first, asking, others, begun, samples=genes, alpha=alpha)
     emit(as_json, result.to_json, lambda: black_box_text(result))
