@@ -7,6 +7,7 @@ Carlini et al., Stealing Part of a Production Language Model, arXiv 2403.06634).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -34,6 +35,9 @@ BIAS = 100.0
 
 LEAST = -500.0
 """Log-probabilities below stand for tokens that a server has left out."""
+
+MORE = 0.01
+"""By which probabilities may add up to more than one because they are rounded."""
 
 AGAIN = 1e-2
 """Largest difference, as a share of the spread, between two answers to one question."""
@@ -138,9 +142,9 @@ def _reading(names: TokenNames, answer: Answer, rows: int) -> Reading:
 def _faults(answers: Sequence[Answer]) -> list[str]:
     values = np.concatenate([np.array(list(answer.top.values())) for answer in answers])
     faults = []
-    if float(np.ptp(values)) < 1e-6:
+    if values.max() - max(values.min(), LEAST) < 1e-6:
         faults.append("it gives every token the same log-probability")
-    if any(sum(np.exp(list(answer.top.values()))) > 1.01 for answer in answers):
+    if any(sum(math.exp(min(value, 1.0)) for value in answer.top.values()) > 1 + MORE for answer in answers):
         faults.append("its probabilities add up to more than one")
     if len({answer.model for answer in answers}) > 1:
         faults.append("it answers under several names")
@@ -196,6 +200,6 @@ def _by_biases(
 def _differences_of(names: TokenNames, answer: Answer, group: Sequence[int]) -> dict[int, float]:
     """Token -> its log-probability less that of the group's first; empty where not all of the group are listed."""
     values = {names.id(name): value for name, value in answer.top.items()}
-    if not set(group) <= set(values):
+    if not set(group) <= set(values) or not all(LEAST < values[index] < MORE for index in group):
         return {}
     return {index: values[index] - values[group[0]] for index in group[1:]}
