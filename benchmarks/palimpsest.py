@@ -43,6 +43,9 @@ TRANSCRIPT, CONTROL = "llama-base", "llama-same-start"
 COUNTS = (400, 800, 1600, 3200)
 """Texts that are asked."""
 
+SERVED = 800
+"""The same through a server."""
+
 OF_STRANGERS = 240
 """The same of strangers: how many does not matter to what is uniform."""
 
@@ -148,7 +151,7 @@ def power(zoo: Path, answers: Path, served: str | None, only: list[str]) -> None
         since = _since(everything[name], everything)
         print(f"| {name} | {_relation(zoo, name, key in seen)} | {since:.0%} | {' | '.join(cells)} |", flush=True)
     if served:
-        print(f"\n{_through_a_server(zoo, served, transcript, answers)}")
+        print(f"\n{_through_a_server(zoo, served, transcript.first(SERVED), answers)}")
 
 
 def _relation(zoo: Path, name: str, knows: bool) -> str:

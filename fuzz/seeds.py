@@ -337,6 +337,8 @@ def corpus() -> dict[str, bytes]:
         **statements(),
         **commitments(),
         **time_stamps(),
+        "transcript/small": transcript(),
+        "answers/small": answers(),
         "texts/small": b'{"text": "a"}\n{"text": "b", "n": 1}\n',
         "adapter-config/lora": json.dumps(adapter()[1]).encode(),
         "companions/llama.safetensors": whole,
@@ -349,6 +351,25 @@ def corpus() -> dict[str, bytes]:
         found[f"quantised-config/{scheme}"] = json.dumps(CONFIG | {"quantization_config": settings}).encode()
         found[f"companions/{scheme}.data"] = data[8 + length :]
     return found
+
+
+def transcript() -> bytes:
+    """Texts with positions, sources and dates, one of them twice."""
+    rows = [
+        {"text": f"text {i % 23}", "position": i % 7, "source": "ab"[i % 2], "date": f"2024-01-{1 + i:02}"} for i in range(24)
+    ]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def answers() -> bytes:
+    """Answers of each kind, as they are kept."""
+    rows: list[dict[str, object]] = [
+        {"format": "kinprint-answers/1", "suspect": "m", "where": ""},
+        {"question": "0a", "kind": "likelihood", "logprobs": [-1.5, -0.25], "pieces": ["a", "b"], "model": "m", "tokens": 3},
+        {"question": "0b", "kind": "writing", "text": "so", "tokens": 9},
+        {"question": "0c", "kind": "top", "top": {"a": -0.5, "b": -2.0}, "tokens": 2},
+    ]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def main() -> None:

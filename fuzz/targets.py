@@ -10,6 +10,8 @@ from pathlib import Path
 from kinprint import Fingerprint
 from kinprint.architectures import recognise
 from kinprint.benchmark import from_list
+from kinprint.blackbox.shuffling import checks
+from kinprint.blackbox.transcripts import read_transcript
 from kinprint.checkpoints import open_checkpoint
 from kinprint.checkpoints.formats import formats
 from kinprint.checkpoints.formats._format import Format
@@ -19,6 +21,7 @@ from kinprint.library.declarations.commitments import Stamped, check_commitment,
 from kinprint.library.declarations.statements import check_statement, read_statement
 from kinprint.library.declarations.time_stamps import read_stamp
 from kinprint.observation import read_texts
+from kinprint.observation.kept_answers import KeptAnswers
 from kinprint.zoo import Lineage
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -174,6 +177,8 @@ TARGETS = (
     Target("statement", as_file("statement.json"), statement),
     Target("commitment", as_file("commitment.json"), commitment),
     Target("time-stamp", as_file("stamp.tsr"), time_stamp),
+    Target("transcript", as_file("run.jsonl"), lambda folder: checks(read_transcript(folder / "run.jsonl")) and None),
+    Target("answers", as_file("answers.jsonl"), lambda folder: KeptAnswers(folder / "answers.jsonl", "m") and None),
     Target("texts", as_file("texts.jsonl"), lambda folder: read_texts(folder / "texts.jsonl") and None),
 )
 """Every parser of what comes from strangers."""

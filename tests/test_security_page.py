@@ -6,10 +6,11 @@ from importlib import import_module
 from pathlib import Path
 
 from kinprint.benchmark import pairs
+from kinprint.blackbox import transcripts
 from kinprint.checkpoints import adapters, card, foreign_config, json_text, mapped, opening, tokenizer, weight_files
 from kinprint.checkpoints.formats import _gguf, _pickle, _protobuf, onnx, safetensors, torch_zip
 from kinprint.library.declarations import in_toto, time_stamps
-from kinprint.observation import probe, wire
+from kinprint.observation import kept_answers, probe, wire
 from kinprint.zoo import lineage
 
 fingerprint = import_module("kinprint.fingerprints.fingerprint")  # the names are also those of functions
@@ -46,6 +47,11 @@ LIMITS = {
     "time stamp, certificates of an authority": (time_stamps.MAX_BYTES, "bytes each"),
     "probe texts": (probe.MAX_BYTES, f"bytes, {probe.MAX_TEXTS:,} texts"),
     "answer of a model server": (wire.MAX_BYTES, "bytes"),
+    "transcript of a training, characters of one text": (
+        transcripts.MAX_BYTES,
+        f"bytes, {transcripts.MAX_TEXTS:,} texts, {transcripts.MAX_CHARACTERS:,}",
+    ),
+    "kept answers": (kept_answers.MAX_BYTES, "bytes"),
 }
 
 

@@ -89,11 +89,11 @@ def by_source(sources: Sequence[str], positions: Float64s) -> float:
     groups = np.where(counts >= FEW, np.arange(len(names)), len(names))[places]
     ranks = average_ranks(positions)
     variance = float(ranks @ ranks) / (len(ranks) - 1)
-    kept = np.unique(groups)
-    if len(kept) < 2 or variance <= 0:
+    sizes = np.bincount(groups)
+    if (sizes > 0).sum() < 2 or variance <= 0:
         return 1.0
-    statistic = sum(float(ranks[groups == group].sum()) ** 2 / int((groups == group).sum()) for group in kept) / variance
-    return float(10 ** chi_squared_log10_tail(np.array([statistic]), len(kept) - 1)[0])
+    statistic = float((np.bincount(groups, ranks) ** 2 / np.maximum(sizes, 1)).sum()) / variance
+    return float(10 ** chi_squared_log10_tail(np.array([statistic]), int((sizes > 0).sum()) - 1)[0])
 
 
 def _properties(texts: Sequence[str]) -> Iterator[tuple[str, Float64s]]:

@@ -16,7 +16,7 @@ from kinprint.arrays import Float64s, Int64s
 from kinprint.checkpoints.files import read_bounded
 from kinprint.errors import CheckpointError, ProbeError
 
-MAX_BYTES = 4_000_000_000
+MAX_BYTES = 2_000_000_000
 MAX_TEXTS = 1_000_000
 MAX_CHARACTERS = 1_000_000
 """Of one text."""

@@ -20,7 +20,7 @@ from kinprint.cli._options import (
 )
 from kinprint.cli._progress import count_bar
 from kinprint.cli._suspects import asker, require_suspect, say_cost
-from kinprint.errors import printable
+from kinprint.errors import NotApplicable, ObservationError, printable
 
 if TYPE_CHECKING:
     from kinprint.fingerprints import Fingerprint
@@ -91,7 +91,10 @@ def _likelihoods(
         plan = questions(read, repeats=api is not None)
         if api is not None:
             say_cost(asking, plan)
-        asking.ask(plan)
+        try:
+            asking.ask(plan)
+        except NotApplicable as reason:
+            raise ObservationError(model, str(reason), "ask another server") from None
     typer.echo(f"{printable(target)}: log-likelihoods of {len(read.texts):,} texts")
 
 

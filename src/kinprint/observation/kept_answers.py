@@ -13,7 +13,7 @@ from kinprint.errors import CheckpointError, ObservationError
 from kinprint.observation.questions import Answer, Question
 
 FORMAT = "kinprint-answers/1"
-MAX_BYTES = 4_000_000_000
+MAX_BYTES = 2_000_000_000
 
 
 class KeptAnswers:
