@@ -1,6 +1,6 @@
 """What tests of models that only answer say about the models of a zoo: head-span, same-endpoint, controls.
 
-    python benchmarks/endpoints.py --zoo ZOO [heads] [orders] [servers] [null] [power] [controls]
+    python benchmarks/endpoints.py --zoo ZOO [heads] [orders] [servers] [null] [power] [controls] [rounding]
 
 Without a word all of them. Each prints a table. Models of a zoo are small, so they are run here; `servers` and `power` ask them
 through an OpenAI-compatible server on this machine (`tests/model_server.py`).
@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 from tables import p as shown
 from tokenizers import Tokenizer
@@ -25,7 +26,8 @@ from kinprint.blackbox.head_span import head_span, order
 from kinprint.blackbox.output_heads import OutputHead, output_head
 from kinprint.blackbox.rankings import TOLERANCE, slack
 from kinprint.blackbox.same_endpoint import plan, same_endpoint
-from kinprint.blackbox.top_tokens import top_tokens
+from kinprint.blackbox.span import Reading, unexplained
+from kinprint.blackbox.top_tokens import chosen, top_tokens
 from kinprint.observation import shipped
 from kinprint.observation.loaded import Loaded
 from kinprint.observation.suspects import Served
@@ -244,12 +246,38 @@ def controls(zoo: Zoo) -> None:
         print(f"| {len(found)} | {kind} | {' | '.join(cells)} |")
 
 
+def rounding(zoo: Zoo) -> None:
+    """What a head leaves of answers of its own model that were rounded, or made by a rounded copy of it."""
+    print("| what is rounded | left, smallest | largest |\n|---|---|---|")
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for name in zoo.names:
+        if zoo.lineage.members[name].kind != "base":
+            continue
+        head = zoo.head(name)
+        readings = [chosen(head, each) for each in top_tokens(head, zoo.asker(name), shipped().texts[:PROMPTS]).readings]
+        rows = head.rows.astype(np.float64)
+        for reading in readings:
+            ids, values = reading.ids, reading.values
+            columns = np.c_[rows[ids], np.ones(len(ids))]
+            state = np.linalg.lstsq(columns, values, rcond=None)[0][:-1]
+            logits = rows[ids] @ state
+            answers = {"logits, to bfloat16": logits.astype(ml_dtypes.bfloat16).astype(np.float64)}
+            for bits in (8, 4):
+                step = np.abs(rows[ids]).max(axis=1, keepdims=True) / (2 ** (bits - 1) - 1)
+                answers[f"rows of the head, to {bits} bits"] = (np.round(rows[ids] / step) * step) @ state
+            for what, rounded in answers.items():
+                kinds[what].append(unexplained(head, [Reading(ids, rounded)])[0].share)
+    for what, shares in kinds.items():
+        print(f"| {what} | {min(shares):.2g} | {max(shares):.2g} |")
+
+
 def _stranger(zoo: Zoo, one: str, other: str) -> bool:
     return one != other and zoo.lineage.relation(one, other).truth == "unrelated"
 
 
 PARTS: dict[str, Callable[[Zoo], None]] = {
     "heads": heads, "orders": orders, "servers": servers, "null": null, "power": power, "controls": controls,
+    "rounding": rounding,
 }  # fmt: skip
 
 

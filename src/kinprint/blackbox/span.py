@@ -23,7 +23,7 @@ from kinprint.statistics.small_ball import small_ball_log10_p
 
 FLOOR = 0.01
 """What another head leaves at least in every direction, as a share of the spread of the log-probabilities: the null hypothesis.
-Measured in docs/black-box-heads.md: strangers leave 4 % and more, a head rounded to 8 bits 0.1 %, logits in bfloat16 0.2 %."""
+Measured in docs/black-box-heads.md: strangers leave 4 % and more, a head rounded to 8 bits 0.1 %, logits in bfloat16 0.3 %."""
 
 DIRECTIONS = 16
 """Fewer directions outside the head's columns are not tested."""
