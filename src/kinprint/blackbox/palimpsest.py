@@ -20,8 +20,9 @@ from kinprint.arrays import Float64s
 from kinprint.blackbox.asking import Asker
 from kinprint.blackbox.control import faults, with_repeats
 from kinprint.blackbox.result import BlackBoxResult
-from kinprint.blackbox.shuffling import checks, failed, text_features
+from kinprint.blackbox.shuffling import Check, checks, failed, text_features
 from kinprint.blackbox.transcripts import FEWEST, Transcript
+from kinprint.blackbox.writing import likelihoods, samples, writing_faults
 from kinprint.errors import NotApplicable, ObservationError
 from kinprint.library.declarations.time_stamps import Stamp
 from kinprint.observation.questions import Answer, Question
@@ -75,10 +76,8 @@ def palimpsest(
     size = _bytes(transcript.texts)
     about = _About(transcript, asking, stamp)
     baseline = [(control.name, beyond_pairs(_asked(control, transcript)) / size) for control in controls]
-    ordered = failed(checks(transcript, baseline))
-    if ordered:
-        reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)
-        return about.result("untestable", f"The order of {transcript.name} is not shuffled: it {reasons}.")
+    if ordered := failed(checks(transcript, baseline)):
+        return about.not_shuffled(ordered)
     plan = questions(transcript, repeats=bool(asking.suspect.where))
     try:
         answers = asking.ask(plan)
@@ -94,11 +93,41 @@ def palimpsest(
     return _tested(about, transcript.chosen(places), [once[i] for i in places], remaining, alpha)
 
 
+def palimpsest_of_writing(
+    transcript: Transcript, asking: Asker, count: int, *, stamp: Stamp | None = None, alpha: float = ALPHA
+) -> BlackBoxResult:
+    """The same for a suspect that gives text alone: what it writes takes the place of its log-likelihoods.
+
+    Args:
+        transcript, asking, stamp, alpha: as of `palimpsest`.
+        count: samples that are asked for.
+    """
+    about = _About(transcript, asking, stamp)
+    if ordered := failed(checks(transcript)):
+        return about.not_shuffled(ordered)
+    written = [answer for answer in asking.ask(samples(count)) if answer is not None and answer.text.strip()]
+    if len(written) < 2:
+        return about.result("untestable", f"{asking.name} wrote {len(written)} texts.")
+    if wrong := writing_faults(written):
+        return about.result("untestable", f"{asking.name} is no witness: {'; '.join(wrong)}.")
+    size, texts = _bytes(transcript.texts), transcript.texts
+    expected = likelihoods(texts, texts) / size
+    scores = surprise(likelihoods(texts, [answer.text for answer in written]) / size, text_features(texts), [expected])
+    return _held_against(about, transcript, scores, {"samples": len(written)}, alpha)
+
+
 def _tested(
     about: _About, transcript: Transcript, answers: Sequence[Answer | None], baseline: Sequence[Float64s], alpha: float
 ) -> BlackBoxResult:
     answered = [answer for answer in answers if answer is not None]
     scores = surprise(beyond_pairs(answered) / _bytes(transcript.texts), text_features(transcript.texts), baseline)
+    return _held_against(about, transcript, scores, {"controls": len(baseline)}, alpha)
+
+
+def _held_against(
+    about: _About, transcript: Transcript, scores: Float64s, more: Mapping[str, float], alpha: float
+) -> BlackBoxResult:
+    """Scores (n,) of texts, which do not depend on positions, against positions."""
     ranks, order = strict_ranks(scores, seed=1), np.argsort(strict_ranks(transcript.positions, seed=2))
     found = rising(ranks[order])
     a, b = average_ranks(scores), average_ranks(transcript.positions)
@@ -108,7 +137,7 @@ def _tested(
         "tau": found.tau,
         "rho": float(a @ b) / size if size > 0 else 0.0,
         "z": found.z,
-        "controls": len(baseline),
+        **more,
     }
     name, p = about.asking.name, p_value(found.log10_p, exact=True)
     if found.log10_p <= np.log10(alpha):
@@ -202,6 +231,10 @@ class _About:
                 "time_stamp": None if self.stamp is None else self.stamp.to_json(),
             },
         )
+
+    def not_shuffled(self, ordered: Sequence[Check]) -> BlackBoxResult:
+        reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)
+        return self.result("untestable", f"The order of {self.transcript.name} is not shuffled: it {reasons}.")
 
     def _notes(self) -> Iterator[str]:
         yield f"{_when(self.stamp)} SHA-256 of the transcript: {self.transcript.sha256}"

@@ -33,6 +33,9 @@ def command(
         typer.Option(help="A model (folder, hub id) that is not of the run, to see more; can be given several times."),
     ] = None,
     sample: Annotated[int | None, typer.Option(min=20, help="Ask so many texts, chosen by chance; all by default.")] = None,
+    writing: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Use N texts that SUSPECT writes instead: it sees much less.")
+    ] = None,
     max_requests: MaxRequestsOption = None,
     max_tokens: MaxTokensOption = None,
     answers: AnswersOption = None,
@@ -55,11 +58,14 @@ def command(
     Example: kinprint black-box palimpsest transcript.jsonl examples/models/finetune --control examples/models/twin
     """
     require_suspect(suspect, api)
+    if writing is not None and control:
+        raise typer.BadParameter("takes no --control", param_hint="--writing")
     for each in control or []:
         require_suspect(each, None)
     from kinprint.blackbox.asking import Asker
-    from kinprint.blackbox.palimpsest import palimpsest, questions
+    from kinprint.blackbox.palimpsest import palimpsest, palimpsest_of_writing, questions
     from kinprint.blackbox.transcripts import read_transcript
+    from kinprint.blackbox.writing import samples
     from kinprint.reports import black_box_text
 
     read = read_transcript(transcript)
@@ -85,6 +91,9 @@ def command(
         batch=batch,
     ) as asking:
         if api is not None:
-            say_cost(asking, questions(read, repeats=True))
-        result = palimpsest(read, asking, loaded, stamp=stamp, alpha=alpha)
+            say_cost(asking, questions(read, repeats=True) if writing is None else samples(writing))
+        if writing is None:
+            result = palimpsest(read, asking, loaded, stamp=stamp, alpha=alpha)
+        else:
+            result = palimpsest_of_writing(read, asking, writing, stamp=stamp, alpha=alpha)
     emit(as_json, result.to_json, lambda: black_box_text(result))
