@@ -32,8 +32,8 @@ from kinprint.terms import ALPHA, BlackBoxVerdict
 
 TEST = "same-endpoint"
 DISTANT = 0.1
-"""Share of the spread by which log-probabilities of one text are apart at no rounding of one model: bfloat16 leaves 0.4 %,
-weights of 4 bits 3 % (docs/black-box-heads.md)."""
+"""Share of the spread by which log-probabilities of one text are apart at no rounding of one model: bfloat16 leaves 0.5 %,
+weights of 4 bits 6 % (docs/black-box-heads.md)."""
 
 NULL_TEXTS = (
     "to every prompt both write texts of one distribution, each text drawn independently: which text came from whom is chance, "
