@@ -7,7 +7,9 @@ from typing import Literal
 Verdict = Literal["identical", "related", "no-evidence", "untestable"]
 """What a comparison may come to."""
 
-BlackBoxVerdict = Literal["descends", "same-head", "same-deployment", "no-evidence", "refuted", "untestable"]
+BlackBoxVerdict = Literal[
+    "descends", "same-head", "same-deployment", "closer-than-controls", "no-evidence", "refuted", "untestable"
+]
 """What a test of a model that only answers may come to: words of its own, since it looks at no weights."""
 
 ALPHA = 1e-6

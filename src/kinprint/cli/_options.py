@@ -120,6 +120,13 @@ AnswersOption = Annotated[
     Path | None,
     typer.Option("--answers", metavar="FILE", help="Keep the suspect's answers here as they come; a rerun asks the rest."),
 ]
+PromptsOption = Annotated[int, typer.Option("--prompts", min=1, help="Ask about so many of the texts.")]
+TextsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--texts", help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."
+    ),
+]
 TsaCertificateOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Root certificates (PEM) of the time-stamp authorities that you trust."),

@@ -16,6 +16,7 @@ from kinprint.cli._options import (
     DeviceOption,
     FingerprintOption,
     QuestionsOption,
+    TextsOption,
     TimeoutOption,
 )
 from kinprint.cli._output import require_writable
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
 def command(
     model: Annotated[str, typer.Argument(help="A folder or a hub id; with --api what the server calls the model.")],
     output: FingerprintOption = None,
-    texts: Annotated[
-        Path | None,
-        typer.Option(help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."),
-    ] = None,
+    texts: TextsOption = None,
     questions: QuestionsOption = 60,
     device: DeviceOption = "cpu",
     dtype: Annotated[str, typer.Option(help="auto (as stored; float32 on a CPU), float32, bfloat16 or float16.")] = "auto",

@@ -9,7 +9,8 @@ from kinprint.checkpoints.remote import hub
 from kinprint.errors import SpentError
 from kinprint.observation.budget import Budget
 from kinprint.observation.questions import Answer, Question
-from kinprint.observation.running import Runner, quiet
+from kinprint.observation.running import Runner
+from kinprint.observation.sampling import written
 
 
 class Loaded:
@@ -73,21 +74,24 @@ class Loaded:
         ]
 
     def _writings(self, questions: list[Question]) -> list[Answer]:
-        return [self._settled(question, self._written(question)) for question in questions]
-
-    def _written(self, question: Question) -> Answer:
-        torch, ids = self.runner.torch, self._ids(question)
-        with torch.inference_mode(), torch.random.fork_rng(), quiet():
-            if question.seed is not None:
-                torch.manual_seed(question.seed)
-            chance = {"do_sample": True, "temperature": question.temperature, "top_k": 0, "top_p": 1.0}
-            greedy = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
-            written = self.runner.model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=question.count, pad_token_id=0,
-                **(chance if question.temperature > 0 else greedy),
-            )[0, ids.shape[1] :]  # fmt: skip
-        text = self.runner.tokenizer.decode(written, skip_special_tokens=True)
-        return Answer(text=str(text), tokens=int(ids.shape[1]) + len(written))
+        """Questions that begin alike are answered together, and those for one token that are left to no chance."""
+        groups: dict[tuple[object, ...], list[Question]] = {}
+        for question in questions:
+            first = question.count == 1 and question.temperature <= 0
+            key: tuple[object, ...] = ("first",) if first else (question.text, question.count, question.temperature)
+            groups.setdefault(key, []).append(question)
+        found: dict[int, Answer] = {}
+        for key, members in groups.items():
+            if key == ("first",):
+                rows = self.runner.likeliest([question.text for question in members], self.batch)
+            else:
+                one = members[0]
+                rows = written(self.runner, one.text, one.count, one.temperature, [question.seed for question in members])
+            for question, row in zip(members, rows, strict=True):
+                text = str(self.runner.tokenizer.decode(row, skip_special_tokens=True))
+                read = len(self.runner.encoded(question.text))
+                found[id(question)] = self._settled(question, Answer(text=text, tokens=read + len(row)))
+        return [found[id(question)] for question in questions]
 
     def _tops(self, questions: list[Question]) -> list[Answer]:
         return [self._settled(question, self._top(question)) for question in questions]
@@ -96,8 +100,10 @@ class Loaded:
         torch, ids = self.runner.torch, self._ids(question)
         with torch.inference_mode():
             logits = self.runner.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        logits = logits.clone()  # what inference mode made cannot be changed
         for token, added in question.bias.items():
-            logits[int(token)] += added
+            if int(token) < len(logits):
+                logits[int(token)] += added
         best = logits.double().log_softmax(-1).topk(min(question.count, len(logits)))
         names = self.runner.tokenizer.convert_ids_to_tokens(best.indices.tolist())
         top = {str(name): float(value) for name, value in zip(names, best.values.tolist(), strict=True)}

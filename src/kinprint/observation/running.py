@@ -159,6 +159,19 @@ class Runner:
                 found[i] = logs[place, : len(following)].gather(-1, following)[:, 0].double().cpu().tolist()
         return [(ids[1:], row) for ids, row in zip(encoded, found, strict=True)]
 
+    def likeliest(self, texts: Sequence[str], batch: int) -> list[list[int]]:
+        """The likeliest token behind each text, as a list of one."""
+        encoded = [self.encoded(text)[-self.longest :] for text in texts]
+        order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+        found: list[list[int]] = [[] for _ in texts]
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            output, mask = self._forward([encoded[i] for i in chosen], hidden=False)
+            last = output.logits[self.torch.arange(len(chosen), device=mask.device), mask.sum(1) - 1]
+            for i, token in zip(chosen, last.argmax(-1).tolist(), strict=True):
+                found[i] = [int(token)]
+        return found
+
     def answers(self, prompts: list[str]) -> list[str]:
         """Greedy continuations, one prompt at a time: padding would change what some models say."""
         texts = []

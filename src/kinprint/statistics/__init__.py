@@ -7,7 +7,8 @@ do so for the report; `permanents` gives the exact moment generating function of
 signs the null hypothesis makes random. `tails` says how a p-value is found, `multiplicity` corrects it for the number of tries;
 `power` says what a test could have seen; `ranks` and `distributions` stand for
 scipy.stats. `half_remainder` asks whether one explanation leaves less than half of what
-another leaves. `wilson` says how well a share is known that was counted.
+another leaves; `small_ball` whether one leaves less than chance could. `equality` and `uniform_ranks` compare what two
+models write, `paired_agreement` how often two agree with a third. `wilson` says how well a share is known that was counted.
 """
 
 from kinprint.statistics.alignment import admissible, best_map
