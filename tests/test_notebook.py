@@ -30,6 +30,7 @@ def shown() -> dict[str, Shown]:
         "matrix": kinprint.matrix(models),
         "tree": kinprint.tree(models),
         "library": library,
+        "gathering": kinprint.gather(base, [finetune, twin]),
     }
 
 
@@ -40,6 +41,7 @@ def shown() -> dict[str, Shown]:
         ("identification", "1 relative: base", "name", "base"),
         ("matrix", "3 models, 3 pairs", "model", "base"),
         ("tree", "3 models, 1 family", "model", "base"),
+        ("gathering", "single: base", "name", "finetune"),
         ("library", "Library memory://notebook", "name", "base"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import read
 from kinprint.cli._options import AlphaOption, CacheOption, JsonOption, OptionalLibraryOption, SuspectArgument
-from kinprint.cli._output import emit
+from kinprint.cli._output import emit, require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -21,6 +22,9 @@ def command(
         list[str] | None, typer.Option(help="A model that may be a part of it; can be given several times.")
     ] = None,
     as_json: JsonOption = False,
+    mergekit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the recipe (YAML) by which mergekit would make such a model.")
+    ] = None,
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
 ) -> None:
@@ -36,6 +40,7 @@ def command(
     if library is None and not among:
         raise typer.BadParameter("say where its parts are sought: --library or --among", param_hint="--library")
     require_there(suspect, *(among or ()))
+    require_writable(mergekit)
     from kinprint.reports.gather_terminal import gathering_text
     from kinprint.verbs import gather
 
@@ -44,3 +49,7 @@ def command(
     with step_bar() as progress:
         gathering = gather(examined, candidates, library=library, alpha=alpha, progress=progress)
     emit(as_json, gathering.to_json, lambda: gathering_text(gathering))
+    if mergekit is not None:
+        from kinprint.reports.mergekit_recipe import mergekit_recipe
+
+        write(mergekit, lambda: mergekit_recipe(gathering))

@@ -7,6 +7,7 @@ from typing import Any
 
 from kinprint.fingerprints import Fingerprint
 from kinprint.json_numbers import finite
+from kinprint.notebook import Shown
 
 FORMAT = "kinprint-gathering/1"
 
@@ -110,7 +111,7 @@ class TensorOrigin:
 
 
 @dataclass(frozen=True)
-class Gathering:
+class Gathering(Shown):
     """What a suspect is made of.
 
     Attributes:
@@ -165,6 +166,25 @@ class Gathering:
         if self.kind == "single":
             return f"The entries of {name} are nearest to those of {names}, and no other candidate adds to it; {rest}."
         return f"{name} is {KINDS[self.kind]} of {names}; {rest}."
+
+    def headline(self) -> str:
+        return f"{self.kind}: {self.suspect.name}"
+
+    def summary(self) -> str:
+        return self.sentence()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a part: name, coefficient, standard error, log10_p, whether it is the base."""
+        return [
+            {
+                "name": parent.model.name,
+                "coefficient": parent.coefficient,
+                "standard_error": parent.error,
+                "log10_p": parent.log10_p,
+                "base": self.base is not None and parent.model is self.base,
+            }
+            for parent in self.parents
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The object that `kinprint gather --json` prints."""
