@@ -165,7 +165,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from([*CONFIG, "text_config", "head_dim"]), JSON))
 def test_hostile_configurations(values: dict[str, Any]) -> None:
     """Whatever a configuration says, the outcome is an anatomy or one clear error."""

@@ -17,9 +17,9 @@ ASSERTED = [method for method in methods.known() if method.kind == "test" or met
 """Methods of which the tests below say something."""
 
 
-DEEP = 6
-"""Of the pairs that no disguise hides, related or not, one in so many is compared with both checkpoints too; all are compared
-by fingerprints."""
+DEEP = 12
+"""Of the pairs that no disguise hides, related or not, one in so many is compared with both checkpoints too, and every second
+of those that one hides; all are compared by fingerprints."""
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,10 @@ def shallow(tiny_zoo: Path) -> BenchmarkResult:
 
 @pytest.fixture(scope="module")
 def deep(tiny_zoo: Path) -> BenchmarkResult:
-    """Every disguised relative, and some of the other pairs."""
+    """Half of the disguised relatives, and some of the other pairs."""
     zoo = from_zoo(tiny_zoo)
     plain = [pair for pair in zoo.pairs if pair.truth == "unrelated" or not pair.disguised]
-    chosen = [pair for pair in zoo.pairs if pair not in plain] + plain[::DEEP]
+    chosen = [pair for pair in zoo.pairs if pair not in plain][::2] + plain[::DEEP]
     with mock.patch.object(methods, "known", return_value=ASSERTED):
         return run(replace(zoo, pairs=tuple(chosen)), cache=False, deep=True)
 
@@ -51,7 +51,7 @@ def test_nobody_is_accused(deep: BenchmarkResult, shallow: BenchmarkResult) -> N
     """Null: independent trainings, those on the same data in the same order and a distilled student among them. Neither
     fingerprints alone nor both checkpoints accuse anybody."""
     assert sum(outcome.pair.truth == "unrelated" for outcome in shallow.compared) > 200
-    assert sum(outcome.pair.truth == "unrelated" for outcome in deep.compared) > 30
+    assert sum(outcome.pair.truth == "unrelated" for outcome in deep.compared) > 15
     for result in (shallow, deep):
         assert [(o.pair.reference, o.pair.suspect) for o in Summary(result).accused] == []
 
@@ -68,10 +68,10 @@ def test_quick_fingerprints_give_the_same_verdicts(tiny_zoo: Path) -> None:
 
 
 def test_no_disguise_survives(deep: BenchmarkResult) -> None:
-    """Alternative: every disguised descendant, and every other one that is asked, is found with p <= 1e-12 by the test that
+    """Alternative: every descendant that is asked, in disguise or not, is found with p <= 1e-12 by the test that
     takes both checkpoints."""
     related = [outcome for outcome in deep.compared if outcome.pair.truth == "related"]
-    assert len(related) > 50
+    assert len(related) > 25
     missed = [o.pair for o in related if (o.readings["matched-neurons"].log10_p or 0.0) > -12 and o.verdict != "identical"]
     assert missed == []
 

@@ -38,7 +38,7 @@ def test_a_folder_with_everything(model: Path) -> None:
 
 def test_a_file_takes_what_lies_beside_it(model: Path) -> None:
     checkpoint = open_checkpoint(model / "model.safetensors")
-    assert checkpoint.name == "model.safetensors"
+    assert checkpoint.name == model.name
     assert (len(checkpoint.config), len(checkpoint.tokenizer), len(checkpoint.card)) == (2, 1, 1)
 
 

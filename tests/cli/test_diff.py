@@ -15,7 +15,7 @@ def test_the_object_and_the_page(models: Path, tmp_path: Path) -> None:
     page, evil = tmp_path / "page.html", tmp_path / "<script>alert(1)"
     shutil.copytree(models / "finetune", evil)
     done = kinprint("diff", models / "base", evil, "--json", "--html", page)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"wrote {page}\n")
     found = json.loads(done.stdout)
     assert found["format"] == "kinprint-diff/1"
     assert (found["reading"]["word"], found["layer_map"]) == ("fine-tune", [0, 1, 2, 3])

@@ -10,8 +10,8 @@ from interrupts import trials
 
 
 def test_an_interrupted_fingerprint_is_never_half_written(models: Path, tmp_path: Path) -> None:
-    """Ten moments of SIGINT and SIGKILL: the final file is absent, the old one or complete, and the next run finishes."""
-    seen = trials(models / "base", 10, 0, tmp_path)
-    assert seen.total() == 10
+    """Six moments of SIGINT and SIGKILL: the final file is absent, the old one or complete, and the next run finishes."""
+    seen = trials(models / "base", 6, 0, tmp_path)
+    assert seen.total() == 6
     stopped = [outcome for outcome in seen if not outcome.endswith("complete")]
     assert {outcome.partition(",")[0] for outcome in stopped} == {"SIGINT", "SIGKILL"}

@@ -24,6 +24,7 @@ NEEDS = {
     "kinprint black-box palimpsest": "your models",
     "kinprint library build": "network",
     "kinprint observe": "minutes",
+    "kinprint replay": "your models",
     "kinprint serve": "server",
     "kinprint zoo build": "minutes",
     "kinprint zoo list": "minutes",

@@ -19,7 +19,7 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     is there once, in the table itself too, can be loaded, and has its bytes once."""
     Library.open(tmp_path / "library", create=True)
     (tmp_path / "scratch").mkdir()
-    seen = write_together(tmp_path / "library", tmp_path / "scratch", rounds=4, victims=1)
+    seen = write_together(tmp_path / "library", tmp_path / "scratch", rounds=2, victims=1)
     assert seen["killed"] == 1
     assert seen["reads"] > 0
     assert seen["wrong"] == []

@@ -21,13 +21,13 @@ TESTS = [
     if method.kind == "test" and not method.name.startswith("matched-") and method.name not in ("embedding", "output-head")
 ]
 """Those of one matrix, which have no layers, are in test_columns.py."""
-PAIRS = 1000
+PAIRS = 500
 named = pytest.mark.parametrize("method", TESTS, ids=lambda method: method.name)
 
 
 @named
 def test_p_values_are_uniform_for_unrelated_models(method: Method) -> None:
-    """H0: the suspect is independent of the reference. 1 000 pairs, a quarter of them of unequal depth."""
+    """H0: the suspect is independent of the reference. 500 pairs, a quarter of them of unequal depth."""
     rng = np.random.default_rng(20260)
     values = []
     for pair in range(PAIRS):

@@ -94,7 +94,7 @@ def disguised(model: Weights, rng: np.random.Generator, *, flipped: float = 0.0,
     return weights_of(arrays, model.layers)
 
 
-@pytest.mark.parametrize(("by_tokens", "pairs"), [(False, 400), (True, 200)])
+@pytest.mark.parametrize(("by_tokens", "pairs"), [(False, 200), (True, 100)])
 def test_signs_are_uniform_for_unrelated_models(by_tokens: bool, pairs: int) -> None:
     """H0: independent models with strong dependence inside each, common means, massive channels and one embedding. Uniform,
     whatever the first rotation."""
@@ -110,10 +110,10 @@ def test_signs_are_uniform_for_unrelated_models(by_tokens: bool, pairs: int) -> 
 
 @pytest.mark.parametrize("gated", [True, False])
 def test_no_unrelated_pair_is_accused(gated: bool) -> None:
-    """H0 as above, the whole method: 200 pairs, p-values at least as large as uniform ones, none small."""
+    """H0 as above, the whole method: 100 pairs, p-values at least as large as uniform ones, none small."""
     rng = np.random.default_rng(2)
     p = []
-    for _ in range(200):
+    for _ in range(100):
         evidence = matched_neurons.METHOD(simulated(rng, gated=gated), simulated(rng, gated=gated))
         p.append(1.0 if evidence.log10_p is None else 10**evidence.log10_p)  # too few matches: nobody is accused
     assert np.mean(np.array(p) < 1) > 0.3
@@ -122,10 +122,10 @@ def test_no_unrelated_pair_is_accused(gated: bool) -> None:
 
 
 def test_copies_of_layers_are_not_counted_twice() -> None:
-    """H0: independent models, each with every layer twice. Copies share their signs; 200 pairs: p-values are uniform."""
+    """H0: independent models, each with every layer twice. Copies share their signs; 100 pairs: p-values are uniform."""
     rng = np.random.default_rng(3)
     p = []
-    for _ in range(200):
+    for _ in range(100):
         found = correspondence(simulated(rng, gated=True, copied=True), simulated(rng, gated=True, copied=True))
         p.append(10 ** sign_test(np.concatenate(sign_agreements(found))).log10_p)
         assert len(found.matches) <= 3
@@ -146,11 +146,11 @@ def test_disguised_copies_are_found(gated: bool) -> None:
 
 
 def test_streams_wider_than_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """H0 of the signs in three quarters of the directions, 300 pairs: uniform. Relabelling is found and told."""
+    """H0 of the signs in three quarters of the directions, 120 pairs: uniform. Relabelling is found and told."""
     monkeypatch.setattr("kinprint.matching.neurons.DIRECTIONS", HIDDEN * 3 // 4)
     rng = np.random.default_rng(11)
     p = []
-    for _ in range(300):
+    for _ in range(120):
         found = correspondence(simulated(rng, gated=True), simulated(rng, gated=True))
         assert found.rotation.shape == (HIDDEN * 3 // 4, HIDDEN * 3 // 4)
         p.append(10 ** sign_test(np.concatenate(sign_agreements(found))).log10_p)
@@ -266,10 +266,10 @@ def fake_forms(rng: np.random.Generator, layers: int = 4, neurons: int = 128) ->
 
 
 def test_invariants_are_uniform_for_unrelated_models() -> None:
-    """H0: signs are random, all else depends on all else and has common means. 1 000 pairs, some of unequal depth: uniform."""
+    """H0: signs are random, all else depends on all else and has common means. 500 pairs, some of unequal depth: uniform."""
     rng = np.random.default_rng(9)
     p = []
-    for pair in range(1000):
+    for pair in range(500):
         evidence = matched_invariants.METHOD(fake_forms(rng, 4 + (pair % 8 == 1)), fake_forms(rng, 4 + (pair % 8 == 3)))
         assert evidence.log10_p is not None, evidence.note
         p.append(10**evidence.log10_p)
@@ -358,11 +358,11 @@ def fake_ungated(rng: np.random.Generator, layers: int = 4, neurons: int = 256) 
 
 
 def test_writes_of_strangers_are_nothing() -> None:
-    """H0: independent models whose writes depend on reads, not linearly. 200 pairs: uniform without the tolerance, none small
+    """H0: independent models whose writes depend on reads, not linearly. 100 pairs: uniform without the tolerance, none small
     with it."""
     rng = np.random.default_rng(12)
     plain, p = [], []
-    for _ in range(200):
+    for _ in range(100):
         one, other = fake_ungated(rng), fake_ungated(rng)
         sides = [matched_writes.Side.of(np.asarray(model.traits["neurons.forms"]), gated=False) for model in (one, other)]
         each = [matched_writes.agreements(*sides, layer, layer, 0.0) for layer in range(4)]

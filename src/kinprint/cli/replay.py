@@ -39,8 +39,7 @@ def command(
     The models are those that you name: no place that the file names is opened. Exit code 3 if anything differs. Documents for
     other programs are repeated by `kinprint verify --statement`.
 
-    Example: kinprint compare examples/models/base examples/models/twin --json > twin.json &&
-    kinprint replay twin.json examples/models/base examples/models/twin
+    Example: kinprint replay twin.json examples/models/base examples/models/twin
 
     prints "the same: no-evidence, 8 tests", or each value that differs, then and now.
     """

@@ -173,7 +173,8 @@ def darkness(cell: Cell) -> float:
     """How strongly a picture shows a related pair, from 0.25 to 1: by log10 of -log10 p, full at p = 1e-1000."""
     if cell.log10_p is None:
         return 1.0
-    return min(0.25 * max(math.log10(max(-cell.log10_p, 1.0)) + 0.25, 1.0), 1.0)
+    magnitude = math.log10(max(-cell.log10_p, 1.0))
+    return min(0.25 * max(magnitude + 0.25, 1.0), 1.0)
 
 
 def _harmless(name: str) -> str:

@@ -43,7 +43,7 @@ def test_copy_is_related(form: str, base: Fingerprint, models: Path, tmp_path: P
     assert found.context["quantization"] == {"suspect": CHOSEN[form]}
     console = Console(width=200)
     with console.capture() as report:
-        console.print(comparison_text(found))
+        console.print(comparison_text(found, everything=True))
     (line,) = (line for line in report.get().splitlines() if "quantised as" in line)
     assert CHOSEN[form] in line
 
