@@ -153,20 +153,15 @@ def _result(
     statistics: dict[str, float | int | str | None] | None = None,
     rows: Sequence[dict[str, object]] = (),
 ) -> BlackBoxResult:
-    suspect = asking.suspect
-    return BlackBoxResult(
+    return BlackBoxResult.of(
+        asking,
         test=TEST,
         reference=reference.name,
-        suspect=asking.name,
         verdict=verdict,
         sentence=sentence,
         null=NULL,
         log10_p=log10_p,
-        where=suspect.where,
-        statistics=statistics or {},
-        requests=suspect.budget.requests,
-        tokens=suspect.budget.tokens,
-        kept=asking.reused,
+        statistics=statistics,
         cannot_show=CANNOT_SHOW,
         evidence={"controls": list(rows) or [other.name for other in others]},
     )

@@ -176,23 +176,18 @@ def _result(
     verdict: BlackBoxVerdict,
     sentence: str,
     log10_p: float | None = None,
-    statistics: Mapping[str, float | int | str | None] = {},
+    statistics: Mapping[str, float | int | str | None] | None = None,
     notes: Sequence[str] = (),
 ) -> BlackBoxResult:
-    suspect = asking.suspect
-    return BlackBoxResult(
+    return BlackBoxResult.of(
+        asking,
         test=TEST,
         reference=head.name,
-        suspect=asking.name,
         verdict=verdict,
         sentence=sentence,
         null=NULL,
         log10_p=log10_p,
-        where=suspect.where,
         statistics=statistics,
-        requests=suspect.budget.requests,
-        tokens=suspect.budget.tokens,
-        kept=asking.reused,
         cannot_show=CANNOT_SHOW,
-        notes=tuple(notes),
+        notes=notes,
     )

@@ -12,7 +12,7 @@ distribution is exact at any size (`kinprint.statistics.concordance`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -210,27 +210,21 @@ class _About:
         log10_p: float | None = None,
         statistics: Mapping[str, float] | None = None,
     ) -> BlackBoxResult:
-        suspect = self.asking.suspect
-        return BlackBoxResult(
-            "palimpsest",
-            self.transcript.name,
-            self.asking.name,
-            verdict,
-            sentence,
-            NULL,
+        stamp = None if self.stamp is None else self.stamp.to_json()
+        result = BlackBoxResult.of(
+            self.asking,
+            test="palimpsest",
+            reference=self.transcript.name,
+            verdict=verdict,
+            sentence=sentence,
+            null=NULL,
             log10_p=log10_p,
-            where=suspect.where,
-            statistics=statistics or {},
-            requests=suspect.budget.requests if suspect.where else 0,
-            tokens=suspect.budget.tokens,
-            kept=self.asking.reused,
+            statistics=statistics,
             cannot_show=CANNOT_SHOW,
             notes=tuple(self._notes()),
-            evidence={
-                "transcript": {"sha256": self.transcript.sha256},
-                "time_stamp": None if self.stamp is None else self.stamp.to_json(),
-            },
+            evidence={"transcript": {"sha256": self.transcript.sha256}, "time_stamp": stamp},
         )
+        return result if result.where else replace(result, requests=0)  # what runs here is sent nothing
 
     def not_shuffled(self, ordered: Sequence[Check]) -> BlackBoxResult:
         reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)

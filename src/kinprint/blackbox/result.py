@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kinprint.blackbox.asking import Asker
 from kinprint.json_numbers import finite
 from kinprint.terms import BlackBoxVerdict
 
@@ -46,6 +47,42 @@ class BlackBoxResult:
     cannot_show: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        asking: Asker,
+        *,
+        test: str,
+        reference: str,
+        verdict: BlackBoxVerdict,
+        sentence: str,
+        null: str,
+        log10_p: float | None = None,
+        statistics: Mapping[str, float | int | str | None] | None = None,
+        cannot_show: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        evidence: Mapping[str, Any] | None = None,
+    ) -> BlackBoxResult:
+        """A result about the suspect that was asked, with what that took."""
+        suspect = asking.suspect
+        return cls(
+            test,
+            reference,
+            asking.name,
+            verdict,
+            sentence,
+            null,
+            log10_p=log10_p,
+            where=suspect.where,
+            statistics=statistics or {},
+            requests=suspect.budget.requests,
+            tokens=suspect.budget.tokens,
+            kept=asking.reused,
+            cannot_show=tuple(cannot_show),
+            notes=tuple(notes),
+            evidence=evidence or {},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""

@@ -253,20 +253,15 @@ def _result(
     statistics: Mapping[str, float | int | str | None] | None = None,
     notes: Sequence[str] = (),
 ) -> BlackBoxResult:
-    suspect = asking.suspect
-    return BlackBoxResult(
+    return BlackBoxResult.of(
+        asking,
         test=TEST,
         reference=reference.name,
-        suspect=asking.name,
         verdict=verdict,
         sentence=sentence,
         null=null,
         log10_p=log10_p,
-        where=suspect.where,
-        statistics=statistics or {},
-        requests=suspect.budget.requests,
-        tokens=suspect.budget.tokens,
-        kept=asking.reused,
+        statistics=statistics,
         cannot_show=CANNOT_SHOW,
-        notes=tuple(notes),
+        notes=notes,
     )

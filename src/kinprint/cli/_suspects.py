@@ -53,6 +53,13 @@ def asker(
         yield Asker(opened, KeptAnswers(answers, opened.name, opened.where), progress)
 
 
+def prompts_of(texts: Path | None, count: int) -> list[str]:
+    """The first texts of a file, or of those that come with kinprint."""
+    from kinprint.observation import read_texts, shipped
+
+    return list((read_texts(texts) if texts is not None else shipped().texts)[:count])
+
+
 def say_cost(asking: Asker, questions: Sequence[Question]) -> None:
     """Print what the questions will cost at most, before any is asked, on stderr."""
     typer.echo(f"kinprint: {asking.cost(questions)}", err=True)

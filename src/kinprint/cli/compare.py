@@ -99,10 +99,9 @@ def command(
         comparison = one_part(comparison, part)
     if as_json or not quiet:
         asked = Options(deep, quick, scores, alpha, part)
-        recorded = partial(record, comparison, asked, retyped()["when"])
         emit(
             as_json,
-            lambda: comparison.to_json() | {"made": recorded()},
+            lambda: comparison.to_json() | {"made": record(comparison, asked, retyped()["when"])},
             lambda: comparison_text(comparison, everything=verbose, scores=scores),
         )
     else:

@@ -89,8 +89,9 @@ def _version(package: str) -> str | None:
 def _hub(offline: bool) -> dict[str, Any]:
     """Where the hub is, and whether it answers: True, False with the reason, or None if it was not asked."""
     address = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    says = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    if offline or says:
+    from kinprint.checkpoints.remote.hub import says_offline
+
+    if offline or says_offline():
         return {"address": address, "answers": None, "reason": "not asked (--offline)" if offline else "HF_HUB_OFFLINE is set"}
     try:
         with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PATIENCE):

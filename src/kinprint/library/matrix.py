@@ -80,6 +80,11 @@ class Matrix(Shown):
         """The models family by family."""
         return tuple(model for family in self.families for model in family)
 
+    @property
+    def kin(self) -> list[Cell]:
+        """The related pairs: identical ones, then by their p-values."""
+        return sorted((cell for cell in self.cells if cell.related), key=lambda cell: cell.log10_p or -math.inf)
+
     def counts(self) -> dict[str, int]:
         """Verdict -> pairs."""
         found: dict[str, int] = defaultdict(int)

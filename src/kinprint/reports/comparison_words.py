@@ -99,11 +99,10 @@ def made(item: Evidence) -> str:
 
 def scores(comparison: Comparison) -> list[dict[str, str]]:
     """The scores that were measured, one line each, all on one scale: what half of the strangers reach, this pair, a copy."""
-    own = own_scores(comparison.reference)
+    shown = [item for item in comparison.scores if not item.unmeasured]
+    own = own_scores(comparison.reference, {item.method for item in shown})
     lines = []
-    for item in comparison.scores:
-        if item.unmeasured:
-            continue
+    for item in shown:
         strangers = strangers_of(item.method, (comparison.reference, comparison.suspect)) if item.applies else None
         line = {"strangers": "–" if strangers is None else f"{strangers.median:.3f}", "copy": _value(own.get(item.method))}
         line |= {"method": item.method, "value": _value(item.statistic), "reached": reached(item)}

@@ -20,7 +20,6 @@ def matrix_html(matrix: Matrix, *, command: str, when: str = "") -> str:
     """
     origin = [("measured with", measured_with()), *([("made", when)] if when else [])]
     digests = list(zip(matrix.names, matrix.digests, strict=True))
-    kin = sorted((cell for cell in matrix.cells if cell.related), key=lambda cell: cell.log10_p or float("-inf"))
     drawn = Markup(matrix_svg(matrix))
     provenance = [*origin, *digests]
-    return page("matrix.html", matrix=matrix, kin=kin, drawn=drawn, most=MOST, command=command, provenance=provenance)
+    return page("matrix.html", matrix=matrix, drawn=drawn, most=MOST, command=command, provenance=provenance)

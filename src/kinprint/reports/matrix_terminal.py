@@ -24,7 +24,7 @@ def matrix_text(matrix: Matrix) -> RenderableType:
         pieces += [_square(matrix), Text("= identical, R related, · no evidence, ? no test applies", style="dim")]
     else:
         pieces.append(Text(f"A square is shown of up to {WIDEST} models: --html, --svg or --csv show all.", style="dim"))
-    kin = sorted((cell for cell in matrix.cells if cell.related), key=lambda cell: cell.log10_p or float("-inf"))
+    kin = matrix.kin
     for cell in kin[:LISTED]:
         p = "the same weights" if cell.log10_p is None else f"p {p_value(cell.log10_p)}"
         pieces.append(Text(f"{matrix.names[cell.a]} and {matrix.names[cell.b]}: {cell.verdict}, {p}"))

@@ -63,7 +63,7 @@ def locate(model: str, *, offline: bool = False) -> Location:
         CheckpointError: malformed, not found, gated, or the hub cannot be reached.
     """
     name, revision = _parse(model)
-    offline = offline or _says_offline()
+    offline = offline or says_offline()
     with _clear_errors(model, revision, offline):
         return _cached(model, name, revision) if offline else _looked_up(model, name, revision)
 
@@ -90,7 +90,7 @@ def listed(model: str) -> Listed:
         CheckpointError: as `locate`.
     """
     name, revision = _parse(model)
-    with _clear_errors(model, revision, _says_offline()):
+    with _clear_errors(model, revision, says_offline()):
         commit, files = _ask(model, name, revision)
     return Listed(name, commit, {file.rfilename: file.size for file in files if isinstance(file.size, int)})
 
@@ -111,7 +111,7 @@ def _parse(model: str) -> tuple[str, str | None]:
     return found["id"], found["revision"]
 
 
-def _says_offline() -> bool:
+def says_offline() -> bool:
     """Whether the environment says so."""
     from huggingface_hub import constants
 

@@ -20,7 +20,7 @@ from kinprint.cli._options import (
     TimeoutOption,
 )
 from kinprint.cli._output import emit
-from kinprint.cli._suspects import asker, require_suspect, say_cost
+from kinprint.cli._suspects import asker, prompts_of, require_suspect, say_cost
 from kinprint.terms import ALPHA
 
 
@@ -59,11 +59,10 @@ def command(
     from kinprint.blackbox.beginnings import beginnings
     from kinprint.blackbox.controls import controls, questions
     from kinprint.blackbox.controls import genes as writing
-    from kinprint.observation import read_texts, shipped
     from kinprint.observation.loaded import Loaded
     from kinprint.reports import black_box_text
 
-    begun = beginnings((read_texts(texts) if texts is not None else shipped().texts)[:prompts])
+    begun = beginnings(prompts_of(texts, prompts))
     with asker(
         suspect,
         api=api,

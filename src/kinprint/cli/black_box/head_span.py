@@ -21,7 +21,7 @@ from kinprint.cli._options import (
     TimeoutOption,
 )
 from kinprint.cli._output import emit
-from kinprint.cli._suspects import asker, require_suspect, say_cost
+from kinprint.cli._suspects import asker, prompts_of, require_suspect, say_cost
 from kinprint.terms import ALPHA
 
 
@@ -55,7 +55,6 @@ def command(
     require_suspect(suspect, api)
     from kinprint.blackbox.head_span import head_span
     from kinprint.blackbox.output_heads import output_head
-    from kinprint.observation import read_texts, shipped
     from kinprint.reports import black_box_text
 
     head = output_head(reference)
@@ -72,7 +71,7 @@ def command(
         result = head_span(
             head,
             asking,
-            (read_texts(texts) if texts is not None else shipped().texts)[:prompts],
+            prompts_of(texts, prompts),
             order_alone=order,
             alpha=alpha,
             tell=lambda questions: say_cost(asking, questions) if api is not None else None,

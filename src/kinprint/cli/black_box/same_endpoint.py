@@ -20,7 +20,7 @@ from kinprint.cli._options import (
     TimeoutOption,
 )
 from kinprint.cli._output import emit
-from kinprint.cli._suspects import asker, require_suspect, say_cost
+from kinprint.cli._suspects import asker, prompts_of, require_suspect, say_cost
 from kinprint.terms import ALPHA
 
 
@@ -55,11 +55,10 @@ def command(
     require_suspect(suspect, api)
     from kinprint.blackbox.asking import Asker
     from kinprint.blackbox.same_endpoint import plan, same_endpoint
-    from kinprint.observation import read_texts, shipped
     from kinprint.observation.loaded import Loaded
     from kinprint.reports import black_box_text
 
-    chosen = (read_texts(texts) if texts is not None else shipped().texts)[:prompts]
+    chosen = prompts_of(texts, prompts)
     asked = plan(chosen, samples=samples, tokens=length, temperature=temperature)
     with asker(
         suspect,
