@@ -29,3 +29,6 @@ COMPONENTS = ("vision tower", "audio encoder")
 
 LISTS = ("awm", "cisco", "independence-tests", "leafbench")
 """Published lists of labelled pairs of hub models (`kinprint.benchmark.published`)."""
+
+FORMATS = ("table", "json", "csv", "cyclonedx", "in-toto", "markdown", "sarif")
+"""In which findings are printed: for people, the command's own object, then one module each (`kinprint.reports.findings`)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from kinprint.terms import COMPONENTS, PARTS, Verdict
+from kinprint.terms import COMPONENTS, FORMATS, PARTS, Verdict
 
 if TYPE_CHECKING:
     from kinprint.architectures import Table
@@ -37,6 +37,12 @@ def unknown(name: str, what: str, known: Sequence[str], hint: str | None = None)
     return typer.BadParameter(f"{name!r} is no {what}{meant} {what.capitalize()}s: {', '.join(known)}", param_hint=hint)
 
 
+def _format(name: str) -> str:
+    if name not in FORMATS:
+        raise unknown(name, "format", FORMATS)
+    return name
+
+
 def _part(name: str | None) -> str | None:
     if name is None:
         return None
@@ -59,6 +65,21 @@ OptionalLibraryOption = Annotated[str | None, _LIBRARY]
 """Of commands that may use one."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", metavar="FORMAT", callback=_format, help=f"Print findings as {', '.join(FORMATS)}."),
+]
+
+AcceptedOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--accepted",
+        metavar="FILE",
+        envvar="KINPRINT_ACCEPTED",
+        help="Relatives that are known and accepted, with reason and last day (TOML): they set no exit code.",
+    ),
+]
 
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")

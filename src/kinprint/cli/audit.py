@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from functools import cache as once
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._findings import chosen, publish
 from kinprint.cli._models import epoch, hash_of_fingerprint, hashed, read, retyped
 from kinprint.cli._options import (
     PLACES,
     AgainstOption,
     AlphaOption,
     CacheOption,
+    FormatOption,
     HtmlOption,
     InTotoOption,
     JsonOption,
     OptionalLibraryOption,
     StrictOption,
 )
-from kinprint.cli._output import emit, require_writable, write
+from kinprint.cli._output import require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -43,6 +46,7 @@ def command(
     library: OptionalLibraryOption = None,
     against: AgainstOption = None,
     strict: StrictOption = False,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
     html: HtmlOption = None,
     in_toto: InTotoOption = None,
@@ -63,13 +67,17 @@ def command(
     """
     if bool(checkpoints) == (chain is not None):
         raise typer.BadParameter("give either CHECKPOINTS or --chain FILE", param_hint="CHECKPOINTS")
+    form = chosen(form, as_json)
     made = epoch()
     require_there(*(checkpoints or ()), *(against or ()))
     require_writable(html, in_toto)
     from kinprint.auditing.audit import audit_chain
     from kinprint.auditing.chain import named, read_chain, require_order
     from kinprint.library import Library
+    from kinprint.reports.audit_html import audit_html
+    from kinprint.reports.audit_in_toto import audit_statement
     from kinprint.reports.audit_terminal import audit_text
+    from kinprint.reports.findings import of_audit
     from kinprint.verbs import weights_at
 
     stages = read_chain(chain) if chain is not None else named(checkpoints or [])
@@ -82,14 +90,15 @@ def command(
         audit = audit_chain(
             stages, models, start=start, against=others, library=opened, alpha=alpha, cache=cache, progress=progress
         )
-    emit(as_json, audit.to_json, lambda: audit_text(audit))
-    if html is not None or in_toto is not None:
-        from kinprint.reports.audit_html import audit_html
-        from kinprint.reports.audit_in_toto import audit_statement
+    files = once(lambda: [_files(stage.place) for stage in stages])
 
-        files = [_files(stage.place) for stage in stages]
-        write(html, lambda: audit_html(audit, files=files, **retyped()))
-        write(in_toto, lambda: audit_statement(audit, files, made))
+    def statement() -> str:
+        return audit_statement(audit, files(), made)
+
+    found = of_audit(audit, stages[-1].place, lambda: files()[-1], {"in-toto": statement})
+    publish(found, form, lambda: audit_text(audit))
+    write(html, lambda: audit_html(audit, files=files(), **retyped()))
+    write(in_toto, statement)
     if audit.conclusion == "broken":
         raise typer.Exit(BROKEN)
     if strict and audit.conclusion == "not-testable":

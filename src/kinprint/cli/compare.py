@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._findings import acceptances, chosen, publish
 from kinprint.cli._gates import stop_on
 from kinprint.cli._models import epoch, hashed, read, retyped
 from kinprint.cli._options import (
     PLACES,
+    AcceptedOption,
     AlphaOption,
     AsOption,
     CacheOption,
     DeepOption,
     FailOnOption,
+    FormatOption,
     HtmlOption,
     InTotoOption,
     JsonOption,
@@ -32,18 +35,21 @@ from kinprint.cli._options import (
     given_tables,
     require_all_weights,
 )
-from kinprint.cli._output import emit, require_writable, write
+from kinprint.cli._output import require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
 if TYPE_CHECKING:
+    from kinprint.checkpoints.hashes import FileHash
     from kinprint.comparison import Comparison
 
 
 def command(
     reference: Annotated[str, typer.Argument(help=f"The model that may be the ancestor: {PLACES}.")],
     suspect: SuspectArgument,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
+    accepted: AcceptedOption = None,
     fail_on: FailOnOption = None,
     deep: DeepOption = False,
     quick: QuickOption = False,
@@ -75,18 +81,21 @@ def command(
     that part alone; its p-value stays corrected for all tests of the pair.
     """
     require_all_weights(quick, deep=deep, scores=scores)
-    if part is not None and (cyclonedx is not None or in_toto is not None):
+    if part is not None and (cyclonedx is not None or in_toto is not None or form in ("cyclonedx", "in-toto")):
         raise typer.BadParameter("documents for other programs speak of whole models", param_hint="--part")
     if verbose and quiet:
         raise typer.BadParameter("not with --verbose: choose one", param_hint="--quiet")
+    form = chosen(form, as_json)
     made = epoch()
     require_there(reference, suspect)
     require_writable(html, cyclonedx, in_toto)
+    known = acceptances(accepted)
     from kinprint.comparison import both, examine
     from kinprint.comparison.replay import Options, record
     from kinprint.reports import comparison_line, comparison_text, require_cyclonedx
+    from kinprint.reports.findings import of_comparison
 
-    if cyclonedx is not None:
+    if cyclonedx is not None or form == "cyclonedx":
         require_cyclonedx()
     tables = given_tables(as_type, table)
     measure = partial(read, quick=quick, scores=scores, cache=cache)
@@ -97,32 +106,44 @@ def command(
         from kinprint.comparison.one_part import one_part
 
         comparison = one_part(comparison, part)
-    if as_json or not quiet:
-        asked = Options(deep, quick, scores, alpha, part)
-        emit(
-            as_json,
-            lambda: comparison.to_json() | {"made": record(comparison, asked, retyped()["when"])},
-            lambda: comparison_text(comparison, everything=verbose, scores=scores),
-        )
-    else:
-        typer.echo(comparison_line(comparison))
-    if any(path is not None for path in (html, cyclonedx, in_toto)):
-        _write(comparison, (reference, suspect), made, html, cyclonedx, in_toto)
-    stop_on(fail_on, comparison.verdict)
+    documents = _Documents(comparison, (reference, suspect), made)
+    own = {"cyclonedx": documents.cyclonedx, "in-toto": documents.in_toto}
+    found = of_comparison(comparison, (reference, suspect), lambda: documents.files["suspect"], own)
+    asked = Options(deep, quick, scores, alpha, part)
+    found = publish(
+        found,
+        form,
+        lambda: comparison_line(comparison) if quiet else comparison_text(comparison, everything=verbose, scores=scores),
+        known,
+        lambda: {"made": record(comparison, asked, retyped()["when"])},
+    )
+    write(html, documents.html)
+    write(cyclonedx, documents.cyclonedx)
+    write(in_toto, documents.in_toto)
+    stop_on(fail_on, comparison.verdict, found)
 
 
-def _write(
-    comparison: Comparison,
-    places: tuple[str, str],
-    made: datetime | None,
-    html: Path | None,
-    cyclonedx: Path | None,
-    in_toto: Path | None,
-) -> None:
-    """Write the reports that name every file by its digest, those that are wanted."""
-    from kinprint.reports import comparison_html, cyclonedx_bom, in_toto_statement
+class _Documents:
+    """Documents of a comparison that name every file by its digest; files are read when the first is made."""
 
-    files = {"reference": hashed(places[0]), "suspect": hashed(places[1])}
-    write(html, lambda: comparison_html(comparison, files=files, **retyped()))
-    write(cyclonedx, lambda: cyclonedx_bom(comparison, files, made))
-    write(in_toto, lambda: in_toto_statement(comparison, files, made))
+    def __init__(self, comparison: Comparison, places: tuple[str, str], made: datetime | None) -> None:
+        self._comparison, self._places, self._made = comparison, places, made
+
+    @cached_property
+    def files(self) -> dict[str, tuple[FileHash, ...]]:
+        return {side: hashed(place) for side, place in zip(("reference", "suspect"), self._places, strict=True)}
+
+    def html(self) -> str:
+        from kinprint.reports import comparison_html
+
+        return comparison_html(self._comparison, files=self.files, **retyped())
+
+    def cyclonedx(self) -> str:
+        from kinprint.reports import cyclonedx_bom
+
+        return cyclonedx_bom(self._comparison, self.files, self._made)
+
+    def in_toto(self) -> str:
+        from kinprint.reports import in_toto_statement
+
+        return in_toto_statement(self._comparison, self.files, self._made)

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
-from kinprint.cli._models import read
-from kinprint.cli._options import AlphaOption, CacheOption, JsonOption, OptionalLibraryOption, SuspectArgument
-from kinprint.cli._output import emit, require_writable, write
+from kinprint.cli._findings import chosen, publish
+from kinprint.cli._models import hashed, read
+from kinprint.cli._options import AlphaOption, CacheOption, FormatOption, JsonOption, OptionalLibraryOption, SuspectArgument
+from kinprint.cli._output import require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -21,6 +22,7 @@ def command(
     among: Annotated[
         list[str] | None, typer.Option(help="A model that may be a part of it; can be given several times.")
     ] = None,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
     mergekit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the recipe (YAML) by which mergekit would make such a model.")
@@ -39,8 +41,10 @@ def command(
     """
     if library is None and not among:
         raise typer.BadParameter("say where its parts are sought: --library or --among", param_hint="--library")
+    form = chosen(form, as_json)
     require_there(suspect, *(among or ()))
     require_writable(mergekit)
+    from kinprint.reports.findings import of_gathering
     from kinprint.reports.gather_terminal import gathering_text
     from kinprint.verbs import gather
 
@@ -48,7 +52,7 @@ def command(
     candidates = [read(model, cache=cache) for model in among or ()]
     with step_bar() as progress:
         gathering = gather(examined, candidates, library=library, alpha=alpha, progress=progress)
-    emit(as_json, gathering.to_json, lambda: gathering_text(gathering))
+    publish(of_gathering(gathering, suspect, lambda: hashed(suspect)), form, lambda: gathering_text(gathering))
     if mergekit is not None:
         from kinprint.reports.mergekit_recipe import mergekit_recipe
 

@@ -8,18 +8,21 @@ from typing import Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._findings import acceptances, chosen, publish
 from kinprint.cli._models import read, retyped
 from kinprint.cli._options import (
     PLACES,
+    AcceptedOption,
     AlphaOption,
     CacheOption,
+    FormatOption,
     HtmlOption,
     JsonOption,
     OptionalLibraryOption,
     QuickOption,
     SvgOption,
 )
-from kinprint.cli._output import emit, require_writable, write
+from kinprint.cli._output import require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -30,7 +33,9 @@ def command(
     ] = None,
     library: OptionalLibraryOption = None,
     quick: QuickOption = False,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
+    accepted: AcceptedOption = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one pair a line: names, verdict, log10 p.")] = None,
     svg: SvgOption = None,
     html: HtmlOption = None,
@@ -49,7 +54,10 @@ def command(
     if not models and library is None:
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODELS")
     require_there(*(models or ()))
+    form = chosen(form, as_json)
     require_writable(csv, svg, html)
+    known = acceptances(accepted)
+    from kinprint.reports.findings import of_matrix
     from kinprint.reports.matrix_html import matrix_html
     from kinprint.reports.matrix_svg import matrix_svg
     from kinprint.reports.matrix_terminal import matrix_text
@@ -60,7 +68,7 @@ def command(
         found = matrix(fingerprints, library=library, alpha=alpha, cache=cache, progress=progress)
     if len(found.names) < 2:
         raise typer.BadParameter("a matrix takes two models or more", param_hint="MODELS")
-    emit(as_json, found.to_json, lambda: matrix_text(found))
+    publish(of_matrix(found), form, lambda: matrix_text(found), known)
     write(csv, found.csv)
     write(svg, lambda: matrix_svg(found))
     write(html, lambda: matrix_html(found, **retyped()))

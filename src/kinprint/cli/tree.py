@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._findings import acceptances, chosen, publish
 from kinprint.cli._models import read, retyped
 from kinprint.cli._options import (
     PLACES,
+    AcceptedOption,
     AlphaOption,
     CacheOption,
+    FormatOption,
     HtmlOption,
     JsonOption,
     OptionalLibraryOption,
@@ -20,7 +23,7 @@ from kinprint.cli._options import (
     SvgOption,
     component,
 )
-from kinprint.cli._output import emit, require_writable, write
+from kinprint.cli._output import require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
 
@@ -35,7 +38,9 @@ def command(
         typer.Option("--all", help="Test every pair, also of more than 64 models; else only pairs whose vectors lie near."),
     ] = False,
     part: PartOption = None,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
+    accepted: AcceptedOption = None,
     newick: Annotated[Path | None, typer.Option(help="Write the trees in Newick format, a family a line.")] = None,
     svg: SvgOption = None,
     html: HtmlOption = None,
@@ -59,8 +64,11 @@ def command(
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODEL...")
     only = component(part)
     require_there(*(models or ()))
+    form = chosen(form, as_json)
     require_writable(newick, svg, html)
+    known = acceptances(accepted)
     from kinprint import reports
+    from kinprint.reports.findings import of_tree
     from kinprint.reports.tree_html import tree_html
     from kinprint.verbs import tree
 
@@ -69,7 +77,7 @@ def command(
         forest = tree(fingerprints, library=library, alpha=alpha, test_all=test_all, part=only, cache=cache, progress=progress)
     if len(forest.labels) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")
-    emit(as_json, forest.to_json, lambda: reports.tree_text(forest))
+    publish(of_tree(forest), form, lambda: reports.tree_text(forest), known)
     write(newick, forest.newick)
     write(svg, lambda: reports.tree_svg(forest))
     write(html, lambda: tree_html(forest, **retyped()))

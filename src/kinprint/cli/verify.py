@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kinprint.checkpoints.places import means_url, require_there
-from kinprint.cli._models import read
+from kinprint.cli._findings import acceptances, chosen, publish
+from kinprint.cli._models import hashed, read
 from kinprint.cli._options import (
     PLACES,
+    AcceptedOption,
     AgainstOption,
     AlphaOption,
     CacheOption,
     DeepOption,
     EngineOption,
+    FormatOption,
     JsonOption,
     OfflineOption,
     OptionalJobsOption,
@@ -28,6 +31,9 @@ from kinprint.cli._options import (
 )
 from kinprint.cli._output import emit
 from kinprint.terms import ALPHA
+
+if TYPE_CHECKING:
+    from kinprint.reports.findings import Findings
 
 FAILED, UNTESTED = 3, 4
 """Exit codes: a declaration is contradicted or a relative undeclared; with --strict, something declared was not tested."""
@@ -66,7 +72,9 @@ def command(
     deep: DeepOption = True,
     part: PartOption = None,
     strict: StrictOption = False,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
+    accepted: AcceptedOption = None,
     alpha: AlphaOption = ALPHA,
     engine: EngineOption = "threads",
     jobs: OptionalJobsOption = None,
@@ -93,42 +101,54 @@ def command(
         "against_timestamp": against_timestamp,
         "tsa_certificate": tsa_certificate,
     }
+    form = chosen(form, as_json)
+    if statement is not None and form not in ("table", "json"):
+        raise typer.BadParameter("the check of a document is a table or json", param_hint="--format")
     _require_use(model, every, statement, reference, {name for name, file in beside.items() if file is not None})
     places = [place for place in (model, *(against or ())) if place is not None]
     if offline and any(map(means_url, places)):
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
     require_there(*places)
+    reasons = acceptances(accepted)
     from kinprint.cli._mirror import verify_mirror
     from kinprint.cli._statements import CommitmentOptions, checked, checked_commitment
     from kinprint.library.declarations.base_models import at_hand
     from kinprint.library.declarations.commitments import is_commitment
     from kinprint.library.declarations.verify import Options, verify
     from kinprint.reports import commitment_text, statement_text, verification_text, verifications_text
+    from kinprint.reports.findings import Model, of_verifications
 
     given = CommitmentOptions(**beside)
     if statement is not None and model is not None and (given.any or is_commitment(statement)):
         commitment = checked_commitment(statement, model, given, cache=cache, offline=offline)
-        emit(as_json, commitment.to_json, lambda: commitment_text(commitment))
+        emit(form == "json", commitment.to_json, lambda: commitment_text(commitment))
         _stop({commitment.conclusion}, strict, damaged=False)
         return
     if statement is not None and model is not None:
         check = checked(statement, model, reference, cache=cache, offline=offline)
-        emit(as_json, check.to_json, lambda: statement_text(check))
+        emit(form == "json", check.to_json, lambda: statement_text(check))
         _stop({check.conclusion}, strict, damaged=False)
         return
     known = at_hand([read(place, cache=cache, offline=offline) for place in against or ()], library)
     options = Options(models or every, known, offline=offline, quick=quick, deep=deep, alpha=alpha, part=part)
     if every is not None:
         mirror = verify_mirror(every, options, engine=engine, jobs=jobs, cache=cache)
-        emit(as_json, mirror.to_json, lambda: verifications_text(mirror.verifications, mirror.unreadable, mirror.circles))
+        each = {Model(one.model, place=str(every / one.model)): one for one in mirror.verifications}
+        broken = {Model(name, place=str(every / name)): why for name, why in mirror.unreadable.items()}
+        found = of_verifications(each, mirror.to_json, tuple, broken)
+        found = publish(
+            found, form, lambda: verifications_text(mirror.verifications, mirror.unreadable, mirror.circles), reasons
+        )
         damaged = bool(mirror.unreadable) or any(verified.notes for verified in mirror.verifications)
-        _stop({verified.conclusion for verified in mirror.verifications}, strict, damaged)
+        _stop(_open(found), strict, damaged)
     elif model is not None:
         verification = verify(
             model, options, open_model=lambda place, quick: read(place, quick=quick, cache=cache, offline=offline)
         )
-        emit(as_json, verification.to_json, lambda: verification_text(verification))
-        _stop({verification.conclusion}, strict, bool(verification.notes))
+        named = Model(Path(model).resolve().name if Path(model).exists() else verification.model, place=model)
+        found = of_verifications({named: verification}, verification.to_json, lambda: hashed(model, offline=offline))
+        found = publish(found, form, lambda: verification_text(verification), reasons)
+        _stop(_open(found), strict, bool(verification.notes))
 
 
 def _require_use(
@@ -151,6 +171,12 @@ def _require_use(
         raise typer.BadParameter("goes with --timestamp only", param_hint="--tsa-certificate")
     if "against_timestamp" in beside and "against_commitment" not in beside:
         raise typer.BadParameter("goes with --against-commitment only", param_hint="--against-timestamp")
+
+
+def _open(found: Findings) -> set[str]:
+    """The words of findings that are not accepted."""
+    words = {finding.word for finding in found.findings if finding.accepted is None}
+    return {"not-testable" if word == "not-found" else word for word in words}
 
 
 def _stop(conclusions: Collection[str], strict: bool, damaged: bool) -> None:

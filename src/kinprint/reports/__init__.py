@@ -7,9 +7,10 @@ from kinprint.reports.benchmark_terminal import benchmark_text
 from kinprint.reports.black_box_terminal import black_box_text
 from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.comparison_terminal import comparison_line, comparison_text, methods_text
+from kinprint.reports.cyclonedx_parts import require_cyclonedx
 from kinprint.reports.inspection_terminal import inspection_text
 from kinprint.reports.statement_commitment import hidden_commitment, open_commitment
-from kinprint.reports.statement_cyclonedx import cyclonedx_bom, require_cyclonedx
+from kinprint.reports.statement_cyclonedx import cyclonedx_bom
 from kinprint.reports.statement_in_toto import in_toto_statement
 from kinprint.reports.statement_terminal import commitment_text, statement_text
 from kinprint.reports.tree_svg import tree_svg

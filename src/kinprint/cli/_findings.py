@@ -1,0 +1,79 @@
+"""What commands print of their findings: for people, as JSON, or in a format that other programs read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from kinprint.cli._output import emit
+from kinprint.errors import printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from kinprint.reports.findings import Acceptance, Findings
+
+
+def chosen(form: str, as_json: bool) -> str:
+    """The format that --format and --json ask for."""
+    if as_json and form not in ("table", "json"):
+        raise typer.BadParameter("--json asks for another: choose one", param_hint="--format")
+    return "json" if as_json else form
+
+
+def acceptances(path: Path | None) -> tuple[Acceptance, ...]:
+    """The entries of --accepted, read before the work whose findings they are about."""
+    if path is None:
+        return ()
+    from kinprint.reports.findings import read_accepted
+
+    return read_accepted(path)
+
+
+def publish(
+    found: Findings,
+    form: str,
+    text: Callable[[], RenderableType],
+    accepted: tuple[Acceptance, ...] = (),
+    more: Callable[[], dict[str, Any]] = dict,
+) -> Findings:
+    """Print the findings once.
+
+    Args:
+        form: "table" for people, "json", or one of `kinprint.terms.FORMATS`.
+        text: gives what people read.
+        accepted: what marks a finding as accepted.
+        more: gives what JSON says of how the findings were made.
+
+    Returns:
+        the findings, accepted ones marked.
+    """
+    from kinprint.reports.findings import mark, rendered
+
+    found, expired = mark(found, accepted, datetime.now(UTC).date())
+    for entry in expired:
+        typer.echo(f"kinprint: accepted until {entry.expires} and no longer: {printable(entry.relative)}", err=True)
+    if form not in ("table", "json"):
+        sys.stdout.write(rendered(found, form))
+        return found
+    said = [
+        {"model": one.model.name, "relative": one.other.name, "reason": one.accepted[0], "expires": one.accepted[1].isoformat()}
+        for one in found.findings
+        if one.accepted is not None and one.other is not None
+    ]
+    emit(form == "json", lambda: {**found.document(), **more(), **({"accepted": said} if accepted else {})}, text)
+    if form == "table":
+        for one in said:
+            typer.echo(f"accepted until {one['expires']}: {one['relative']} ({one['reason']})")
+    return found
+
+
+def dumped(found: Findings) -> str:
+    """The document of the command on one line."""
+    return json.dumps(found.document(), allow_nan=False)
