@@ -18,6 +18,9 @@ from kinprint.errors import KinprintError
 INTERRUPTED = 130
 """Exit code of a command that was interrupted, as shells count."""
 
+COMPLETING = "_KINPRINT_COMPLETE"
+"""The variable of the environment by which a shell asks how a word goes on."""
+
 app = group(files(__name__), "kinprint", "Paternity tests for language models: does one model's weights come from another's?")
 
 
@@ -33,6 +36,10 @@ def _version(version: bool = typer.Option(False, "--version", "-V", help="Print 
 def main() -> None:
     """Run the command line; an input that cannot be used ends in one line on stderr and exit code 1."""
     degrade_signs()
+    if COMPLETING in os.environ:  # a shell asks how a word goes on
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     try:
         app(prog_name="kinprint")
     except KinprintError as error:

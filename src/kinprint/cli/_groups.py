@@ -16,6 +16,8 @@ import typer
 import typer.core
 import typer.main
 
+from kinprint.cli._settings import set_for, variable
+
 PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 """What all parts of the command line are made with."""
 
@@ -80,10 +82,32 @@ def _taken(options: list[Any]) -> list[Any]:
 
 
 class Single(typer.core.TyperCommand):
-    """A command that does something."""
+    """A command that does something. An option that nobody types is as the user's settings say (`kinprint.cli._settings`)."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _taken(super().get_params(ctx))
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        words = (*_words(parent), info_name or "")
+        options: dict[str, Any] = {name: option for option in self.params for name in _long_names(option)}
+        for name, option in options.items():
+            if option.envvar is None and f"--{name}" == option.opts[0]:
+                option.envvar, option.show_envvar = variable(words, name), False
+        asks = {"--help", "-h"} & set(args)
+        given = {} if asks or parent is None else set_for(words, {name: option.name for name, option in options.items()})
+        return super().make_context(info_name, args, parent, default_map=given, **extra)
+
+
+def _long_names(option: Any) -> list[str]:
+    """The long names of an option that does something, without their dashes: "json"."""
+    if option.param_type_name != "option" or not option.expose_value:
+        return []
+    return [name.removeprefix("--") for name in option.opts if name.startswith("--")]
+
+
+def _words(context: Any) -> tuple[str, ...]:
+    """What was typed before a command, but for `kinprint`."""
+    return () if context is None or context.parent is None else (*_words(context.parent), context.info_name)
 
 
 class Group(typer.core.TyperGroup):

@@ -68,7 +68,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 FormatOption = Annotated[
     str,
-    typer.Option("--format", metavar="FORMAT", callback=_format, help=f"Print findings as {', '.join(FORMATS)}."),
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        callback=_format,
+        autocompletion=lambda: list(FORMATS),
+        help=f"Print findings as {', '.join(FORMATS)}.",
+    ),
 ]
 
 AcceptedOption = Annotated[
@@ -163,13 +169,21 @@ AlphaOption = Annotated[
 FailOnOption = Annotated[
     str | None,
     typer.Option(
-        callback=_verdict, help="Exit with 3 on this verdict: related (or identical), identical, no-evidence, untestable."
+        callback=_verdict,
+        autocompletion=lambda: list(get_args(Verdict)),
+        help="Exit with 3 on this verdict: related (or identical), identical, no-evidence, untestable.",
     ),
 ]
 
 PartOption = Annotated[
     str | None,
-    typer.Option("--part", metavar="PART", callback=_part, help=f"Judge one part alone: {', '.join((*PARTS, *COMPONENTS))}."),
+    typer.Option(
+        "--part",
+        metavar="PART",
+        callback=_part,
+        autocompletion=lambda: [*PARTS, *COMPONENTS],
+        help=f"Judge one part alone: {', '.join((*PARTS, *COMPONENTS))}.",
+    ),
 ]
 
 

@@ -36,7 +36,7 @@ def command(
     as_json: JsonOption = False,
     offline: OfflineOption = False,
 ) -> None:
-    """Show what kinprint found on this machine: versions, optional parts, threads, cache, hub. For reports of faults.
+    """Show what kinprint found on this machine: versions, optional parts, threads, cache, settings, hub. For reports of faults.
 
     Example: kinprint doctor
 
@@ -65,6 +65,7 @@ def examined(offline: bool) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")},
         "cache": {"folder": str(cache), "writable": os.access(above, os.W_OK)},
+        "settings": _settings(),
         "hub": _hub(offline),
     }
 
@@ -84,6 +85,14 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _settings() -> dict[str, Any]:
+    """The file of settings, and whether it is there."""
+    from kinprint.cli._settings import settings_file
+
+    path = settings_file()
+    return {"file": None if path is None else str(path), "exists": path is not None and path.is_file()}
 
 
 def _hub(offline: bool) -> dict[str, Any]:
@@ -128,6 +137,13 @@ def _shown(found: dict[str, Any]) -> RenderableType:
         f"Packages that are always needed: {core}",
         f"Threads: {found['processors']} processors, {threads}",
         f"Cache: {printable(cache['folder'])}{writable}",
+        f"Settings: {_named(found['settings'])}",
         f"Hub: {printable(hub['address'])} {answers}{reason}",
     ]
     return Group(head, table, *map(Text, lines))
+
+
+def _named(settings: dict[str, Any]) -> str:
+    if settings["file"] is None:
+        return "no file"
+    return printable(settings["file"]) + ("" if settings["exists"] else ", which is not there")
