@@ -19,6 +19,7 @@ from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, printable
 from kinprint.fingerprints import TRAIT_VERSION, Fingerprint
 from kinprint.library import spaces
+from kinprint.words import family_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +70,11 @@ class ListedModel:
     added: datetime
     kinprint: str
     trait_version: int
+
+    @property
+    def family_name(self) -> str:
+        """What people call its family."""
+        return family_name(self.family, self.model_type)
 
     def to_json(self) -> dict[str, Any]:
         """What `kinprint library list --json` prints of a model."""

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from kinprint.errors import printable
 from kinprint.fingerprints.inspection import Inspection, OtherLine, RoleLine
+from kinprint.words import family_name
 
 
 def inspection_text(found: Inspection) -> RenderableType:
@@ -34,7 +35,7 @@ def _head(found: Inspection) -> list[Text]:
     guess = {True: ("a guess", "bold yellow"), False: ("known", "bold green"), None: ("not said", "dim")}[found.guessed]
     why = f": {printable(found.why, 200)}" if found.why else ""
     lines = [
-        Text.assemble("read as ", (printable(found.family), "bold"), " (", guess, f"){why}"),
+        Text.assemble("read as ", (_family(found), "bold"), " (", guess, f"){why}"),
         Text(", ".join(f"{name.removeprefix('num_').replace('_', ' ')} {value:,}" for name, value in found.sizes.items())),
         Text(f"positions: {printable(found.positions)}"),
     ]
@@ -80,3 +81,9 @@ def _others(others: tuple[OtherLine, ...]) -> Table:
         cells = (line.what, f"{line.tensors:,}", f"{line.nbytes / 1e6:.1f}", printable(line.example, 60))
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
+
+
+def _family(found: Inspection) -> str:
+    """The family by its name, and the table that read it, where that is another."""
+    name = printable(family_name(found.family))
+    return name if name == found.family else f"{name} in GGUF"

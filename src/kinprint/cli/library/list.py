@@ -47,6 +47,6 @@ def _table(title: str, models: Iterable[ListedModel]) -> Table:
     for model in models:
         counts = ("" if count is None else f"{count:,}" for count in (model.layers, model.hidden_size, model.parameters))
         read = "all" if model.quick is None else f"{model.quick:.1%}"
-        cells = (model.name, model.family, *counts, read, model.digest[:12])
+        cells = (model.name, model.family_name, *counts, read, model.digest[:12])
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
