@@ -39,8 +39,7 @@ def chance(log10_p: float) -> str:
 
 
 def family_name(table: str, model_type: str = "") -> str:
-    """What people call a family: the name of the table by which a model was read, but for tables of GGUF files: these read models
-    that have a name of their own.
+    """What people call a family: the name of the table that read a model. Tables of GGUF files read models of other names.
 
     Args:
         table: "llama", "gguf_llama", "gguf".
