@@ -120,6 +120,32 @@ def test_in_a_browser(scheme: str, tmp_path: Path) -> None:
         assert watched.complaints == []
 
 
+def test_it_prints_on_one_page_with_the_case_on_top(tmp_path: Path) -> None:
+    """Verdict, what it means, tests, digests; the button prints that, the other one everything."""
+    found = kinprint.compare(MODELS / "base", MODELS / "finetune")
+    path = tmp_path / "page.html"
+    path.write_text(comparison_html(found, command="kinprint compare base finetune", case=EVIL, author="A. Expert"))
+    with browser(offline=True) as watched:
+        seen = watched.page
+        seen.add_init_script("window.print = () => { window.printed = document.body.className; }")
+        seen.goto(path.as_uri())
+        assert "By: A. Expert" in seen.inner_text(".case")
+        seen.click("text=print one page")
+        assert seen.evaluate("window.printed") == "brief"
+        seen.click("text=print everything")
+        assert seen.evaluate("window.printed") == ""
+        everything = sheets(seen.pdf(format="A4"))
+        seen.evaluate("document.body.classList.add('brief')")
+        assert (sheets(seen.pdf(format="A4")), everything > 3) == (1, True)
+        seen.emulate_media(media="print")
+        assert found.suspect.digest in seen.inner_text("main")
+        assert watched.complaints == []
+
+
+def sheets(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf))
+
+
 def test_hostile_names_in_a_browser(tmp_path: Path) -> None:
     """No script of a stranger runs."""
     file = tmp_path / "report.html"

@@ -92,10 +92,10 @@ def epoch() -> datetime | None:
         raise typer.BadParameter(f"{printable(seconds, 40)} is no number of seconds", param_hint="SOURCE_DATE_EPOCH") from error
 
 
-def retyped() -> dict[str, str]:
-    """The command that is running, and when: what reports say of how they were made."""
+def retyped(case: str = "", author: str = "") -> dict[str, str]:
+    """The command that is running, and when: what reports say of how they were made, and on their top."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return {"command": shlex.join(["kinprint", *sys.argv[1:]]), "when": now}
+    return {"command": shlex.join(["kinprint", *sys.argv[1:]]), "when": now, "case": case, "author": author}
 
 
 def hash_of_fingerprint(path: Path, note: str = "") -> FileHash:

@@ -91,6 +91,12 @@ HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page that needs no network.")
 ]
 
+CaseOption = Annotated[
+    str, typer.Option("--case", metavar="TEXT", help="With --html: the number or name of a case, on its top.")
+]
+
+AuthorOption = Annotated[str, typer.Option("--author", metavar="TEXT", help="With --html: who made the report, on its top.")]
+
 InTotoOption = Annotated[
     Path | None,
     typer.Option("--in-toto", metavar="FILE", help="Write an in-toto statement about the examined files, ready to be signed."),

@@ -15,7 +15,9 @@ from kinprint.cli._options import (
     PLACES,
     AgainstOption,
     AlphaOption,
+    AuthorOption,
     CacheOption,
+    CaseOption,
     FormatOption,
     HtmlOption,
     InTotoOption,
@@ -49,6 +51,8 @@ def command(
     form: FormatOption = "table",
     as_json: JsonOption = False,
     html: HtmlOption = None,
+    case: CaseOption = "",
+    author: AuthorOption = "",
     in_toto: InTotoOption = None,
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
@@ -97,7 +101,7 @@ def command(
 
     found = of_audit(audit, stages[-1].place, lambda: files()[-1], {"in-toto": statement})
     publish(found, form, lambda: audit_text(audit))
-    write(html, lambda: audit_html(audit, files=files(), **retyped()))
+    write(html, lambda: audit_html(audit, files=files(), **retyped(case, author)))
     write(in_toto, statement)
     if audit.conclusion == "broken":
         raise typer.Exit(BROKEN)

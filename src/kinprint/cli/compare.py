@@ -18,7 +18,9 @@ from kinprint.cli._options import (
     AcceptedOption,
     AlphaOption,
     AsOption,
+    AuthorOption,
     CacheOption,
+    CaseOption,
     DeepOption,
     FailOnOption,
     FormatOption,
@@ -58,6 +60,8 @@ def command(
     quiet: QuietOption = False,
     part: PartOption = None,
     html: HtmlOption = None,
+    case: CaseOption = "",
+    author: AuthorOption = "",
     cyclonedx: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a CycloneDX bill of materials: SUSPECT, its files, its measured pedigree."),
@@ -106,7 +110,7 @@ def command(
         from kinprint.comparison.one_part import one_part
 
         comparison = one_part(comparison, part)
-    documents = _Documents(comparison, (reference, suspect), made)
+    documents = _Documents(comparison, (reference, suspect), made, retyped(case, author))
     own = {"cyclonedx": documents.cyclonedx, "in-toto": documents.in_toto}
     found = of_comparison(comparison, (reference, suspect), lambda: documents.files["suspect"], own)
     asked = Options(deep, quick, scores, alpha, part)
@@ -126,8 +130,8 @@ def command(
 class _Documents:
     """Documents of a comparison that name every file by its digest; files are read when the first is made."""
 
-    def __init__(self, comparison: Comparison, places: tuple[str, str], made: datetime | None) -> None:
-        self._comparison, self._places, self._made = comparison, places, made
+    def __init__(self, comparison: Comparison, places: tuple[str, str], made: datetime | None, said: dict[str, str]) -> None:
+        self._comparison, self._places, self._made, self._said = comparison, places, made, said
 
     @cached_property
     def files(self) -> dict[str, tuple[FileHash, ...]]:
@@ -136,7 +140,7 @@ class _Documents:
     def html(self) -> str:
         from kinprint.reports import comparison_html
 
-        return comparison_html(self._comparison, files=self.files, **retyped())
+        return comparison_html(self._comparison, files=self.files, **self._said)
 
     def cyclonedx(self) -> str:
         from kinprint.reports import cyclonedx_bom

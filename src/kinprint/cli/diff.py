@@ -10,7 +10,9 @@ from kinprint.checkpoints.places import require_there
 from kinprint.cli._models import retyped
 from kinprint.cli._options import (
     AsOption,
+    AuthorOption,
     CacheOption,
+    CaseOption,
     HtmlOption,
     JsonOption,
     SuspectArgument,
@@ -29,6 +31,8 @@ def command(
     suspect: SuspectArgument,
     as_json: JsonOption = False,
     html: HtmlOption = None,
+    case: CaseOption = "",
+    author: AuthorOption = "",
     svg: SvgOption = None,
     cache: CacheOption = True,
     as_type: AsOption = None,
@@ -58,5 +62,5 @@ def command(
     with step_bar() as progress:
         found = diff(reference, suspect, given=tables, cache=cache, progress=progress)
     emit(as_json, found.to_json, lambda: difference_text(found))
-    write(html, lambda: difference_html(found, **retyped()))
+    write(html, lambda: difference_html(found, **retyped(case, author)))
     write(svg, lambda: difference_svg(found))

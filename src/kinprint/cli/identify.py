@@ -17,7 +17,9 @@ from kinprint.cli._options import (
     PLACES,
     AcceptedOption,
     AlphaOption,
+    AuthorOption,
     CacheOption,
+    CaseOption,
     FailOnOption,
     FormatOption,
     HtmlOption,
@@ -67,6 +69,8 @@ def command(
     quick: QuickOption = False,
     part: PartOption = None,
     html: HtmlOption = None,
+    case: CaseOption = "",
+    author: AuthorOption = "",
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
 ) -> None:
@@ -131,7 +135,7 @@ def command(
 
         found = of_identification(identification, suspect, lambda: hashed(suspect))
         found = publish(found, form, lambda: identification_text(identification), known)
-        write(html, lambda: identification_html(identification, **retyped()))
+        write(html, lambda: identification_html(identification, **retyped(case, author)))
         stop_on(fail_on, identification.verdict, found)
 
 

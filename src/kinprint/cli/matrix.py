@@ -14,7 +14,9 @@ from kinprint.cli._options import (
     PLACES,
     AcceptedOption,
     AlphaOption,
+    AuthorOption,
     CacheOption,
+    CaseOption,
     FormatOption,
     HtmlOption,
     JsonOption,
@@ -39,6 +41,8 @@ def command(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one pair a line: names, verdict, log10 p.")] = None,
     svg: SvgOption = None,
     html: HtmlOption = None,
+    case: CaseOption = "",
+    author: AuthorOption = "",
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
 ) -> None:
@@ -71,4 +75,4 @@ def command(
     publish(of_matrix(found), form, lambda: matrix_text(found), known)
     write(csv, found.csv)
     write(svg, lambda: matrix_svg(found))
-    write(html, lambda: matrix_html(found, **retyped()))
+    write(html, lambda: matrix_html(found, **retyped(case, author)))

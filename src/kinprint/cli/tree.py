@@ -14,7 +14,9 @@ from kinprint.cli._options import (
     PLACES,
     AcceptedOption,
     AlphaOption,
+    AuthorOption,
     CacheOption,
+    CaseOption,
     FormatOption,
     HtmlOption,
     JsonOption,
@@ -44,6 +46,8 @@ def command(
     newick: Annotated[Path | None, typer.Option(help="Write the trees in Newick format, a family a line.")] = None,
     svg: SvgOption = None,
     html: HtmlOption = None,
+    case: CaseOption = "",
+    author: AuthorOption = "",
     alpha: AlphaOption = ALPHA,
     cache: CacheOption = True,
 ) -> None:
@@ -80,4 +84,4 @@ def command(
     publish(of_tree(forest), form, lambda: reports.tree_text(forest), known)
     write(newick, forest.newick)
     write(svg, lambda: reports.tree_svg(forest))
-    write(html, lambda: tree_html(forest, **retyped()))
+    write(html, lambda: tree_html(forest, **retyped(case, author)))

@@ -29,7 +29,13 @@ from kinprint.statistics.tails import DRAWS
 
 
 def comparison_html(
-    comparison: Comparison, *, command: str, files: Mapping[str, Sequence[FileHash]] | None = None, when: str = ""
+    comparison: Comparison,
+    *,
+    command: str,
+    files: Mapping[str, Sequence[FileHash]] | None = None,
+    when: str = "",
+    case: str = "",
+    author: str = "",
 ) -> str:
     """The page.
 
@@ -38,6 +44,7 @@ def comparison_html(
         command: what to type to find it again.
         files: "reference", "suspect" -> their files with digests, where the files are at hand.
         when: date and time of the comparison, as the page shall show it.
+        case, author: what and who stand on top of the page, if anything.
     """
     depth = int(comparison.reference.layers or 0)
     return page(
@@ -75,6 +82,8 @@ def comparison_html(
         context=words.context(comparison.context),
         provenance=_provenance(comparison, when),
         command=command,
+        case=case,
+        author=author,
     )
 
 

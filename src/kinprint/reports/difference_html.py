@@ -9,13 +9,14 @@ from kinprint.reports.difference_figures import layers_by_roles
 from kinprint.reports.pages import page
 
 
-def difference_html(changes: Changes, *, command: str, when: str = "") -> str:
+def difference_html(changes: Changes, *, command: str, when: str = "", case: str = "", author: str = "") -> str:
     """The page.
 
     Args:
         changes: what `diff` found.
         command: what to type to find it again.
         when: date and time, as the page shall show it.
+        case, author: what and who stand on top of the page, if anything.
     """
     origin = [("measured with", measured_with()), *([("made", when)] if when else [])]
     return page(
@@ -29,6 +30,8 @@ def difference_html(changes: Changes, *, command: str, when: str = "") -> str:
         number=words.number,
         percent=words.percent,
         command=command,
+        case=case,
+        author=author,
         provenance=[*origin, ("reference", changes.sources[0]), ("suspect", changes.sources[1])],
     )
 

@@ -7,13 +7,16 @@ from kinprint.reports.comparison_html import measured_with
 from kinprint.reports.pages import page
 
 
-def identification_html(identification: Identification, *, command: str, when: str = "") -> str:
+def identification_html(
+    identification: Identification, *, command: str, when: str = "", case: str = "", author: str = ""
+) -> str:
     """The page.
 
     Args:
         identification: what `identify` found.
         command: what to type to find it again.
         when: date and time, as the page shall show it.
+        case, author: what and who stand on top of the page, if anything.
     """
     rows = [
         ("suspect", str(identification.suspect.provenance.get("source") or "–")),
@@ -26,5 +29,7 @@ def identification_html(identification: Identification, *, command: str, when: s
         "identification.html",
         identification=identification,
         command=command,
+        case=case,
+        author=author,
         provenance=rows,
     )

@@ -13,17 +13,26 @@ from kinprint.reports.tree_svg import tree_svg
 from kinprint.reports.tree_terminal import foot, merges, rows, start
 
 
-def tree_html(forest: Forest, *, command: str, when: str = "") -> str:
+def tree_html(forest: Forest, *, command: str, when: str = "", case: str = "", author: str = "") -> str:
     """The page.
 
     Args:
         forest: what `tree` found.
         command: what to type to find it again.
         when: date and time, as the page shall show it.
+        case, author: what and who stand on top of the page, if anything.
     """
     origin = [("measured with", measured_with()), *([("made", when)] if when else [])]
     digests = [(label, digest) for label, digest in zip(forest.labels, forest.digests, strict=True)]
-    return page("tree.html", **grown(forest), foot=foot(forest), command=command, provenance=[*origin, *digests])
+    return page(
+        "tree.html",
+        **grown(forest),
+        foot=foot(forest),
+        command=command,
+        case=case,
+        author=author,
+        provenance=[*origin, *digests],
+    )
 
 
 def grown(forest: Forest) -> dict[str, Any]:
