@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from kinprint.checkpoints.places import means_url, name_like_an_id, require_there
+from kinprint.cli._estimates import told
 from kinprint.cli._progress import byte_bar, say_when_compiling
 from kinprint.errors import printable
 
@@ -41,6 +42,8 @@ def read(
     from kinprint.fingerprints import fingerprint
 
     with byte_bar(_shown_name(model)) as progress:
+        if isinstance(model, str) and sys.stderr.isatty():
+            progress = told(model, progress, lambda words: typer.echo(f"kinprint: {printable(model)}: {words}", err=True))
         return fingerprint(
             model,
             quick=quick,
