@@ -26,7 +26,7 @@ from kinprint.methods import Method, Score, known
 from kinprint.reports.glossary import glossary_markdown
 
 DOCS = Path(__file__).parent
-NOTEBOOKS = ("disputes",)
+NOTEBOOKS = ("disputes", "notebook")
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NOTICE = "<!-- Written by docs/generate.py: do not edit. -->\n\n"
 SHARES = (0.5, 0.05, 0.01)

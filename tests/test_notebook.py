@@ -56,6 +56,30 @@ def test_every_result_is_a_card_and_a_table(shown: dict[str, Shown], kind: str, 
         assert pandas.api.types.is_numeric_dtype(frame["log10_p"])
 
 
+@pytest.mark.parametrize("kind", ["comparison", "identification", "matrix", "tree", "library", "gathering"])
+def test_every_result_is_drawn(shown: dict[str, Shown], kind: str) -> None:
+    """A bar for each row that has a value, labelled; names are no formulas to matplotlib."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    axes = shown[kind].plot(most=5)
+    rows = [row for row in shown[kind].rows() if row[shown[kind].measure] is not None][:5]
+    assert len(axes.patches) == len(rows) == len(axes.get_yticklabels())
+    axes.figure.canvas.draw()
+
+
+def test_names_are_no_formulas(shown: dict[str, Shown]) -> None:
+    pytest.importorskip("matplotlib").use("agg")
+
+    class Evil(Shown):
+        def headline(self) -> str:
+            return "$\\frac{$"
+
+        def rows(self) -> list[dict[str, object]]:
+            return [{"name": "$\\frac{$", "log10_p": -400.0}, {"name": "b", "log10_p": None}]
+
+    Evil().plot().figure.canvas.draw()
+
+
 def test_a_library_prints_and_iterates_sensibly(shown: dict[str, Shown]) -> None:
     library = shown["library"]
     assert repr(library) == "<Library 'memory://notebook', 2 models>"
@@ -76,3 +100,9 @@ def test_without_pandas(shown: dict[str, Shown], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match="pip install pandas"):
         shown["matrix"].to_frame()
+
+
+def test_without_matplotlib(shown: dict[str, Shown], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match="pip install matplotlib"):
+        shown["matrix"].plot()

@@ -1,4 +1,4 @@
-"""The notebook runs, and says what its page shows."""
+"""The notebooks run, and say what their pages show."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "disputes.ipynb"
+NOTEBOOKS = (NOTEBOOK, ROOT / "docs" / "notebook.ipynb")
 
 
 def said(notebook: Any) -> list[str]:
@@ -20,15 +21,16 @@ def said(notebook: Any) -> list[str]:
     return texts + [output.get("text", "") for output in outputs]
 
 
-def test_the_notebook_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_what_it_shows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every figure of the page is what its cell gives today."""
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    stored, fresh = (nbformat.read(NOTEBOOK, as_version=4) for _ in range(2))
+    stored, fresh = (nbformat.read(path, as_version=4) for _ in range(2))
     client = nbclient.NotebookClient(
-        fresh, timeout=PATIENCE, kernel_name="python3", resources={"metadata": {"path": NOTEBOOK.parent}}
+        fresh, timeout=PATIENCE, kernel_name="python3", resources={"metadata": {"path": path.parent}}
     )
     client.execute()
     assert said(fresh) == said(stored)

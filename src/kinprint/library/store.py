@@ -118,6 +118,8 @@ class Library(Shown):
         0
     """
 
+    measure = "parameters"
+
     def __init__(self, where: str, database: Any) -> None:
         self.where = where
         self._database = database

@@ -134,6 +134,8 @@ class Gathering(Shown):
         notes: what could not be told apart, and why.
     """
 
+    measure = "coefficient"
+
     suspect: Fingerprint
     kind: str
     parents: tuple[Parent, ...] = ()

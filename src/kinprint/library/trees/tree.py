@@ -159,6 +159,8 @@ class Forest(Shown):
         relations: which models the tests related.
     """
 
+    measure = "distance"
+
     labels: tuple[str, ...]
     digests: tuple[str, ...]
     families: tuple[Family, ...]
