@@ -23,7 +23,7 @@ def command(as_json: JsonOption = False) -> None:
 
     Example: kinprint models
 
-    prints a table: what to type, which program keeps it, its size.
+    prints a line a model: its size, which program keeps it, what to type.
     """
     from kinprint.library.on_this_disk import local_models
 
@@ -33,8 +33,8 @@ def command(as_json: JsonOption = False) -> None:
 
 
 def _shown(found: Sequence[LocalModel]) -> RenderableType:
+    """A line a model, with what to type at its end: a name that breaks cannot be copied."""
     from rich.filesize import decimal
-    from rich.table import Column, Table
     from rich.text import Text
 
     from kinprint.checkpoints import ollama
@@ -43,8 +43,4 @@ def _shown(found: Sequence[LocalModel]) -> RenderableType:
     if not found:
         places = ", ".join(str(place) for place in (hub_cache(), ollama.store(), lm_studio()[0]))
         return Text(f"No models in {printable(places, 1000)}. A folder or a file elsewhere is given by its path.")
-    columns = (Column("kept by", no_wrap=True), Column("size", justify="right", no_wrap=True))
-    table = Table(Column("model", overflow="fold"), *columns)
-    for model in found:
-        table.add_row(Text(printable(model.name, 1000)), model.kept_by, decimal(model.nbytes))
-    return table
+    return "\n".join(f"{decimal(model.nbytes):>9}  {model.kept_by:<9}  {printable(model.name, 1000)}" for model in found)
