@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from command_line import kinprint
 from typer.testing import CliRunner, Result
 
 from kinprint import Library, fingerprint
@@ -145,3 +146,19 @@ def test_a_library_that_is_missing_is_wrong_use(arguments: list[str], monkeypatc
     assert result.exit_code == 2
     assert "--library" in result.output
     assert "KINPRINT_LIBRARY" in result.output
+
+
+def test_a_model_is_called_what_the_user_calls_it(tmp_path: Path, models: Path) -> None:
+    """In what is printed and written; its digest stays the same."""
+    base, finetune = models / "base", models / "finetune"
+    said = kinprint("compare", base, finetune, "--name", "theirs", "--reference-name", "ours", "-q").stdout
+    assert said.endswith("ours and theirs\n")
+    written = tmp_path / "a.kinprint"
+    kinprint("fingerprint", base, "--name", "org/ours", "-o", written)
+    assert (fingerprint(written).name, fingerprint(written).digest) == ("org/ours", fingerprint(base).digest)
+    library = tmp_path / "lib"
+    assert kinprint("library", "add", base, "--name", "org/ours", "-l", library).returncode == 0
+    assert "1 relative: org/ours" in kinprint("identify", finetune, "--name", "x", "-l", library).stdout
+    assert kinprint("library", "add", base, finetune, "--name", "x", "-l", library).returncode == 2
+    assert kinprint("fingerprint", base, "--name", "a\nb").returncode == 2
+    assert kinprint("identify", "--all-local", "--name", "x", "-l", library).returncode == 2

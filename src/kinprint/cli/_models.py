@@ -56,6 +56,15 @@ def read(
         )
 
 
+def called(model: Fingerprint, name: str | None) -> Fingerprint:
+    """The model under the name that the user gives it, if any; its digest stays the same."""
+    if name is None:
+        return model
+    from kinprint.fingerprints import Fingerprint
+
+    return Fingerprint(name, model.traits, model.facts, model.provenance)
+
+
 def announce(model: str) -> None:
     """Say to who looks on that a hub is asked, before it is."""
     if sys.stderr.isatty() and not os.path.lexists(model) and not means_url(model) and name_like_an_id(model):

@@ -14,6 +14,9 @@ from kinprint.terms import COMPONENTS, FORMATS, PARTS, Verdict
 if TYPE_CHECKING:
     from kinprint.architectures import Table
 
+LONGEST_NAME = 300
+"""Characters of a model's name, as fingerprints hold it."""
+
 PLACES = "folder, file, hub id, ollama:NAME, BASE+ADAPTER or .kinprint file"
 """What a model may be named by."""
 
@@ -37,6 +40,12 @@ def unknown(name: str, what: str, known: Sequence[str], hint: str | None = None)
     return typer.BadParameter(f"{name!r} is no {what}{meant} {what.capitalize()}s: {', '.join(known)}", param_hint=hint)
 
 
+def _called(name: str | None) -> str | None:
+    if name is not None and not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+        raise typer.BadParameter(f"takes 1 to {LONGEST_NAME} printable characters")
+    return name
+
+
 def _format(name: str) -> str:
     if name not in FORMATS:
         raise unknown(name, "format", FORMATS)
@@ -56,7 +65,15 @@ def _part(name: str | None) -> str | None:
 _LIBRARY = typer.Option("--library", "-l", envvar="KINPRINT_LIBRARY", help="The library: a folder, or a URL (s3://, gs://).")
 _JOBS = typer.Option("--jobs", min=1, help="How many models, or pairs of models, to work on at once.")
 
+ReferenceNameOption = Annotated[
+    str | None, typer.Option("--reference-name", metavar="NAME", callback=_called, help="What to call the reference.")
+]
+
 SuspectArgument = Annotated[str, typer.Argument(help=f"The model that is examined: {PLACES}.")]
+
+NameOption = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", callback=_called, help="What to call the model (of two: the suspect).")
+]
 
 LibraryOption = Annotated[str, _LIBRARY]
 """Of commands that use a library."""

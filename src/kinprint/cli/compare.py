@@ -12,7 +12,7 @@ import typer
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._findings import acceptances, chosen, publish
 from kinprint.cli._gates import stop_on
-from kinprint.cli._models import epoch, hashed, read, retyped
+from kinprint.cli._models import called, epoch, hashed, read, retyped
 from kinprint.cli._options import (
     PLACES,
     AcceptedOption,
@@ -27,9 +27,11 @@ from kinprint.cli._options import (
     HtmlOption,
     InTotoOption,
     JsonOption,
+    NameOption,
     PartOption,
     QuickOption,
     QuietOption,
+    ReferenceNameOption,
     ScoresOption,
     SuspectArgument,
     TableOption,
@@ -54,6 +56,8 @@ def command(
     accepted: AcceptedOption = None,
     fail_on: FailOnOption = None,
     deep: DeepOption = False,
+    name: NameOption = None,
+    reference_name: ReferenceNameOption = None,
     quick: QuickOption = False,
     scores: ScoresOption = False,
     verbose: VerboseOption = False,
@@ -104,8 +108,9 @@ def command(
     tables = given_tables(as_type, table)
     measure = partial(read, quick=quick, scores=scores, cache=cache)
     fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables)
+    pair = called(fingerprints[0], reference_name), called(fingerprints[1], name)
     with step_bar() as progress:
-        comparison = examine(fingerprints, weights, alpha=alpha, scores=scores, cache=cache, progress=progress)
+        comparison = examine(pair, weights, alpha=alpha, scores=scores, cache=cache, progress=progress)
     if part is not None:
         from kinprint.comparison.one_part import one_part
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from kinprint.cli._models import read
+from kinprint.cli._models import called, read
 from kinprint.cli._options import (
     AsOption,
     CacheOption,
     FingerprintOption,
+    NameOption,
     PartOption,
     QuickOption,
     ScoresOption,
@@ -28,6 +29,7 @@ from kinprint.errors import printable
 def command(
     model: Annotated[str, typer.Argument(help="A folder, a weights file, a hub id, or BASE+ADAPTER.")],
     output: FingerprintOption = None,
+    name: NameOption = None,
     quick: QuickOption = False,
     scores: ScoresOption = False,
     part: PartOption = None,
@@ -50,7 +52,7 @@ def command(
     from kinprint.checkpoints.files import file_name
 
     measured = read(model, quick=quick, scores=scores, cache=cache, threads=threads, given=given_tables(as_type, table))
-    measured = measured if only is None else measured.component(only)
+    measured = called(measured if only is None else measured.component(only), name)
     target = output or Path(f"{file_name(measured.name)}.kinprint")
     measured.save(target)
     size = target.stat().st_size / 1e6

@@ -9,8 +9,16 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._findings import chosen, publish
-from kinprint.cli._models import hashed, read
-from kinprint.cli._options import AlphaOption, CacheOption, FormatOption, JsonOption, OptionalLibraryOption, SuspectArgument
+from kinprint.cli._models import called, hashed, read
+from kinprint.cli._options import (
+    AlphaOption,
+    CacheOption,
+    FormatOption,
+    JsonOption,
+    NameOption,
+    OptionalLibraryOption,
+    SuspectArgument,
+)
 from kinprint.cli._output import require_writable, write
 from kinprint.cli._progress import step_bar
 from kinprint.terms import ALPHA
@@ -24,6 +32,7 @@ def command(
     ] = None,
     form: FormatOption = "table",
     as_json: JsonOption = False,
+    name: NameOption = None,
     mergekit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the recipe (YAML) by which mergekit would make such a model.")
     ] = None,
@@ -48,7 +57,7 @@ def command(
     from kinprint.reports.gather_terminal import gathering_text
     from kinprint.verbs import gather
 
-    examined = read(suspect, cache=cache)
+    examined = called(read(suspect, cache=cache), name)
     candidates = [read(model, cache=cache) for model in among or ()]
     with step_bar() as progress:
         gathering = gather(examined, candidates, library=library, alpha=alpha, progress=progress)

@@ -12,7 +12,7 @@ import typer
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._findings import acceptances, chosen, publish
 from kinprint.cli._gates import stop_on
-from kinprint.cli._models import hashed, read, retyped
+from kinprint.cli._models import called, hashed, read, retyped
 from kinprint.cli._options import (
     PLACES,
     AcceptedOption,
@@ -25,6 +25,7 @@ from kinprint.cli._options import (
     HtmlOption,
     JsonOption,
     LibraryOption,
+    NameOption,
     PartOption,
     QuickOption,
 )
@@ -66,6 +67,7 @@ def command(
     settled: Annotated[
         float, typer.Option(min=0, help="With --watch: read a model once it has not changed for so many seconds.")
     ] = SETTLED,
+    name: NameOption = None,
     quick: QuickOption = False,
     part: PartOption = None,
     html: HtmlOption = None,
@@ -91,8 +93,9 @@ def command(
         raise typer.BadParameter("give a model, --watch FOLDER or --all-local, one of the three", param_hint="SUSPECT")
     if fail_on is not None and suspect is None:
         raise typer.BadParameter("takes one model", param_hint="--fail-on")
-    if html is not None and suspect is None:
-        raise typer.BadParameter("takes one model", param_hint="--html")
+    for option, given in (("--html", html), ("--name", name)):
+        if given is not None and suspect is None:
+            raise typer.BadParameter("takes one model", param_hint=option)
     form = chosen(form, as_json)
     if form not in ("table", "json") and suspect is None:
         raise typer.BadParameter("--watch and --all-local print a line a model, as table or json", param_hint="--format")
@@ -110,7 +113,7 @@ def command(
     opened = Library.open(library)
 
     def identified(model: str) -> Identification:
-        fingerprint = read(model, quick=quick, cache=cache)
+        fingerprint = called(read(model, quick=quick, cache=cache), name)
         with step_bar() as progress:
             return identify(
                 fingerprint,

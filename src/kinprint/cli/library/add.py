@@ -9,11 +9,13 @@ import typer
 
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._gates import stop_if
+from kinprint.cli._models import called, read
 from kinprint.cli._options import (
     CacheOption,
     EngineOption,
     JsonOption,
     LibraryOption,
+    NameOption,
     QuickOption,
     ThreadsOption,
     WorkersOption,
@@ -31,6 +33,7 @@ def command(
         list[str], typer.Argument(metavar="MODEL...", help="Models, .kinprint files, or folders that hold them.")
     ],
     library: LibraryOption,
+    name: NameOption = None,
     quick: QuickOption = False,
     engine: EngineOption = "threads",
     workers: WorkersOption = None,
@@ -47,16 +50,22 @@ def command(
 
     prints: lib: 3 new, 0 already there; 3 models
     """
+    if name is not None and len(models) != 1:
+        raise typer.BadParameter("takes one model", param_hint="--name")
     if len(models) == 1:  # of several, those that can be read are added
         require_there(*models)
     from kinprint.library import Library
-    from kinprint.library.adding import add_models
+    from kinprint.library.adding import Added, add_models
     from kinprint.library.inputs import models_in
 
     opened = Library.open(library, create=True)
-    wanted = models_in(models)
-    results = add_models(opened, wanted, engine=engine, workers=workers, quick=quick, cache=cache, threads=threads)
-    done = list(tracked(results, "measuring", len(wanted)))
+    if name is not None:
+        measured = called(read(models[0], quick=quick, cache=cache, threads=threads), name)
+        done = [Added(models[0], measured.digest, bool(opened.add([measured])))]
+    else:
+        wanted = models_in(models)
+        results = add_models(opened, wanted, engine=engine, workers=workers, quick=quick, cache=cache, threads=threads)
+        done = list(tracked(results, "measuring", len(wanted)))
     if any(each.new for each in done):
         opened.optimize()
     count = len(opened)
