@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.benchmark import Summary
+from kinprint.benchmark.result import FINGERPRINTS, VERDICT
 from kinprint.reports import benchmark_words as words
 
 LISTED = 20
@@ -67,13 +68,22 @@ def _percent(value: tuple[int, int] | None) -> str:
 
 
 def _kinds(summary: Summary, truth: str, title: str) -> list[RenderableType]:
-    """Counts by kind and method."""
+    """Counts by kind, of the verdict, and of what it were without the checkpoints; the reports have every method's."""
     kinds = [row for row in summary.kinds if row.truth == truth]
+    if not kinds:
+        return []
+    names = [column.name for column in summary.columns if column.name in (VERDICT, FINGERPRINTS)]
     rows = [
-        [words.row_name(row), str(row.pairs), *(words.NONE if n is None else str(n) for n in row.found.values())]
+        [
+            words.row_name(row),
+            str(row.pairs),
+            *(words.NONE if row.found[name] is None else str(row.found[name]) for name in names),
+        ]
         for row in kinds
     ]
-    return [_table(title, ("kind", "pairs", *(column.name for column in summary.columns)), rows)] if rows else []
+    left = len(summary.columns) - len(names)
+    note = [Text(f"and {left} more columns, one a method: --markdown, --html", style="dim")] if left > 0 else []
+    return [_table(title, ("kind", "pairs", *names), rows), *note]
 
 
 def _table(title: str, columns: Sequence[str], rows: words.Rows) -> Table:
