@@ -120,7 +120,8 @@ def _write(
     in_toto: Path | None,
 ) -> None:
     """Write the reports that name every file by its digest, those that are wanted."""
-    from kinprint.reports import comparison_html, cyclonedx_bom, in_toto_statement
+    from kinprint.reports import cyclonedx_bom, in_toto_statement
+    from kinprint.reports.comparison_html import comparison_html
 
     files = {"reference": hashed(places[0]), "suspect": hashed(places[1])}
     write(html, lambda: comparison_html(comparison, files=files, **retyped()))

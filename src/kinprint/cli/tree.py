@@ -60,8 +60,9 @@ def command(
     only = component(part)
     require_there(*(models or ()))
     require_writable(newick, svg, html)
-    from kinprint import reports
+    from kinprint.reports import tree_text
     from kinprint.reports.tree_html import tree_html
+    from kinprint.reports.tree_svg import tree_svg
     from kinprint.verbs import tree
 
     fingerprints = [read(model, cache=cache) for model in models or ()]
@@ -69,7 +70,7 @@ def command(
         forest = tree(fingerprints, library=library, alpha=alpha, test_all=test_all, part=only, cache=cache, progress=progress)
     if len(forest.labels) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")
-    emit(as_json, forest.to_json, lambda: reports.tree_text(forest))
+    emit(as_json, forest.to_json, lambda: tree_text(forest))
     write(newick, forest.newick)
-    write(svg, lambda: reports.tree_svg(forest))
+    write(svg, lambda: tree_svg(forest))
     write(html, lambda: tree_html(forest, **retyped()))

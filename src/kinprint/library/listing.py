@@ -63,17 +63,18 @@ class Listing(NamedTuple):
     models: list[ListedModel]
 
 
-def read(where: str | os.PathLike[str]) -> Listing | None:
+def read(where: str | os.PathLike[str], file: Path | None = None) -> Listing | None:
     """The listing of a library; None if it has no current one.
 
     Args:
         where: a folder, or a URL, where there is no listing.
+        file: that has it; the one in the folder by default.
     """
     if "://" in os.fspath(where):
         return None
     folder = Path(where)
     try:
-        told = parse_object(read_bounded(folder / FILE, MOST_BYTES), FILE)
+        told = parse_object(read_bounded(file or folder / FILE, MOST_BYTES), FILE)
         models = [_model(values) for values in told["models"]]
     except (CheckpointError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -86,11 +87,13 @@ def write(
     models_now: Callable[[], Iterable[ListedModel] | None],
     before: Listing | None = None,
     added: Sequence[ListedModel] = (),
+    file: Path | None = None,
 ) -> None:
     """Bring the listing up to date, atomically; leave none of a library of more than `MOST` models.
 
     Args:
         models_now: reads the models from the tables; None if there are more than `MOST`.
+        file: to write; the one in the folder by default.
         before: the listing that was current before the models of `added` came, with one commit: then no table is read.
 
     Raises:
@@ -106,12 +109,12 @@ def write(
     else:
         models = models_now()
     if models is None:
-        (folder / FILE).unlink(missing_ok=True)
+        (file or folder / FILE).unlink(missing_ok=True)
         return
     told = {**state, "models": [{**asdict(model), "added": model.added.isoformat()} for model in models]}
     if _state(folder) == state:  # or somebody has written meanwhile, where locks do not work
-        with replacing(folder / FILE) as file:
-            file.write(json.dumps(told, separators=(",", ":")).encode())
+        with replacing(file or folder / FILE) as stream:
+            stream.write(json.dumps(told, separators=(",", ":")).encode())
 
 
 def _version(state: dict[str, Any]) -> int:

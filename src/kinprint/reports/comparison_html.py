@@ -29,7 +29,12 @@ from kinprint.statistics.tails import DRAWS
 
 
 def comparison_html(
-    comparison: Comparison, *, command: str, files: Mapping[str, Sequence[FileHash]] | None = None, when: str = ""
+    comparison: Comparison,
+    *,
+    command: str,
+    files: Mapping[str, Sequence[FileHash]] | None = None,
+    when: str = "",
+    home: str = "",
 ) -> str:
     """The page.
 
@@ -38,6 +43,7 @@ def comparison_html(
         command: what to type to find it again.
         files: "reference", "suspect" -> their files with digests, where the files are at hand.
         when: date and time of the comparison, as the page shall show it.
+        home: where a link in front of the page leads, on a server; without it there is none.
     """
     depth = int(comparison.reference.layers or 0)
     return page(
@@ -74,6 +80,7 @@ def comparison_html(
         unmeasured=words.unmeasured(comparison.scores),
         context=words.context(comparison.context),
         provenance=_provenance(comparison, when),
+        home=home,
         command=command,
     )
 
