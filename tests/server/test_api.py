@@ -85,8 +85,13 @@ def sending(running: Running) -> HTTPConnection:
 
 def test_few_uploads_at_once(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes memory while it is received, so further ones are told to try again; slow ones are given up."""
-    slow = [sending(running) for _ in range(uploads.AT_ONCE)]
-    until(lambda: running.post("/api/fingerprints", content=b"nothing").status_code == 429)
+    slow = []
+
+    def full() -> bool:
+        slow.append(sending(running))
+        return running.post("/api/fingerprints", content=b"nothing").status_code == 429
+
+    until(full)
     for each in slow:
         each.close()
     until(lambda: running.post("/api/fingerprints", content=b"nothing").status_code == 422)
@@ -245,6 +250,9 @@ def test_strangers_in_a_browser(running: Running) -> None:
     pair = {"reference": running.digests["base"], "suspect": running.digests["twin"]}
     assert running.post("/api/comparisons", json=pair, headers={"origin": "https://evil.example"}).status_code == 403
     assert running.post("/api/comparisons", json=pair, headers={"origin": running.url}).status_code == 200
+    picture = {"sec-fetch-site": "cross-site", "sec-fetch-dest": "image"}
+    assert running.get(f"/models/{pair['reference']}/relatives", headers=picture).status_code == 403
+    assert running.get("/", headers={**picture, "sec-fetch-dest": "document"}).status_code == 200
 
 
 @pytest.mark.parametrize(

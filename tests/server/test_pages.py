@@ -89,7 +89,7 @@ def test_from_the_library_to_a_verdict(running: Running, watched: Watched) -> No
     page.goto(running.url)
     page.get_by_role("searchbox").or_(page.locator("input[name=q]")).first.fill("finetune")
     page.get_by_role("button", name="Search").click()
-    page.get_by_role("link", name="finetune").click()
+    page.get_by_role("link", name="finetune", exact=True).click()
     require_fine(watched)
     page.get_by_role("button", name="Find relatives").click()
     page.locator(".verdict strong").wait_for()

@@ -12,7 +12,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
@@ -111,7 +110,7 @@ def write(
     if models is None:
         (file or folder / FILE).unlink(missing_ok=True)
         return
-    told = {**state, "models": [{**asdict(model), "added": model.added.isoformat()} for model in models]}
+    told = {**state, "models": [_values(model) for model in models]}
     if _state(folder) == state:  # or somebody has written meanwhile, where locks do not work
         with replacing(file or folder / FILE) as stream:
             stream.write(json.dumps(told, separators=(",", ":")).encode())
@@ -134,6 +133,11 @@ def _state(folder: Path) -> dict[str, Any]:
         newest, digest = "", ""
     columns = {"schema": records.SCHEMA, "vectors": spaces.VERSION}
     return {"format": FORMAT, **columns, "manifest": newest, "digest": digest or os.urandom(16).hex()}
+
+
+def _values(model: ListedModel) -> dict[str, Any]:
+    """The fields of a model as JSON has them; `dataclasses.asdict` would take several times as long."""
+    return {name: getattr(model, name) for name in ListedModel.__dataclass_fields__} | {"added": model.added.isoformat()}
 
 
 def _model(values: dict[str, Any]) -> ListedModel:

@@ -41,6 +41,7 @@ def model_html(
             ("source", str(model.provenance.get("source") or "–")),
             ("revision", str(model.provenance.get("revision") or "–")),
             ("fingerprint (BLAKE3)", model.digest),
+            ("weights (BLAKE3)", model.stated.content or "–"),
             ("bytes read", "all" if model.quick is None else f"{model.quick:.2%} (--quick)"),
             ("library", f"{identification.searched:,} models"),
             ("measured with", measured_with()),
@@ -51,7 +52,8 @@ def model_html(
 
 def facts(model: Fingerprint) -> list[tuple[str, Any]]:
     """Single numbers and words about a model, by name; whole lists are for programs."""
-    return sorted((name, value) for name, value in model.facts.items() if isinstance(value, str | int | float) and value != "")
+    shown = ((name, value) for name, value in model.facts.items() if name != "content" and isinstance(value, str | int | float))
+    return sorted((name, ("no", "yes")[value] if isinstance(value, bool) else value) for name, value in shown if value != "")
 
 
 def _notes(model: Fingerprint) -> list[str]:

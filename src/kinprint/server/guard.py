@@ -112,6 +112,8 @@ class Guard:
         origin = headers.get("origin")
         if method not in ("GET", "HEAD") and origin is not None and (urlsplit(origin).netloc if _plain(origin) else "") != host:
             return _problem(403, "sent by a page of another origin")
+        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-dest") != "document":
+            return _problem(403, "part of a page of another site")  # a link to a page is followed; a picture starts no work
         return None
 
     def _stranger(self, headers: Headers, path: str) -> Response | None:

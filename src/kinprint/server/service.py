@@ -92,11 +92,11 @@ class Service:
         self._listing = self._names.read()
         opener = ThreadPoolExecutor(1, thread_name_prefix="opening")
         self._opening = opener.submit(Library.open, settings.library)
-        self._importing = opener.submit(_import)
-        opener.shutdown(wait=False)
         if self._listing is None:
             self._opening.result()
         self.catalogue = Catalogue(self._version, self._models)
+        self._importing = opener.submit(_import)  # not before: it would only keep the first page waiting
+        opener.shutdown(wait=False)
         self._folders = Folders(settings.folders)
         self.held = Bounded[str, Fingerprint](HELD_BYTES, HELD)
         self.measuring, self.comparing = Jobs(1), Jobs(AT_ONCE, LONGEST)
@@ -236,7 +236,7 @@ class Service:
             else:
                 self.tree(first, progress)
 
-        unit = "tests and scores" if kind == "comparison" else "models or pairs"
+        unit = {"comparison": "tests and scores", "search": "models"}.get(kind, "models or pairs")
         job = new(kind, names, place(kind, *digests), unit, "" if kind == "comparison" else first)
         return self.comparing.wait(self.comparing.start(job, work, (kind, *digests)).id, AT_MOST)
 
