@@ -1,8 +1,9 @@
-"""How soon a server answers its first page, and how long its pages take: `python benchmarks/server_pages.py`.
+"""How soon a server answers its first page, and how long its pages take: `python benchmarks/server_pages.py`. For Linux.
 
 Libraries of synthetic models (as in server.py) are made in a temporary folder. The server runs from a copy of the package whose
 bytecode is kept, as an installation keeps it. The first start finds no machine code and nothing in kinprint's cache folder.
-Of each kind of start the best is shown. With `--before` another state of the code starts in turns with it.
+Of each kind of start the best is shown: the processor time of the server when it answers, which other work on the machine
+disturbs least, and the time since the command. With `--before` another state of the code starts in turns with it.
 
     python benchmarks/server_pages.py
     python benchmarks/server_pages.py --models 5000 --before ../older/src
@@ -11,6 +12,7 @@ Of each kind of start the best is shown. With `--before` another state of the co
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,7 @@ from pathlib import Path
 import httpx2 as httpx
 import numpy as np
 from server import fill
-from startup import COMMAND, ROOT, Installed
+from startup import COMMAND, ROOT, Installed, Took, best
 
 from kinprint.library import Library
 
@@ -35,7 +37,7 @@ PLACES = (
 
 
 @contextmanager
-def served(installed: Installed, library: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
+def served(installed: Installed, library: Path, port: int) -> Iterator[tuple[httpx.Client, Took]]:
     """A server that has answered its first page; seconds until then."""
     start = time.perf_counter()
     arguments = ["serve", "--library", str(library), "--port", str(port)]
@@ -52,31 +54,41 @@ def served(installed: Installed, library: Path, port: int) -> Iterator[tuple[htt
                     if running.poll() is not None:
                         raise SystemExit("the server did not start") from None
                     time.sleep(0.01)
-            yield client, time.perf_counter() - start
+            yield client, Took(processor(running.pid), time.perf_counter() - start)
     finally:
         running.terminate()
         running.wait(60)
 
 
-def first_page(installed: Installed, library: Path, port: int) -> float:
-    with served(installed, library, port) as (_, seconds):
-        return seconds
+def processor(process: int) -> float:
+    """Seconds of processor time that a process has used."""
+    used = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def first_page(installed: Installed, library: Path, port: int) -> Took:
+    with served(installed, library, port) as (_, took):
+        return took
 
 
 def starts(states: dict[str, Installed], libraries: dict[str, Path], repeats: int, port: int) -> None:
     """A table of seconds until the first page."""
-    print(f"| library | start | {' | '.join(f'{state}, s' for state in states)} |\n|---|---|{'---|' * len(states)}")
+    heads = " | ".join(f"{state}: processor, s | wall, s" for state in states)
+    print(f"| library | start | {heads} |\n|---|---|{'---|---|' * len(states)}")
     for installed in states.values():
         first_page(installed, next(iter(libraries.values())), port)  # bytecode is written once
     for name, library in libraries.items():
         for start in ("first", "later"):
-            taken: dict[str, list[float]] = {state: [] for state in states}
+            taken: dict[str, list[Took]] = {state: [] for state in states}
             for _ in range(repeats):
                 for state, installed in states.items():
                     if start == "first":
                         installed.forget()
                     taken[state].append(first_page(installed, library, port))
-            print(f"| {name} | {start} | {' | '.join(f'{min(each):.1f}' for each in taken.values())} |", flush=True)
+            found = [best(each) for each in taken.values()]
+            print(
+                f"| {name} | {start} | {' | '.join(f'{each.processor:.1f} | {each.wall:.1f}' for each in found)} |", flush=True
+            )
 
 
 def pages(client: httpx.Client, digest: str, times: int) -> None:

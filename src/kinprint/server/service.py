@@ -161,24 +161,20 @@ class Service:
 
     def compare(self, reference: str, suspect: str, progress: Progress | None = None) -> Comparison:
         """Compare two fingerprints, given by digest."""
-        pair = self.fingerprint(reference), self.fingerprint(suspect)
         tell = progress or _within(LONGEST)
 
-        def work() -> Comparison:
-            self._importing.result()
+        def work(a: Fingerprint, b: Fingerprint) -> Comparison:
             from kinprint.comparison import examine
 
-            return examine(pair, progress=lambda _, done, total: tell(done, total))
+            return examine((a, b), progress=lambda _, done, total: tell(done, total))
 
-        return self._remembered(("comparison", reference, suspect), work, *pair)
+        return self._remembered(("comparison", reference, suspect), work, reference, suspect)
 
     def identify(self, suspect: str, candidates: int, progress: Progress | None = None) -> Identification:
         """Relatives of a fingerprint, given by digest; remembered until the library changes."""
-        fingerprint = self.fingerprint(suspect)
         tell = progress or _within(LONGEST)
 
-        def work() -> Identification:
-            self._importing.result()
+        def work(fingerprint: Fingerprint) -> Identification:
             from kinprint.library.identify import identify
 
             return identify(
@@ -191,23 +187,22 @@ class Service:
                 progress=lambda _, done, total: tell(done, total),
             )
 
-        return self._remembered(self._searched(suspect, candidates), work, fingerprint)
+        return self._remembered(self._searched(suspect, candidates), work, suspect)
 
     def tree(self, digest: str, progress: Progress | None = None) -> Forest | None:
         """The tree of a model and its nearest relatives, IN_TREE at most; None if it has none."""
         tell = progress or _within(LONGEST)
         identification = self.identify(digest, CANDIDATES, tell)
         others = [finding.digest for finding in identification.relatives if finding.digest != digest][: IN_TREE - 1]
-        models = [self.fingerprint(each) for each in (digest, *others)]
 
-        def work() -> Forest | None:
+        def work(*models: Fingerprint) -> Forest | None:
             from kinprint.library.trees.tree import tree
 
             if len(models) < 2:
                 return None
             return tree(models, cache=True, workers=1, progress=lambda _, done, total: tell(done, total))
 
-        return self._remembered(self._grown(digest), work, *models)
+        return self._remembered(self._grown(digest), work, digest, *others)
 
     def begun(self, kind: Kind, *digests: str) -> Job | None:
         """As `begin`, for a page that shows the result itself: None where that is remembered."""
@@ -311,12 +306,16 @@ class Service:
     def _grown(self, digest: str) -> Key:
         return ("tree", digest, self.catalogue.version)
 
-    def _remembered(self, key: Key, work: Callable[[], T], *models: Fingerprint) -> T:
-        """A result, worked out in turn; it counts with the fingerprints that it may keep alive."""
+    def _remembered(self, key: Key, work: Callable[..., T], *digests: str) -> T:
+        """A result, worked out in turn from fingerprints, with which it counts: it may keep them alive. Who waits keeps none."""
+        for digest in digests:
+            self.fingerprint(digest)  # what is not there is said at once
         if (kept := self._results.get(key)) is not None:
             return kept[0]  # type: ignore[no-any-return]  # the key says what it is
         with self._turn():
-            result = work()
+            self._importing.result()
+            models = [self.fingerprint(digest) for digest in digests]
+            result = work(*models)
         self._results.put(key, (result,), sum(map(_size, models)))
         return result
 
