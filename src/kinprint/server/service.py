@@ -307,7 +307,7 @@ class Service:
         return ("tree", digest, self.catalogue.version)
 
     def _remembered(self, key: Key, work: Callable[..., T], *digests: str) -> T:
-        """A result, worked out in turn from fingerprints, with which it counts: it may keep them alive. Who waits keeps none."""
+        """A result, worked out in turn. It counts with its fingerprints, which it may keep alive; who waits keeps none."""
         for digest in digests:
             self.fingerprint(digest)  # what is not there is said at once
         if (kept := self._results.get(key)) is not None:
