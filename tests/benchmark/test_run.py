@@ -17,7 +17,7 @@ from kinprint.comparison import false_accusations
 from kinprint.comparison.false_accusations import _measured, measured, strangers_of
 from kinprint.errors import ZooError
 from kinprint.methods import known
-from kinprint.reports import benchmark_json
+from kinprint.reports.benchmark_json import benchmark_json
 
 
 def test_every_pair_and_every_method() -> None:

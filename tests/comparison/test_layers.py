@@ -19,7 +19,8 @@ import kinprint
 from kinprint.comparison import Comparison
 from kinprint.comparison.layers import holm, layer_origins
 from kinprint.methods import known
-from kinprint.reports import comparison_html, comparison_text
+from kinprint.reports import comparison_text
+from kinprint.reports.comparison_html import comparison_html
 
 LAYERS = "model.layers."
 Layer = dict[str, np.ndarray]

@@ -17,6 +17,8 @@ from kinprint.benchmark import BenchmarkResult, Summary
 from kinprint.errors import ReportError
 from kinprint.reports import benchmark_plots as plots
 from kinprint.reports import benchmark_words as words
+from kinprint.reports.benchmark_html import benchmark_html
+from kinprint.reports.benchmark_markdown import benchmark_markdown
 
 EVIL = "<script>alert(1)</script>|[x](y)`"
 
@@ -60,7 +62,7 @@ def test_pictures_are_svg_without_links_or_scripts(result: object) -> None:
 
 @pytest.mark.parametrize("result", [runs.result, evil, nothing])
 def test_html_is_self_contained_and_escaped(result: object) -> None:
-    page = reports.benchmark_html(Summary(result()))  # type: ignore[operator]
+    page = benchmark_html(Summary(result()))  # type: ignore[operator]
     assert "<script" not in page
     assert not re.search(r"(src|href)=|url\(|@import", page)
     assert page.count("<svg") == 4
@@ -69,7 +71,7 @@ def test_html_is_self_contained_and_escaped(result: object) -> None:
 
 
 def test_markdown_names_every_failure_and_its_pictures() -> None:
-    pages = reports.benchmark_markdown(Summary(runs.result()), "benchmark")
+    pages = benchmark_markdown(Summary(runs.result()), "benchmark")
     page = pages["benchmark"]
     assert "kinprint benchmark --zoo here" in page
     assert "base0 → hidden" in page
@@ -80,7 +82,7 @@ def test_markdown_names_every_failure_and_its_pictures() -> None:
 
 
 def test_markdown_of_strangers() -> None:
-    page = reports.benchmark_markdown(Summary(evil()), "benchmark")["benchmark"]
+    page = benchmark_markdown(Summary(evil()), "benchmark")["benchmark"]
     outside = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     assert "<script" not in outside.replace("\\<script", "")
     assert len({line.replace("\\|", "").count("|") for line in outside.splitlines() if line.startswith("| method")}) == 1
@@ -90,7 +92,7 @@ def test_names_cannot_turn_the_text_around() -> None:
     """Marks of direction, escapes and halves of characters of models that could not be read are spelled out on every page."""
     name = "\u202eevil\x1b[31m\ud800" + "A" * 5000
     summary = Summary(replace(runs.result(), unreadable={name: name}))
-    pages = (reports.benchmark_html(summary), *reports.benchmark_markdown(summary, "benchmark").values())
+    pages = (benchmark_html(summary), *benchmark_markdown(summary, "benchmark").values())
     for page in pages:
         assert not {"\u202e", "\x1b", "\ud800"} & set(page)
         assert "A" * 1000 not in page
@@ -128,7 +130,7 @@ def test_only_all_is_all_and_only_none_is_none(value: tuple[int, int], shown: st
 def test_the_page_in_a_browser(scheme: str, tmp_path: Path) -> None:
     """No error, no serious finding of axe-core, no network."""
     file = tmp_path / "benchmark.html"
-    file.write_text(reports.benchmark_html(Summary(runs.result())), encoding="utf-8")
+    file.write_text(benchmark_html(Summary(runs.result())), encoding="utf-8")
     with browser(offline=True, color_scheme=scheme) as watched:
         watched.page.goto(file.as_uri())
         assert watched.violations() == []

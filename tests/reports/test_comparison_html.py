@@ -19,7 +19,7 @@ import kinprint
 from kinprint import Fingerprint, methods
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.cli import main
-from kinprint.reports import comparison_html
+from kinprint.reports.comparison_html import comparison_html
 from kinprint.reports.comparison_null import null_picture
 from kinprint.reports.comparison_profiles import STRANGERS, profiles
 from kinprint.reports.glossary import TERMS

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from kinprint import compare
 from kinprint.comparison.comparison import FABRICATION
-from kinprint.reports import comparison_html, comparison_text
+from kinprint.reports import comparison_text
+from kinprint.reports.comparison_html import comparison_html
 
 
 @pytest.mark.parametrize("layers", [(1.0, math.nan, 9.0), (math.nan,) * 90, (math.inf, -math.inf, 3.0), ()])

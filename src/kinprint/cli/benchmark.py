@@ -61,6 +61,7 @@ def command(
         raise typer.BadParameter("--deep and --observe take whole models: choose one", param_hint="--quick")
     require_writable(*(path for path in (as_json, markdown, html, calibration) if str(path) != "-"))
     from kinprint import benchmark, reports
+    from kinprint.reports.benchmark_json import benchmark_json
 
     if published_list is not None:
         wanted = benchmark.published(published_list).pairs
@@ -70,7 +71,7 @@ def command(
     open_model = partial(_observed, questions=questions, cache=cache) if observe else None
     result = _run(wanted, deep=deep, quick=quick, jobs=jobs, cache=cache, open_model=open_model)
     summary = benchmark.Summary(result)
-    emit(str(as_json) == "-", lambda: reports.benchmark_json(summary), lambda: reports.benchmark_text(summary))
+    emit(str(as_json) == "-", lambda: benchmark_json(summary), lambda: reports.benchmark_text(summary))
     _write(summary, as_json if str(as_json) != "-" else None, markdown, html)
     if calibration is not None:
         earlier = _earlier(calibration)
@@ -94,14 +95,17 @@ def _announce(pairs: Pairs, quick: bool) -> None:
 def _write(summary: Summary, as_json: Path | None, markdown: Path | None, html: Path | None) -> None:
     """Write the reports that are wanted."""
     from kinprint import reports
+    from kinprint.reports.benchmark_html import benchmark_html
+    from kinprint.reports.benchmark_json import benchmark_json
+    from kinprint.reports.benchmark_markdown import benchmark_markdown
 
     if as_json is not None:
-        reports.write_text(as_json, json.dumps(reports.benchmark_json(summary), allow_nan=False) + "\n")
+        reports.write_text(as_json, json.dumps(benchmark_json(summary), allow_nan=False) + "\n")
     if markdown is not None:
-        for name, text in reports.benchmark_markdown(summary, markdown.stem).items():
+        for name, text in benchmark_markdown(summary, markdown.stem).items():
             reports.write_text(markdown.with_name(name) if name != markdown.stem else markdown, text)
     if html is not None:
-        reports.write_text(html, reports.benchmark_html(summary))
+        reports.write_text(html, benchmark_html(summary))
 
 
 def _earlier(path: Path) -> dict[str, Any] | None:

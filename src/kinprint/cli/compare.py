@@ -143,7 +143,7 @@ class _Documents:
         return {side: hashed(place) for side, place in zip(("reference", "suspect"), self._places, strict=True)}
 
     def html(self) -> str:
-        from kinprint.reports import comparison_html
+        from kinprint.reports.comparison_html import comparison_html
 
         return comparison_html(self._comparison, files=self.files, **self._said)
 

@@ -32,7 +32,7 @@ def command(
     writable: Annotated[bool, typer.Option(help="Add what is uploaded or measured to the library.")] = False,
     token: Annotated[bool, typer.Option(help=f"Ask for a token on loopback too: ${TOKEN}, or a new one.")] = False,
 ) -> None:
-    """Serve a library to a browser (and its REST API, described at /openapi.json).
+    """Serve a library to a browser, and its REST API, described at /docs.
 
     Example: kinprint serve --library my-library --models models
 

@@ -71,9 +71,10 @@ def command(
     form = chosen(form, as_json)
     require_writable(newick, svg, html)
     known = acceptances(accepted)
-    from kinprint import reports
+    from kinprint.reports import tree_text
     from kinprint.reports.findings import of_tree
     from kinprint.reports.tree_html import tree_html
+    from kinprint.reports.tree_svg import tree_svg
     from kinprint.verbs import tree
 
     fingerprints = [read(model, cache=cache) for model in models or ()]
@@ -81,7 +82,7 @@ def command(
         forest = tree(fingerprints, library=library, alpha=alpha, test_all=test_all, part=only, cache=cache, progress=progress)
     if len(forest.labels) < 2:
         raise typer.BadParameter("a tree takes two models or more", param_hint="MODEL...")
-    publish(of_tree(forest), form, lambda: reports.tree_text(forest), known)
+    publish(of_tree(forest), form, lambda: tree_text(forest), known)
     write(newick, forest.newick)
-    write(svg, lambda: reports.tree_svg(forest))
+    write(svg, lambda: tree_svg(forest))
     write(html, lambda: tree_html(forest, **retyped(case, author)))

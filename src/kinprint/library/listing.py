@@ -12,7 +12,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
@@ -63,17 +62,18 @@ class Listing(NamedTuple):
     models: list[ListedModel]
 
 
-def read(where: str | os.PathLike[str]) -> Listing | None:
+def read(where: str | os.PathLike[str], file: Path | None = None) -> Listing | None:
     """The listing of a library; None if it has no current one.
 
     Args:
         where: a folder, or a URL, where there is no listing.
+        file: that has it; the one in the folder by default.
     """
     if "://" in os.fspath(where):
         return None
     folder = Path(where)
     try:
-        told = parse_object(read_bounded(folder / FILE, MOST_BYTES), FILE)
+        told = parse_object(read_bounded(file or folder / FILE, MOST_BYTES), FILE)
         models = [_model(values) for values in told["models"]]
     except (CheckpointError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -86,11 +86,13 @@ def write(
     models_now: Callable[[], Iterable[ListedModel] | None],
     before: Listing | None = None,
     added: Sequence[ListedModel] = (),
+    file: Path | None = None,
 ) -> None:
     """Bring the listing up to date, atomically; leave none of a library of more than `MOST` models.
 
     Args:
         models_now: reads the models from the tables; None if there are more than `MOST`.
+        file: to write; the one in the folder by default.
         before: the listing that was current before the models of `added` came, with one commit: then no table is read.
 
     Raises:
@@ -106,12 +108,12 @@ def write(
     else:
         models = models_now()
     if models is None:
-        (folder / FILE).unlink(missing_ok=True)
+        (file or folder / FILE).unlink(missing_ok=True)
         return
-    told = {**state, "models": [{**asdict(model), "added": model.added.isoformat()} for model in models]}
+    told = {**state, "models": [_values(model) for model in models]}
     if _state(folder) == state:  # or somebody has written meanwhile, where locks do not work
-        with replacing(folder / FILE) as file:
-            file.write(json.dumps(told, separators=(",", ":")).encode())
+        with replacing(file or folder / FILE) as stream:
+            stream.write(json.dumps(told, separators=(",", ":")).encode())
 
 
 def _version(state: dict[str, Any]) -> int:
@@ -131,6 +133,11 @@ def _state(folder: Path) -> dict[str, Any]:
         newest, digest = "", ""
     columns = {"schema": records.SCHEMA, "vectors": spaces.VERSION}
     return {"format": FORMAT, **columns, "manifest": newest, "digest": digest or os.urandom(16).hex()}
+
+
+def _values(model: ListedModel) -> dict[str, Any]:
+    """The fields of a model as JSON has them; `dataclasses.asdict` would take several times as long."""
+    return {name: getattr(model, name) for name in ListedModel.__dataclass_fields__} | {"added": model.added.isoformat()}
 
 
 def _model(values: dict[str, Any]) -> ListedModel:

@@ -217,6 +217,16 @@ class Library(Shown):
         """Every model once, in the order of storage; no fingerprint is loaded."""
         yield from self._select()
 
+    def listed(self) -> Iterator[ListedModel]:
+        """As `models`, without facts and provenance, which are most of what `models` reads."""
+        with _clear_errors(self.where):
+            seen: set[str] = set()
+            for batch in self._table("models").search().select(list(LISTED)).to_batches():
+                for row in batch.to_pylist():
+                    if row["digest"] not in seen:
+                        seen.add(row["digest"])
+                        yield ListedModel(**row)
+
     def find(self, text: str) -> list[StoredModel]:
         """The models that `text` may mean: of that digest, else of that name, else whose digests begin with it (four
         characters at least)."""

@@ -1,31 +1,47 @@
-"""A comparison or a benchmark, shown: as terminal text, JSON, Markdown, one HTML page, or a document of the supply chain."""
+"""A comparison or a benchmark, shown: as terminal text, JSON, Markdown, one HTML page, or a document of the supply chain.
 
-from kinprint.reports.benchmark_html import benchmark_html
-from kinprint.reports.benchmark_json import benchmark_json
-from kinprint.reports.benchmark_markdown import benchmark_markdown
-from kinprint.reports.benchmark_terminal import benchmark_text
-from kinprint.reports.black_box_terminal import black_box_text
-from kinprint.reports.comparison_html import comparison_html
-from kinprint.reports.comparison_terminal import comparison_line, comparison_text, methods_text
-from kinprint.reports.cyclonedx_parts import require_cyclonedx
-from kinprint.reports.inspection_terminal import inspection_text
-from kinprint.reports.statement_commitment import hidden_commitment, open_commitment
-from kinprint.reports.statement_cyclonedx import cyclonedx_bom
-from kinprint.reports.statement_in_toto import in_toto_statement
-from kinprint.reports.statement_terminal import commitment_text, statement_text
-from kinprint.reports.tree_svg import tree_svg
-from kinprint.reports.tree_terminal import tree_text
-from kinprint.reports.verify_terminal import verification_text, verifications_text
-from kinprint.reports.writing import write_text
+Each report is imported when it is first used: the pages of a server need none of what compares. A report that is called like
+its module is imported from there.
+"""
+
+from typing import TYPE_CHECKING
+
+from kinprint.exports import lazily
+
+if TYPE_CHECKING:
+    from kinprint.reports.benchmark_terminal import benchmark_text
+    from kinprint.reports.black_box_terminal import black_box_text
+    from kinprint.reports.comparison_terminal import comparison_line, comparison_text, methods_text
+    from kinprint.reports.cyclonedx_parts import require_cyclonedx
+    from kinprint.reports.inspection_terminal import inspection_text
+    from kinprint.reports.statement_commitment import hidden_commitment, open_commitment
+    from kinprint.reports.statement_cyclonedx import cyclonedx_bom
+    from kinprint.reports.statement_in_toto import in_toto_statement
+    from kinprint.reports.statement_terminal import commitment_text, statement_text
+    from kinprint.reports.tree_terminal import tree_text
+    from kinprint.reports.verify_terminal import verification_text, verifications_text
+    from kinprint.reports.writing import write_text
+else:
+    _HOMES = {
+        "benchmark_terminal": ("benchmark_text",),
+        "black_box_terminal": ("black_box_text",),
+        "comparison_terminal": ("comparison_line", "comparison_text", "methods_text"),
+        "inspection_terminal": ("inspection_text",),
+        "statement_commitment": ("hidden_commitment", "open_commitment"),
+        "cyclonedx_parts": ("require_cyclonedx",),
+        "statement_cyclonedx": ("cyclonedx_bom",),
+        "statement_in_toto": ("in_toto_statement",),
+        "statement_terminal": ("commitment_text", "statement_text"),
+        "tree_terminal": ("tree_text",),
+        "verify_terminal": ("verification_text", "verifications_text"),
+        "writing": ("write_text",),
+    }
+    __getattr__ = lazily(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
-    "benchmark_html",
-    "benchmark_json",
-    "benchmark_markdown",
     "benchmark_text",
     "black_box_text",
     "commitment_text",
-    "comparison_html",
     "comparison_line",
     "comparison_text",
     "cyclonedx_bom",
@@ -36,7 +52,6 @@ __all__ = [
     "open_commitment",
     "require_cyclonedx",
     "statement_text",
-    "tree_svg",
     "tree_text",
     "verification_text",
     "verifications_text",

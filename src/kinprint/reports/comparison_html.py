@@ -36,6 +36,7 @@ def comparison_html(
     when: str = "",
     case: str = "",
     author: str = "",
+    home: str = "",
 ) -> str:
     """The page.
 
@@ -45,6 +46,7 @@ def comparison_html(
         files: "reference", "suspect" -> their files with digests, where the files are at hand.
         when: date and time of the comparison, as the page shall show it.
         case, author: what and who stand on top of the page, if anything.
+        home: where a link in front of the page leads, on a server; without it there is none.
     """
     depth = int(comparison.reference.layers or 0)
     return page(
@@ -81,6 +83,7 @@ def comparison_html(
         unmeasured=words.unmeasured(comparison.scores),
         context=words.context(comparison.context),
         provenance=_provenance(comparison, when),
+        home=home,
         command=command,
         case=case,
         author=author,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
 from kinprint.errors import printable
 from kinprint.reports.glossary import TERMS
-from kinprint.reports.owners import owners_picture
 from kinprint.words import p_value
+
+if TYPE_CHECKING:
+    from kinprint.library.identify import Identification
 
 FOLDER = Path(__file__).with_name("templates")
 STYLE, SCRIPT = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
@@ -30,7 +32,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         finalize=_shown,
     )
     templates.filters["p"] = _p
-    templates.filters["owners"] = owners_picture
+    templates.filters["owners"] = _owners
     templates.globals["style"] = Markup(STYLE)
     templates.globals["script"] = Markup(SCRIPT)
     templates.globals["glossary"] = TERMS
@@ -45,6 +47,13 @@ def page(template: str, **content: Any) -> str:
 def _p(log10_p: float | None) -> str:
     """An upper bound of a p-value, by its logarithm."""
     return "> 0.1" if log10_p is not None and log10_p > -1 else p_value(log10_p)
+
+
+def _owners(identification: Identification) -> Markup | None:
+    """What draws it imports all that compares, which most pages of a server do without."""
+    from kinprint.reports.owners import owners_picture
+
+    return owners_picture(identification)
 
 
 def _shown(value: Any) -> Any:

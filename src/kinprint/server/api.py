@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
-from kinprint.fingerprints import Fingerprint
 from kinprint.library.records import data_of
-from kinprint.server.runs import Run
+from kinprint.server import uploads
+from kinprint.server.catalogue import Order, Reading, Size, Wanted
+from kinprint.server.jobs import Job, Kind, State
 from kinprint.server.service import Service
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/api")
 
@@ -84,20 +90,42 @@ class CheckpointEntry(BaseModel):
     name: str
 
 
-class FingerprintRequest(BaseModel):
-    """What to fingerprint: the id of a checkpoint."""
+class FingerprintJob(BaseModel):
+    """Fingerprint a model of the folders, given by the id of a checkpoint."""
 
     model_config = ConfigDict(extra="forbid")
 
+    kind: Literal["fingerprint"]
     checkpoint: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
-class Measuring(BaseModel):
-    """Work on a model. `done` and `total`: bytes of one that is measured, models tested in a search."""
+class ComparisonJob(PairRequest):
+    """Compare two fingerprints."""
+
+    kind: Literal["comparison"]
+
+
+class SearchJob(BaseModel):
+    """Find a model's relatives, make a tree of the nearest, or a report of both."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["search", "tree", "report"]
+    suspect: Digest
+
+
+JobRequest = Annotated[FingerprintJob | ComparisonJob | SearchJob, Field(discriminator="kind")]
+
+
+class JobState(BaseModel):
+    """A job. `done` and `total` are counted in `unit`; `place` is the page of the result on this server."""
 
     id: str
+    kind: Kind
     model: str
-    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    place: str
+    unit: str
+    state: State
     done: int
     total: int
     digest: str
@@ -130,11 +158,16 @@ BUSY: dict[int | str, dict[str, Any]] = {429: {"model": Error, "description": "t
 def models(
     request: Request,
     q: Annotated[str, Query(max_length=200, description="words of name, source, family or digest")] = "",
+    family: Annotated[str, Query(max_length=200, description="architecture table; any if empty")] = "",
+    size: Annotated[Size, Query(description="by number of parameters; any if empty")] = "",
+    reading: Annotated[Reading, Query(description="how the fingerprint was measured; any if empty")] = "",
+    order: Annotated[Order, Query(description="what is unknown comes last")] = "name",
+    down: Annotated[bool, Query(description="the largest, latest or last first")] = False,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Models:
-    """Models of the library, by name."""
-    page = service(request).catalogue.find(q, offset, limit)
+    """Models of the library."""
+    page = service(request).catalogue.find(Wanted(q, family, size, reading), offset, limit, order, down)
     return Models(total=page.total, models=[ModelEntry(**model.to_json()) for model in page.models])
 
 
@@ -173,12 +206,19 @@ BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "bi
 UPLOAD = {"requestBody": {"required": True, "content": BYTES}}
 
 
-@router.post("/fingerprints", status_code=201, responses=REFUSED | {413: {"model": Error}}, openapi_extra=UPLOAD)
+TOO_MUCH: dict[int | str, dict[str, Any]] = {
+    408: {"model": Error, "description": "the file did not arrive in time"},
+    413: {"model": Error, "description": "too large"},
+}
+
+
+@router.post("/fingerprints", status_code=201, responses=REFUSED | BUSY | TOO_MUCH, openapi_extra=UPLOAD)
 async def upload(request: Request) -> Held:
     """Upload the bytes of a `.kinprint` file. It is held in memory for as long as there is room."""
-    data = await request.body()
-    fingerprint = await run_in_threadpool(Fingerprint.parse, data, "the upload")
-    return Held(digest=await run_in_threadpool(service(request).keep, fingerprint), name=fingerprint.name)
+    with service(request).receiving():
+        data = await in_time(request.body())
+        fingerprint = await run_in_threadpool(service(request).receive, data)
+    return Held(digest=fingerprint.digest, name=fingerprint.name)
 
 
 @router.post("/comparisons", responses=REFUSED | BUSY)
@@ -198,38 +238,52 @@ def identify(request: Request, wanted: Suspect) -> dict[str, Any]:
 @router.get("/checkpoints", responses=REFUSED)
 def checkpoints(request: Request) -> list[CheckpointEntry]:
     """Models of the folders that the server was given, which can be fingerprinted."""
-    return [CheckpointEntry(id=model.id, name=model.name) for model in service(request).folders.list()]
+    return [CheckpointEntry(id=model.id, name=model.name) for model in service(request).checkpoints()]
 
 
-@router.post("/runs", status_code=202, responses=REFUSED | BUSY)
-def start(request: Request, wanted: FingerprintRequest) -> Measuring:
-    """Begin to fingerprint a model of the folders."""
-    return _measuring(service(request).measure(wanted.checkpoint))
+@router.post("/jobs", status_code=202, responses=REFUSED | BUSY)
+def begin(request: Request, wanted: JobRequest) -> JobState:
+    """Begin what takes long. Its answer is at `place` for people; for programs, by the request above, which is quick then."""
+    if isinstance(wanted, FingerprintJob):
+        job = service(request).measure(wanted.checkpoint)
+    elif isinstance(wanted, ComparisonJob):
+        job = service(request).begin("comparison", wanted.reference, wanted.suspect)
+    else:
+        job = service(request).begin(wanted.kind, wanted.suspect)
+    return _state(job)
 
 
-@router.get("/runs", responses=REFUSED)
-def runs(request: Request) -> list[Measuring]:
-    """Fingerprints being measured, and those measured lately, the newest first."""
-    return [_measuring(run) for run in service(request).runs.all()]
+@router.get("/jobs", responses=REFUSED)
+def jobs(request: Request) -> list[JobState]:
+    """Fingerprints of models of the folders that are being measured, and those measured lately, the newest first. Other jobs
+    are known to those alone who have their ids."""
+    return [_state(job) for job in service(request).measuring.all()]
 
 
-@router.get("/runs/{key}", responses=REFUSED)
-def run(request: Request, key: Key) -> Measuring:
-    """How far a run has come."""
-    return _measuring(_required(service(request).run(key)))
+@router.get("/jobs/{key}", responses=REFUSED)
+def job(request: Request, key: Key) -> JobState:
+    """How far a job is. A server that was started again knows no earlier jobs."""
+    return _state(service(request).job(key))
 
 
-@router.delete("/runs/{key}", responses=REFUSED)
-def cancel(request: Request, key: Key) -> Measuring:
-    """Stop a run; one that has ended stays as it is."""
-    return _measuring(_required(service(request).cancel(key)))
+@router.delete("/jobs/{key}", responses=REFUSED)
+def cancel(request: Request, key: Key) -> JobState:
+    """Stop a job; one that has ended stays as it is."""
+    return _state(service(request).cancel(key))
 
 
-def _required(run: Run | None) -> Run:
-    if run is None:
-        raise HTTPException(404, "no such run")
-    return run
+async def in_time(arriving: Awaitable[T]) -> T:
+    """What arrives, or an answer to whoever sends too slowly."""
+    try:
+        async with asyncio.timeout(uploads.PATIENCE):
+            return await arriving
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the connection was closed before the file had arrived") from error
+    except TimeoutError as error:
+        raise HTTPException(408, f"the file did not arrive within {uploads.PATIENCE:.0f} seconds") from error
 
 
-def _measuring(run: Run) -> Measuring:
-    return Measuring(**run.to_json())
+def _state(job: Job | None) -> JobState:
+    if job is None:
+        raise HTTPException(404, "no such job: the server was started again, or it has ended long ago")
+    return JobState(**job.to_json())

@@ -18,6 +18,9 @@ from kinprint.server.guard import Guard
 from kinprint.server.service import Service
 from kinprint.server.settings import Settings
 
+CONNECTIONS = 500
+"""At once; further ones are answered with 503."""
+
 STATUS: dict[type[KinprintError], int] = {UnknownError: 404, BusyError: 429}
 """Of errors; others are inputs that cannot be used."""
 
@@ -39,14 +42,14 @@ def create_app(settings: Settings) -> FastAPI:
         title="kinprint",
         version=__version__,
         description="Paternity tests for language models, over a library of fingerprints.",
-        docs_url=None,  # that page loads scripts from elsewhere
+        docs_url=None,  # that page loads scripts from elsewhere; `/docs` is one of ours
         redoc_url=None,
         lifespan=lifespan,
     )
     app.state.service = service
     app.include_router(api.router)
     app.include_router(pages.router)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     app.add_exception_handler(KinprintError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _refused)
@@ -80,4 +83,12 @@ def run(app: Any, host: str, port: int) -> None:
     """Serve until interrupted."""
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, h11_max_incomplete_event_size=32_768)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        server_header=False,
+        h11_max_incomplete_event_size=32_768,
+        limit_concurrency=CONNECTIONS,
+    )

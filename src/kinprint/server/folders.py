@@ -11,7 +11,6 @@ from pathlib import Path
 from blake3 import blake3
 
 from kinprint.errors import CheckpointError
-from kinprint.library.model_folders import models_below
 
 DEEPEST = 4
 """Folders within a configured folder."""
@@ -52,12 +51,10 @@ class Folders:
                     return models
         return models
 
-    def path(self, key: str) -> Path | None:
-        """Where the model of an id lies; None if it is not there (any more)."""
-        return next((model.path for model in self.list() if model.id == key), None)
-
 
 def _models(root: Path) -> Iterator[Path]:
     """Those in a configured folder, which may be gone by now; links are not followed."""
+    from kinprint.library.model_folders import models_below
+
     with contextlib.suppress(CheckpointError):
         yield from models_below(root, deepest=DEEPEST, follow=False, patient=True)

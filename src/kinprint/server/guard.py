@@ -19,7 +19,9 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kinprint.server.metrics import Metrics
 from kinprint.server.settings import MAX_BODY, MAX_UPLOAD, Settings
+from kinprint.server.uploads import REMEDY
 
 COOKIE = "kinprint_session"
 OPEN = ("/login", "/static/style.css", "/static/script.js", "/static/icon.svg")
@@ -45,9 +47,9 @@ def allowed(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def policy_for(style: str, script: str) -> str:
-    """The content policy of a page that carries this style and this script inside, and nothing else."""
-    styled = POLICY.replace("style-src 'self'", f"style-src {allowed(style)}")
+def policy_for(script: str, *styles: str) -> str:
+    """The content policy of a page that carries this script and these styles inside, and nothing else."""
+    styled = POLICY.replace("style-src 'self'", f"style-src {' '.join(map(allowed, styles))}")
     return styled.replace("script-src 'self'", f"script-src {allowed(script)}")
 
 
@@ -66,10 +68,10 @@ def session(token: str) -> str:
 
 
 class Guard:
-    """Middleware around the whole application."""
+    """Middleware around the whole application; it counts every answer."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self.app, self.settings, self.metrics = app, settings, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,12 +81,27 @@ class Guard:
         headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
         refused = self._foreign(headers, method) or self._stranger(headers, path)
         limit = MAX_UPLOAD if path in UPLOADS else MAX_BODY
-        refused = refused or _too_large(headers, limit)
-        answer = _with_headers(send)
+        size = _stated_size(headers)
+        if size is None:
+            refused = refused or _problem(400, "the content length is no number")
+        answer = self._sent(scope, send)
         if refused is not None:
             await refused(scope, receive, answer)
             return
-        await self.app(scope, _Counted(receive, limit), answer)
+        more = f"; {REMEDY}" if path in UPLOADS else ""
+        await self.app(scope, _Counted(receive, limit, size or 0, f"more than the {limit:,} bytes allowed{more}"), answer)
+
+    def _sent(self, scope: Scope, send: Send) -> Send:
+        """`send` with the headers of every answer; it counts answers by the route that was found."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                names = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *_missing(names)]
+                self.metrics.request(scope["method"], getattr(scope.get("route"), "path", ""), message["status"])
+            await send(message)
+
+        return sent
 
     def _foreign(self, headers: Headers, method: str) -> Response | None:
         """A refusal of requests that were addressed to another name, or sent by a page of another origin."""
@@ -95,6 +112,8 @@ class Guard:
         origin = headers.get("origin")
         if method not in ("GET", "HEAD") and origin is not None and (urlsplit(origin).netloc if _plain(origin) else "") != host:
             return _problem(403, "sent by a page of another origin")
+        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-dest") != "document":
+            return _problem(403, "part of a page of another site")  # a link to a page is followed; a picture starts no work
         return None
 
     def _stranger(self, headers: Headers, path: str) -> Response | None:
@@ -114,24 +133,24 @@ class Guard:
 
 
 class _Counted:
-    """`receive` that stops at a number of bytes, whatever the headers said."""
+    """`receive` that refuses what says that it is too large, and stops at a number of bytes whatever the headers said."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self.receive, self.limit, self.left = receive, limit, limit
+    def __init__(self, receive: Receive, limit: int, stated: int, problem: str) -> None:
+        self.receive, self.left, self.problem = receive, limit if stated <= limit else -1, problem
 
     async def __call__(self) -> Message:
-        message = await self.receive()
-        self.left -= len(message.get("body", b""))
+        if self.left >= 0:
+            message = await self.receive()
+            self.left -= len(message.get("body", b""))
         if self.left < 0:
-            raise HTTPException(413, f"more than the {self.limit:,} bytes allowed")
+            raise HTTPException(413, self.problem)
         return message
 
 
-def _too_large(headers: Headers, limit: int) -> Response | None:
+def _stated_size(headers: Headers) -> int | None:
+    """Bytes that the headers say, 0 if they say nothing; None if that is no number."""
     length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or len(length) > 15:
-        return _problem(400, "the content length is no number")
-    return _problem(413, f"more than the {limit:,} bytes allowed") if int(length) > limit else None
+    return int(length) if length.isascii() and length.isdigit() and len(length) <= 15 else None
 
 
 def _plain(text: str) -> bool:
@@ -140,16 +159,6 @@ def _plain(text: str) -> bool:
 
 def _problem(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"error": text}, status, headers)
-
-
-def _with_headers(send: Send) -> Send:
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            names = {name for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *_missing(names)]
-        await send(message)
-
-    return sent
 
 
 def _missing(present: Iterable[bytes]) -> list[tuple[bytes, bytes]]:

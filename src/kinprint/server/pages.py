@@ -1,23 +1,28 @@
-"""The pages: browse, search, compare, upload, watch, read reports."""
+"""The pages: browse, search, compare, find, upload, watch jobs, read reports. All of them do without scripts."""
 
 from __future__ import annotations
 
 import hmac
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import parse_qs
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
-from kinprint.errors import UnknownError
-from kinprint.reports import comparison_html
+from kinprint.errors import KinprintError, UnknownError
 from kinprint.reports.pages import SCRIPT, STYLE, environment
-from kinprint.reports.tree_html import grown
-from kinprint.reports.tree_svg import STYLE as TREE_STYLE
-from kinprint.server.api import InPath
+from kinprint.server import metrics
+from kinprint.server.api import InPath, in_time
+from kinprint.server.catalogue import ORDERS, SIZES, Order, Reading, Size, Wanted
+from kinprint.server.documentation import objects, operations
 from kinprint.server.guard import COOKIE, SANDBOX, policy_for, policy_with, session
+from kinprint.server.jobs import Kind
 from kinprint.server.service import Service
+from kinprint.server.settings import MAX_UPLOAD
+from kinprint.server.uploads import REMEDY
 from kinprint.terms import CANDIDATES
 
 FOLDER = Path(__file__).with_name("templates")
@@ -29,6 +34,12 @@ STATIC = {
 A_PAGE = 50
 """Models listed on one page."""
 
+CHOICES = 10
+"""Models to choose from, on a form; a search brings others."""
+
+IN_FOLDERS = 100
+"""Models of folders listed at once; a search brings others."""
+
 MAX_REPORT = 64_000_000
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -37,10 +48,30 @@ Text = Annotated[str, Query(max_length=200)]
 
 
 @router.get("/")
-def browse(request: Request, q: Text = "", page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
-    """The library, and a search by words."""
-    models = _service(request).catalogue.find(q, (page - 1) * A_PAGE, A_PAGE)
-    return _page(request, "browse.html", listed=models, q=q, page=page, pages=-(-models.total // A_PAGE))
+def browse(
+    request: Request,
+    q: Text = "",
+    family: Text = "",
+    size: Size = "",
+    reading: Reading = "",
+    order: Order = "name",
+    down: bool = False,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """The library: a search by words, filters, sorted by a column."""
+    catalogue = _service(request).catalogue
+    listed = catalogue.find(Wanted(q, family, size, reading), (page - 1) * A_PAGE, A_PAGE, order, down)
+    asked: dict[str, Any] = {"q": q, "family": family, "size": size, "reading": reading, "order": order, "down": down}
+
+    def link(**changes: Any) -> str:
+        """The address of this list, with changes; the page is the first unless it is given."""
+        given = {name: value for name, value in {**asked, **changes}.items() if value and (name, value) != ("order", "name")}
+        return "/?" + urlencode({name: 1 if value is True else value for name, value in given.items()})
+
+    return _page(
+        request, "browse.html", listed=listed, **asked, page=page, pages=-(-listed.total // A_PAGE), link=link,
+        families=catalogue.families(), sizes=SIZES, everything=catalogue.total, orders=ORDERS,
+    )  # fmt: skip
 
 
 @router.get("/models/{digest}")
@@ -53,7 +84,7 @@ def model(request: Request, digest: InPath) -> Response:
 def relatives(request: Request, digest: InPath) -> Response:
     """The model's relatives in the library."""
     service = _service(request)
-    if waiting := _searching(request, digest):
+    if waiting := _waiting(service, "search", digest):
         return waiting
     identification = service.identify(digest, CANDIDATES)
     return _page(request, "relatives.html", model=service.fingerprint(digest), identification=identification)
@@ -62,45 +93,126 @@ def relatives(request: Request, digest: InPath) -> Response:
 @router.get("/models/{digest}/tree")
 def tree(request: Request, digest: InPath) -> Response:
     """The model among its nearest relatives."""
+    from kinprint.reports.tree_svg import STYLE as TREE_STYLE
+
     service = _service(request)
-    if waiting := _searching(request, digest):
+    if waiting := _waiting(service, "tree", digest):
         return waiting
-    forest = service.tree(digest)
-    shown = grown(forest) if forest else {"forest": None, "families": [], "drawn": ""}
-    answer = _page(request, "tree_of.html", model=service.fingerprint(digest), **shown)
+    answer = _page(request, "tree_of.html", model=service.fingerprint(digest), **_grown(service, digest))
     answer.headers["content-security-policy"] = policy_with(TREE_STYLE)
     return answer
 
 
-@router.get("/compare")
-def compare(request: Request, reference: Text = "", suspect: Text = "") -> Response:
-    """Choose two models by name or digest; where both are plain, their comparison."""
+@router.get("/models/{digest}/report")
+def model_report(request: Request, digest: InPath, save: bool = False) -> Response:
+    """All that is known of one model, as one page that can be kept."""
     service = _service(request)
-    chosen = {side: _meant(service, text) for side, text in (("reference", reference), ("suspect", suspect))}
-    if all(len(meant) == 1 for meant in chosen.values()):
-        return RedirectResponse(f"/compare/{chosen['reference'][0][0]}/{chosen['suspect'][0][0]}", 303)
-    return _page(request, "compare.html", reference=reference, suspect=suspect, chosen=chosen)
+    if waiting := _waiting(service, "report", digest):
+        return waiting
+    from kinprint.reports.model_html import model_html
+    from kinprint.reports.tree_svg import STYLE as TREE_STYLE
+
+    identification = service.identify(digest, CANDIDATES)
+    page = model_html(service.fingerprint(digest), identification, service.tree(digest), saved=save)
+    headers = {"content-security-policy": policy_for(SCRIPT, STYLE, TREE_STYLE)}
+    if save:
+        headers["content-disposition"] = f'attachment; filename="{digest[:16]}.html"'
+    return HTMLResponse(page, headers=headers)
+
+
+@router.get("/compare")
+def compare(
+    request: Request, reference: Text = "", suspect: Text = "", reference_q: Text = "", suspect_q: Text = "", search: Text = ""
+) -> Response:
+    """Choose two models from lists; where both are plain, their comparison."""
+    service = _service(request)
+    sides = [_chooser(service, "reference", reference, reference_q), _chooser(service, "suspect", suspect, suspect_q)]
+    if not search and all(side["chosen"] for side in sides):
+        return RedirectResponse(f"/compare/{sides[0]['chosen']}/{sides[1]['chosen']}", 303)
+    return _page(request, "compare.html", sides=sides)
 
 
 @router.get("/compare/{reference}/{suspect}")
 def comparison(request: Request, reference: InPath, suspect: InPath) -> Response:
     """The report of two models."""
-    comparison = _service(request).compare(reference, suspect)
-    page = comparison_html(comparison, command=f"kinprint compare {reference[:16]}.kinprint {suspect[:16]}.kinprint")
-    return HTMLResponse(page, headers={"content-security-policy": policy_for(STYLE, SCRIPT)})
+    service = _service(request)
+    if waiting := _waiting(service, "comparison", reference, suspect):
+        return waiting
+    from kinprint.reports.comparison_html import comparison_html
+
+    found = service.compare(reference, suspect)
+    command = f"kinprint compare {reference[:16]}.kinprint {suspect[:16]}.kinprint"
+    page = comparison_html(found, command=command, home="/")
+    return HTMLResponse(page, headers={"content-security-policy": policy_for(SCRIPT, STYLE)})
+
+
+@router.get("/find")
+def find(request: Request, suspect: Text = "", suspect_q: Text = "", search: Text = "") -> Response:
+    """Choose a model whose relatives shall be found."""
+    side = _chooser(_service(request), "suspect", suspect, suspect_q)
+    if not search and side["chosen"]:
+        return RedirectResponse(f"/models/{side['chosen']}/relatives", 303)
+    return _page(request, "find.html", side=side)
 
 
 @router.get("/upload")
 def upload(request: Request) -> Response:
     """A form for a fingerprint."""
-    return _page(request, "upload.html")
+    return _upload(request)
 
 
-@router.get("/runs")
-def runs(request: Request) -> Response:
+@router.post("/upload")
+async def take(request: Request) -> Response:
+    """Takes a fingerprint, and shows the model; what is none is refused with what to do instead."""
+    service = _service(request)
+    try:
+        with service.receiving():
+            form = await in_time(request.form(max_files=1, max_fields=1))
+            file = form.get("file")
+            data = await file.read() if isinstance(file, UploadFile) else b""
+            await form.close()
+            fingerprint = await run_in_threadpool(service.receive, data)
+    except KinprintError as error:
+        return _upload(request, 422, str(error))
+    except HTTPException as error:
+        return _upload(request, error.status_code, str(error.detail))
+    return RedirectResponse(f"/models/{fingerprint.digest}", 303)
+
+
+@router.get("/jobs")
+def jobs(request: Request, q: Text = "") -> Response:
     """Models that can be fingerprinted, and fingerprints under way."""
     service = _service(request)
-    return _page(request, "runs.html", checkpoints=service.folders.list(), runs=service.runs.all())
+    words = q.casefold().split()
+    found = [model for model in service.checkpoints() if all(word in model.name.casefold() for word in words)]
+    return _page(
+        request, "jobs.html", checkpoints=found[:IN_FOLDERS], total=len(found), q=q, jobs=service.measuring.all()
+    )  # fmt: skip
+
+
+@router.post("/jobs")
+async def start(request: Request) -> Response:
+    """Begins to fingerprint a model of the folders."""
+    job = await run_in_threadpool(_service(request).measure, await _field(request, "checkpoint"))
+    return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+@router.get("/jobs/{name}")
+def job(request: Request, name: str) -> Response:
+    """How far a job is; its result when it is done."""
+    found = _service(request).job(name)
+    if found is None:
+        return _page(request, "job_gone.html", 404)
+    if found.state == "done":
+        return RedirectResponse(found.place, 303)
+    return _page(request, "job.html", job=found)
+
+
+@router.post("/jobs/{name}/stop")
+def stop(request: Request, name: str) -> Response:
+    """Stops a job."""
+    _service(request).cancel(name)
+    return RedirectResponse(f"/jobs/{name}", 303)
 
 
 @router.get("/reports")
@@ -121,6 +233,20 @@ def report(request: Request, name: str) -> Response:
     return HTMLResponse(path.read_bytes(), headers={"content-security-policy": SANDBOX})
 
 
+@router.get("/docs")
+def docs(request: Request) -> Response:
+    """The API, for people."""
+    described = request.app.openapi()
+    shown = list(operations(described, str(request.base_url).rstrip("/")))
+    return _page(request, "docs.html", operations=shown, objects=list(objects(described)))
+
+
+@router.get("/metrics")
+def counts(request: Request) -> Response:
+    """What the server counts, for Prometheus."""
+    return PlainTextResponse(_service(request).counts(), headers={"content-type": metrics.TYPE})
+
+
 @router.get("/login")
 def login(request: Request) -> Response:
     """Asks for the token."""
@@ -130,8 +256,7 @@ def login(request: Request) -> Response:
 @router.post("/login")
 async def enter(request: Request) -> Response:
     """Takes the token; the cookie lasts as long as the browser."""
-    token = _service(request).settings.token
-    typed = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=4).get("token", [""])[0]
+    token, typed = _service(request).settings.token, await _field(request, "token")
     if not token or not hmac.compare_digest(typed.encode(), token.encode()):
         return _page(request, "login.html", status=401, wrong=True)
     answer = RedirectResponse("/", 303)
@@ -153,12 +278,28 @@ def problem(request: Request, status: int, text: str) -> Response:
     return _page(request, "problem.html", status=status, text=text)
 
 
-def _searching(request: Request, digest: str) -> Response | None:
-    """How far the search for a model's relatives is; None when it is done."""
-    run = _service(request).search(digest)
-    if run is None or run.state == "done":
-        return None
-    return _page(request, "searching.html", model=_service(request).fingerprint(digest), run=run)
+def _waiting(service: Service, kind: Kind, *digests: str) -> Response | None:
+    """To the job of a result that is not there yet; None when it is."""
+    job = service.begun(kind, *digests)
+    return None if job is None or job.state == "done" else RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+def _grown(service: Service, digest: str) -> dict[str, Any]:
+    """The tree of a model and its nearest relatives, as templates show it."""
+    from kinprint.reports.tree_html import grown
+
+    forest = service.tree(digest)
+    return grown(forest) if forest else {"forest": None, "families": [], "drawn": ""}
+
+
+async def _field(request: Request, name: str) -> str:
+    """A field of a small form."""
+    text = (await request.body()).decode("utf-8", "replace")
+    return parse_qs(text, max_num_fields=4).get(name, [""])[0]
+
+
+def _upload(request: Request, status: int = 200, wrong: str = "") -> Response:
+    return _page(request, "upload.html", status, wrong=wrong, most=MAX_UPLOAD, remedy=REMEDY)
 
 
 def _service(request: Request) -> Service:
@@ -175,17 +316,39 @@ def _page(request: Request, template: str, status: int = 200, **content: Any) ->
     return HTMLResponse(text, status)
 
 
-def _meant(service: Service, text: str) -> list[tuple[str, str]]:
-    """(digest, name) of the models that a text may mean, a few at most."""
-    words = text.strip()
-    if not words:
-        return []
-    held = service.shelf.get(words)
-    if held is not None:
-        return [(held.digest, held.name)]
-    models = service.catalogue.find(words, 0, 200).models
-    exact = [model for model in models if words in (model.name, model.digest)]
-    return [(model.digest, model.name) for model in (exact or models)[:20]]
+def _chooser(service: Service, side: Literal["reference", "suspect"], given: str, words: str) -> dict[str, Any]:
+    """A list of models to choose one from.
+
+    Args:
+        given: a digest, a name, or words of one that was chosen before.
+        words: what is searched for now.
+
+    Returns:
+        what the template `choose.html` shows; `chosen` is a digest if one model is plain.
+    """
+    catalogue, given = service.catalogue, given.strip()
+    held = service.held.get(given)  # an upload is known to those who know its digest
+    found = catalogue.find(Wanted(given), 0, 200) if given and held is None else None
+    meant = [(given, held.name, "")] if held else [] if found is None else [_choice(model) for model in found.models]
+    exact = [choice for choice in meant if given in choice[:2]]
+    plain = exact if len(exact) == 1 else meant if len(meant) == 1 else []
+    searched = words or (given if not plain else "")
+    listed = catalogue.find(Wanted(searched), 0, CHOICES)
+    choices = [*plain, *(choice for choice in map(_choice, listed.models) if choice not in plain)]
+    return {
+        "side": side,
+        "chosen": plain[0][0] if plain else "",
+        "words": searched,
+        "choices": choices,
+        "total": listed.total,
+        "unknown": bool(given) and not meant,
+    }
+
+
+def _choice(model: Any) -> tuple[str, str, str]:
+    """Digest, name, and what tells models of one name apart."""
+    size = f"{model.parameters:,} parameters" if model.parameters is not None else ""
+    return model.digest, model.name, ", ".join(filter(None, (model.family, size, model.digest[:12])))
 
 
 def _is_report(path: Path) -> bool:

@@ -1,33 +1,48 @@
-"""What pages and API share: the library, fingerprints uploaded or measured since the start, and work with a bound on it."""
+"""What pages and API share: the library, fingerprints uploaded or measured since the start, and work with a bound on it.
+
+LanceDB and what compares take seconds to import. A thread does that while the first pages are answered: they need the names
+of models alone, which a library's listing has.
+"""
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from threading import BoundedSemaphore, Lock
-from typing import Any, TypeVar
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from kinprint.comparison import Comparison, examine
 from kinprint.errors import BusyError, UnknownError
-from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.fingerprints import Fingerprint
 from kinprint.library import Library
-from kinprint.library.identify import Identification, identify
-from kinprint.library.trees.tree import Forest, tree
-from kinprint.library.vectors import vectors
+from kinprint.library.records import ListedModel
+from kinprint.server import uploads
+from kinprint.server.bounded import Bounded
 from kinprint.server.catalogue import Catalogue
-from kinprint.server.fingerprint_cache import FingerprintCache
-from kinprint.server.folders import Folders
-from kinprint.server.runs import Progress, Run, Runs
+from kinprint.server.folders import FolderModel, Folders
+from kinprint.server.jobs import Job, Jobs, Kind, Progress, new
+from kinprint.server.metrics import Metrics
+from kinprint.server.names import Names
 from kinprint.server.settings import Settings
 from kinprint.terms import CANDIDATES
+
+if TYPE_CHECKING:
+    from kinprint.comparison import Comparison
+    from kinprint.library.identify import Identification
+    from kinprint.library.trees.tree import Forest
+    from kinprint.library.vectors import Vector
 
 T = TypeVar("T")
 
 AT_ONCE = 2
 """Comparisons and searches under way; each uses a processor."""
+
+LONGEST = 1800.0
+"""Seconds that one of them may take as a job: a stranger's fingerprint may be made to take long."""
 
 IN_TREE = 8
 """Models of a tree: every pair may have to be compared."""
@@ -35,17 +50,33 @@ IN_TREE = 8
 WAITING = 32
 """Comparisons and searches that wait for their turn; further ones are refused."""
 
-REMEMBERED = 256
-"""Results kept for whoever asks again."""
+HELD_BYTES, HELD = 512_000_000, 4096
+"""Of the fingerprints that were uploaded, measured or read lately, by their traits."""
+
+REMEMBERED_BYTES, REMEMBERED = 512_000_000, 256
+"""Of the results kept for whoever asks again; each keeps its fingerprints, and counts with them."""
 
 VECTORS = 10_000
 """Models whose index vectors are kept: four thousand bytes each."""
 
+AT_MOST = 1.0
+"""Seconds that a page waits for a job before it shows how far it is."""
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
+Key = tuple[str, ...]
 
-AT_MOST = 1.0
-"""Seconds that a page waits for a search before it shows how far it is."""
+HEAVY = (
+    "kinprint.comparison",
+    "kinprint.fingerprints.from_model",
+    "kinprint.library.identify",
+    "kinprint.library.model_folders",
+    "kinprint.library.trees.tree",
+    "kinprint.library.vectors",
+    "kinprint.reports.comparison_html",
+    "kinprint.reports.tree_html",
+)
+"""Modules that need seconds to import."""
 
 
 class Service:
@@ -57,48 +88,95 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.library = Library.open(settings.library)
-        self.catalogue = Catalogue(self.library)
-        self.folders = Folders(settings.folders)
-        self.shelf = FingerprintCache()
-        self.runs, self.searches = Runs(1), Runs(AT_ONCE)
-        self._vectors = lru_cache(VECTORS)(lambda digest: vectors(self.fingerprint(digest)))
-        self._results: OrderedDict[tuple[str, ...], object] = OrderedDict()
-        self._lock = Lock()
+        self._names = Names(settings.library)
+        self._listing = self._names.read()
+        opener = ThreadPoolExecutor(1, thread_name_prefix="opening")
+        self._opening = opener.submit(Library.open, settings.library)
+        if self._listing is None:
+            self._opening.result()
+        self.catalogue = Catalogue(self._version, self._models)
+        self._importing = opener.submit(_import)  # not before: it would only keep the first page waiting
+        opener.shutdown(wait=False)
+        self._folders = Folders(settings.folders)
+        self.held = Bounded[str, Fingerprint](HELD_BYTES, HELD)
+        self.measuring, self.comparing = Jobs(1), Jobs(AT_ONCE, LONGEST)
+        self.metrics = Metrics()
+        self._vectors = lru_cache(VECTORS)(self._vectors_of)
+        self._results = Bounded[Key, tuple[Any]](REMEMBERED_BYTES, REMEMBERED)
         self._turns, self._waiting = BoundedSemaphore(AT_ONCE), BoundedSemaphore(AT_ONCE + WAITING)
+        self._uploads = BoundedSemaphore(uploads.AT_ONCE)
+
+    @property
+    def library(self) -> Library:
+        """The library, as soon as it is open."""
+        return self._opening.result()
 
     def keep(self, fingerprint: Fingerprint) -> str:
-        """Hold a fingerprint; in the library too, where that may be written."""
+        """Hold a fingerprint; in the library too, where that may be written. Returns its digest."""
         if self.settings.writable:
             self.library.add([fingerprint])
             self.catalogue.refresh()
-        return self.shelf.put(fingerprint)
+        self.held.put(fingerprint.digest, fingerprint, _size(fingerprint))
+        return fingerprint.digest
+
+    def receive(self, data: bytes) -> Fingerprint:
+        """Hold the fingerprint in the bytes of a file.
+
+        Raises:
+            FingerprintError: they are none.
+        """
+        self.metrics.upload(len(data))
+        fingerprint = uploads.fingerprint_of(data)
+        self.keep(fingerprint)
+        return fingerprint
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """While a file is received.
+
+        Raises:
+            BusyError: too many are.
+        """
+        if not self._uploads.acquire(blocking=False):
+            raise BusyError("the server", f"{uploads.AT_ONCE} files are being received", "try again in a few seconds")
+        try:
+            yield
+        finally:
+            self._uploads.release()
 
     def fingerprint(self, digest: str) -> Fingerprint:
-        """The fingerprint of a digest, from the shelf or the library.
+        """The fingerprint of a digest, from memory or the library.
 
         Raises:
             UnknownError: there is none.
             LibraryError: it cannot be read.
         """
-        fingerprint = self.shelf.get(digest)
+        fingerprint = self.held.get(digest)
         if fingerprint is None:
             if not DIGEST.fullmatch(digest) or digest not in self.library:
                 raise UnknownError(digest, "no such fingerprint here", "search for the model, or upload its fingerprint")
             fingerprint = self.library.get(digest)
-            self.shelf.put(fingerprint)
+            self.held.put(digest, fingerprint, _size(fingerprint))
         return fingerprint
 
-    def compare(self, reference: str, suspect: str) -> Comparison:
+    def compare(self, reference: str, suspect: str, progress: Progress | None = None) -> Comparison:
         """Compare two fingerprints, given by digest."""
-        pair = self.fingerprint(reference), self.fingerprint(suspect)
-        return self._remembered(("compare", reference, suspect), lambda: examine(pair))
+        tell = progress or _within(LONGEST)
 
-    def identify(self, suspect: str, candidates: int, progress: Progress = lambda done, total: None) -> Identification:
+        def work(a: Fingerprint, b: Fingerprint) -> Comparison:
+            from kinprint.comparison import examine
+
+            return examine((a, b), progress=lambda _, done, total: tell(done, total))
+
+        return self._remembered(("comparison", reference, suspect), work, reference, suspect)
+
+    def identify(self, suspect: str, candidates: int, progress: Progress | None = None) -> Identification:
         """Relatives of a fingerprint, given by digest; remembered until the library changes."""
-        fingerprint = self.fingerprint(suspect)
+        tell = progress or _within(LONGEST)
 
-        def work() -> Identification:
+        def work(fingerprint: Fingerprint) -> Identification:
+            from kinprint.library.identify import identify
+
             return identify(
                 fingerprint,
                 self.library,
@@ -106,43 +184,64 @@ class Service:
                 test_all=True,  # whoever asks may have uploaded the model to this library before
                 cache=True,
                 workers=1,
-                progress=lambda _, done, total: progress(done, total),
+                progress=lambda _, done, total: tell(done, total),
             )
 
-        return self._remembered(self._searched(suspect, candidates), work)
+        return self._remembered(self._searched(suspect, candidates), work, suspect)
 
-    def search(self, suspect: str) -> Run | None:
-        """Begin to look for the relatives of a fingerprint, given by digest; None where they are remembered.
+    def tree(self, digest: str, progress: Progress | None = None) -> Forest | None:
+        """The tree of a model and its nearest relatives, IN_TREE at most; None if it has none."""
+        tell = progress or _within(LONGEST)
+        identification = self.identify(digest, CANDIDATES, tell)
+        others = [finding.digest for finding in identification.relatives if finding.digest != digest][: IN_TREE - 1]
+
+        def work(*models: Fingerprint) -> Forest | None:
+            from kinprint.library.trees.tree import tree
+
+            if len(models) < 2:
+                return None
+            return tree(models, cache=True, workers=1, progress=lambda _, done, total: tell(done, total))
+
+        return self._remembered(self._grown(digest), work, digest, *others)
+
+    def begun(self, kind: Kind, *digests: str) -> Job | None:
+        """As `begin`, for a page that shows the result itself: None where that is remembered."""
+        searched, grown = self._searched(digests[0], CANDIDATES), self._grown(digests[0])
+        needs = {"comparison": [("comparison", *digests)], "search": [searched]}.get(kind, [searched, grown])
+        return None if all(key in self._results for key in needs) else self.begin(kind, *digests)
+
+    def begin(self, kind: Kind, *digests: str) -> Job:
+        """Begin a comparison of two fingerprints, or a search for the relatives of one, its tree or its report.
+
+        Returns:
+            the job when it has ended, or as it is after AT_MOST.
 
         Raises:
-            BusyError: too many searches are waiting.
+            UnknownError: there is no such fingerprint.
+            BusyError: too many jobs are waiting.
         """
-        if self._searched(suspect, CANDIDATES) in self._results:
-            return None
+        names = " and ".join(self.fingerprint(digest).name for digest in digests)
+        first = digests[0]
 
-        def work(progress: Progress) -> str:
-            self.identify(suspect, CANDIDATES, progress)
-            return suspect
+        def work(progress: Progress) -> None:
+            if kind == "comparison":
+                self.compare(first, digests[1], progress)
+            elif kind == "search":
+                self.identify(first, CANDIDATES, progress)
+            else:
+                self.tree(first, progress)
 
-        run = self.searches.start(self.fingerprint(suspect).name, work, suspect)
-        return self.searches.wait(run.id, AT_MOST)
+        unit = {"comparison": "tests and scores", "search": "models"}.get(kind, "models or pairs")
+        job = new(kind, names, place(kind, *digests), unit, "" if kind == "comparison" else first)
+        return self.comparing.wait(self.comparing.start(job, work, (kind, *digests)).id, AT_MOST)
 
-    def run(self, key: str) -> Run | None:
-        """A fingerprint or a search under way or ended lately; None if there is none of this id."""
-        return self.runs.get(key) or self.searches.get(key)
+    def job(self, name: str) -> Job | None:
+        """A job that waits, runs or has ended lately; None if there is none of this id."""
+        return self.measuring.get(name) or self.comparing.get(name)
 
-    def cancel(self, key: str) -> Run | None:
+    def cancel(self, name: str) -> Job | None:
         """Stop one that has not ended; None if there is none of this id."""
-        return self.runs.cancel(key) or self.searches.cancel(key)
-
-    def tree(self, digest: str) -> Forest | None:
-        """The tree of a model and its nearest relatives, IN_TREE at most; None if it has none."""
-        identification = self.identify(digest, CANDIDATES)
-        others = [finding.digest for finding in identification.relatives if finding.digest != digest][: IN_TREE - 1]
-        models = [self.fingerprint(each) for each in (digest, *others)]
-        if len(models) < 2:
-            return None
-        return self._remembered(("tree", *(model.digest for model in models)), lambda: tree(models, cache=True, workers=1))
+        return self.measuring.cancel(name) or self.comparing.cancel(name)
 
     def neighbours(self, digest: str, count: int) -> list[dict[str, Any]]:
         """Models whose index vectors lie nearest, for each space; the model itself left out."""
@@ -155,36 +254,69 @@ class Service:
         ]
         return [{**row, "name": self.catalogue.name(str(row["digest"]))} for row in near]
 
-    def measure(self, checkpoint: str) -> Run:
+    def checkpoints(self) -> list[FolderModel]:
+        """Models of the configured folders."""
+        self._importing.result()  # what looks into folders, too
+        return self._folders.list()
+
+    def measure(self, checkpoint: str) -> Job:
         """Begin to fingerprint a model of the configured folders, given by its id.
 
         Raises:
             UnknownError: there is none of this id.
             BusyError: too many are waiting.
         """
-        path = self.folders.path(checkpoint)
-        if path is None:
+        found = next((model for model in self.checkpoints() if model.id == checkpoint), None)
+        if found is None:
             raise UnknownError(checkpoint, "no such model in the folders of this server", "see /api/checkpoints")
-        return self.runs.start(path.name, lambda progress: self.keep(fingerprint(path, progress=progress)))
+
+        def work(progress: Progress) -> dict[str, str]:
+            from kinprint.fingerprints import fingerprint
+
+            digest = self.keep(fingerprint(found.path, progress=progress))
+            return {"digest": digest, "place": f"/models/{digest}"}
+
+        return self.measuring.start(new("fingerprint", found.name, unit="bytes"), work, checkpoint)
+
+    def counts(self) -> str:
+        """What `/metrics` answers."""
+        return self.metrics.text(self.comparing.counts() | self.measuring.counts(), self.catalogue.total)
 
     def close(self) -> None:
-        self.runs.close()
-        self.searches.close()
+        self.measuring.close()
+        self.comparing.close()
 
-    def _searched(self, suspect: str, candidates: int) -> tuple[str, ...]:
-        return ("identify", suspect, str(candidates), self.catalogue.version)
+    def _version(self) -> str:
+        return str(self._listing.version) if self._listing and not self._opening.done() else self.library.version
 
-    def _remembered(self, key: tuple[str, ...], work: Callable[[], T]) -> T:
-        with self._lock:
-            if key in self._results:
-                self._results.move_to_end(key)
-                return self._results[key]  # type: ignore[return-value]  # the key says what it is
+    def _models(self) -> list[ListedModel]:
+        if self._listing and not self._opening.done():
+            return self._listing.models
+        return self._names.keep(lambda: list(self.library.listed()))
+
+    def _vectors_of(self, digest: str) -> Mapping[str, Vector]:
+        self._importing.result()
+        from kinprint.library.vectors import vectors
+
+        return vectors(self.fingerprint(digest))
+
+    def _searched(self, suspect: str, candidates: int) -> Key:
+        return ("search", suspect, str(candidates), self.catalogue.version)
+
+    def _grown(self, digest: str) -> Key:
+        return ("tree", digest, self.catalogue.version)
+
+    def _remembered(self, key: Key, work: Callable[..., T], *digests: str) -> T:
+        """A result, worked out in turn. It counts with its fingerprints, which it may keep alive; who waits keeps none."""
+        for digest in digests:
+            self.fingerprint(digest)  # what is not there is said at once
+        if (kept := self._results.get(key)) is not None:
+            return kept[0]  # type: ignore[no-any-return]  # the key says what it is
         with self._turn():
-            result = work()
-        with self._lock:
-            self._results[key] = result
-            while len(self._results) > REMEMBERED:
-                self._results.popitem(last=False)
+            self._importing.result()
+            models = [self.fingerprint(digest) for digest in digests]
+            result = work(*models)
+        self._results.put(key, (result,), sum(map(_size, models)))
         return result
 
     @contextmanager
@@ -198,3 +330,32 @@ class Service:
                 yield
         finally:
             self._waiting.release()
+
+
+def place(kind: Kind, *digests: str) -> str:
+    """The page of a result."""
+    if kind == "comparison":
+        return f"/compare/{digests[0]}/{digests[1]}"
+    return f"/models/{digests[0]}/{ {'search': 'relatives'}.get(kind, kind) }"
+
+
+def _import() -> None:
+    """Import what takes long. No request imports any of it beside this, for some of it does not stand that."""
+    for module in HEAVY:
+        importlib.import_module(module)
+
+
+def _size(fingerprint: Fingerprint) -> int:
+    """Bytes of its traits."""
+    return sum(array.nbytes for array in fingerprint.traits.values())
+
+
+def _within(seconds: float) -> Progress:
+    """Progress that nobody watches, with an end to it."""
+    end = time.monotonic() + seconds
+
+    def progress(done: int, total: int) -> None:
+        if time.monotonic() > end:
+            raise BusyError("the server", f"it took longer than {seconds / 60:.0f} minutes", "use the command line")
+
+    return progress

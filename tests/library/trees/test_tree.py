@@ -26,7 +26,8 @@ from kinprint.library.trees.nearness import EVERY_PAIR, MOST_ALIKE, NEAR, NEAR_U
 from kinprint.library.trees.tree import Family, tree
 from kinprint.library.vectors import vectors
 from kinprint.methods import Method
-from kinprint.reports import tree_svg, tree_text
+from kinprint.reports import tree_text
+from kinprint.reports.tree_svg import tree_svg
 from kinprint.reports.tree_terminal import OPEN, foot, rows
 from kinprint.reports.tree_terminal import start as start_words
 

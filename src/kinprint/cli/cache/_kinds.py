@@ -11,6 +11,7 @@ from kinprint.checkpoints.files import cache_folder
 KINDS = {
     "fingerprints": "fingerprints of models that were measured",
     "evidence": "what tests said about pairs",
+    "listings": "names of the models of large libraries that were served",
     "remote": "bytes of models that were fetched from a hub or a server",
 }
 
