@@ -29,3 +29,6 @@ COMPONENTS = ("vision tower", "audio encoder")
 
 LISTS = ("awm", "cisco", "independence-tests", "leafbench")
 """Published lists of labelled pairs of hub models (`kinprint.benchmark.published`)."""
+
+BASES = ("first", "references")
+"""Shipped lists of base models (`kinprint.library.references`)."""
