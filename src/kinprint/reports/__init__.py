@@ -11,13 +11,14 @@ from kinprint.reports.inspection_terminal import inspection_text
 from kinprint.reports.statement_commitment import hidden_commitment, open_commitment
 from kinprint.reports.statement_cyclonedx import cyclonedx_bom, require_cyclonedx
 from kinprint.reports.statement_in_toto import in_toto_statement
-from kinprint.reports.statement_terminal import commitment_text, statement_text
+from kinprint.reports.statement_terminal import audit_check_text, commitment_text, statement_text
 from kinprint.reports.tree_svg import tree_svg
 from kinprint.reports.tree_terminal import tree_text
 from kinprint.reports.verify_terminal import verification_text, verifications_text
 from kinprint.reports.writing import write_text
 
 __all__ = [
+    "audit_check_text",
     "benchmark_html",
     "benchmark_json",
     "benchmark_markdown",
