@@ -3,7 +3,7 @@
     python benchmarks/palimpsest.py exact
     python benchmarks/palimpsest.py strangers --zoo zoo-tiny --answers answers
     python benchmarks/palimpsest.py power --zoo zoo-small --answers answers [--only MEMBER...] [--served llama-finetune]
-    python benchmarks/palimpsest.py writing --zoo zoo-tiny --answers answers
+    python benchmarks/palimpsest.py writing --zoo zoo-tiny --answers answers [--only MEMBER...]
 
 `exact` draws random orders. `strangers` holds every transcript of a zoo against every member whose line never read these
 windows in this order, nor learned from one that did. `power` holds the transcript of llama-base against its descendants, with
@@ -51,7 +51,7 @@ SERVED = 800
 OF_STRANGERS = 240
 """The same of strangers: how many does not matter to what is uniform."""
 
-WRITTEN = (128, 256, 512)
+WRITTEN = (128, 256)
 """Texts that a model is asked to write."""
 
 TEMPERATURES = (0.7, 1.0)
@@ -188,13 +188,13 @@ def _through_a_server(zoo: Path, name: str, transcript: Transcript, answers: Pat
     return f"Through a server, {name} gets log10 p {there.log10_p:.2f} ({asked}); run here, {here.log10_p:.2f}."
 
 
-def writing(zoo: Path, answers: Path) -> None:
+def writing(zoo: Path, answers: Path, only: list[str]) -> None:
     """Normal deviates of the test, positive where a model writes what it read late: means over models, by what they know."""
     everything = {recipe.member.name: recipe for recipe in recipes(Lineage.read(zoo).size)}
     orders = [(key, transcript) for name, key, transcript in transcripts(zoo) if not everything[name].member.parents]
     found: dict[tuple[bool, str], list[float]] = {}
     for name, recipe in everything.items():
-        if recipe.member.kind != "base" or not (zoo / name).exists():
+        if recipe.member.kind != "base" or not (zoo / name).exists() or (only and name not in only):
             continue
         seen, loaded = read_by(recipe, everything)[0], dict[str, Loaded]()
         for key, transcript in orders:
@@ -237,7 +237,7 @@ def main() -> None:
     elif options.what == "strangers":
         strangers(options.zoo, options.answers)
     elif options.what == "writing":
-        writing(options.zoo, options.answers)
+        writing(options.zoo, options.answers, options.only or [])
     else:
         power(options.zoo, options.answers, options.served, options.only or [])
 
