@@ -3,11 +3,13 @@
     python benchmarks/palimpsest.py exact
     python benchmarks/palimpsest.py strangers --zoo zoo-tiny --answers answers
     python benchmarks/palimpsest.py power --zoo zoo-small --answers answers [--only MEMBER...] [--served llama-finetune]
+    python benchmarks/palimpsest.py writing --zoo zoo-tiny --answers answers [--only MEMBER...]
 
 `exact` draws random orders. `strangers` holds every transcript of a zoo against every member whose line never read these
 windows in this order, nor learned from one that did. `power` holds the transcript of llama-base against its descendants, with
-and without a control model. Answers are kept in a folder, so that a run that was cut goes on. Members that are not built are
-left out.
+and without a control model. `writing` asks models for texts alone, at several temperatures, each about the order that it read
+itself and about the order of a model that it has nothing to do with. Answers are kept in a folder, so that a run that was cut
+goes on. Members that are not built are left out.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import tables
 from completion_server import serving
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 from kinprint.blackbox.asking import Asker
-from kinprint.blackbox.palimpsest import palimpsest
+from kinprint.blackbox.palimpsest import palimpsest, palimpsest_of_writing
 from kinprint.blackbox.result import BlackBoxResult
 from kinprint.blackbox.transcripts import Transcript, read_transcript
 from kinprint.observation.kept_answers import KeptAnswers
@@ -48,6 +50,12 @@ SERVED = 800
 
 OF_STRANGERS = 240
 """The same of strangers: how many does not matter to what is uniform."""
+
+WRITTEN = (128, 256)
+"""Texts that a model is asked to write."""
+
+TEMPERATURES = (0.7, 1.0)
+"""At which it writes them."""
 
 Read = tuple[str, int, str]
 """Text, order and tokenizer of a training: equal ones are equal windows in equal order."""
@@ -180,9 +188,44 @@ def _through_a_server(zoo: Path, name: str, transcript: Transcript, answers: Pat
     return f"Through a server, {name} gets log10 p {there.log10_p:.2f} ({asked}); run here, {here.log10_p:.2f}."
 
 
+def writing(zoo: Path, answers: Path, only: list[str]) -> None:
+    """Normal deviates of the test, positive where a model writes what it read late: means over models, by what they know."""
+    everything = {recipe.member.name: recipe for recipe in recipes(Lineage.read(zoo).size)}
+    orders = [(key, transcript) for name, key, transcript in transcripts(zoo) if not everything[name].member.parents]
+    found: dict[tuple[bool, str], list[float]] = {}
+    for name, recipe in everything.items():
+        if recipe.member.kind != "base" or not (zoo / name).exists() or (only and name not in only):
+            continue
+        seen, loaded = read_by(recipe, everything)[0], dict[str, Loaded]()
+        for key, transcript in orders:
+            suspect = asker(zoo, name, "-".join(map(str, key)), answers, loaded=loaded)
+            suspect.suspect.batch = 256
+            found.setdefault((key in seen, "log-probabilities"), []).append(_z(palimpsest(transcript, suspect)))
+            for temperature in TEMPERATURES:
+                for count in WRITTEN:
+                    written = asker(zoo, name, "writing", answers, loaded=loaded)
+                    result = palimpsest_of_writing(transcript, written, count, temperature=temperature)
+                    found.setdefault((key in seen, f"{count} texts at {temperature}"), []).append(_z(result))
+    print("| asked | models | its own order: mean z | largest | p <= 0.05 | another order: mean z | largest | p <= 0.05 |")
+    print("|---|---|---|---|---|---|---|---|")
+    for what in dict.fromkeys(what for _, what in found):
+        cells = [cell for knows in (True, False) for cell in _deviates(np.array(found[knows, what]))]
+        print(f"| {what} | {len(found[True, what])} | {' | '.join(cells)} |")
+
+
+def _z(result: BlackBoxResult) -> float:
+    value = result.statistics.get("z")
+    assert isinstance(value, float), result.sentence
+    return value
+
+
+def _deviates(z: np.ndarray) -> tuple[str, ...]:
+    return f"{z.mean():.2f}", f"{z.max():.2f}", str(int((z >= norm.isf(0.05)).sum()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("exact", "strangers", "power"))
+    parser.add_argument("what", choices=("exact", "strangers", "power", "writing"))
     parser.add_argument("--zoo", type=Path)
     parser.add_argument("--answers", type=Path, default=Path("palimpsest-answers"))
     parser.add_argument("--only", nargs="+", help="members that are examined; all that are built by default")
@@ -193,6 +236,8 @@ def main() -> None:
         exact()
     elif options.what == "strangers":
         strangers(options.zoo, options.answers)
+    elif options.what == "writing":
+        writing(options.zoo, options.answers, options.only or [])
     else:
         power(options.zoo, options.answers, options.served, options.only or [])
 

@@ -153,6 +153,16 @@ def rate_table() -> str:
     return str(_beside("docs", "error_rates").rate_table())
 
 
+def asking_null_table() -> str:
+    """The same of suspects that only answer."""
+    return str(_beside("docs", "error_rates").asking_null_table())
+
+
+def asking_rate_table() -> str:
+    """The same of suspects that only answer."""
+    return str(_beside("docs", "error_rates").asking_rate_table())
+
+
 def _beside(folder: str, name: str) -> ModuleType:
     """A module of a folder of the repository that is no package."""
     path = str(DOCS.parent / folder)
@@ -163,6 +173,8 @@ def _beside(folder: str, name: str) -> ModuleType:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "error-rates": rate_table,
+    "asking-nulls": asking_null_table,
+    "asking-rates": asking_rate_table,
     "families": table.markdown_table,
     "names": named.markdown_table,
     "nulls": null_table,

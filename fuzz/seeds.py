@@ -281,6 +281,29 @@ def commitments() -> dict[str, bytes]:
     return {"commitment/open": shown.encode(), "commitment/hidden": hidden_commitment(shown).encode()}
 
 
+def audits() -> dict[str, bytes]:
+    """Of three checkpoints with steps and dates, and the file that states them."""
+    from kinprint.auditing.chain import Stage
+    from kinprint.auditing.findings import Audit, AuditFinding
+    from kinprint.checkpoints.hashes import FileHash
+    from kinprint.reports.audit_in_toto import audit_statement
+
+    stages = [Stage("", f"step{step}", step, f"2026-03-0{day}") for day, step in enumerate((0, 10, 20), 1)]
+    kin = [AuditFinding("kinship", "holds", where, "kin", -40.0) for where in ("step 0 to step 10", "step 10 to step 20")]
+    told = [AuditFinding("start", "holds", "step 0", "entries", -1.0), AuditFinding("drift", "holds", "", "no jump")]
+    found = Audit(stages, ["0" * 64, "1" * 64, "2" * 64], [*kin, *told], 0, 1e-6)
+    files = [(FileHash("model.safetensors", 1, digit * 64),) for digit in "abc"]
+    chain = "".join(f'[[checkpoint]]\npath = "{s.name}"\nstep = {s.step}\ndate = {s.date}\n\n' for s in stages)
+    return {"audit/small": audit_statement(found, files).encode(), "chain/small": chain.encode()}
+
+
+def fingerprint_set() -> bytes:
+    """The manifest of a published set of one fingerprint."""
+    item = {"name": "org/a", "file": "a.kinprint", "bytes": 9, "sha256": "0" * 64, "digest": "1" * 64, "source": "org/a",
+            "revision": "2" * 40, "licence": "MIT", "quick": 0.01}  # fmt: skip
+    return json.dumps({"format": "kinprint-set/1", "models": [item]}).encode()
+
+
 def time_stamps() -> dict[str, bytes]:
     """A response, and the root of the authority that gave it. It has new keys, and so other bytes, whenever this runs."""
     import sys
@@ -336,6 +359,8 @@ def corpus() -> dict[str, bytes]:
         "lineage/small": json.dumps(lineage).encode(),
         **statements(),
         **commitments(),
+        **audits(),
+        "set/small": fingerprint_set(),
         **time_stamps(),
         "transcript/small": transcript(),
         "answers/small": answers(),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from kinprint import Fingerprint
 from kinprint.architectures import recognise
+from kinprint.auditing.chain import read_chain
+from kinprint.auditing.statements import check_audit, read_audit
 from kinprint.benchmark import from_list
 from kinprint.blackbox.shuffling import checks
 from kinprint.blackbox.transcripts import read_transcript
@@ -20,6 +22,7 @@ from kinprint.library.declarations.at_hand import AtHand
 from kinprint.library.declarations.commitments import Stamped, check_commitment, read_commitment
 from kinprint.library.declarations.statements import check_statement, read_statement
 from kinprint.library.declarations.time_stamps import read_stamp
+from kinprint.library.sets import open_set
 from kinprint.observation import read_texts
 from kinprint.observation.kept_answers import KeptAnswers
 from kinprint.zoo import Lineage
@@ -145,6 +148,11 @@ def commitment(folder: Path) -> None:
     assert json.dumps(found.to_json(), allow_nan=False)
 
 
+def audit(folder: Path) -> None:
+    found = check_audit(read_audit(folder / "audit.json"), AtHand((), lambda: TINY))
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
 def time_stamp(folder: Path) -> None:
     found = read_stamp(folder / "stamp.tsr", b"stamped\n", COMPANIONS / "authority.pem")
     assert json.dumps(found.to_json(), allow_nan=False)
@@ -176,6 +184,9 @@ TARGETS = (
     Target("lineage", as_file("lineage.json"), lambda folder: list(Lineage.read(folder).pairs()) and None),
     Target("statement", as_file("statement.json"), statement),
     Target("commitment", as_file("commitment.json"), commitment),
+    Target("audit", as_file("audit.json"), audit),
+    Target("chain", as_file("chain.toml"), lambda folder: read_chain(folder / "chain.toml") and None),
+    Target("set", as_file("kinprint-set.json"), lambda folder: open_set(str(folder)) and None),
     Target("time-stamp", as_file("stamp.tsr"), time_stamp),
     Target("transcript", as_file("run.jsonl"), lambda folder: checks(read_transcript(folder / "run.jsonl")) and None),
     Target("answers", as_file("answers.jsonl"), lambda folder: KeptAnswers(folder / "answers.jsonl", "m") and None),

@@ -14,6 +14,8 @@ import kinprint
 from kinprint.verbs import gather, identify, tree, verify
 
 VERBS = ("audit", "compare", "diff", "fingerprint", "gather", "identify", "matrix", "observe", "transform", "tree", "verify")
+ASKING = ("controls", "head_span", "palimpsest", "same_endpoint")
+"""Those that ask a suspect."""
 
 
 def run(code: str) -> str:
@@ -49,7 +51,7 @@ def test_type_checkers_see_the_same_names() -> None:
     assert set(kinprint.__all__) == {*imports, "KinprintError"}
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", [*VERBS, *ASKING])
 def test_a_verb_is_documented(name: str) -> None:
     """Arguments, result, errors and an example; every parameter is named among the arguments."""
     text = inspect.getdoc(getattr(kinprint, name)) or ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 from kinprint.benchmark import pairs
 from kinprint.blackbox import transcripts
 from kinprint.checkpoints import adapters, card, foreign_config, json_text, mapped, opening, tokenizer, weight_files
@@ -62,6 +64,14 @@ def rows() -> list[str]:
         space = "" if unit.startswith(",") or not unit else " "
         found.append(f"| {what} | {number:,}{space}{unit} |")
     return found
+
+
+def test_the_page_counts_the_targets_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run of some day counted stands beside it."""
+    monkeypatch.syspath_prepend(str(PAGE.parents[1] / "fuzz"))
+    from targets import TARGETS
+
+    assert f"There are {len(TARGETS)} targets now" in PAGE.read_text()
 
 
 def test_the_limits_are_those_of_the_code() -> None:

@@ -22,7 +22,7 @@ The packages, from the ground up; each imports only what stands above it in this
     comparison     runs the methods and gives the verdict: compare, Comparison
     difference     says what changed from one model to another: diff, Changes
     library        searches many fingerprints: Library, identify, gather, matrix, tree, verify
-    blackbox       tests what only answers, through an API or run here
+    blackbox       tests what only answers, through an API or run here: palimpsest, head_span, same_endpoint, controls
     auditing       asks of a chain of checkpoints whether it is one training: audit, Audit
     zoo            trains small models of known lineage
     benchmark      measures every method on pairs of known lineage
@@ -40,6 +40,7 @@ from kinprint.errors import KinprintError
 
 if TYPE_CHECKING:
     from kinprint.auditing.findings import Audit
+    from kinprint.blackbox.result import BlackBoxResult
     from kinprint.checkpoints.opening import open_checkpoint
     from kinprint.comparison.comparison import Comparison, compare
     from kinprint.difference.changes import Changes, diff
@@ -56,9 +57,11 @@ if TYPE_CHECKING:
     from kinprint.observation.observe import observe
     from kinprint.transforms import apply as transform
     from kinprint.verbs import audit, gather, identify, matrix, tree, verify
+    from kinprint.verbs_black_box import controls, head_span, palimpsest, same_endpoint
 
 __all__ = [
     "Audit",
+    "BlackBoxResult",
     "Changes",
     "Comparison",
     "Evidence",
@@ -77,14 +80,18 @@ __all__ = [
     "Verification",
     "audit",
     "compare",
+    "controls",
     "diff",
     "fingerprint",
     "gather",
+    "head_span",
     "identify",
     "inspect",
     "matrix",
     "observe",
     "open_checkpoint",
+    "palimpsest",
+    "same_endpoint",
     "transform",
     "tree",
     "verify",
@@ -92,6 +99,7 @@ __all__ = [
 
 _HOMES = {
     "Audit": "kinprint.auditing.findings:Audit",
+    "BlackBoxResult": "kinprint.blackbox.result:BlackBoxResult",
     "Changes": "kinprint.difference.changes:Changes",
     "Comparison": "kinprint.comparison.comparison:Comparison",
     "Evidence": "kinprint.methods:Evidence",
@@ -109,14 +117,18 @@ _HOMES = {
     "Verification": "kinprint.library.declarations.verify:Verification",
     "audit": "kinprint.verbs:audit",
     "compare": "kinprint.comparison.comparison:compare",
+    "controls": "kinprint.verbs_black_box:controls",
     "diff": "kinprint.difference.changes:diff",
     "fingerprint": "kinprint.fingerprints.from_model:fingerprint",
     "gather": "kinprint.verbs:gather",
+    "head_span": "kinprint.verbs_black_box:head_span",
     "identify": "kinprint.verbs:identify",
     "inspect": "kinprint.fingerprints.inspection:inspect",
     "matrix": "kinprint.verbs:matrix",
     "observe": "kinprint.observation.observe:observe",
     "open_checkpoint": "kinprint.checkpoints.opening:open_checkpoint",
+    "palimpsest": "kinprint.verbs_black_box:palimpsest",
+    "same_endpoint": "kinprint.verbs_black_box:same_endpoint",
     "transform": "kinprint.transforms:apply",
     "tree": "kinprint.verbs:tree",
     "verify": "kinprint.verbs:verify",

@@ -32,3 +32,5 @@ LISTS = ("awm", "cisco", "independence-tests", "leafbench")
 
 FORMATS = ("table", "json", "csv", "cyclonedx", "in-toto", "markdown", "sarif")
 """In which findings are printed: for people, the command's own object, then one module each (`kinprint.reports.findings`)."""
+BASES = ("first", "references")
+"""Shipped lists of base models (`kinprint.library.references`)."""

@@ -67,6 +67,12 @@ def test_hostile_json_is_refused(tmp_path: Path, data: bytes) -> None:
         read_chain(tmp_path / "chain.json")
 
 
+def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
+    """It is a place like any other that is not there."""
+    (tmp_path / "chain.toml").write_text(f'[[checkpoint]]\npath = "{"a" * 300}"')
+    assert read_chain(tmp_path / "chain.toml")[0].place == "a" * 300
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ChainError, match="cannot be read"):
         read_chain(tmp_path / "chain.toml")

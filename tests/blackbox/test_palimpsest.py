@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import zlib
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_completions import LogProbabilities, completions
+from rich.console import Console
 from scipy.stats import kstest
 
 from kinprint.blackbox import Asker, BlackBoxResult
@@ -24,6 +26,7 @@ from kinprint.observation.budget import Budget
 from kinprint.observation.kept_answers import KeptAnswers
 from kinprint.observation.questions import Answer, Question
 from kinprint.observation.suspects import Served
+from kinprint.reports import black_box_text
 
 WORDS = ["the", "a", "sea", "bread", "calm", "early", "late", "boat", "tree", "stone", "runs", "sings", "of", "in", "to"]
 
@@ -62,6 +65,8 @@ class Said:
 
     def answer(self, asked: Any) -> list[Answer | None]:
         rows = [self._likely(question.text, 0) for question in asked]
+        for question in asked:
+            self.budget.reserve(question.most_tokens)
         return [
             Answer(tuple(float(v) for v in row if v is not None), tuple(question.text.split()[1:]))
             for question, row in zip(asked, rows, strict=True)
@@ -107,7 +112,10 @@ def test_a_model_that_knows_the_order(tmp_path: Path) -> None:
     assert here.log10_p == there.log10_p
     assert there.log10_p is not None
     assert there.log10_p < -10
-    assert there.requests == 400 + 2 * REPEATED
+    assert (here.requests, there.requests) == (400, 400 + 2 * REPEATED)
+    console = Console(record=True, file=io.StringIO())
+    console.print(black_box_text(here))
+    assert "Asked here: 400 questions" in console.export_text()
     assert there.evidence["transcript"]["sha256"] == transcript.sha256
     assert "before" in there.sentence
     assert there.to_json()["format"] == "kinprint-black-box/1"

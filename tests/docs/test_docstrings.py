@@ -25,6 +25,7 @@ EXTRAS = {
     "kinprint.library.store": ["lancedb"],
     "kinprint.observation.observe": ["torch", "transformers"],
     "kinprint.verbs": ["lancedb", "skbio"],
+    "kinprint.verbs_black_box": ["torch", "transformers"],
 }
 """What the examples of a module need that not everybody has installed."""
 

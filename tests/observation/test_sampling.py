@@ -34,6 +34,15 @@ def test_a_text_depends_on_its_own_seed_alone(base: Loaded) -> None:
     assert written(base.runner, PROMPT, 6, 1.0, [None]) != written(base.runner, PROMPT, 6, 1.0, [None])
 
 
+def test_writing_ends_with_the_context_window(base: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that has no position for a token cannot be asked for it; the end of a long text is what it goes on with."""
+    read = base.runner.encoded(PROMPT)
+    whole = written(base.runner, PROMPT, 6, 1.0, [3])[0]
+    monkeypatch.setattr(base.runner, "window", len(read) + 2)
+    assert written(base.runner, PROMPT, 6, 1.0, [3])[0] == whole[:3]
+    assert len(written(base.runner, PROMPT * 9, 6, 1.0, [3])[0]) == 1
+
+
 def test_first_tokens_have_the_probabilities_of_the_model(base: Loaded) -> None:
     """H0: tokens are drawn from the model's distribution at this temperature. 2 000 seeds, the eight likeliest tokens."""
     (top,) = base.answer([Question("top", PROMPT, 1 << 20)])

@@ -109,7 +109,7 @@ def _stage(file: Path, number: int, entry: Mapping[str, Any]) -> Stage:
     if step is not None and (type(step) is not int or step < 0):
         raise ChainError(where, f"states {printable(step, 40)} as its step", "write a whole number, 0 for the start")
     beside = file.parent / path
-    place = str(beside) if beside.exists() else path  # else a hub id, a URL, or a path to nothing, which opening it refuses
+    place = str(beside) if os.path.exists(beside) else path  # a hub id, a URL, or nothing, which opening refuses
     return Stage(place, _name(path), step, _date(where, date))
 
 

@@ -12,7 +12,7 @@ distribution is exact at any size (`kinprint.statistics.concordance`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -94,18 +94,25 @@ def palimpsest(
 
 
 def palimpsest_of_writing(
-    transcript: Transcript, asking: Asker, count: int, *, stamp: Stamp | None = None, alpha: float = ALPHA
+    transcript: Transcript,
+    asking: Asker,
+    count: int,
+    *,
+    temperature: float = 1.0,
+    stamp: Stamp | None = None,
+    alpha: float = ALPHA,
 ) -> BlackBoxResult:
     """The same for a suspect that gives text alone: what it writes takes the place of its log-likelihoods.
 
     Args:
         transcript, asking, stamp, alpha: as of `palimpsest`.
         count: samples that are asked for.
+        temperature: at which they are asked for.
     """
     about = _About(transcript, asking, stamp)
     if ordered := failed(checks(transcript)):
         return about.not_shuffled(ordered)
-    written = [answer for answer in asking.ask(samples(count)) if answer is not None and answer.text.strip()]
+    written = [answer for answer in asking.ask(samples(count, temperature)) if answer is not None and answer.text.strip()]
     if len(written) < 2:
         return about.result("untestable", f"{asking.name} wrote {len(written)} texts.")
     if wrong := writing_faults(written):
@@ -113,7 +120,7 @@ def palimpsest_of_writing(
     size, texts = _bytes(transcript.texts), transcript.texts
     expected = likelihoods(texts, texts) / size
     scores = surprise(likelihoods(texts, [answer.text for answer in written]) / size, text_features(texts), [expected])
-    return _held_against(about, transcript, scores, {"samples": len(written)}, alpha)
+    return _held_against(about, transcript, scores, {"samples": len(written), "temperature": temperature}, alpha)
 
 
 def _tested(
@@ -211,7 +218,7 @@ class _About:
         statistics: Mapping[str, float] | None = None,
     ) -> BlackBoxResult:
         stamp = None if self.stamp is None else self.stamp.to_json()
-        result = BlackBoxResult.of(
+        return BlackBoxResult.of(
             self.asking,
             test="palimpsest",
             reference=self.transcript.name,
@@ -224,7 +231,6 @@ class _About:
             notes=tuple(self._notes()),
             evidence={"transcript": {"sha256": self.transcript.sha256}, "time_stamp": stamp},
         )
-        return result if result.where else replace(result, requests=0)  # what runs here is sent nothing
 
     def not_shuffled(self, ordered: Sequence[Check]) -> BlackBoxResult:
         reasons = "; it ".join(f"{check.words} (p {check.p:.1g})" for check in ordered)

@@ -26,7 +26,8 @@ class BlackBoxResult:
         log10_p: None where the test has no p-value or could not be made.
         null: the null hypothesis, a sentence.
         statistics: name -> number or word that the verdict rests on.
-        requests, tokens: what the suspect was asked in this run; `kept` answers came from a file.
+        requests, tokens: what the suspect was asked in this run, a question to a model that runs here being one request;
+            `kept` answers came from a file.
         cannot_show: sentences.
         notes: sentences about this run.
         evidence: digests and settings that make the run repeatable.

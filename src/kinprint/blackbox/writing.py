@@ -33,9 +33,9 @@ VOCABULARY = 1 << 16
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 
 
-def samples(count: int) -> list[Question]:
+def samples(count: int, temperature: float = 1.0) -> list[Question]:
     """What is asked: so many continuations of nothing in particular, each from a seed of its own."""
-    return [Question("writing", PROMPT, LENGTH, 1.0, seed) for seed in range(count)]
+    return [Question("writing", PROMPT, LENGTH, temperature, seed) for seed in range(count)]
 
 
 def writing_faults(answers: Sequence[Answer]) -> list[str]:

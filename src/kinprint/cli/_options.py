@@ -177,6 +177,7 @@ TextsOption = Annotated[
         "--texts", help="Texts to read instead of the shipped ones: .txt (one a line), .jsonl or .parquet with `text`."
     ),
 ]
+TemperatureOption = Annotated[float, typer.Option("--temperature", min=0.01, help="At which texts are asked for.")]
 TsaCertificateOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Root certificates (PEM) of the time-stamp authorities that you trust."),

@@ -10,6 +10,7 @@ from pathlib import Path
 from kinprint import methods
 from kinprint._version import __version__
 from kinprint.architectures import open_model
+from kinprint.auditing.statements import AuditCheck, check_audit, read_audit
 from kinprint.cli._models import hashed, read
 from kinprint.cli._progress import step_bar
 from kinprint.comparison import Comparison, examine
@@ -69,6 +70,17 @@ def checked_commitment(path: Path, model: str, options: CommitmentOptions, *, ca
     if opening is not None and stamped.commitment.opening is None:
         raise CheckpointError(path, "hides nothing that could be opened", "leave --opening out")
     return check_commitment(stamped, _at_hand(model, False, cache, offline), opening, other)
+
+
+def checked_audit(path: Path, model: str, options: CommitmentOptions, *, cache: bool, offline: bool) -> AuditCheck:
+    """What is found about a document of `kinprint audit`; the model is measured only if its files do not tell.
+
+    Raises:
+        KinprintError: a file or the model cannot be read.
+    """
+    statement = read_audit(path)
+    stamp = None if options.timestamp is None else read_stamp(options.timestamp, statement.data, options.tsa_certificate)
+    return check_audit(statement, _at_hand(model, False, cache, offline), stamp)
 
 
 def _stamped(path: Path, token: Path | None, options: CommitmentOptions) -> Stamped:

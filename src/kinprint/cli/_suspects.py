@@ -14,7 +14,6 @@ from kinprint.cli._progress import count_bar
 
 if TYPE_CHECKING:
     from kinprint.blackbox.asking import Asker
-    from kinprint.observation.loaded import Loaded
     from kinprint.observation.questions import Question
 
 
@@ -37,20 +36,22 @@ def asker(
     batch: int = 8,
 ) -> Iterator[Asker]:
     """What asks SUSPECT, with a bar on stderr."""
-    from kinprint.blackbox.asking import Asker
-    from kinprint.observation.budget import Budget
-    from kinprint.observation.kept_answers import KeptAnswers
-    from kinprint.observation.suspects import Served
+    from kinprint.blackbox.opening import opened
 
-    budget = Budget(max_requests, max_tokens)
-    if api is not None:
-        opened: Served | Loaded = Served(api, suspect, timeout, budget)
-    else:
-        from kinprint.observation.loaded import Loaded
-
-        opened = Loaded(suspect, device=device, batch=batch, budget=budget)
     with count_bar(suspect) as progress:
-        yield Asker(opened, KeptAnswers(answers, opened.name, opened.where), progress)
+        yield opened(
+            suspect,
+            {
+                "api": api,
+                "timeout": timeout,
+                "max_requests": max_requests,
+                "max_tokens": max_tokens,
+                "answers": answers,
+                "device": device,
+                "batch": batch,
+                "progress": progress,
+            },
+        )
 
 
 def prompts_of(texts: Path | None, count: int) -> list[str]:

@@ -33,6 +33,7 @@ from kinprint.cli._output import emit
 from kinprint.terms import ALPHA
 
 if TYPE_CHECKING:
+    from kinprint.cli._statements import CommitmentOptions
     from kinprint.reports.findings import Findings
 
 FAILED, UNTESTED = 3, 4
@@ -55,7 +56,8 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="With --statement: what opens a hidden commitment.")
     ] = None,
     timestamp: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --statement: the time stamp (RFC 3161) of a commitment.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --statement: the time stamp (RFC 3161) of a commitment or an audit."),
     ] = None,
     against_commitment: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --statement: ask whether it was there before this commitment.")
@@ -90,7 +92,8 @@ def command(
 
     With --statement it checks a document of `kinprint compare` (--in-toto, --cyclonedx): whether it is about these very files,
     whether its verdict follows from its p-values and, with --reference, whether a new comparison gives the same verdict. Of a
-    `kinprint commit` it checks opening, time stamp, and which of two was there first. Exits with 3 if not.
+    `kinprint commit` it checks opening, time stamp, and which of two was there first; of a `kinprint audit` whether MODEL is
+    the end of the chain and the conclusion follows from its findings, which it shows. Exits with 3 if not.
 
     Example: kinprint verify examples/models/finetune --models examples/models --offline
     """
@@ -110,15 +113,22 @@ def command(
         raise typer.BadParameter("a URL needs the network: choose one", param_hint="--offline")
     require_there(*places)
     reasons = acceptances(accepted)
+    from kinprint.auditing.statements import is_audit
     from kinprint.cli._mirror import verify_mirror
-    from kinprint.cli._statements import CommitmentOptions, checked, checked_commitment
+    from kinprint.cli._statements import CommitmentOptions, checked, checked_audit, checked_commitment
     from kinprint.library.declarations.base_models import at_hand
     from kinprint.library.declarations.commitments import is_commitment
     from kinprint.library.declarations.verify import Options, verify
-    from kinprint.reports import commitment_text, statement_text, verification_text, verifications_text
+    from kinprint.reports import audit_check_text, commitment_text, statement_text, verification_text, verifications_text
     from kinprint.reports.findings import Model, of_verifications
 
     given = CommitmentOptions(**beside)
+    if statement is not None and model is not None and is_audit(statement):
+        _require_audit_use(reference, given)
+        audit = checked_audit(statement, model, given, cache=cache, offline=offline)
+        emit(form == "json", audit.to_json, lambda: audit_check_text(audit))
+        _stop({audit.conclusion}, strict, damaged=False)
+        return
     if statement is not None and model is not None and (given.any or is_commitment(statement)):
         commitment = checked_commitment(statement, model, given, cache=cache, offline=offline)
         emit(form == "json", commitment.to_json, lambda: commitment_text(commitment))
@@ -177,6 +187,16 @@ def _open(found: Findings) -> set[str]:
     """The words of findings that are not accepted."""
     words = {finding.word for finding in found.findings if finding.accepted is None}
     return {"not-testable" if word == "not-found" else word for word in words}
+
+
+def _require_audit_use(reference: str | None, given: CommitmentOptions) -> None:
+    """Wrong use of what was given beside an audit."""
+    if reference is not None:
+        why = "goes with a comparison, and this is an audit: `kinprint audit` looks at its checkpoints again"
+        raise typer.BadParameter(why, param_hint="--reference")
+    for hint, file in (("--opening", given.opening), ("--against-commitment", given.against_commitment)):
+        if file is not None:
+            raise typer.BadParameter("goes with a commitment, and this is an audit", param_hint=hint)
 
 
 def _stop(conclusions: Collection[str], strict: bool, damaged: bool) -> None:

@@ -11,19 +11,20 @@ from kinprint.observation.running import Runner
 
 
 def written(runner: Runner, text: str, count: int, temperature: float, seeds: Sequence[int | None]) -> list[list[int]]:
-    """Tokens behind a text, one list a seed; a list ends before an end token of the model.
+    """Tokens behind a text, one list a seed; a list ends before an end token of the model, and where its context window ends.
 
     Each token is the one at which the cumulated probabilities pass a number drawn from the seed, so that a continuation depends
     on its own seed alone. Seed None draws anew in every run; temperature 0 takes the likeliest token.
     """
     torch = runner.torch
     draws = torch.as_tensor(np.stack([np.random.default_rng(seed).random(count) for seed in seeds]))
-    ids = torch.as_tensor([runner.encoded(text)], device=runner.model.device).expand(len(seeds), -1)
+    begun = runner.encoded(text)[-runner.window :]
+    ids = torch.as_tensor([begun], device=runner.model.device).expand(len(seeds), -1)
     rows: list[list[int]] = [[] for _ in seeds]
     ends, past = _ends(runner), None
     open_rows = set(range(len(seeds)))
     with torch.inference_mode():
-        for step in range(count):
+        for step in range(min(count, runner.window - len(begun) + 1)):
             output = runner.model(input_ids=ids, past_key_values=past, use_cache=True)
             past = output.past_key_values
             chosen = _next(torch, output.logits[:, -1].double().cpu(), temperature, draws[:, step])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kinprint.reports.statement_commitment import hidden_commitment, open_commitment
     from kinprint.reports.statement_cyclonedx import cyclonedx_bom
     from kinprint.reports.statement_in_toto import in_toto_statement
-    from kinprint.reports.statement_terminal import commitment_text, statement_text
+    from kinprint.reports.statement_terminal import audit_check_text, commitment_text, statement_text
     from kinprint.reports.tree_terminal import tree_text
     from kinprint.reports.verify_terminal import verification_text, verifications_text
     from kinprint.reports.writing import write_text
@@ -31,7 +31,7 @@ else:
         "cyclonedx_parts": ("require_cyclonedx",),
         "statement_cyclonedx": ("cyclonedx_bom",),
         "statement_in_toto": ("in_toto_statement",),
-        "statement_terminal": ("commitment_text", "statement_text"),
+        "statement_terminal": ("audit_check_text", "commitment_text", "statement_text"),
         "tree_terminal": ("tree_text",),
         "verify_terminal": ("verification_text", "verifications_text"),
         "writing": ("write_text",),
@@ -39,6 +39,7 @@ else:
     __getattr__ = lazily(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "audit_check_text",
     "benchmark_text",
     "black_box_text",
     "commitment_text",

@@ -22,7 +22,13 @@ def audit_text(audit: Audit) -> RenderableType:
     state = audit.conclusion
     head = Group(Text(state.upper(), style=LOOKS[state]), Text(printable(audit.sentence(), 1000)))
     ends = f"{audit.stages[0].name} to {audit.stages[-1].name}, {len(audit.stages)} checkpoints"
-    pieces: list[RenderableType] = [Panel(head, title=Text(printable(ends)), box=box.ROUNDED, padding=(0, 1))]
+    panel = Panel(head, title=Text(printable(ends)), box=box.ROUNDED, padding=(0, 1))
+    return Group(panel, *answers(audit))
+
+
+def answers(audit: Audit) -> list[RenderableType]:
+    """What was asked and found, and what no audit shows."""
+    pieces: list[RenderableType] = []
     for about, words in ABOUT.items():
         findings = audit.of(about)
         if not findings:
@@ -37,7 +43,7 @@ def audit_text(audit: Audit) -> RenderableType:
         pieces.append(Text("not asked     neither end is kin to another model: name some (--against, --library)", style="dim"))
     pieces.append(Text("What this cannot show", style="bold"))
     pieces.extend(Text(f"  - {each}", style="dim") for each in CANNOT_SHOW)
-    return Group(*pieces)
+    return pieces
 
 
 def line(finding: AuditFinding) -> str:

@@ -27,9 +27,9 @@ def black_box_text(result: BlackBoxResult) -> RenderableType:
         shown = ", ".join(f"{name} {_number(value)}" for name, value in result.statistics.items() if value is not None)
         pieces.append(Text(printable(shown, 2000)))
     pieces.append(Text(f"Null hypothesis: {printable(result.null, 2000)}", style="dim"))
-    where = f" at {result.where}" if result.where else ""
     kept = f", {result.kept:,} answers from the file" if result.kept else ""
-    pieces.append(Text(printable(f"Asked{where}: {result.requests:,} requests, {result.tokens:,} tokens{kept}"), style="dim"))
+    where, counted = (f" at {result.where}", "requests") if result.where else (" here", "questions")
+    pieces.append(Text(printable(f"Asked{where}: {result.requests:,} {counted}, {result.tokens:,} tokens{kept}"), style="dim"))
     pieces.extend(Text(f"Note: {printable(note, 2000)}", style="yellow") for note in result.notes)
     if result.cannot_show:
         pieces.append(Text("What this cannot show", style="bold"))

@@ -1,4 +1,4 @@
-"""What was found about a statement or a commitment, as terminal text."""
+"""What was found about a statement, a commitment or an audit that somebody wrote down, as terminal text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from kinprint.auditing.statements import AuditCheck
 from kinprint.errors import printable
 from kinprint.library.declarations.at_hand import Check
 from kinprint.library.declarations.commitments import CommitmentCheck
 from kinprint.library.declarations.statements import StatementCheck
 from kinprint.reports import looks
+from kinprint.reports.audit_terminal import answers
 from kinprint.words import p_value
 
 LOOKS = {"holds": looks.FOUND, "contradicted": looks.FOUND, "not-testable": looks.FAULT, "not-checked": "yellow"}
@@ -44,6 +46,19 @@ def commitment_text(checked: CommitmentCheck) -> RenderableType:
     head = Group(conclusion, Text(printable(states, 1000)), Text(SIGNATURES[commitment.signed]))
     untimed = [] if stamp is not None else [Text("No time stamp was given (--timestamp): nothing here says when it was made.")]
     return Group(Panel(Group(head, *untimed), box=box.ROUNDED, padding=(0, 1)), _table(checked.checks))
+
+
+def audit_check_text(checked: AuditCheck) -> RenderableType:
+    """The same of an audit, and what it says that was found."""
+    statement, audit = checked.statement, checked.statement.audit
+    first, last = audit.stages[0].label, audit.stages[-1].label
+    states = f"{statement.kind}: an audit of {len(audit.stages)} checkpoints, {first} to {last}: {audit.conclusion}."
+    made = f"Made {statement.made}, as it says itself." if statement.made else "It does not say when it was made."
+    lines = [states, audit.sentence(), made, SIGNATURES[statement.signed]]
+    conclusion = Text(checked.conclusion.upper(), style=LOOKS[checked.conclusion])
+    head = Group(conclusion, *(Text(printable(each, 1000)) for each in lines))
+    said = Text("What the document says was found", style="bold")
+    return Group(Panel(head, box=box.ROUNDED, padding=(0, 1)), _table(checked.checks), said, *answers(audit))
 
 
 def _table(checks: Iterable[Check]) -> Table:

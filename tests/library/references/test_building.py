@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from waiting import until
 
 from kinprint.checkpoints.files import cache_folder
 from kinprint.cli import app
-from kinprint.library.references.listing import FORMAT
+from kinprint.library.references.building import build, plan
+from kinprint.library.references.listing import FORMAT, references
+from kinprint.library.references.pace import Pace
 from kinprint.library.store import Library
 
 pytest.importorskip("lancedb")
@@ -108,6 +111,88 @@ def test_only_a_family(served: HubServer, tmp_path: Path) -> None:
     assert [one["model"] for one in made("-l", tmp_path / "lib", "--references", names, "--only", "twin")["planned"]] == [
         f"acme/twin@{served.commit('acme/twin')}"
     ]
+
+
+def test_what_fits_into_the_bytes(served: HubServer, models: Path, tmp_path: Path) -> None:
+    """In the order of the list; what does not fit says so and leaves its room to a smaller one; with more bytes it is read."""
+    names = listed(tmp_path / "list.json", "acme/base", "acme/finetune", "acme/twin")
+    size = (models / "base" / "model.safetensors").stat().st_size
+    arguments = ("-l", tmp_path / "lib", "--references", names)
+    first = made(*arguments, "--max-bytes", f"{1.5 * size / 1e3:.3f} kB")
+    assert [each["id"] for each in first["added"]] == ["acme/base"]
+    assert [each["model"] for each in first["left_out"]] == ["acme/finetune", "acme/twin"]
+    assert first["reads"] == size
+    assert {row["id"] for row in manifest(tmp_path)["skipped"]} == {"acme/finetune", "acme/twin"}
+    again = made(*arguments, "--max-bytes", "1GB", "--models", 2)
+    assert [each["id"] for each in again["added"]] == ["acme/finetune"]
+    assert [row["id"] for row in manifest(tmp_path)["models"]] == ["acme/base", "acme/finetune"]
+    assert ran(*arguments, "--max-bytes", "much").exit_code == 2
+
+
+def test_the_manifest(served: HubServer, models: Path, tmp_path: Path) -> None:
+    """Each model with its commit, licence, digest, bytes and seconds; why others are not there; and its rate is the next
+    build's estimate."""
+    served.failures["acme/twin"] = (403, "GatedRepo")
+    names = listed(tmp_path / "list.json", "acme/base", "acme/twin")
+    arguments = ("-l", tmp_path / "lib", "--references", names)
+    before = ran(*arguments, "--dry-run")
+    assert "if 100.0 MB are read and measured in a second" in before.stderr
+    found = ran(*arguments, "--yes")
+    assert re.search(r"acme/base: .* in \d+\.\d s", found.stderr)
+    (row,), (skipped,) = manifest(tmp_path)["models"], manifest(tmp_path)["skipped"]
+    assert (row["id"], row["revision"], row["quick"]) == ("acme/base", served.commit("acme/base"), False)
+    assert (row["licence"], row["licence_from"]) == ("apache-2.0", "card")
+    assert row["bytes"] == (models / "base" / "model.safetensors").stat().st_size
+    assert row["seconds"] > 0
+    assert row["digest"] == next(iter(Library.open(tmp_path / "lib").models())).digest
+    assert (skipped["id"], "gated" in skipped["reason"]) == ("acme/twin", True)
+    served.failures.clear()
+    told = ran(*arguments, "--dry-run", "--json")
+    assert json.loads(told.stdout)["bytes_per_second"] == pytest.approx(row["bytes"] / row["seconds"], rel=1e-3)
+    assert "a second of the last models" in told.stderr
+
+
+def test_a_manifest_that_is_none(served: HubServer, tmp_path: Path) -> None:
+    """It is not written over."""
+    (tmp_path / "notes.json").write_text('{"mine": 1}')
+    names = listed(tmp_path / "list.json", "acme/base")
+    found = ran("-l", tmp_path / "lib", "--references", names, "--yes", "--manifest", tmp_path / "notes.json")
+    assert found.exit_code == 1
+    assert "no kinprint-build/1" in str(found.exception)
+    assert (tmp_path / "notes.json").read_text() == '{"mine": 1}'
+
+
+def test_no_model_is_begun_that_would_end_too_late(served: HubServer, tmp_path: Path) -> None:
+    """One of which nothing is known is begun; with the clock past the hours, none is."""
+    names = listed(tmp_path / "list.json", "acme/base", "acme/twin")
+    library = Library.open(tmp_path / "lib", create=True)
+    planned = plan(library, references(names), quick=True)
+    seconds = iter([0.0, 10.0, 3590.0, *[3700.0] * 20])
+    outcomes = list(build(library, planned, pace=Pace(1, clock=lambda: next(seconds))))
+    assert [outcome.result is not None for outcome in outcomes] == [True, False]
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert len(library) == 1
+
+
+def test_pace() -> None:
+    """A rate of whole models; several at once go together; one that would end after the hours is too long."""
+    now = 0.0
+    pace = Pace(1.0, clock=lambda: now)
+    assert (pace.rate, pace.left(100), pace.too_long(10**15)) == (None, None, False)
+    now = 1800.0
+    pace.done(1000, 1800.0)
+    pace.done(1000, 1800.0)  # by two workers
+    assert pace.rate == pytest.approx(2000 / 3600)
+    assert pace.left(2000) == pytest.approx(1800)
+    assert [pace.too_long(nbytes) for nbytes in (999, 1001)] == [False, True]
+    assert not Pace(None, earlier=1.0, clock=lambda: now).too_long(10**15)
+    assert Pace(1.0, earlier=1.0, clock=lambda: now).too_long(3601)
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    found = json.loads((folder / "lib" / "kinprint-build.json").read_text())
+    assert isinstance(found, dict)
+    return found
 
 
 def test_killed_and_resumed(served: HubServer, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kinprint.errors import LibraryError
-from kinprint.library.references.listing import FILE, FORMAT, Reference, references
+from kinprint.library.references.listing import FILE, FIRST, FORMAT, Reference, references
 
 LISTED = json.loads(FILE.read_text())
 SPDX = ("Apache-2.0", "MIT", "CC-BY-SA-4.0", "BSD-3-Clause")
@@ -52,6 +52,21 @@ def test_facts_are_plausible(row: dict[str, Any]) -> None:
         parameters = float(number[1]) * {"b": 1e9, "m": 1e6}[number[2].lower()]
         blocks = 12 * row["layers"] * row["hidden_size"] ** 2  # of a model with four neurons a channel, without embeddings
         assert 0.05 < blocks / parameters < 2
+
+
+def test_the_first_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is what its rule makes of the lists of the package, and every id stands in one of them."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
+    import first_models
+
+    assert FIRST.read_text() == first_models.text(), "run: python benchmarks/first_models.py write"
+    rows = json.loads(FIRST.read_text())["models"]
+    known = {row["id"] for row in LISTED["models"]}
+    assert [row["id"] for row in rows] == [model.id for model in references(FIRST)]
+    assert [row["place"] for row in rows] == list(range(1, 101))
+    assert all(row["id"] in known or row["pairs"] for row in rows)
+    counts = [sum(row["pairs"].values()) for row in rows]
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_families() -> None:

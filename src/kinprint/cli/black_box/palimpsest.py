@@ -16,6 +16,7 @@ from kinprint.cli._options import (
     JsonOption,
     MaxRequestsOption,
     MaxTokensOption,
+    TemperatureOption,
     TimeoutOption,
     TsaCertificateOption,
 )
@@ -36,6 +37,7 @@ def command(
     writing: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Use N texts that SUSPECT writes instead: it sees much less.")
     ] = None,
+    temperature: TemperatureOption = 1.0,
     max_requests: MaxRequestsOption = None,
     max_tokens: MaxTokensOption = None,
     answers: AnswersOption = None,
@@ -60,6 +62,8 @@ def command(
     require_suspect(suspect, api)
     if writing is not None and control:
         raise typer.BadParameter("takes no --control", param_hint="--writing")
+    if writing is None and temperature != 1.0:
+        raise typer.BadParameter("goes with --writing only", param_hint="--temperature")
     for each in control or []:
         require_suspect(each, None)
     from kinprint.blackbox.asking import Asker
@@ -91,9 +95,9 @@ def command(
         batch=batch,
     ) as asking:
         if api is not None:
-            say_cost(asking, questions(read, repeats=True) if writing is None else samples(writing))
+            say_cost(asking, questions(read, repeats=True) if writing is None else samples(writing, temperature))
         if writing is None:
             result = palimpsest(read, asking, loaded, stamp=stamp, alpha=alpha)
         else:
-            result = palimpsest_of_writing(read, asking, writing, stamp=stamp, alpha=alpha)
+            result = palimpsest_of_writing(read, asking, writing, temperature=temperature, stamp=stamp, alpha=alpha)
     emit(as_json, result.to_json, lambda: black_box_text(result))

@@ -16,6 +16,7 @@ from kinprint.cli._options import (
     MaxRequestsOption,
     MaxTokensOption,
     PromptsOption,
+    TemperatureOption,
     TextsOption,
     TimeoutOption,
 )
@@ -31,7 +32,7 @@ def command(
     prompts: PromptsOption = 40,
     samples: Annotated[int, typer.Option(min=2, help="Texts that either model writes to each.")] = 10,
     length: Annotated[int, typer.Option("--length", min=1, help="Tokens of each at most.")] = 24,
-    temperature: Annotated[float, typer.Option(min=0.01, help="That texts are asked at, of both.")] = 1.0,
+    temperature: TemperatureOption = 1.0,
     texts: TextsOption = None,
     max_requests: MaxRequestsOption = None,
     max_tokens: MaxTokensOption = None,

@@ -72,6 +72,20 @@ def identity(described: Described, model: AtHand, files: str, fingerprint: str) 
     return [by_files, Check(fingerprint, "not-checked", reason)]
 
 
+def about(described: Described, model: AtHand) -> list[Check]:
+    """Whether a document is about the model at hand: by files, else by weights, since cards change after publication."""
+    checks = identity(described, model, "files", "fingerprint")
+    if checks[0].status != "contradicted" or model.fingerprint().digest != described.fingerprint:
+        return checks
+    differs = Check("files", "not-checked", f"{checks[0].reason}; the weights are the same")
+    return [differs, Check("fingerprint", "holds", f"the fingerprint of {described.name} that the statement names")]
+
+
+def same_files(described: Described, model: AtHand) -> bool:
+    """Whether the files at hand are those that a document names."""
+    return _files(described, model.files, "files").status == "holds"
+
+
 def _files(described: Described, at_hand: Sequence[FileHash], what: str) -> Check:
     if not described.files:
         return Check(what, "not-checked", f"the statement names no files of {described.name}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kinprint.errors import CheckpointError, UnfitError, printable
-from kinprint.library.declarations.at_hand import AtHand, Check, Conclusion, Described, identity
+from kinprint.library.declarations.at_hand import AtHand, Check, Conclusion, Described, about
 from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, opened, resources, table
 from kinprint.library.declarations.time_stamps import Stamp
 
@@ -114,21 +114,12 @@ def check_commitment(
         checks.append(_opening(commitment, opening))
         model = opening.model if opening is not None and checks[0].status == "holds" else None
     if model is not None:
-        checks += _about(model, at_hand)
+        checks += about(model, at_hand)
     if stamped.stamp is not None:
-        checks.append(_time(commitment, stamped.stamp))
+        checks.append(check_time(commitment.path, stamped.stamp))
     if other is not None:
         checks.append(_order(stamped, other))
     return CommitmentCheck(stamped, model, tuple(checks))
-
-
-def _about(model: Described, at_hand: AtHand) -> list[Check]:
-    """Whether it is about the model at hand: by the files, or else by the weights, since cards change after publication."""
-    checks = identity(model, at_hand, "files", "fingerprint")
-    if checks[0].status != "contradicted" or at_hand.fingerprint().digest != model.fingerprint:
-        return checks
-    differs = Check("files", "not-checked", f"{checks[0].reason}; the weights are the same")
-    return [differs, Check("fingerprint", "holds", f"the fingerprint of {model.name} that was committed to")]
 
 
 def _opening(commitment: Commitment, opening: Commitment | None) -> Check:
@@ -140,12 +131,11 @@ def _opening(commitment: Commitment, opening: Commitment | None) -> Check:
     return Check("opening", "contradicted", reason)
 
 
-def _time(commitment: Commitment, stamp: Stamp) -> Check:
+def check_time(document: Path, stamp: Stamp) -> Check:
+    """Whether a document was there when its time stamp says."""
     said = f"it was there by {_shown(stamp.latest)}, says {stamp.authority}"
     if not stamp.covers:
-        reason = (
-            f"{stamp.path} is a time stamp of another file: give that of {commitment.path}, byte for byte as it was stamped"
-        )
+        reason = f"{stamp.path} is a time stamp of another file: give that of {document}, byte for byte as it was stamped"
         return Check("time", "contradicted", reason)
     if stamp.trusted is None:
         return Check("time", "not-checked", f"{said}; signature not checked: give its root certificate (--tsa-certificate)")
@@ -162,7 +152,7 @@ def _order(first: Stamped, second: Stamped) -> Check:
         path = each.commitment.path
         if each.stamp is None:
             return Check("order", "not-checked", f"{path} has no time stamp: give it (--timestamp, --against-timestamp)")
-        check = _time(each.commitment, each.stamp)
+        check = check_time(path, each.stamp)
         if check.status == "contradicted":
             return Check("order", "not-checked", f"the time of {path} does not hold: {check.reason}")
         times.append((path, each.stamp))

@@ -1,7 +1,7 @@
 """The reference list: well-known base models by their hub ids, and where each fact about them was read.
 
-`references.json` ships with the package. A fact without a source is null. Lists of other people have the same form and are
-untrusted.
+`references.json` ships with the package, and `first.json`: the hundred to begin with, in order, by the rule of
+`benchmarks/first_models.py`. A fact without a source is null. Lists of other people have the same form and are untrusted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kinprint.errors import CheckpointError, LibraryError, printable
 
 FORMAT = "kinprint-references/1"
 FILE = Path(__file__).with_name("references.json")
+FIRST = FILE.with_name("first.json")
 MAX_BYTES = 16_000_000
 MAX_MODELS = 10_000
 MAX_LAYERS, MAX_HIDDEN = 1000, 200_000

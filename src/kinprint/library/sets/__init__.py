@@ -169,15 +169,27 @@ def write_manifest(folder: Path, files: Iterable[Path]) -> Path:
 def _described(file: Path) -> Item:
     found = Fingerprint.load(file)
     data = file.read_bytes()
-    said = {key: found.provenance.get(key) for key in ("source", "revision", "license", "license_name")}
-    licences = [said["license"] if said["license"] != "other" else None, said["license_name"]]
-    licence = next((value for value in licences if isinstance(value, str)), "")
+    said = {key: found.provenance.get(key) for key in ("source", "revision")}
     source, revision = (value if isinstance(value, str) else "" for value in (said["source"], said["revision"]))
     # A place on the disk of whoever measured it is nobody's business.
     public = source if not Path(source).is_absolute() else Path(source).name
     return Item(
-        found.name, file.name, len(data), hashlib.sha256(data).hexdigest(), found.digest, public, revision, licence, found.quick
+        found.name,
+        file.name,
+        len(data),
+        hashlib.sha256(data).hexdigest(),
+        found.digest,
+        public,
+        revision,
+        stated_licence(found),
+        found.quick,
     )
+
+
+def stated_licence(found: Fingerprint) -> str:
+    """The licence of a model as its card stated it when it was measured; empty if it states none."""
+    licence, name = (found.provenance.get(key) for key in ("license", "license_name"))
+    return next((value for value in (licence if licence != "other" else None, name) if isinstance(value, str)), "")
 
 
 def _items(location: Location) -> Sequence[Item]:

@@ -12,22 +12,20 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 
-// Printing: everything, with all that is folded; or, where a page says what is more, the one page without it.
-const menu = document.createElement("menu");
-const print = (words, brief) => {
-  const item = document.createElement("li");
-  item.style.listStyle = "none";
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = words;
-  button.addEventListener("click", () => {
-    document.body.classList.toggle("brief", brief);
-    window.print();
-    document.body.classList.remove("brief");
-  });
-  item.append(button);
-  menu.append(item);
-};
-if (document.querySelector("div.more")) print("print one page", true);
-print("print everything", false);
-document.querySelector("main > h1")?.before(menu);
+// Printing, where a page says what is more than its one page: that page alone, or everything, with all that is folded.
+if (document.querySelector("div.more")) {
+  const menu = document.createElement("div");
+  menu.className = "menu";
+  for (const [words, brief] of [["print one page", true], ["print everything", false]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = words;
+    button.addEventListener("click", () => {
+      document.body.classList.toggle("brief", brief);
+      window.print();
+      document.body.classList.remove("brief");
+    });
+    menu.append(button);
+  }
+  document.querySelector("main > h1")?.before(menu);
+}
