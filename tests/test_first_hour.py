@@ -92,7 +92,7 @@ def test_the_first_answers_end_with_the_verdict(desk: Desk) -> None:
     ("line", "code", "said"),
     [
         ("compare models/bse models/finetune", 1, "did you mean models/base?"),
-        ("compare base models/finetune", 1, "base: no such file or folder; check the path"),
+        ("compare twin models/finetune", 1, "did you mean models/twin?"),
         ("comapre models/base models/finetune", 2, "compare"),
         ("compare models/base models/finetune --ful", 2, "No such option"),
         ("compare models/base models/finetune --html nowhere/report.html", 1, "nowhere/report.html: cannot be written"),

@@ -80,6 +80,14 @@ def nearest(path: str) -> str | None:
     return str(there)
 
 
+def _below(name: str) -> str | None:
+    """The path of what has this name in one folder below this one; None if there is none, or several."""
+    if len(Path(name).parts) != 1 or Path(name).is_absolute():
+        return None
+    found = [folder for folder in sorted(_names(Path())) if name in _names(Path(folder))]
+    return str(Path(found[0], name)) if len(found) == 1 else None
+
+
 def _names(folder: Path) -> list[str]:
     """What lies in a folder; nothing if that cannot be seen."""
     try:
@@ -100,7 +108,7 @@ def require_there(*models: str) -> None:
         elsewhere = means_url(model) or model.startswith(OLLAMA) or name_like_an_id(model) or "+" in model
         if model and not (elsewhere or os.path.lexists(model)):
             asks = f"{HUB}{model} asks the hub" if _LIKE_AN_ID.fullmatch(model) else ""
-            meant = f"did you mean {found}?" if (found := nearest(model)) else ""
+            meant = f"did you mean {found}?" if (found := nearest(model) or _below(model)) else ""
             if remedy := " ".join(filter(None, (meant, asks))):
                 raise CheckpointError(model, "no such file or folder", remedy)
             mode_of(Path(model))
