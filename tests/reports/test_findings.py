@@ -16,6 +16,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from kinprint import Library, fingerprint
+from kinprint.checkpoints.hashes import FileHash
 from kinprint.errors import ReportError
 from kinprint.reports.findings import Finding, Findings, Model, mark, names, read_accepted, rendered
 from kinprint.terms import FORMATS
@@ -196,3 +197,13 @@ def test_words_of_strangers_stay_words() -> None:
     assert all(word in table for word in ("\\[x\\]", "\\@all", "\\<b\\>"))
     (where,) = json.loads(rendered(found, "sarif"))["runs"][0]["results"][0]["locations"]
     assert not re.search(":|/abs", where["physicalLocation"]["artifactLocation"]["uri"])
+
+
+def test_what_is_no_number_is_none_in_documents() -> None:
+    """A p-value of zero has no logarithm that JSON could hold."""
+    one = Finding(Model("a"), Model("b"), "related", "shared", float("-inf"), "a and b share weights")
+    files = [FileHash("model.safetensors", 1, "ab" * 32)]
+    found = Findings("identify", "a has a relative", (one,), dict, lambda: files)
+    for form in ("in-toto", "cyclonedx", "sarif"):
+        assert "Infinity" not in rendered(found, form)
+    assert ",-inf," in rendered(found, "csv")

@@ -59,7 +59,8 @@ def read_accepted(path: Path) -> tuple[Acceptance, ...]:
         ReportError: it cannot be read, or an entry lacks a relative, a reason or a last day.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MOST + 1)
     except OSError as error:
         raise ReportError(path, "cannot be read", "name a TOML file of accepted relatives") from error
     if len(data) > MOST:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from kinprint.errors import ReportError
+from kinprint.json_numbers import finite
 from kinprint.reports.cyclonedx_parts import document, model_component, require_cyclonedx
 from kinprint.reports.findings.finding import Finding, Findings
 from kinprint.reports.statement_cyclonedx import NOTES
@@ -49,7 +50,7 @@ def render(found: Findings) -> str:
 
 def _said(finding: Finding) -> dict[str, str]:
     """What was found of a relative, as properties of it."""
-    stated = {"kinprint:verdict": finding.word, "kinprint:log10_p": json.dumps(finding.log10_p)}
+    stated = {"kinprint:verdict": finding.word, "kinprint:log10_p": json.dumps(finite(finding.log10_p))}
     if finding.other is not None and finding.other.digest:
         stated["kinprint:fingerprint:blake3"] = finding.other.digest
     return stated

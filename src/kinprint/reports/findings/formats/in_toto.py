@@ -7,6 +7,7 @@ import json
 from kinprint._version import __version__
 from kinprint.errors import ReportError
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
+from kinprint.json_numbers import finite
 from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE
 from kinprint.reports.findings.finding import Findings
 from kinprint.reports.statement_predicate import require_files, resources
@@ -39,7 +40,7 @@ def render(found: Findings) -> str:
                     "other": None if finding.other is None else finding.other.name,
                     "other_fingerprint": finding.other.digest or None if finding.other is not None else None,
                     "finding": finding.word,
-                    "log10_p": finding.log10_p,
+                    "log10_p": finite(finding.log10_p),
                     "sentence": finding.sentence,
                 }
                 for finding in found.findings
