@@ -61,7 +61,7 @@ def test_scores_stand_between_strangers_and_a_copy(models: Path) -> None:
     assert copy == pytest.approx(1)
     assert pair < copy
     assert strangers < copy
-    assert line[4:] == ["407", "of", "745"]
+    assert line[4:] == ["440", "of", "745"]
 
 
 def test_terminals_without_our_signs(models: Path) -> None:

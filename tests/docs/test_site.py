@@ -105,7 +105,8 @@ class SilentHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
 
 
-PAGES = ("index", "tutorial", "p-values", "methods", "methods/matched-neurons", "disputes", "api")
+PAGES = ("index", "tutorial", "p-values", "methods", "methods/matched-neurons", "disputes")
+"""One of each kind; the reference of Python names is left out, of which axe-core takes a minute."""
 
 
 @pytest.mark.parametrize(("place", "scheme"), [(place, ("light", "dark")[number % 2]) for number, place in enumerate(PAGES)])

@@ -174,7 +174,8 @@ def _fits(finding: AuditFinding, alpha: float) -> bool:
     """Whether the state of a finding is what its p-value makes of it."""
     if finding.log10_p is None or finding.about in ("drift", "intervals") or finding.state == "not-testable":
         return True
-    small = finding.log10_p <= math.log10(alpha) + 1e-6
+    limit = math.log10(alpha)
+    small = finding.log10_p <= limit or math.isclose(finding.log10_p, limit, abs_tol=1e-6)
     return small == ((finding.state == "holds") == (finding.about == "kinship"))
 
 
