@@ -1,4 +1,4 @@
-"""How p-values and families are written: the same in a sentence, a table, a page and a signed document."""
+"""How p-values, families and names are written: the same in a sentence, a table, a page and a signed document."""
 
 from __future__ import annotations
 
@@ -48,3 +48,8 @@ def family_name(table: str, model_type: str = "") -> str:
     if not table.startswith("gguf"):
         return table
     return model_type or table.removeprefix("gguf").removeprefix("_") or table
+
+
+def spreadsheet_cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: one that begins like one gets an apostrophe in front."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -164,3 +164,11 @@ def test_a_model_is_called_what_the_user_calls_it(tmp_path: Path, models: Path) 
     assert kinprint("library", "add", base, finetune, "--name", "x", "-l", library).returncode == 2
     assert kinprint("fingerprint", base, "--name", "a\nb").returncode == 2
     assert kinprint("identify", "--all-local", "--name", "x", "-l", library).returncode == 2
+
+
+def test_a_name_may_be_as_long_as_fingerprints_hold_it() -> None:
+    """The command line does not load them to say so."""
+    from kinprint.cli._options import LONGEST_NAME
+    from kinprint.fingerprints.fingerprint import MAX_NAME
+
+    assert LONGEST_NAME == MAX_NAME

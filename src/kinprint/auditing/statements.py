@@ -22,7 +22,16 @@ from kinprint.auditing.findings import ABOUT, FORMAT, About, Audit, AuditFinding
 from kinprint.errors import ChainError, CheckpointError, UnfitError, printable
 from kinprint.library.declarations.at_hand import AtHand, Check, Conclusion, Described, about, same_files
 from kinprint.library.declarations.commitments import check_time
-from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, Document, opened, resources, table, tables
+from kinprint.library.declarations.in_toto import (
+    NAMESPACE,
+    STATEMENT_TYPE,
+    Document,
+    opened,
+    predicate_type,
+    resources,
+    table,
+    tables,
+)
 from kinprint.library.declarations.time_stamps import Stamp
 from kinprint.terms import ALPHA
 
@@ -188,10 +197,7 @@ def is_audit(path: Path) -> bool:
     Raises:
         CheckpointError: it cannot be read.
     """
-    try:
-        return opened(path).content.get("predicateType") == PREDICATE_TYPE
-    except UnfitError as unfit:
-        raise CheckpointError(path, str(unfit), REMEDY) from None
+    return predicate_type(path, REMEDY) == PREDICATE_TYPE
 
 
 def read_audit(path: Path) -> AuditStatement:

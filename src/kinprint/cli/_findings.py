@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kinprint.cli._output import emit
-from kinprint.errors import printable
+from kinprint.errors import ReportError, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,10 +19,28 @@ if TYPE_CHECKING:
     from kinprint.reports.findings import Acceptance, Findings
 
 
-def chosen(form: str, as_json: bool) -> str:
-    """The format that --format and --json ask for."""
+OF_ONE_MODEL = ("cyclonedx", "in-toto")
+"""Formats that hold findings about one model."""
+
+
+def chosen(form: str, as_json: bool, *, several: str = "") -> str:
+    """The format that --format and --json ask for, refused before the work if it cannot hold what the work will find.
+
+    Args:
+        several: the command, where its findings are about several models.
+
+    Raises:
+        ReportError: the format holds findings about one model.
+        MissingExtraError: the format takes a package that is not installed.
+    """
     if as_json and form not in ("table", "json"):
         raise typer.BadParameter("--json asks for another: choose one", param_hint="--format")
+    if several and form in OF_ONE_MODEL:
+        raise ReportError(several, f"{form} is about one model", "use --format json, or examine the models one by one")
+    if form == "cyclonedx":
+        from kinprint.reports import require_cyclonedx
+
+        require_cyclonedx()
     return "json" if as_json else form
 
 
@@ -72,8 +89,3 @@ def publish(
         for one in said:
             typer.echo(f"accepted until {one['expires']}: {one['relative']} ({one['reason']})")
     return found
-
-
-def dumped(found: Findings) -> str:
-    """The document of the command on one line."""
-    return json.dumps(found.document(), allow_nan=False)

@@ -17,7 +17,7 @@ FAILED = 3
 """Exit code of --fail-on."""
 
 
-def stop_on(fail_on: str | None, verdict: Verdict, found: Findings | None = None) -> None:
+def stop_on(fail_on: str | None, verdict: Verdict, found: Findings) -> None:
     """End with FAILED if the verdict is the one that was given; `related` stands for identical weights too.
 
     Args:
@@ -26,7 +26,7 @@ def stop_on(fail_on: str | None, verdict: Verdict, found: Findings | None = None
     if fail_on is None:
         return
     wanted = ("related", "identical") if fail_on == "related" else (fail_on,)
-    if found is not None and "identical" in wanted:
+    if "identical" in wanted:
         if any(finding.word in wanted and finding.accepted is None for finding in found.findings):
             raise typer.Exit(FAILED)
     elif verdict in wanted:

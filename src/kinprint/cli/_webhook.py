@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,13 +22,6 @@ WAITS = (1.0, 5.0)
 """Seconds before the second and the third attempt."""
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A result goes where the user said, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 def require_address(url: str) -> None:
     """Refuse what is no address of a server, before any work."""
     parts = urlsplit(url)
@@ -47,12 +35,20 @@ def send(url: str, document: dict[str, Any], sleep: Callable[[float], None] = ti
     Returns:
         why it could not be delivered; None if it was.
     """
+    import hashlib
+    import hmac
+    import urllib.error
+    import urllib.request
+    from http.client import HTTPException
+
+    from kinprint.observation.wire import NoRedirects
+
     body = json.dumps(document, allow_nan=False).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "kinprint"}
     secret = os.environ.get(SECRET, "")
     if secret:
         headers[SIGNATURE] = f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
-    opener = urllib.request.build_opener(_NoRedirects)
+    opener = urllib.request.build_opener(NoRedirects)  # a result goes where the user said
     problem = ""
     for wait in (*WAITS, None):
         try:

@@ -103,7 +103,7 @@ def command(
     from kinprint.reports import comparison_line, comparison_text, require_cyclonedx
     from kinprint.reports.findings import of_comparison
 
-    if cyclonedx is not None or form == "cyclonedx":
+    if cyclonedx is not None:
         require_cyclonedx()
     tables = given_tables(as_type, table)
     measure = partial(read, quick=quick, scores=scores, cache=cache)
@@ -115,7 +115,8 @@ def command(
         from kinprint.comparison.one_part import one_part
 
         comparison = one_part(comparison, part)
-    documents = _Documents(comparison, (reference, suspect), made, retyped(case, author))
+    said = retyped(case, author)
+    documents = _Documents(comparison, (reference, suspect), made, said)
     own = {"cyclonedx": documents.cyclonedx, "in-toto": documents.in_toto}
     found = of_comparison(comparison, (reference, suspect), lambda: documents.files["suspect"], own)
     asked = Options(deep, quick, scores, alpha, part)
@@ -124,7 +125,7 @@ def command(
         form,
         lambda: comparison_line(comparison) if quiet else comparison_text(comparison, everything=verbose, scores=scores),
         known,
-        lambda: {"made": record(comparison, asked, retyped()["when"])},
+        lambda: {"made": record(comparison, asked, said["when"])},
     )
     write(html, documents.html)
     write(cyclonedx, documents.cyclonedx)

@@ -58,7 +58,7 @@ def command(
     if not models and library is None:
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODELS")
     require_there(*(models or ()))
-    form = chosen(form, as_json)
+    form = chosen(form, as_json, several="matrix")
     require_writable(csv, svg, html)
     known = acceptances(accepted)
     from kinprint.reports.findings import of_matrix

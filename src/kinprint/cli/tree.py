@@ -68,7 +68,7 @@ def command(
         raise typer.BadParameter("give two models or more, or --library", param_hint="MODEL...")
     only = component(part)
     require_there(*(models or ()))
-    form = chosen(form, as_json)
+    form = chosen(form, as_json, several="tree")
     require_writable(newick, svg, html)
     known = acceptances(accepted)
     from kinprint.reports import tree_text

@@ -104,7 +104,7 @@ def command(
         "against_timestamp": against_timestamp,
         "tsa_certificate": tsa_certificate,
     }
-    form = chosen(form, as_json)
+    form = chosen(form, as_json, several="" if every is None else "verify --all")
     if statement is not None and form not in ("table", "json"):
         raise typer.BadParameter("the check of a document is a table or json", param_hint="--format")
     _require_use(model, every, statement, reference, {name for name, file in beside.items() if file is not None})

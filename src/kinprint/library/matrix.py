@@ -24,6 +24,7 @@ from kinprint.json_numbers import finite
 from kinprint.library.labels import labels
 from kinprint.notebook import Shown
 from kinprint.statistics import alpha_of_each, bonferroni
+from kinprint.words import spreadsheet_cell
 
 FORMAT = "kinprint-matrix/1"
 
@@ -135,7 +136,7 @@ class Matrix(Shown):
         rows.writerow(("model", "other", "verdict", "log10_p"))
         for cell in self.cells:
             p = "" if cell.log10_p is None else f"{cell.log10_p:.6g}"
-            rows.writerow((_harmless(self.names[cell.a]), _harmless(self.names[cell.b]), cell.verdict, p))
+            rows.writerow((spreadsheet_cell(self.names[cell.a]), spreadsheet_cell(self.names[cell.b]), cell.verdict, p))
         return text.getvalue()
 
 
@@ -180,8 +181,3 @@ def darkness(cell: Cell) -> float:
         return 1.0
     magnitude = math.log10(max(-cell.log10_p, 1.0))
     return min(0.25 * max(magnitude + 0.25, 1.0), 1.0)
-
-
-def _harmless(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@") else name

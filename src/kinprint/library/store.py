@@ -18,10 +18,10 @@ import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -104,6 +104,9 @@ class SkipCallback(Protocol):
     """Called with what cannot be read."""
 
     def __call__(self, error: KinprintError, /) -> None: ...
+
+
+M = TypeVar("M", bound=ListedModel)
 
 
 class Library(Shown):
@@ -219,13 +222,7 @@ class Library(Shown):
 
     def listed(self) -> Iterator[ListedModel]:
         """As `models`, without facts and provenance, which are most of what `models` reads."""
-        with _clear_errors(self.where):
-            seen: set[str] = set()
-            for batch in self._table("models").search().select(list(LISTED)).to_batches():
-                for row in batch.to_pylist():
-                    if row["digest"] not in seen:
-                        seen.add(row["digest"])
-                        yield ListedModel(**row)
+        yield from self._each(ListedModel, LISTED)
 
     def find(self, text: str) -> list[StoredModel]:
         """The models that `text` may mean: of that digest, else of that name, else whose digests begin with it (four
@@ -441,14 +438,18 @@ class Library(Shown):
         return int(insert.execute(arrow, on_bad_vectors="null", timeout=timedelta(seconds=PATIENCE)).num_inserted_rows)
 
     def _select(self, where: str | None = None) -> Iterator[StoredModel]:
+        yield from self._each(StoredModel, COLUMNS, where)
+
+    def _each(self, kind: type[M], columns: Sequence[str], where: str | None = None) -> Iterator[M]:
+        """The models of a condition, each once, as so much as these columns say of them."""
         seen: set[str] = set()
         with _clear_errors(self.where):
-            query = self._table("models").search().select(list(COLUMNS))
+            query = self._table("models").search().select(list(columns))
             for batch in (query.where(where) if where else query).to_batches():
                 for row in batch.to_pylist():
                     if row["digest"] not in seen:
                         seen.add(row["digest"])
-                        yield StoredModel(**row)
+                        yield kind(**row)
 
     def _listed(self) -> list[ListedModel] | None:
         """What the listing says of every model; None of more than it holds."""

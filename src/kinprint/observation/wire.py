@@ -28,7 +28,7 @@ ADDRESS = "give the address of the API, with /v1"
 Content = dict[str, Any]
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
+class NoRedirects(urllib.request.HTTPRedirectHandler):
     """What a server redirects to is not followed: the user's key would go along."""
 
     def redirect_request(self, *_: Any) -> None:
@@ -52,7 +52,7 @@ class Wire:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ObservationError(url, "no address of a server", "give one such as http://localhost:8000/v1")
         self.url, self.timeout, self.budget = url.rstrip("/"), timeout, budget or Budget()
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._opener = urllib.request.build_opener(NoRedirects)
         self._not_before = 0.0
         self._lock = threading.Lock()
 

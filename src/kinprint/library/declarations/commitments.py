@@ -18,7 +18,7 @@ from typing import Any
 
 from kinprint.errors import CheckpointError, UnfitError, printable
 from kinprint.library.declarations.at_hand import AtHand, Check, Conclusion, Described, about
-from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, opened, resources, table
+from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE, opened, predicate_type, resources, table
 from kinprint.library.declarations.time_stamps import Stamp
 
 FORMAT = "kinprint-commitment/1"
@@ -176,10 +176,7 @@ def is_commitment(path: Path) -> bool:
     Raises:
         CheckpointError: it cannot be read.
     """
-    try:
-        return opened(path).content.get("predicateType") == PREDICATE_TYPE
-    except UnfitError as unfit:
-        raise CheckpointError(path, str(unfit), REMEDY) from None
+    return predicate_type(path, REMEDY) == PREDICATE_TYPE
 
 
 def read_commitment(path: Path) -> Commitment:

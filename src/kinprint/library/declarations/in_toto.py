@@ -11,7 +11,7 @@ from typing import Any
 
 from kinprint.checkpoints.files import read_bounded
 from kinprint.checkpoints.json_text import parse_object
-from kinprint.errors import UnfitError, printable
+from kinprint.errors import CheckpointError, UnfitError, printable
 
 NAMESPACE = "821f3ca3-fece-4faf-8557-4a3d17c583e4"
 """Of what kinprint names: an arbitrary UUID, which needs no domain that somebody may own tomorrow."""
@@ -43,6 +43,21 @@ class Document:
     kind: str
     signed: bool
     data: bytes
+
+
+def predicate_type(path: Path, remedy: str) -> object:
+    """What a document states, by the type of its predicate; None of one that is no statement.
+
+    Args:
+        remedy: what to do where it cannot be read.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return opened(path).content.get("predicateType")
+    except UnfitError as unfit:
+        raise CheckpointError(path, str(unfit), remedy) from None
 
 
 def opened(path: Path) -> Document:

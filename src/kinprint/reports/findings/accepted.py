@@ -19,6 +19,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from kinprint.checkpoints.files import read_bounded
 from kinprint.errors import ReportError, printable
 from kinprint.reports.findings.finding import Finding, Findings, Model
 
@@ -56,17 +57,11 @@ def read_accepted(path: Path) -> tuple[Acceptance, ...]:
     """The entries of a file.
 
     Raises:
-        ReportError: it cannot be read, or an entry lacks a relative, a reason or a last day.
+        CheckpointError: it cannot be read, or is too large.
+        ReportError: it is no TOML, or an entry lacks a relative, a reason or a last day.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST + 1)
-    except OSError as error:
-        raise ReportError(path, "cannot be read", "name a TOML file of accepted relatives") from error
-    if len(data) > MOST:
-        raise ReportError(path, f"has more than {MOST:,} bytes", "name a TOML file of accepted relatives")
-    try:
-        stated = tomllib.loads(data.decode())
+        stated = tomllib.loads(read_bounded(path, MOST).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReportError(path, f"is no TOML: {printable(error, 200)}", "docs/pipelines.md shows one") from error
     entries = stated.get("accepted")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from kinprint.errors import ReportError
+
 if TYPE_CHECKING:
     from datetime import date
 
@@ -77,3 +79,18 @@ class Findings:
     document: Callable[[], Mapping[str, Any]]
     files: Callable[[], Sequence[FileHash]] = _no_files
     own: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+
+    def about_one(self, document: str) -> Model:
+        """The model that all findings are about.
+
+        Args:
+            document: what asks, in words.
+
+        Raises:
+            ReportError: they are about several.
+        """
+        models = {finding.model for finding in self.findings}
+        if len(models) != 1:
+            remedy = "use --format json, or examine the models one by one"
+            raise ReportError(self.command, f"{document} is about one model", remedy)
+        return models.pop()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 
-from kinprint.errors import ReportError
 from kinprint.json_numbers import finite
 from kinprint.reports.cyclonedx_parts import document, model_component, require_cyclonedx
 from kinprint.reports.findings.finding import Finding, Findings
@@ -28,11 +27,7 @@ def render(found: Findings) -> str:
     require_cyclonedx()
     from cyclonedx.model.component import Pedigree
 
-    models = {finding.model for finding in found.findings}
-    if len(models) != 1:
-        problem = "a bill of materials is about one model"
-        raise ReportError(found.command, problem, "use --format json, or examine the models one by one")
-    model = models.pop()
+    model = found.about_one("a bill of materials")
     stated = {"kinprint:sentence": found.sentence}
     if model.digest:
         stated["kinprint:fingerprint:blake3"] = model.digest

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from kinprint._version import __version__
-from kinprint.errors import ReportError
 from kinprint.fingerprints.trait_table import TRAIT_VERSION
 from kinprint.json_numbers import finite
 from kinprint.library.declarations.in_toto import NAMESPACE, STATEMENT_TYPE
@@ -21,12 +20,9 @@ def render(found: Findings) -> str:
     Raises:
         ReportError: the findings are about several models, or files and their digests are not known.
     """
-    models = {finding.model for finding in found.findings}
-    if len(models) != 1:
-        problem = "a statement is about the files of one model"
-        raise ReportError(found.command, problem, "use --format json, or examine the models one by one")
+    model = found.about_one("a statement")
     files = found.files()
-    require_files(models.pop().name, files)
+    require_files(model.name, files)
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": resources(files),
