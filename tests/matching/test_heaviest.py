@@ -24,7 +24,7 @@ def folded(weights: Weights, role: str) -> Any:
     "kind", [{}, {"norm": "layer"}, {"experts": 3}, {"gated": False}, {"neurons": 300}], ids=lambda kind: str(kind)
 )
 def test_pieces_say_what_whole_matrices_say(kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PIECE", 7)
+    monkeypatch.setattr(module, "ENTRIES", 7)
     weights = model(**kind)
     roles = ("gate", "up", "down") if kind.get("gated", True) else ("up", "down")
     rows = {role: folded(weights, role) for role in roles}

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.architectures.folding import centred, folded
+from kinprint.architectures.folding import centred
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.errors import NotApplicable
-from kinprint.fingerprints.kernels import widened
-from kinprint.fingerprints.pieces import release
-from kinprint.matching.rotation import unit
+from kinprint.fingerprints.folded import into_folded
+from kinprint.fingerprints.kernels import contiguous, products
+from kinprint.fingerprints.pieces import RELEASE, release
+from kinprint.matching.halves import Half, narrowed, wide
+from kinprint.matching.lines import lines
+from kinprint.matching.rotation import lengths, unit
 
-Half = NDArray[np.float16]
-
-PIECE = 128
-"""Lines of a matrix that are measured at a time."""
+ENTRIES = 1 << 20
+"""Of a matrix, that are measured at a time: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Vectors:
 
     def within(self, basis: Float32s) -> Vectors:
         """The vectors in a basis (hidden, directions)."""
-        halves = ((part.astype(np.float32) @ basis).astype(np.float16) for part in (self.reads, self.ups, self.downs))
+        halves = (narrowed(wide(part) @ basis) for part in (self.reads, self.ups, self.downs))
         return Vectors(self.index, self.sizes, self.products, *halves)
 
     def __add__(self, other: Vectors) -> Vectors:
@@ -73,16 +74,17 @@ def heaviest(weights: Weights, layer: int, most: int, held: int) -> tuple[Int64s
         CheckpointError: a matrix cannot be read.
     """
     places, masses = np.empty(0, np.int64), np.empty(0)
-    kept = _nothing(weights.hidden)
+    kept, heavy = _nothing(weights.hidden), np.empty(0)
     start = 0
     for expert in weights.experts(layer):
         matrices = Matrices.of(weights, layer, expert)
         mass = matrices.masses()
         usable = np.isfinite(mass) & (mass > 0)
         chosen = np.argsort(-np.where(usable, mass, -1.0), kind="stable")[: min(most, int(usable.sum()))]
-        kept += matrices.vectors(start, chosen[:held])
-        some = np.argsort(-np.concatenate([masses[:held], mass[chosen[:held]]]), kind="stable")[:held]
-        kept = kept.taken(some)
+        found = matrices.vectors(start, chosen[:held])
+        heavy = np.concatenate([heavy, mass[found.index - start]])
+        order = np.argsort(-heavy, kind="stable")[:held]
+        kept, heavy = (kept + found).taken(order), heavy[order]
         places, masses = np.concatenate([places, start + chosen]), np.concatenate([masses, mass[chosen]])
         order = np.argsort(-masses, kind="stable")[:most]
         places, masses = places[order], masses[order]
@@ -101,6 +103,7 @@ def vectors(weights: Weights, layer: int, places: Int64s) -> Vectors:
         part = weights.parts[layer, "up", expert]
         count = part.shape[part.axes.index("neurons")]
         here = np.flatnonzero((places >= start) & (places < start + count))
+        here = here[np.argsort(places[here])]
         if len(here):
             found += Matrices.of(weights, layer, expert).vectors(start, places[here] - start)
             rows.append(here)
@@ -134,45 +137,41 @@ class Matrices:
 
     def masses(self) -> Float64s:
         """(neurons,) products of the norms of gate, up and down, in folded form."""
-        readers = (part for part in (self.gate, self.up) if part is not None)
-        squares = [*(self._squares(part, self.gain) for part in readers), self._squares(self.down, None)]
-        return np.asarray(np.sqrt(np.prod(np.maximum(squares, 0), axis=0)))
+        count, hidden = self.up.shape
+        # An odd number of cache lines, or rows of a piece of `down` would drive each other out of the cache.
+        step = ENTRIES // max(hidden, 1) | 32
+        squares, down, unreleased = np.zeros((count, 3)), self.down.T, 0
+        gate = self.up if self.gate is None else self.gate
+        for start in range(0, count, step):
+            here = slice(start, start + step)
+            squares[here] = products(gate[here], self.up[here], contiguous(down[:, here]), self.gain, centre=self.centre)[:, :3]
+            unreleased += self.up[here].nbytes
+            if unreleased >= RELEASE:
+                release(gate)
+                release(self.up)
+                unreleased = 0
+        self._release()
+        factors = squares if self.gate is not None else squares[:, 1:]
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out by its norm
+            return np.asarray(np.sqrt(np.prod(np.maximum(factors, 0), axis=1)))
 
     def vectors(self, start: int, chosen: Int64s) -> Vectors:
-        """Of some neurons; the first of all has the place `start`."""
+        """Of some neurons, in ascending order; the first of all has the place `start`."""
+        chosen = np.sort(chosen)
         up, down = self._rows(self.up, chosen, self.gain), self._rows(self.down, chosen, None)
         gate = None if self.gate is None else self._rows(self.gate, chosen, self.gain)
         self._release()
         ones = np.ones(len(chosen), np.float32)
-        sizes = [ones if rows is None else np.linalg.norm(rows, axis=1) for rows in (gate, up, down)]
+        sizes = [ones if rows is None else lengths(rows) for rows in (gate, up, down)]
         up, down = unit(up), unit(down)
         reads = up if gate is None else unit(gate)
         signed = [np.einsum("nd,nd->n", reads, rows) if gate is not None else 0 * ones for rows in (up, down)]
-        halves = (rows.astype(np.float16) for rows in (reads, up, down))
-        return Vectors(start + chosen, np.stack(sizes, axis=1), np.stack(signed, axis=1), *halves)
-
-    def _squares(self, stored: NDArray[np.generic], gain: Float32s | None) -> Float64s:
-        """(neurons,) squared norms, in the order in which the matrix lies in memory."""
-        count, hidden = stored.shape
-        squares, sums = np.zeros(count), np.zeros(count)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out by its norm
-            if stored.strides[0] >= stored.strides[1]:
-                for start in range(0, count, PIECE):
-                    rows = widened(stored[start : start + PIECE])
-                    rows = rows if gain is None else rows * gain
-                    squares[start : start + PIECE] = np.einsum("nd,nd->n", rows, rows)
-                    sums[start : start + PIECE] = rows.sum(axis=1)
-            else:
-                for start in range(0, hidden, PIECE):
-                    columns = widened(stored[:, start : start + PIECE].T)
-                    columns = columns if gain is None else columns * gain[start : start + PIECE, None]
-                    squares += np.einsum("dn,dn->n", columns, columns)
-                    sums += columns.sum(axis=0)
-            release(stored)
-            return squares - sums**2 / hidden if self.centre else squares
+        return Vectors(start + chosen, np.stack(sizes, axis=1), np.stack(signed, axis=1), *map(narrowed, (reads, up, down)))
 
     def _rows(self, stored: NDArray[np.generic], chosen: Int64s, gain: Float32s | None) -> Float32s:
-        return np.asarray(folded(widened(stored[chosen]), gain, centre=self.centre))
+        rows = lines(stored, chosen)
+        into_folded(rows, gain, centre=self.centre)
+        return rows
 
     def _release(self) -> None:
         for part in (self.gate, self.up, self.down):

@@ -14,7 +14,8 @@ from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.fingerprints.parallel import each
 from kinprint.matching.descriptors import describe, forms, head_grams, neuron_grams
-from kinprint.matching.heaviest import Half, Vectors, heaviest, vectors
+from kinprint.matching.halves import Half, narrowed, wide
+from kinprint.matching.heaviest import Vectors, heaviest, vectors
 from kinprint.matching.layers import evenly
 from kinprint.matching.rotation import inverse_root, unit
 
@@ -56,7 +57,9 @@ class Layer:
         layer: its index in the model.
         heaviest: (at most MOST,) int64 place of each neuron that can be tested: expert times neurons an expert, plus neuron.
         index: (n,) int64 places of those that are held: DESCRIBED of the heaviest at most, or all, in another order.
-        reads: (n, directions) float16 unit vectors: the gate row (the up row if there is no gate), whitened over the model.
+        plain: (n, directions) float16 the gate row (the up row if there is no gate), of unit length before it was put into the
+            basis.
+        reads: (n, directions) float16 unit vectors: the same, whitened over the model.
         ups, downs: (n, directions) float16 unit vectors of the residual stream, put into the basis.
         sizes: (n, 3) float32 norms of the gate row (1 if there is none), the up row and the down column.
         products: (n, 2) float32 cosines of gate and up and of gate and down, which change sign with their neuron.
@@ -67,6 +70,7 @@ class Layer:
     layer: int
     heaviest: Int64s
     index: Int64s
+    plain: Half
     reads: Half
     ups: Half
     downs: Half
@@ -102,7 +106,7 @@ class Neurons:
         """Whether a layer is a copy of another, by the heaviest neurons of both; worked out once for each two layers."""
         pair = one.layer, other.layer
         if pair not in self.alike:
-            ours, theirs = (layer.reads[:DESCRIBED].astype(np.float32) for layer in (one, other))
+            ours, theirs = (wide(layer.reads[:DESCRIBED]) for layer in (one, other))
             self.alike[pair] = bool(np.mean((ours @ theirs.T).max(axis=1) > COPY) > COPIED)
         return self.alike[pair]
 
@@ -152,8 +156,8 @@ def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
     every = forms([neuron_grams(item.vectors, gated=gated) for item in spread] + of_heads, gated=gated)
 
     def described(item: Read) -> Layer:
-        layer, reads = _layer(item, whitening)
-        gate, up, down = (part[:DESCRIBED].astype(np.float32) for part in (reads, layer.ups, layer.downs))
+        layer = _layer(item, whitening)
+        gate, up, down = (wide(part[:DESCRIBED]) for part in (layer.plain, layer.ups, layer.downs))
         return replace(layer, descriptors=describe(gate if gated else None, up, down, layer.sizes[:DESCRIBED], every))
 
     return Neurons(weights, gated, basis, whitening, tuple(each(described, found, what="layers described")))
@@ -162,8 +166,12 @@ def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
 def _whole(model: Neurons, layer: Layer) -> Layer:
     if len(layer.index) == len(layer.heaviest):
         return layer
-    held = vectors(model.weights, layer.layer, layer.heaviest).within(model.basis)
-    return _layer(Read(layer.layer, layer.heaviest, held), model.whitening)[0]
+    known = Vectors(layer.index, layer.sizes, layer.products, layer.plain, layer.ups, layer.downs)
+    missing = layer.heaviest[~np.isin(layer.heaviest, layer.index)]
+    held = known + vectors(model.weights, layer.layer, missing).within(model.basis)
+    in_order = np.argsort(held.index)
+    by_place = in_order[np.searchsorted(held.index, layer.heaviest, sorter=in_order)]
+    return _layer(Read(layer.layer, layer.heaviest, held.taken(by_place)), model.whitening)
 
 
 class Read(NamedTuple):
@@ -174,19 +182,19 @@ class Read(NamedTuple):
     vectors: Vectors
 
 
-def _layer(item: Read, whitening: Float32s) -> tuple[Layer, Half]:
-    """Copies last, reads whitened; and what neurons read as it was, in that order.
+def _layer(item: Read, whitening: Float32s) -> Layer:
+    """Copies last, reads whitened.
 
     Args:
         item: with vectors in the basis.
     """
-    reads = item.vectors.reads.astype(np.float32)
-    first = originals(_whitened_cosines(reads))
+    first = originals(_whitened_cosines(wide(item.vectors.reads)))
     held = item.vectors.taken(np.argsort(~first, kind="stable"))
-    white = unit(held.reads.astype(np.float32) @ whitening).astype(np.float16)
-    rest = held.ups, held.downs, held.sizes, held.products
-    layer = Layer(item.layer, item.places, held.index, white, *rest, np.sort(first)[::-1], np.empty((0, 0)))
-    return layer, held.reads
+    white = narrowed(unit(wide(held.reads) @ whitening))
+    vectors_of = held.reads, white, held.ups, held.downs
+    return Layer(
+        item.layer, item.places, held.index, *vectors_of, held.sizes, held.products, np.sort(first)[::-1], np.empty((0, 0))
+    )
 
 
 def directions(layers: Sequence[Half], hidden: int) -> Float32s:
@@ -204,14 +212,14 @@ def directions(layers: Sequence[Half], hidden: int) -> Float32s:
         return np.eye(hidden, dtype=np.float32)
     share = -(-DIRECTIONS // max(len(layers), 1))
     starts = [np.zeros((0, hidden), np.float32)]
-    for rows in layers:
-        some = rows[: 4 * share].astype(np.float32)
+    for half in layers:
+        some = wide(half[: 4 * share])
         starts.append(some[originals(_whitened_cosines(some))][:share])
     basis = np.linalg.qr(np.concatenate(starts)[:DIRECTIONS].T)[0]
     for _ in range(STEPS):
         turned = np.zeros_like(basis)
         for half in layers:
-            rows = half.astype(np.float32)
+            rows = wide(half)
             turned += rows.T @ (rows @ basis) / np.float32(len(rows))
         basis = np.linalg.qr(turned)[0]
     return np.asarray(basis)
@@ -252,5 +260,5 @@ def originals_among(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _gram(reads: Half) -> Float64s:
-    wide = reads.astype(np.float32)
-    return np.asarray(wide.T @ wide / len(wide), dtype=np.float64)
+    rows = wide(reads)
+    return np.asarray(rows.T @ rows / len(rows), dtype=np.float64)

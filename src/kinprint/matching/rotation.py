@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.arrays import Float32s
+from kinprint.matching.halves import wide
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -18,10 +19,14 @@ VOTES = 1e-3
 """Share of the mean squared singular value below which a direction of the cross-covariance has no vote in a rotation."""
 
 
+def lengths(rows: NDArray[Real]) -> NDArray[Real]:
+    """(n,) norms of rows (n, d)."""
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", rows, rows)))
+
+
 def unit(rows: NDArray[Real]) -> NDArray[Real]:
     """Rows divided by their norms; zero rows stay zero."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny))
+    return np.asarray(rows / np.maximum(lengths(rows), np.finfo(np.float32).tiny)[:, None])
 
 
 def inverse_root(covariance: NDArray[np.float64]) -> Float32s:
@@ -59,4 +64,4 @@ def nearest_rotation(cross: Float32s) -> Float32s:
 
 def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], rotation: Float32s) -> Float32s:
     """(reference units, suspect units) cosines of unit vectors after the rotation."""
-    return np.asarray((reference.astype(np.float32) @ rotation.T) @ suspect.astype(np.float32).T)
+    return np.asarray((wide(reference) @ rotation.T) @ wide(suspect).T)

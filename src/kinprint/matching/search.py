@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.fingerprints.parallel import each
+from kinprint.matching.halves import wide
 from kinprint.matching.layers import SEEDS, evenly
 from kinprint.matching.nearest import mutual
 from kinprint.matching.neurons import DESCRIBED, Layer, Neurons, neurons, whole
@@ -229,11 +230,11 @@ def _rematched(
 
 def _aligned(a: Neurons, b: Neurons, rotation: Float32s) -> list[Match]:
     """Layers and their first neurons matched by a rotation."""
-    theirs = [layer.reads[:SEEDS].astype(np.float32) for layer in b.layers]
+    theirs = [wide(layer.reads[:SEEDS]) for layer in b.layers]
 
     def fits(i: int) -> list[float]:
         layer = a.layers[i]
-        ours = layer.reads[layer.first][:SEEDS].astype(np.float32) @ rotation.T
+        ours = wide(layer.reads[layer.first][:SEEDS]) @ rotation.T
         return [float(np.sum(_closeness(ours @ reads.T)[2] ** 3)) for reads in theirs]
 
     return _in_order(a, b, fits, lambda i, j: _by_direction(a.layers[i], b.layers[j], rotation, DESCRIBED))
@@ -292,8 +293,8 @@ def _cross(matches: Sequence[Match]) -> Float32s:
     """Sum of y x^T over the matches: closer ones count more."""
     total = None
     for m in matches:
-        x = m.reference.reads[m.ours].astype(np.float32) * (m.closeness**2)[:, None].astype(np.float32)
-        part = m.suspect.reads[m.theirs].astype(np.float32).T @ x
+        x = wide(m.reference.reads[m.ours]) * (m.closeness**2)[:, None].astype(np.float32)
+        part = wide(m.suspect.reads[m.theirs]).T @ x
         total = part if total is None else total + part
     assert total is not None
     return np.asarray(total)

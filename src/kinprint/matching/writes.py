@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from kinprint.arrays import Float32s, Float64s
 from kinprint.fingerprints.parallel import each
+from kinprint.matching.halves import Half, wide
 from kinprint.matching.neurons import Layer
 from kinprint.matching.rotation import cosines, inverse_root, unit
 from kinprint.matching.search import Correspondence, Match, matched_again, rotation_without
@@ -90,8 +90,8 @@ def _solved(reads: Float32s, right: Float32s) -> Float32s:
 
 def _originals(layer: Layer, role: str) -> Float32s:
     """Vectors of the heaviest neurons that are not copies. Copies come last, so indices of the others stay valid."""
-    rows: NDArray[np.float16] = getattr(layer, role)
-    return rows[layer.first][:REGRESSED].astype(np.float32)
+    rows: Half = getattr(layer, role)
+    return wide(rows[layer.first][:REGRESSED])
 
 
 def _whitening(layers: list[Layer], role: str) -> Float32s:
