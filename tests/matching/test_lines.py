@@ -19,7 +19,8 @@ def test_rows_of_a_matrix_and_of_its_transpose(dtype: type, shape: tuple[int, in
     turned = np.ascontiguousarray(matrix.T).T
     for stored in (matrix, turned, np.stack([matrix, matrix])[1], np.stack([matrix.T, matrix.T], axis=2)[..., 1].T):
         found = lines(stored, chosen)
-        assert found.flags.c_contiguous and found.dtype == np.float32
+        assert found.flags.c_contiguous
+        assert found.dtype == np.float32
         assert np.array_equal(found, expected)
 
 

@@ -18,7 +18,8 @@ def test_the_rest_of_a_layer_is_what_one_reading_would_give(experts: int | None,
     found = neurons(model() if experts is None else model(experts=experts), (0, 1))
     for part, layer in zip(found.layers, whole(found, found.layers), strict=True):
         assert len(part.index) == (5 if experts is None else 12)
-        assert sorted(layer.index) == sorted(layer.heaviest) and len(layer.index) == 12
+        assert sorted(layer.index) == sorted(layer.heaviest)
+        assert len(layer.index) == 12
         expected = vectors(found.weights, layer.layer, layer.index).within(found.basis)
         for name, values in (("plain", expected.reads), ("ups", expected.ups), ("downs", expected.downs)):
             np.testing.assert_array_equal(getattr(layer, name), values)

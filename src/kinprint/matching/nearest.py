@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from kinprint.arrays import Float64s, Int64s
 from kinprint.compiled import compiled
 
-TILE = 1 << 18
+TILE = 1 << 17
 """Distances worked out at a time: they stay in the processor's cache."""
+
+SIDE_BY_SIDE = 128
+"""Columns whose state lies together in memory, so that a loop over them is vector code."""
+
+_INFINITE = np.float32(np.inf)
+_NONE = np.int32(0x7F800000)  # the bits of infinity
 
 
 class Closest(NamedTuple):
@@ -32,56 +38,100 @@ def distances(x: Float64s, y: Float64s) -> Float64s:
 def closest(x: Float64s, y: Float64s) -> tuple[Closest, Closest]:
     """Of each unit of x the nearest of y, and of each of y the nearest of x, by squared distances; no table of all is made.
 
+    In float32: of features of size 1, distances are right to some 1e-6.
+
     Args:
         x, y: (units, features); a row that is not finite is infinitely far from everything.
     """
-    ours, theirs = _far(len(x)), _far(len(y))
-    squares, others, turned = (x**2).sum(1), (y**2).sum(1), np.ascontiguousarray(y.T)
-    rows = max(TILE // max(len(y), 1), 1)
-    for start in range(0, len(x), rows):
-        part = slice(start, start + rows)
-        _update((2 * x[part]) @ turned, squares[part], others, start, *(array[part] for array in ours), *theirs)
-    return ours, theirs
+    rows, columns = len(x), len(y)
+    ours, theirs = (np.asarray(side, dtype=np.float32) for side in (x, y))
+    squares, others, turned = (ours**2).sum(1), (theirs**2).sum(1), np.ascontiguousarray(theirs.T)
+    index, best, second = np.zeros(rows, np.int32), np.full(rows, _NONE), np.full(rows, _NONE)
+    state = np.zeros((-(-columns // SIDE_BY_SIDE), 4, SIDE_BY_SIDE), np.int32)
+    state[:, :2] = _NONE
+    step = max(TILE // max(columns, 1), 1)
+    products = np.empty((min(step, rows), columns), np.float32)  # fresh memory for each tile would cost more than filling it
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        inner = np.matmul(2 * ours[part], turned, out=products[: len(ours[part])])
+        _update(inner, squares[part], others, start, index[part], best[part], second[part], state.reshape(-1))
+    by_column = [state[:, what].reshape(-1)[:columns] for what in (2, 0, 1)]
+    return _found(index, best, second), _found(*by_column)
 
 
-def _far(count: int) -> Closest:
-    return Closest(np.zeros(count, np.int64), np.full(count, np.inf), np.full(count, np.inf))
+def _found(which: NDArray[np.int32], *bits: NDArray[np.int32]) -> Closest:
+    return Closest(which.astype(np.int64), *(part.view(np.float32).astype(np.float64) for part in bits))
 
 
 @compiled()
-def _update(
-    inner: Float64s,
-    squares: Float64s,
-    others: Float64s,
-    first: int,
-    index: Int64s,
-    best: Float64s,
-    second: Float64s,
-    column_index: Int64s,
-    column_best: Float64s,
-    column_second: Float64s,
-) -> None:
-    """Enter the distances of some rows, the first of which is row `first`, given twice their inner products."""
+def _enter(inner: Any, others: Any, square: Any, number: Any, state: Any) -> Any:
+    """Enter the distances of one row to some columns into their state: the bits of the least, of the second, the row of the
+    least, the bits of this row. Bits of numbers that are not negative have their order, and integers have no NaN to respect.
+
+    Returns:
+        the bits of the least of them.
+    """
+    least = _NONE
+    for j in range(inner.size):
+        distance = square - inner[j] + others[j]
+        known = distance if distance < _INFINITE else _INFINITE  # and not NaN
+        positive = known if known > np.float32(0) else np.float32(0)
+        bits = np.int32(np.float32(positive).view(np.int32))
+        best, second, row = state[j], state[SIDE_BY_SIDE + j], state[2 * SIDE_BY_SIDE + j]
+        farther = bits if bits < second else second
+        state[j] = bits if bits < best else best
+        state[SIDE_BY_SIDE + j] = best if bits < best else farther
+        state[2 * SIDE_BY_SIDE + j] = number if bits < best else row
+        state[3 * SIDE_BY_SIDE + j] = bits
+        least = bits if bits < least else least
+    return least
+
+
+@compiled()
+def _first(bits: Any, wanted: Any) -> int:
+    """The first place of a number that is there."""
+    place = np.int32(bits.size)
+    for j in range(bits.size):
+        here = np.int32(j) if bits[j] == wanted else place
+        place = here if here < place else place
+    return int(place)
+
+
+@compiled()
+def _least(bits: Any) -> Any:
+    least = _NONE
+    for j in range(bits.size):
+        least = bits[j] if bits[j] < least else least
+    return least
+
+
+@compiled()
+def _update(inner: Any, squares: Any, others: Any, first: int, index: Any, best: Any, second: Any, state: Any) -> None:
+    """Enter the distances of some rows, the first of which is row `first`, given twice their inner products.
+
+    Args:
+        index, best, second: of the rows; the bits of the distances.
+        state: of the columns, as of `_enter`, SIDE_BY_SIDE of each after each other.
+    """
     rows, columns = inner.shape
-    here = np.empty(columns)
     for i in range(rows):
-        square = squares[i]
-        for j in range(columns):
-            distance = square - inner[i, j] + others[j]
-            distance = distance if distance < np.inf else np.inf  # and not NaN
-            here[j] = distance
-            closer = distance < column_best[j]
-            column_second[j] = column_best[j] if closer else min(column_second[j], distance)
-            column_index[j] = first + i if closer else column_index[j]
-            column_best[j] = distance if closer else column_best[j]
-        nearest, nearest_distance, next_distance = 0, np.inf, np.inf
-        for j in range(columns):
-            if here[j] < next_distance:
-                if here[j] < nearest_distance:
-                    nearest, nearest_distance, next_distance = j, here[j], nearest_distance
-                else:
-                    next_distance = here[j]
-        index[i], best[i], second[i] = nearest, nearest_distance, next_distance
+        number = np.int32(first + i)
+        where, least, next_one = 0, _NONE, _NONE
+        for begin in range(0, columns, SIDE_BY_SIDE):
+            end = begin + SIDE_BY_SIDE if begin + SIDE_BY_SIDE < columns else columns
+            here = _enter(
+                inner[i, begin:end], others[begin:end], squares[i], number, state[4 * begin : 4 * (begin + SIDE_BY_SIDE)]
+            )
+            if here < least:
+                where, least, next_one = begin, here, least
+            elif here < next_one:
+                next_one = here
+        count = SIDE_BY_SIDE if where + SIDE_BY_SIDE < columns else columns - where
+        own = state[4 * where + 3 * SIDE_BY_SIDE : 4 * where + 3 * SIDE_BY_SIDE + count]
+        place = _first(own, least)
+        own[place] = _NONE
+        beside = _least(own)
+        index[i], best[i], second[i] = where + place, least, beside if beside < next_one else next_one
 
 
 def mutual(distance: NDArray[np.floating]) -> tuple[Int64s, Int64s]:

@@ -44,7 +44,7 @@ def groups(layer: Float64s) -> list[NDArray[np.int64]]:
     values = layer[there][:, columns]
     values = np.where(np.array(columns) > PRODUCT, np.abs(values), values)
     near = np.array([SAME[column] for column in columns]) * values.std(axis=0)
-    order = np.argsort(values[:, 0], kind="stable")
+    order = np.argsort(values[:, 0])
     pairs = _pairs(values[order], near)
     if not len(pairs):
         return []
