@@ -14,6 +14,7 @@ from hub_server import HubServer
 
 for library in ("OMP", "NUMBA"):  # each worker of pytest-xdist has one processor: more threads only wait for each other
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # bitsandbytes would compile for half a minute what runs for a millisecond
 
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = "the published measurements are not here (../shared/data)"
@@ -28,13 +29,18 @@ LONGEST = (
     "benchmark/test_tiny_zoo.py",
     "methods/test_exchangeability_methods.py",
     "methods/test_matched.py",
+    "zoo/test_build.py",
     "zoo/test_free_changes.py",
     "engines/test_ray.py",
     "engines/test_processes.py",
+    "library/test_concurrent.py",
     "docs/test_examples.py",
     "checkpoints/remote/test_byte_ranges.py",
     "architectures/test_mixed_families.py",
+    "transforms/test_mixed_families.py",
     "transforms/test_disguises.py",
+    "comparison/test_identity.py",
+    "methods/test_labels.py",
 )
 """Files that take longest. They come first, so that all workers end together."""
 
