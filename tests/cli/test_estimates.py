@@ -83,6 +83,14 @@ def test_deep_is_estimated_from_the_sizes_of_both_models(
     assert said is words is None or (said or "").endswith(words or "?")
 
 
+def test_scores_of_whole_checkpoints_are_in_the_estimate() -> None:
+    """They look at all layers, and make maps of the whole stream."""
+    said = deep_expectation(sized(*LLAMA), sized(*LLAMA), scores=True)
+    assert said == "--deep compares 12 layers, 3.2 billion weights of both, scores all of them, about 7 minutes"
+    assert (deep_expectation(sized(*SMOL), sized(*SMOL), scores=True) or "").endswith("about 52 s")
+    assert deep_expectation(sized(4, 128, 256), sized(4, 128, 256), scores=True) is None
+
+
 def test_the_layers_of_the_estimate_are_those_that_are_read(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kinprint.matching import search
 
@@ -116,7 +124,7 @@ def test_deep_is_told_before_anything_is_read(models: Path, monkeypatch: pytest.
 
     assert told_to(False) == ""
     assert told_to(True).startswith("kinprint: base and twin: --deep compares ")
-    assert told_to(True).endswith("and the scores take longer\n") is scores
+    assert ("scores all of them" in told_to(True)) is scores
 
 
 @pytest.mark.parametrize("command", ["compare", "replay", "verify"])

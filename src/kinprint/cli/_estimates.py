@@ -22,6 +22,13 @@ measured by `--layers 4` with and without `--width 2048`: 19.8 and 10.0 products
 DEEP_LAYER = 1.1
 """Seconds for which --deep matches and tests the neurons of a layer, 2048 of them at most, whatever the width."""
 
+SCORES, SCORES_LAYER = 90.0, 9.0
+"""Seconds that --deep --scores takes besides, on models of width WIDTH: for maps of the whole stream, which grow with its cube,
+and for each layer, which grows with it. `python benchmarks/deep.py --methods awm,csu,huref,match,mdir,mlp-spectra` took 158
+products with `--layers 2`, 32 with `--layers 2 --width 2048` and 60 with `--layers 6 --width 2048`, each of 0.68 s as above."""
+
+WIDTH = 4096
+
 LONG = 30.0
 """Seconds from which a user is told before."""
 
@@ -43,11 +50,14 @@ def deep_expectation(reference: Weights, suspect: Weights, *, scores: bool = Fal
         scores: published scores that take whole checkpoints are measured too.
     """
     layers, entries = compared(reference, suspect)
-    seconds = layers * DEEP_LAYER + entries / DEEP_RATE
+    seconds, every = layers * DEEP_LAYER + entries / DEEP_RATE, ""
+    if scores:
+        width = max(reference.hidden, suspect.hidden) / WIDTH
+        seconds += width**3 * SCORES + width * SCORES_LAYER * max(reference.layers, suspect.layers)
+        every = ", scores all of them"
     if seconds < LONG:
         return None
-    more = ", and the scores take longer" if scores else ""
-    return f"--deep compares {layers} layers, {entries / 1e9:.1f} billion weights of both, about {_about(seconds)}{more}"
+    return f"--deep compares {layers} layers, {entries / 1e9:.1f} billion weights of both{every}, about {_about(seconds)}"
 
 
 def compared(reference: Weights, suspect: Weights) -> tuple[int, int]:
