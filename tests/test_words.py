@@ -49,15 +49,3 @@ def test_examples(log10_p: float | None, exact: bool, shown: str) -> None:
 def test_in_sentences(log10_p: float, said: str) -> None:
     """Exponents that nobody reads are said in words."""
     assert chance(log10_p) == said
-
-
-def test_families_have_the_names_that_people_know() -> None:
-    from kinprint.words import family_name
-
-    names = {
-        ("llama", "mistral"): "llama",
-        ("gguf_llama", "llama"): "llama",
-        ("gguf_neox", ""): "neox",
-        ("gguf", "qwen3"): "qwen3",
-    }
-    assert {given: family_name(*given) for given in names} == names

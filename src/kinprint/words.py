@@ -1,4 +1,4 @@
-"""How p-values, families and names are written: the same in a sentence, a table, a page and a signed document."""
+"""How p-values and names are written: the same in a sentence, a table, a page and a signed document."""
 
 from __future__ import annotations
 
@@ -36,18 +36,6 @@ def chance(log10_p: float) -> str:
     """A p-value in a sentence, for readers who do not read exponents: "p ≤ 1e-12", or "p < 1e-100, less than one in 10^100"."""
     written = f"p {p_value(log10_p)}"
     return f"{written}, less than one in 10^{-LEAST}" if log10_p < LEAST else written
-
-
-def family_name(table: str, model_type: str = "") -> str:
-    """What people call a family: the name of the table that read a model. Tables of GGUF files read models of other names.
-
-    Args:
-        table: "llama", "gguf_llama", "gguf".
-        model_type: as the model's header states it, "" if unknown.
-    """
-    if not table.startswith("gguf"):
-        return table
-    return model_type or table.removeprefix("gguf").removeprefix("_") or table
 
 
 def spreadsheet_cell(text: str) -> str:

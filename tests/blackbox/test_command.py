@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import zlib
 from pathlib import Path
@@ -64,6 +66,22 @@ def test_a_server_without_log_probabilities(tmp_path: Path) -> None:
     assert json.loads(tested.stdout)["verdict"] == "untestable"
     assert done.returncode == 1
     assert "gives no log-probabilities" in done.stderr
+
+
+def test_findings_for_other_programs(tmp_path: Path) -> None:
+    """A test of answers has one finding; no place of the server's is anybody's file."""
+    run, answers = transcript(tmp_path), tmp_path / "a.jsonl"
+    with completions(likely) as server:
+        arguments = ("black-box", "palimpsest", run, "m", "--api", server.url, "--answers", answers, "--format")
+        (row,) = csv.DictReader(io.StringIO(kinprint(*arguments, "csv").stdout))
+        log = json.loads(kinprint(*arguments, "sarif").stdout)["runs"][0]
+        table = kinprint(*arguments, "markdown").stdout
+    assert (row["model"], row["finding"]) == ("m", "no-evidence")
+    assert float(row["log10_p"]) > -6
+    assert log["automationDetails"]["id"] == "kinprint/black-box palimpsest/"
+    assert log["results"][0]["kind"] == "pass"
+    assert log["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "m"
+    assert "| m | " in table
 
 
 def test_wrong_use(tmp_path: Path) -> None:

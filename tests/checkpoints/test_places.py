@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import enum
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from safetensors.numpy import save_file
 
 from kinprint.architectures import recognise
 from kinprint.checkpoints import open_checkpoint
-from kinprint.checkpoints.places import require_there
+from kinprint.checkpoints.places import FOLDERS, require_there
 from kinprint.errors import CheckpointError
 
 ONE = {"w": np.ones((2, 2), np.float32)}
@@ -192,3 +193,44 @@ def test_a_name_that_says_nothing(tmp_path: Path, called: str) -> None:
     save_file(ONE, folder / "model.safetensors")
     assert open_checkpoint(folder).name == "kin"
     assert open_checkpoint(folder / "model.safetensors").name == called
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (["models/finetune"], "did you mean models/finetune?"),
+        (["models/finetune", "runs/finetune"], "did you mean models/finetune or runs/finetune?"),
+        (["a/finetune", "b/finetune", "c/finetune"], "did you mean a/finetune, b/finetune or c/finetune?"),
+        (["a/finetune", "b/finetune", "c/finetune", "d/finetune"], ""),
+        (["finetunes", "models/finetune"], "did you mean models/finetune?"),
+        (["finetunes"], "did you mean finetunes?"),
+        (["models/deeper/finetune"], ""),
+        ([".cache/finetune"], ""),
+        (["models/other"], ""),
+    ],
+)
+def test_a_bare_name_is_looked_for_one_folder_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], said: str
+) -> None:
+    """It is named, and not opened: who meant it types it."""
+    for path in there:
+        (tmp_path / path).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError) as refused:
+        require_there("finetune")
+    assert refused.value.problem == "no such file or folder"
+    assert (refused.value.remedy or "").startswith("did you mean") is bool(said)
+    assert said in str(refused.value)
+
+
+def test_a_bare_name_is_looked_for_in_some_hundreds_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, and whatever they hold."""
+    for number in range(FOLDERS + 300):
+        (tmp_path / str(number)).mkdir()
+    looked_at = list[str]()
+    there = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: looked_at.append(str(path)) or there(path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError):
+        require_there("finetune")
+    assert len(looked_at) <= FOLDERS + 10

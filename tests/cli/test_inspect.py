@@ -33,7 +33,7 @@ def test_a_model_and_its_fingerprint_say_the_same(models: Path, tmp_path: Path) 
 
 def test_what_is_shown(models: Path) -> None:
     shown = run(models / "base")
-    assert "read as llama (known)" in shown
+    assert "read as Llama (known)" in shown
     assert "Tensors by role" in shown
 
 

@@ -9,6 +9,7 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from command_line import kinprint
@@ -16,10 +17,11 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from kinprint import Library, fingerprint
+from kinprint.blackbox.result import BlackBoxResult
 from kinprint.checkpoints.hashes import FileHash
 from kinprint.errors import ReportError
-from kinprint.reports.findings import Finding, Findings, Model, mark, names, read_accepted, rendered
-from kinprint.terms import FORMATS
+from kinprint.reports.findings import Finding, Findings, Model, mark, names, of_black_box, read_accepted, rendered
+from kinprint.terms import FORMATS, BlackBoxVerdict
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 BASE, TWIN, FINETUNE = (EXAMPLES / name for name in ("base", "twin", "finetune"))
@@ -43,10 +45,11 @@ def run(library: Path) -> dict[str, list[object]]:
         "matrix": ["matrix", BASE, FINETUNE, TWIN],
         "tree": ["tree", BASE, FINETUNE, TWIN],
         "gather": ["gather", FINETUNE, "--among", BASE, "--among", TWIN],
+        "diff": ["diff", BASE, FINETUNE],
     }
 
 
-COMMANDS = ("compare", "identify", "verify", "matrix", "tree", "gather")
+COMMANDS = ("compare", "identify", "verify", "matrix", "tree", "gather", "diff")
 OF_ONE_MODEL = ("compare", "identify", "verify", "gather")
 
 
@@ -59,7 +62,7 @@ def test_tables_hold_what_the_command_found(command: str, run: dict[str, list[ob
     done = kinprint(*run[command], "--format", "csv")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    word = {"verify": "confirmed", "gather": "part"}.get(command, "related")
+    word = {"verify": "confirmed", "gather": "part", "diff": "fine-tune"}.get(command, "related")
     assert {row["finding"] for row in rows if {row["model"], row["other"]} == {"finetune", "base"}} == {word}
     assert not any("twin" in (row["model"], row["other"]) and row["finding"] in (word, "identical") for row in rows)
     markdown = kinprint(*run[command], "--format", "markdown").stdout
@@ -93,6 +96,40 @@ def test_documents_about_one_model(command: str, run: dict[str, list[object]]) -
     assert [model["name"] for where in ("variants", "ancestors") for model in pedigree.get(where, ())] == ["base"]
     statement = json.loads(kinprint(*run[command], "--format", "in-toto").stdout)
     assert {file["name"] for file in statement["subject"]} >= {"model.safetensors", "config.json"}
+
+
+@pytest.mark.parametrize("form", ["cyclonedx", "in-toto"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["diff", BASE, FINETUNE],
+        ["black-box", "palimpsest", "run.jsonl", "m", "--api", "http://127.0.0.1:9/v1"],
+        ["black-box", "head-span", BASE, TWIN],
+        ["black-box", "same-endpoint", BASE, "m", "--api", "http://127.0.0.1:9/v1"],
+        ["black-box", "controls", BASE, FINETUNE, TWIN],
+    ],
+)
+def test_what_tests_no_weights_writes_no_document_about_them(form: str, arguments: list[object]) -> None:
+    """It is said before anything is asked or read."""
+    done = kinprint(*arguments, "--format", form)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"kinprint: {' '.join(map(str, arguments[: 1 if arguments[0] == 'diff' else 2]))}: {form} ")
+    assert "use --format json" in done.stderr
+
+
+def test_every_answer_of_a_test_asks_something_of_a_reader() -> None:
+    """A server that serves another model than it says contradicts a statement; a head that is not a model's is no relative."""
+
+    def outcome(test: str, verdict: BlackBoxVerdict) -> str:
+        (one,) = of_black_box(BlackBoxResult(test, "a", "m", verdict, "a sentence", "null", log10_p=-7.0), "").findings
+        assert (one.word, one.sentence, one.log10_p) == (verdict, "a sentence", -7.0)
+        return one.outcome
+
+    outcomes = {verdict: outcome("any", verdict) for verdict in get_args(BlackBoxVerdict)}
+    assert {verdict for verdict, said in outcomes.items() if said == "shared"} == {"descends", "same-head"}
+    assert outcomes["closer-than-controls"] == outcomes["untestable"] == "open"
+    assert (outcome("same-endpoint", "refuted"), outcome("head-span", "refuted")) == ("contradicted", "clear")
 
 
 @pytest.mark.parametrize("form", ["cyclonedx", "in-toto"])

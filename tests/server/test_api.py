@@ -138,6 +138,14 @@ def test_no_place_in_a_fingerprint_is_opened(running: Running, tmp_path: Path) -
         watching = False
 
 
+def test_families_have_names_on_pages_and_identifiers_for_programs(running: Running) -> None:
+    page = running.get("/").text
+    assert "<td>Llama</td>" in page
+    assert '<option value="llama">Llama (3)</option>' in page
+    assert {model["family"] for model in running.get("/api/models").json()["models"]} == {"llama"}
+    assert "3 models" in running.get("/?q=Llama&family=llama").text
+
+
 def test_models_sorted_and_filtered(running: Running) -> None:
     """By family, size and how they were measured, in either direction."""
 

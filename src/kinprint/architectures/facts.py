@@ -122,7 +122,7 @@ def rewritten(table: Table, config: Mapping[str, Any], changes: Mapping[str, Any
         keys = [rule if isinstance(rule, str) else rule.get("key") for rule in ([names] if isinstance(names, str) else names)]
         keys = [key for key in keys if key is not None]
         if not keys:
-            raise ArchitectureError(source, f"configurations of {table.family} cannot say another {fact}")
+            raise ArchitectureError(source, f"configurations of {table.title} cannot say another {fact}")
         changed[next((key for key in keys if key in config), keys[0])] = value
     return changed
 

@@ -8,8 +8,9 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-from kinprint.architectures.table import Table, inherited, known, parse, raw_tables
+from kinprint.architectures.table import Table, inherited, known, parse
 from kinprint.errors import ArchitectureError, CheckpointError, printable
+from kinprint.families import raw_tables
 
 MAX_TABLE = 1 << 20
 

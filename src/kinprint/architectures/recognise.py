@@ -58,7 +58,7 @@ def recognise(checkpoint: Checkpoint, given: Sequence[Table] = (), component: st
         raise refused
     if given:
         raise ArchitectureError(
-            checkpoint.source, f"its tensors are not those of {' or '.join(table.family for table in given)}",
+            checkpoint.source, f"its tensors are not those of {' or '.join(table.title for table in given)}",
             "leave out --as and --table, or look at it with kinprint inspect",
         )  # fmt: skip
     if table := inferred(checkpoint.tensors, config):
@@ -189,7 +189,7 @@ def _norm(table: Table, parts: Iterable[Part]) -> str:
 
 def _notes(choice: Choice, config: Mapping[str, Any]) -> list[str]:
     """What a reader should know of how the model was read."""
-    notes = [f"read as {choice.table.family}: {choice.why}"] if choice.guessed else []
+    notes = [f"read as {choice.table.title}: {choice.why}"] if choice.guessed else []
     return notes if config else [*notes, "no configuration: heads are known only as far as the tensors show them"]
 
 

@@ -6,24 +6,20 @@ See docs/architectures.md for the vocabulary.
 from __future__ import annotations
 
 import re
-import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from kinprint import discovery
 from kinprint.architectures import named, roles
 from kinprint.errors import ArchitectureError
+from kinprint.families import family_name, raw_tables
 
 LAYOUTS = ("stacked", "grouped", "alternating", "by_head", "blocks", "interleaved", "tiled")
 KEYS = {
     *("like", "without", "model_types", "prefixes", "config", "tensors", "skipped", "ignored", "untracked"),
     *("norm", "norm_first", "positions", "named", "rotary_pairs", "rotary_share", "qk_norm", "free_signs", "upcycled"),
-    *("softmax_router", "free_head", "gaps", "essential", "written_as", "component"),
+    *("softmax_router", "free_head", "gaps", "essential", "written_as", "component", "titles"),
 }
 ROTARY_SHARE = ("rope_parameters.partial_rotary_factor", "partial_rotary_factor", {"value": 1.0})
 
@@ -151,6 +147,11 @@ class Table:
     patterns: tuple[tuple[str, Pattern, Entry], ...] = field(default=(), repr=False)
     skipped: tuple[tuple[Pattern, Skip], ...] = field(default=(), repr=False)
 
+    @property
+    def title(self) -> str:
+        """What people call the family."""
+        return family_name(self.family)
+
     def likely(self, name: str) -> list[tuple[str, Pattern, Entry]]:
         """The patterns that a name may match: those whose text is the same but for numbers, then those with `*`."""
         return self._by_text.get(DIGITS.sub("0", name), self._with_anything)
@@ -172,16 +173,6 @@ def known() -> tuple[Table, ...]:
     """Every table: ours and those of installed packages (entry points `kinprint.architectures`: a path), by family."""
     raw = raw_tables()
     return tuple(parse(family, inherited(family, raw)) for family in sorted(raw))
-
-
-@cache
-def raw_tables() -> dict[str, dict[str, Any]]:
-    """Every table as its file has it, by family."""
-    folder = resources.files(sys.modules[__package__ or __name__]) / "tables"
-    texts = {Path(str(file)).stem: file.read_text() for file in folder.iterdir() if file.name.endswith(".toml")}
-    for path in discovery.installed("architectures"):
-        texts[Path(path).stem] = Path(path).read_text()
-    return {family: tomllib.loads(text) for family, text in texts.items()}
 
 
 def inherited(family: str, raw: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -258,11 +249,11 @@ def _patterns(tensors: Mapping[str, Entry]) -> tuple[tuple[str, Pattern, Entry],
 def markdown_table() -> str:
     """The families as they stand in the documentation: model types, and what of such models is not measured."""
     rows = [
-        f"| `{table.family}` | {', '.join(f'`{name}`' for name in table.model_types)} | "
+        f"| `{table.family}` | {table.title} | {', '.join(f'`{name}`' for name in table.model_types)} | "
         f"{', '.join(dict.fromkeys(skip.what for _, skip in table.skipped))} |"
         for table in known()
     ]
-    return "\n".join(["| table | model types | known, not measured |", "|---|---|---|", *rows])
+    return "\n".join(["| table | family | model types | known, not measured |", "|---|---|---|---|", *rows])
 
 
 def _entry(family: str, value: Any) -> Entry:

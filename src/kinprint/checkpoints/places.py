@@ -29,6 +29,12 @@ LIKE = 0.75
 MOST = 10_000
 """Names of a folder that are looked at."""
 
+FOLDERS = 500
+"""Entries of this folder in which a bare name is looked for."""
+
+FEW = 3
+"""Paths that are named as what may have been meant, at most: where a name is everywhere, it says nothing."""
+
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
 _LIKE_AN_ID = re.compile(r"(?![.~])(?P<first>[^/\\@]+)/(?P<name>[^/\\@]+)(@.*)?", re.DOTALL)
 
@@ -80,19 +86,28 @@ def nearest(path: str) -> str | None:
     return str(there)
 
 
-def _below(name: str) -> str | None:
-    """The path of what has this name in one folder below this one; None if there is none, or several."""
+def _below(name: str) -> list[str]:
+    """The paths of what has this very name one folder below this one; none if they are more than a few. Hidden folders are
+    nobody's models."""
     if len(Path(name).parts) != 1 or Path(name).is_absolute():
-        return None
-    found = [folder for folder in sorted(_names(Path())) if name in _names(Path(folder))]
-    return str(Path(found[0], name)) if len(found) == 1 else None
+        return []
+    folders = (folder for folder in sorted(_names(Path(), FOLDERS)) if not folder.startswith("."))
+    found = [str(path) for path in (Path(folder, name) for folder in folders) if os.path.lexists(path)]
+    return found if len(found) <= FEW else []
 
 
-def _names(folder: Path) -> list[str]:
+def _meant(model: str) -> str:
+    """What somebody who wrote the path of nothing may have meant, as a question; empty if that cannot be told. It is named,
+    never opened."""
+    found = _below(model) or [path for path in (nearest(model),) if path]
+    return f"did you mean {' or '.join(filter(None, (', '.join(found[:-1]), found[-1])))}?" if found else ""
+
+
+def _names(folder: Path, most: int = MOST) -> list[str]:
     """What lies in a folder; nothing if that cannot be seen."""
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in islice(entries, MOST)]
+            return [entry.name for entry in islice(entries, most)]
     except (OSError, ValueError):
         return []
 
@@ -108,7 +123,6 @@ def require_there(*models: str) -> None:
         elsewhere = means_url(model) or model.startswith(OLLAMA) or name_like_an_id(model) or "+" in model
         if model and not (elsewhere or os.path.lexists(model)):
             asks = f"{HUB}{model} asks the hub" if _LIKE_AN_ID.fullmatch(model) else ""
-            meant = f"did you mean {found}?" if (found := nearest(model) or _below(model)) else ""
-            if remedy := " ".join(filter(None, (meant, asks))):
+            if remedy := " ".join(filter(None, (_meant(model), asks))):
                 raise CheckpointError(model, "no such file or folder", remedy)
             mode_of(Path(model))

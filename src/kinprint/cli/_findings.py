@@ -23,20 +23,24 @@ OF_ONE_MODEL = ("cyclonedx", "in-toto")
 """Formats that hold findings about one model."""
 
 
-def chosen(form: str, as_json: bool, *, several: str = "") -> str:
+def chosen(form: str, as_json: bool, *, several: str = "", untested: str = "") -> str:
     """The format that --format and --json ask for, refused before the work if it cannot hold what the work will find.
 
     Args:
         several: the command, where its findings are about several models.
+        untested: the command, where it tests no weights, which documents about a model are read as statements on.
 
     Raises:
-        ReportError: the format holds findings about one model.
+        ReportError: the format holds what tests found of the weights of one model.
         MissingExtraError: the format takes a package that is not installed.
     """
     if as_json and form not in ("table", "json"):
         raise typer.BadParameter("--json asks for another: choose one", param_hint="--format")
     if several and form in OF_ONE_MODEL:
         raise ReportError(several, f"{form} is about one model", "use --format json, or examine the models one by one")
+    if untested and form in OF_ONE_MODEL:
+        problem = f"{form} states what tests found of a model's weights, and this tests none"
+        raise ReportError(untested, problem, "use --format json; `kinprint compare` writes such documents")
     if form == "cyclonedx":
         from kinprint.reports import require_cyclonedx
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from kinprint.checkpoints.places import means_url, name_like_an_id, require_there
-from kinprint.cli._estimates import told
+from kinprint.cli._estimates import deep_expectation, told
 from kinprint.cli._progress import byte_bar, say_when_compiling
 from kinprint.errors import printable
 
 if TYPE_CHECKING:
-    from kinprint.architectures import OpenModel, Table
+    from kinprint.architectures import OpenModel, Table, Weights
     from kinprint.checkpoints.hashes import FileHash
     from kinprint.fingerprints import Fingerprint
 
@@ -70,6 +70,13 @@ def announce(model: str) -> None:
     if sys.stderr.isatty() and not os.path.lexists(model) and not means_url(model) and name_like_an_id(model):
         asked = os.environ.get("HF_ENDPOINT") or "the hub"
         typer.echo(f"{printable(model)}: not on this disk, asking {printable(asked)}", err=True)
+
+
+def say_deep(reference: Weights, suspect: Weights, *, scores: bool = False) -> None:
+    """Say to who looks on how long --deep will take, where that is long; nothing of the weights is read for it."""
+    words = deep_expectation(reference, suspect, scores=scores)
+    if words is not None and sys.stderr.isatty():
+        typer.echo(f"kinprint: {printable(reference.name)} and {printable(suspect.name)}: {words}", err=True)
 
 
 def _shown_name(model: str | os.PathLike[str] | Fingerprint | OpenModel) -> str:

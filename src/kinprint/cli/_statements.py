@@ -11,7 +11,7 @@ from kinprint import methods
 from kinprint._version import __version__
 from kinprint.architectures import open_model
 from kinprint.auditing.statements import AuditCheck, check_audit, read_audit
-from kinprint.cli._models import hashed, read
+from kinprint.cli._models import hashed, read, say_deep
 from kinprint.cli._progress import step_bar
 from kinprint.comparison import Comparison, examine
 from kinprint.errors import CheckpointError
@@ -102,5 +102,7 @@ def _compared(statement: Statement, places: tuple[str, str], measured: tuple[Mea
     scores = any(method.kind == "score" for method in deep)
     models = [open_model(place, offline=offline) for place in places] if deep else []
     weights = (models[0].weights, models[1].weights) if models else None
+    if weights is not None:
+        say_deep(*weights, scores=scores)
     with step_bar() as progress:
         return examine((measured[0](), measured[1]()), weights, alpha=statement.alpha, scores=scores, progress=progress)

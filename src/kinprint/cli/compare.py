@@ -12,7 +12,7 @@ import typer
 from kinprint.checkpoints.places import require_there
 from kinprint.cli._findings import acceptances, chosen, publish
 from kinprint.cli._gates import stop_on
-from kinprint.cli._models import called, epoch, hashed, read, retyped
+from kinprint.cli._models import called, epoch, hashed, read, retyped, say_deep
 from kinprint.cli._options import (
     PLACES,
     AcceptedOption,
@@ -107,7 +107,8 @@ def command(
         require_cyclonedx()
     tables = given_tables(as_type, table)
     measure = partial(read, quick=quick, scores=scores, cache=cache)
-    fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables)
+    ahead = partial(say_deep, scores=scores)
+    fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables, ahead=ahead)
     pair = called(fingerprints[0], reference_name), called(fingerprints[1], name)
     with step_bar() as progress:
         comparison = examine(pair, weights, alpha=alpha, scores=scores, cache=cache, progress=progress)

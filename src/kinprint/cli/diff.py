@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._findings import chosen, publish
 from kinprint.cli._models import retyped
 from kinprint.cli._options import (
     AsOption,
     AuthorOption,
     CacheOption,
     CaseOption,
+    FormatOption,
     HtmlOption,
     JsonOption,
     SuspectArgument,
@@ -20,7 +22,7 @@ from kinprint.cli._options import (
     TableOption,
     given_tables,
 )
-from kinprint.cli._output import emit, require_writable, write
+from kinprint.cli._output import require_writable, write
 from kinprint.cli._progress import say_when_compiling, step_bar
 
 
@@ -29,6 +31,7 @@ def command(
         str, typer.Argument(help="The model that SUSPECT was made from: folder, file, hub id or BASE+ADAPTER.")
     ],
     suspect: SuspectArgument,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
     html: HtmlOption = None,
     case: CaseOption = "",
@@ -50,6 +53,7 @@ def command(
 
     prints FINE-TUNE, "the layers changed by 0.17 of their norm ...", and a line for each role of tensors.
     """
+    form = chosen(form, as_json, untested="diff")
     require_there(reference, suspect)
     require_writable(html, svg)
     tables = given_tables(as_type, table)
@@ -58,9 +62,10 @@ def command(
     from kinprint.reports.difference_figures import difference_svg
     from kinprint.reports.difference_html import difference_html
     from kinprint.reports.difference_terminal import difference_text
+    from kinprint.reports.findings import of_changes
 
     with step_bar() as progress:
         found = diff(reference, suspect, given=tables, cache=cache, progress=progress)
-    emit(as_json, found.to_json, lambda: difference_text(found))
+    publish(of_changes(found), form, lambda: difference_text(found))
     write(html, lambda: difference_html(found, **retyped(case, author)))
     write(svg, lambda: difference_svg(found))

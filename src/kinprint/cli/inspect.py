@@ -24,7 +24,7 @@ def command(
 
     Example: kinprint inspect examples/models/base
 
-    prints "read as llama (known): its type is llama, and its tensors are those of such a model", then a line a role.
+    prints "read as Llama (known): its type is llama, and its tensors are those of such a model", then a line a role.
     """
     require_there(model)
     announce(model)

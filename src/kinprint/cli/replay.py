@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinprint.checkpoints.places import require_there
-from kinprint.cli._models import read
+from kinprint.cli._models import read, say_deep
 from kinprint.cli._options import PLACES, CacheOption, JsonOption, SuspectArgument
 from kinprint.cli._output import emit
 from kinprint.cli._progress import step_bar
@@ -53,7 +53,8 @@ def command(
     data = parse_object(LocalFile(file).read(LONGEST), file)
     options = options_of(data, file)
     measure = partial(read, quick=options.quick, scores=options.scores, cache=cache)
-    fingerprints, weights = both(reference, suspect, measure, deep=options.deep)
+    ahead = partial(say_deep, scores=options.scores)
+    fingerprints, weights = both(reference, suspect, measure, deep=options.deep, ahead=ahead)
     with step_bar() as progress:
         again = examine(fingerprints, weights, alpha=options.alpha, scores=options.scores, cache=False, progress=progress)
     if options.part is not None:

@@ -10,7 +10,7 @@ import typer
 
 from kinprint.checkpoints.places import means_url, require_there
 from kinprint.cli._findings import acceptances, chosen, publish
-from kinprint.cli._models import hashed, read
+from kinprint.cli._models import hashed, read, say_deep
 from kinprint.cli._options import (
     PLACES,
     AcceptedOption,
@@ -153,7 +153,10 @@ def command(
         _stop(_open(found), strict, damaged)
     elif model is not None:
         verification = verify(
-            model, options, open_model=lambda place, quick: read(place, quick=quick, cache=cache, offline=offline)
+            model,
+            options,
+            open_model=lambda place, quick: read(place, quick=quick, cache=cache, offline=offline),
+            ahead=say_deep,
         )
         named = Model(Path(model).resolve().name if Path(model).exists() else verification.model, place=model)
         found = of_verifications({named: verification}, verification.to_json, lambda: hashed(model, offline=offline))

@@ -22,12 +22,14 @@ def both(
     *,
     deep: bool = False,
     given: Sequence[Table] = (),
+    ahead: Callable[[Weights, Weights], None] = lambda reference, suspect: None,
 ) -> Both:
     """Fingerprints of two models and, with `deep`, their weights; each model is opened once.
 
     Args:
         measure: gives the fingerprint of a place or an opened model.
         given: the tables that models may be read by; all known ones by default.
+        ahead: with `deep`, is shown both weights before anything of them is read.
 
     Raises:
         KinprintError: a model cannot be read, or is a fingerprint where `deep` needs the checkpoint.
@@ -37,7 +39,9 @@ def both(
     if not deep:
         return (measure(_given(reference, given)), measure(_given(suspect, given))), None
     opened_reference, opened_suspect = _opened(reference, given), _opened(suspect, given)
-    return (measure(opened_reference), measure(opened_suspect)), (opened_reference.weights, opened_suspect.weights)
+    weights = opened_reference.weights, opened_suspect.weights
+    ahead(*weights)
+    return (measure(opened_reference), measure(opened_suspect)), weights
 
 
 def _given(model: Place, given: Sequence[Table]) -> Place | OpenModel:

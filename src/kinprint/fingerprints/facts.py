@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kinprint.families import family_name
+
 LARGEST = 1 << 31
 """Above any length of an axis."""
 
@@ -97,6 +99,11 @@ class Facts:
     content: str | None = None
     others: tuple[Other, ...] | None = None
     stored_bytes: int | None = None
+
+    @property
+    def family_name(self) -> str:
+        """What people call the family."""
+        return family_name(self.family, self.model_type)
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Facts:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from kinprint._version import __version__
 from kinprint.checkpoints.json_text import parse_object
 from kinprint.errors import CheckpointError, printable
+from kinprint.families import family_name
 from kinprint.fingerprints import TRAIT_VERSION, Fingerprint
 from kinprint.library import spaces
-from kinprint.words import family_name
 
 if TYPE_CHECKING:
     import pyarrow as pa

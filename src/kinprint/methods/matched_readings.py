@@ -55,7 +55,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
 
 METHOD = Test(
     name="matched-readings",
-    summary="gated neurons matched by what their gates read of tokens, compared by the signs of their up projections",
+    summary="gated neurons matched by how their gates respond to tokens, then compared by the signs of their up vectors",
     needs=("readings.gate", "readings.up"),
     source="kinprint",
     null="Given everything else, the signs of the suspect's gated neurons are independent and uniformly random.",

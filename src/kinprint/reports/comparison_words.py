@@ -18,35 +18,36 @@ from kinprint.errors import printable
 from kinprint.methods import Evidence
 
 MEANS = {
-    "identical": ["Both models hold the same weights; how that is known stands in the sentence above."],
+    "identical": ["Both models hold the same weights; the sentence above says how that is known."],
     "related": [
         "The two models share weights: one was made from the other, or both from a common origin.",
-        "Models that were trained independently reach such agreement with at most the probability stated, whatever "
+        "Models that were trained independently would agree this well with at most the stated probability, whatever "
         "architecture, data and recipe they have in common.",
     ],
     "no-evidence": [
-        "Tests applied to this pair and saw nothing that independent models would not show.",
-        "What the tests could have seen stands in the sentence above.",
+        "The tests applied to this pair and found nothing that independent models would not also show.",
+        "The sentence above says what the tests could have seen.",
     ],
-    "untestable": ["No test applies to this pair. The reasons stand beside each test."],
+    "untestable": ["No test applies to this pair. The reason stands beside each test."],
 }
 
 NO_DISTILLATION = "Weights do not show distillation: a model that learned from another's outputs has none of its weights."
 
 MEANS_NOT = {
-    "identical": ["It does not say who had them first, nor whether the copy was allowed."],
+    "identical": ["It does not say who had the weights first, or whether the copy was allowed."],
     "related": [
-        "It does not say which of the two came first, nor whether using the weights was allowed.",
-        "Shared initial weights count too: two trainings from one random start are related, though nobody copied anything. "
-        "With --deep the sentence says which of the two it looks like, where that can be told.",
+        "It does not say which of the two came first, or whether using the weights was allowed.",
+        "Shared initial weights count too: two trainings from one random start are related, although nobody copied anything. "
+        "With --deep, the sentence says which of the two it looks like, where that can be told.",
         "It says nothing about data, code or ideas.",
     ],
     "no-evidence": [
-        "It does not prove that the models are unrelated: what was disguised, or trained on for very long, may not be seen.",
+        "It does not prove that the models are unrelated: the tests may miss a copy that was disguised, or trained on for very "
+        "long.",
         NO_DISTILLATION,
         "It says nothing about data, code or ideas.",
     ],
-    "untestable": ["It is no sign for or against a relation."],
+    "untestable": ["It says nothing for or against a relation."],
 }
 
 
@@ -61,8 +62,9 @@ def p_value(item: Evidence) -> str:
 
 
 REACHED = (
-    'Reached by: unrelated pairs of the benchmark, where its models are like these ("no statement" where they are of another '
-    "family or size, or the score was not measured). Unrelated pairs that did not reach a value prove nothing."
+    'Reached by: how many unrelated pairs of the benchmark reach the score, if its models are like these ("no statement" if '
+    "they are of another family or size, or if the score was not measured). A value that no unrelated pair reached proves "
+    "nothing."
 )
 
 

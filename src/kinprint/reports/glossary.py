@@ -17,12 +17,12 @@ TERMS = {
         "What a test tries to refute: that the two models were trained independently. Each test says what follows from that."
     ),
     "permutation": (
-        "Putting the units of one model in another order. Independent training makes every order as likely, so the "
-        "agreement of many orders shows what chance gives."
+        "Putting the units of one model in another order. Independent training makes every order equally likely, so the "
+        "agreement under many orders shows what chance alone gives."
     ),
     "z": (
-        "How far the agreement of the two models lies above that of permuted ones, in standard deviations. Of strangers "
-        "it is between -3 and 3 nearly always."
+        "How far the agreement of the two models lies above that of permuted ones, in standard deviations. For strangers "
+        "it nearly always lies between -3 and 3."
     ),
     "unit": (
         "A part of a model that comes in many copies without names: a residual channel, an attention head, a neuron, an expert."
@@ -31,18 +31,18 @@ TERMS = {
         "The number of a unit in its matrix, and the sign of its weights. Somebody may change both without changing what "
         "the model computes."
     ),
-    "made by": ("What somebody could have set on purpose to make such evidence between strangers: labels, or nothing."),
+    "made by": ("What somebody could have changed on purpose so that strangers show such evidence: labels, or nothing."),
     "test": ("A method with a p-value. Only tests decide."),
     "score": (
         "A published measure of similarity without a p-value. It decides nothing: unrelated models reach high scores too."
     ),
     "disguise": (
-        "A change of the form of the weights that leaves what the model computes: units reordered, rotated, rescaled, split."
+        "A change of the weights that does not change what the model computes: units reordered, rotated, rescaled, split."
     ),
     "reference, suspect": (
         "The model that may be the ancestor, and the model that is examined. The tests are the same either way."
     ),
-    "fingerprint": ("What kinprint measures of a model, in a small file that the model cannot be rebuilt from."),
+    "fingerprint": ("A small file with what kinprint measures of a model. The model cannot be rebuilt from it."),
     "digest": ("A number that changes if a single bit of a file changes (SHA-256, BLAKE3)."),
 }
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kinprint.errors import printable
+from kinprint.families import family_name
 from kinprint.fingerprints.inspection import Inspection, OtherLine, RoleLine
-from kinprint.words import family_name
 
 
 def inspection_text(found: Inspection) -> RenderableType:
@@ -51,7 +51,7 @@ def _component(said: Mapping[str, Any]) -> str:
     """What stands beside the language model and is compared as a model."""
     sizes = said["sizes"]
     shape = f", {sizes['num_hidden_layers']} layers of {sizes['hidden_size']} channels" if "hidden_size" in sizes else ""
-    return f"read as {printable(said['family'])}{shape}, compared as a model"
+    return f"read as {printable(family_name(said['family']))}{shape}, compared as a model"
 
 
 def _layers(kinds: tuple[str, ...]) -> str:
@@ -84,6 +84,8 @@ def _others(others: tuple[OtherLine, ...]) -> Table:
 
 
 def _family(found: Inspection) -> str:
-    """The family by its name, and the table that read it, where that is another."""
-    name = printable(family_name(found.family))
+    """The family whose table read the model, by its published name; of a GGUF file, what the file says that it holds."""
+    if not found.family.startswith("gguf"):
+        return printable(family_name(found.family))
+    name = printable(family_name(found.family, found.model_type), 60)
     return name if name == found.family else f"{name} in GGUF"

@@ -53,7 +53,9 @@ def model_html(
 def facts(model: Fingerprint) -> list[tuple[str, Any]]:
     """Single numbers and words about a model, by name; whole lists are for programs."""
     shown = ((name, value) for name, value in model.facts.items() if name != "content" and isinstance(value, str | int | float))
-    return sorted((name, ("no", "yes")[value] if isinstance(value, bool) else value) for name, value in shown if value != "")
+    family = {"family": model.stated.family_name}
+    named = ((name, family.get(name, value)) for name, value in shown if value != "")
+    return sorted((name, ("no", "yes")[value] if isinstance(value, bool) else value) for name, value in named)
 
 
 def _notes(model: Fingerprint) -> list[str]:

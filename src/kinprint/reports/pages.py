@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from kinprint.errors import printable
+from kinprint.families import published_name
 from kinprint.reports.glossary import TERMS
 from kinprint.words import p_value
 
@@ -32,6 +33,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         finalize=_shown,
     )
     templates.filters["p"] = _p
+    templates.filters["published_name"] = published_name
     templates.filters["owners"] = _owners
     templates.globals["style"] = Markup(STYLE)
     templates.globals["script"] = Markup(SCRIPT)

@@ -117,6 +117,15 @@ class SearchJob(BaseModel):
 JobRequest = Annotated[FingerprintJob | ComparisonJob | SearchJob, Field(discriminator="kind")]
 
 
+def asked(wanted: JobRequest) -> tuple[Kind, tuple[str, ...]]:
+    """What a request asks for: the kind of the job, and the id of a checkpoint or the digests of fingerprints."""
+    if isinstance(wanted, FingerprintJob):
+        return wanted.kind, (wanted.checkpoint,)
+    if isinstance(wanted, ComparisonJob):
+        return wanted.kind, (wanted.reference, wanted.suspect)
+    return wanted.kind, (wanted.suspect,)
+
+
 class JobState(BaseModel):
     """A job. `done` and `total` are counted in `unit`; `place` is the page of the result on this server."""
 
@@ -244,13 +253,8 @@ def checkpoints(request: Request) -> list[CheckpointEntry]:
 @router.post("/jobs", status_code=202, responses=REFUSED | BUSY)
 def begin(request: Request, wanted: JobRequest) -> JobState:
     """Begin what takes long. Its answer is at `place` for people; for programs, by the request above, which is quick then."""
-    if isinstance(wanted, FingerprintJob):
-        job = service(request).measure(wanted.checkpoint)
-    elif isinstance(wanted, ComparisonJob):
-        job = service(request).begin("comparison", wanted.reference, wanted.suspect)
-    else:
-        job = service(request).begin(wanted.kind, wanted.suspect)
-    return _state(job)
+    kind, named = asked(wanted)
+    return _state(service(request).measure(*named) if kind == "fingerprint" else service(request).begin(kind, *named))
 
 
 @router.get("/jobs", responses=REFUSED)
@@ -262,7 +266,7 @@ def jobs(request: Request) -> list[JobState]:
 
 @router.get("/jobs/{key}", responses=REFUSED)
 def job(request: Request, key: Key) -> JobState:
-    """How far a job is. A server that was started again knows no earlier jobs."""
+    """How far a job is. A server that was started again goes on with the jobs that had not ended, and knows no others."""
     return _state(service(request).job(key))
 
 
@@ -285,5 +289,5 @@ async def in_time(arriving: Awaitable[T]) -> T:
 
 def _state(job: Job | None) -> JobState:
     if job is None:
-        raise HTTPException(404, "no such job: the server was started again, or it has ended long ago")
+        raise HTTPException(404, "no such job: it has ended long ago, or before the server was started again")
     return JobState(**job.to_json())

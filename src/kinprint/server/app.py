@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from kinprint._version import __version__
 from kinprint.errors import BusyError, KinprintError, UnknownError, printable
-from kinprint.server import api, pages
+from kinprint.server import api, pages, resumed
 from kinprint.server.guard import Guard
 from kinprint.server.service import Service
 from kinprint.server.settings import Settings
@@ -35,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        resumed.resume(service)
         yield
         service.close()
 

@@ -176,7 +176,7 @@ class _Listed:
     def _ranked(self, order: Order, down: bool) -> NDArray[np.intp]:
         """Place of each model in an order; models are sorted by name already, and sorting keeps that among equals."""
         values: list[Any] = [
-            model.name.casefold() if order == "name" else _family(model) if order == "family" else getattr(model, order)
+            model.name.casefold() if order == "name" else _shown_family(model) if order == "family" else getattr(model, order)
             for model in self.models
         ]
         known = [row for row, value in enumerate(values) if value is not None]
@@ -215,9 +215,14 @@ def _places(text: str, word: str) -> Iterator[int]:
 
 def _text(model: ListedModel) -> str:
     """What words are looked for in; of the digest its beginning, which is what people type."""
-    parts = dict.fromkeys((model.name, model.source, model.family, model.model_type, model.digest[:16]))
+    parts = dict.fromkeys((model.name, model.source, model.family, model.model_type, model.family_name, model.digest[:16]))
     return " ".join(parts).casefold()
 
 
 def _family(model: ListedModel) -> str:
     return model.family or "unknown"
+
+
+def _shown_family(model: ListedModel) -> str:
+    """What a list sorts its families by: the name that it shows."""
+    return (model.family_name or "unknown").casefold()

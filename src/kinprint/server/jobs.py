@@ -1,6 +1,7 @@
 """Work that takes long, on a model or two each: a few at a time, the others wait, and whoever knows a job's id may watch it.
 
-A job lives as long as the server. What it found is found again after that: its page says where.
+What has not ended when the server ends is in its record (`kinprint.server.unfinished`), and the next server begins it again
+under the same id. A job that has ended lives as long as the server; what it found is found again after that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from kinprint.errors import BusyError, KinprintError
+from kinprint.server.unfinished import Entry, Unfinished
 
 Progress = Callable[[int, int], None]
 """Gets how much is done, and how much there is."""
@@ -84,10 +86,11 @@ class Jobs:
     Args:
         at_once: jobs that run; the others wait.
         longest: seconds after which one is given up, so that nobody's model keeps others waiting for ever.
+        record: is told of the jobs that have not ended, if it is given.
     """
 
-    def __init__(self, at_once: int, longest: float = math.inf) -> None:
-        self._longest = longest
+    def __init__(self, at_once: int, longest: float = math.inf, record: Unfinished | None = None) -> None:
+        self._longest, self._record, self._closing = longest, record, False
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="job")
         self._jobs: dict[str, Job] = {}
         self._futures: dict[str, Future[None]] = {}
@@ -95,13 +98,14 @@ class Jobs:
         self._ended: Counter[tuple[Kind, State]] = Counter()
         self._lock = Lock()
 
-    def start(self, job: Job, work: Work, key: Hashable = None) -> Job:
+    def start(self, job: Job, work: Work, key: Hashable = None, entry: Entry | None = None) -> Job:
         """Take a job.
 
         Args:
             job: as `new` makes one.
             work: gets what to call with its progress.
             key: a job of the same key that has not ended is taken as this one, unless it is None.
+            entry: what the record says of it until it has ended; nothing if there is none.
 
         Raises:
             BusyError: too many are waiting.
@@ -116,6 +120,8 @@ class Jobs:
             for name in ended[: max(len(ended) - MOST_KEPT, 0)]:
                 del self._jobs[name], self._futures[name], self._keys[name]
             self._jobs[job.id], self._keys[job.id] = job, key
+            if self._record is not None and entry is not None:
+                self._record.begun(entry)
             self._futures[job.id] = self._pool.submit(self._work, job.id, work)
         return job
 
@@ -144,6 +150,8 @@ class Jobs:
         return self._set(name, state="cancelled")
 
     def close(self) -> None:
+        """Stop everything; the record keeps what has not ended."""
+        self._closing = True
         for job in self.all():
             self.cancel(job.id)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -161,6 +169,8 @@ class Jobs:
         try:
             progress(0, 0)
             self._set(name, state="running")
+            if self._record is not None:
+                self._record.running(name)
             told = work(progress) or {}
             self._set(name, state="done", **told)
         except _TooLong:
@@ -181,9 +191,11 @@ class Jobs:
                 job = self._jobs[name] = replace(job, **changes)
                 if job.ended:
                     self._ended[job.kind, job.state] += 1
+                    if self._record is not None and not (self._closing and job.state == "cancelled"):
+                        self._record.ended(name)
             return job
 
 
-def new(kind: Kind, model: str, place: str = "", unit: str = "models", digest: str = "") -> Job:
-    """A job that waits, with an id that nobody can guess."""
-    return Job(secrets.token_hex(8), kind, model, place, unit, digest=digest)
+def new(kind: Kind, model: str, place: str = "", unit: str = "models", digest: str = "", again: Entry | None = None) -> Job:
+    """A job that waits, with an id that nobody can guess; of one that is begun again, the id that it had."""
+    return Job(again.id if again else secrets.token_hex(8), kind, model, place, unit, digest=digest)

@@ -348,7 +348,7 @@ def _chooser(service: Service, side: Literal["reference", "suspect"], given: str
 def _choice(model: Any) -> tuple[str, str, str]:
     """Digest, name, and what tells models of one name apart."""
     size = f"{model.parameters:,} parameters" if model.parameters is not None else ""
-    return model.digest, model.name, ", ".join(filter(None, (model.family, size, model.digest[:12])))
+    return model.digest, model.name, ", ".join(filter(None, (model.family_name, size, model.digest[:12])))
 
 
 def _is_report(path: Path) -> bool:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kinprint.errors import BusyError, UnknownError
+from kinprint.errors import BusyError, KinprintError, UnknownError
 from kinprint.fingerprints import Fingerprint
 from kinprint.library import Library
 from kinprint.library.records import ListedModel
@@ -24,10 +24,11 @@ from kinprint.server import uploads
 from kinprint.server.bounded import Bounded
 from kinprint.server.catalogue import Catalogue
 from kinprint.server.folders import FolderModel, Folders
-from kinprint.server.jobs import Job, Jobs, Kind, Progress, new
+from kinprint.server.jobs import Job, Jobs, Kind, Progress, Work, new
 from kinprint.server.metrics import Metrics
 from kinprint.server.names import Names
 from kinprint.server.settings import Settings
+from kinprint.server.unfinished import Entry, Unfinished
 from kinprint.terms import CANDIDATES
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ REMEMBERED_BYTES, REMEMBERED = 512_000_000, 256
 
 VECTORS = 10_000
 """Models whose index vectors are kept: four thousand bytes each."""
+
+TRIES = 2
+"""Times that the server may have ended while a job ran; it is not begun again after that, for it may be the reason."""
 
 AT_MOST = 1.0
 """Seconds that a page waits for a job before it shows how far it is."""
@@ -99,7 +103,9 @@ class Service:
         opener.shutdown(wait=False)
         self._folders = Folders(settings.folders)
         self.held = Bounded[str, Fingerprint](HELD_BYTES, HELD)
-        self.measuring, self.comparing = Jobs(1), Jobs(AT_ONCE, LONGEST)
+        self.unfinished = Unfinished(settings.library)
+        self.measuring = Jobs(1, record=self.unfinished)
+        self.comparing = Jobs(AT_ONCE, LONGEST, self.unfinished)
         self.metrics = Metrics()
         self._vectors = lru_cache(VECTORS)(self._vectors_of)
         self._results = Bounded[Key, tuple[Any]](REMEMBERED_BYTES, REMEMBERED)
@@ -221,6 +227,24 @@ class Service:
             BusyError: too many jobs are waiting.
         """
         names = " and ".join(self.fingerprint(digest).name for digest in digests)
+        return self.comparing.wait(self._started(kind, digests, names).id, AT_MOST)
+
+    def again(self, entry: Entry, kind: Kind, named: tuple[str, ...]) -> Job:
+        """Begin again what an earlier server has not finished; what it needs is looked for when its turn comes.
+
+        Args:
+            entry: of the record.
+            kind, named: what it asks for, as `measure` and `begin` take it.
+
+        Raises:
+            BusyError: too many are waiting.
+        """
+        if kind == "fingerprint":
+            return self._measuring(named[0], "a model of the folders", entry)
+        return self._started(kind, named, " and ".join(self.catalogue.name(digest) or digest[:12] for digest in named), entry)
+
+    def _started(self, kind: Kind, digests: tuple[str, ...], names: str, again: Entry | None = None) -> Job:
+        """A job on fingerprints, named by digest."""
         first = digests[0]
 
         def work(progress: Progress) -> None:
@@ -232,8 +256,9 @@ class Service:
                 self.tree(first, progress)
 
         unit = {"comparison": "tests and scores", "search": "models"}.get(kind, "models or pairs")
-        job = new(kind, names, place(kind, *digests), unit, "" if kind == "comparison" else first)
-        return self.comparing.wait(self.comparing.start(job, work, (kind, *digests)).id, AT_MOST)
+        job = new(kind, names, place(kind, *digests), unit, "" if kind == "comparison" else first, again)
+        gone = "an upload held in memory, or a model that was removed since", "upload its fingerprint again"
+        return self.comparing.start(job, _careful(work, again, names, gone), (kind, *digests), _entry(job, digests, again))
 
     def job(self, name: str) -> Job | None:
         """A job that waits, runs or has ended lately; None if there is none of this id."""
@@ -266,17 +291,27 @@ class Service:
             UnknownError: there is none of this id.
             BusyError: too many are waiting.
         """
+        return self._measuring(checkpoint, self._checkpoint(checkpoint).name)
+
+    def _checkpoint(self, checkpoint: str) -> FolderModel:
         found = next((model for model in self.checkpoints() if model.id == checkpoint), None)
         if found is None:
             raise UnknownError(checkpoint, "no such model in the folders of this server", "see /api/checkpoints")
+        return found
+
+    def _measuring(self, checkpoint: str, name: str, again: Entry | None = None) -> Job:
+        """The job that fingerprints a model of the folders."""
 
         def work(progress: Progress) -> dict[str, str]:
+            found = self._checkpoint(checkpoint)
             from kinprint.fingerprints import fingerprint
 
             digest = self.keep(fingerprint(found.path, progress=progress))
-            return {"digest": digest, "place": f"/models/{digest}"}
+            return {"model": found.name, "digest": digest, "place": f"/models/{digest}"}
 
-        return self.measuring.start(new("fingerprint", found.name, unit="bytes"), work, checkpoint)
+        job = new("fingerprint", name, unit="bytes", again=again)
+        gone = "its folder was moved or removed", "choose it again from the list of models"
+        return self.measuring.start(job, _careful(work, again, name, gone), checkpoint, _entry(job, (checkpoint,), again))
 
     def counts(self) -> str:
         """What `/metrics` answers."""
@@ -285,6 +320,7 @@ class Service:
     def close(self) -> None:
         self.measuring.close()
         self.comparing.close()
+        self.unfinished.close()
 
     def _version(self) -> str:
         return str(self._listing.version) if self._listing and not self._opening.done() else self.library.version
@@ -330,6 +366,34 @@ class Service:
                 yield
         finally:
             self._waiting.release()
+
+
+def _entry(job: Job, named: tuple[str, ...], again: Entry | None) -> Entry:
+    """What the record says of a job: what `POST /api/jobs` takes for it."""
+    keys = {"fingerprint": ("checkpoint",), "comparison": ("reference", "suspect")}.get(job.kind, ("suspect",))
+    return Entry(job.id, {"kind": job.kind, **dict(zip(keys, named, strict=True))}, again.tries if again else 0)
+
+
+def _careful(work: Callable[[Progress], Any], again: Entry | None, names: str, gone: tuple[str, str]) -> Work:
+    """The work of a job. One that is begun again says clearly what is not there any more, and is not begun for ever.
+
+    Args:
+        gone: what is the likely reason, and what to do.
+    """
+    if again is None:
+        return work
+
+    def resumed(progress: Progress) -> dict[str, str] | None:
+        if again.tries >= TRIES:
+            problem = f"the server ended {again.tries} times while this ran, so it is not begun again"
+            raise KinprintError(names, problem, "the command line shows why")
+        try:
+            return work(progress)  # type: ignore[no-any-return]  # as `Work` says
+        except UnknownError as error:
+            reason, remedy = gone
+            raise UnknownError(names, f"no longer here since the server was started again ({reason})", remedy) from error
+
+    return resumed
 
 
 def place(kind: Kind, *digests: str) -> str:

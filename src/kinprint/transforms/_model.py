@@ -22,6 +22,7 @@ from kinprint.architectures.roles import MATRIX_ROLES
 from kinprint.checkpoints import Checkpoint, Tensor, open_checkpoint
 from kinprint.checkpoints.folders import ModelFolder
 from kinprint.errors import TransformError
+from kinprint.families import family_name
 from kinprint.transforms._respelled import REBUILT, config_of, names_of, target_of
 
 
@@ -201,9 +202,10 @@ def model_of(checkpoint: Checkpoint, given: Sequence[Table] = ()) -> Model:
     anatomy = recognise(checkpoint, given)
     if anatomy.guessed:
         raise TransformError(
-            checkpoint.source, f"nobody says what it is (read as {anatomy.family}: {anatomy.why}), and a guess may destroy it",
+            checkpoint.source,
+            f"nobody says what it is (read as {family_name(anatomy.family)}: {anatomy.why}), and a guess may destroy it",
             "say its model type with --as, or give its table with --table",
-        )  # fmt: skip
+        )
     inner = configuration.text_part(checkpoint.config)
     assert anatomy.table is not None
     table = anatomy.table

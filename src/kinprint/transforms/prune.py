@@ -66,7 +66,7 @@ def _width(model: Model, amount: float) -> Model:
     heads = can_say(model.table, "head_dim")
     kept = Kept(model, amount, heads)
     if not heads:
-        model = model.noting(f"heads kept: configurations of {model.table.family} derive their size from their number")
+        model = model.noting(f"heads kept: configurations of {model.table.title} derive their size from their number")
     pruned = model.each(kept.applied).resized(intermediate_size=kept.count(model.neurons(0, model.experts(0)[0])))
     if not heads:
         return pruned

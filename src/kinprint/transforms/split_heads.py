@@ -34,7 +34,7 @@ def split_heads(model: Model, *, seed: int | None = None, groups: int | None = N
     if (why := model.why_kept("heads")) is not None:
         raise TransformError(model.source, f"its heads have names: the model {why}")
     if not all(can_say(model.table, fact) for fact in ("head_dim", "num_key_value_heads")):
-        raise TransformError(model.source, f"configurations of {model.table.family} derive the size of heads from their number")
+        raise TransformError(model.source, f"configurations of {model.table.title} derive the size of heads from their number")
     if any(model.normed_heads(layer, "gains.q") == "all" for layer in range(model.layers)):
         raise TransformError(model.source, "one norm goes over the queries of all heads, and more heads would change it")
     added = _fitting(model) - model.groups if groups is None else groups

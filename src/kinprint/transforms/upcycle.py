@@ -9,6 +9,7 @@ import numpy as np
 from kinprint.architectures import Part, Place, Table, known, roles
 from kinprint.architectures.anatomy import Name
 from kinprint.errors import TransformError
+from kinprint.families import published_name
 from kinprint.transforms._model import Model, changed, drawn, generator
 from kinprint.transforms._transform import Transform
 
@@ -34,15 +35,17 @@ def upcycle(model: Model, *, experts: int = 4, top: int = 2, noise: float = 0.0,
     if table is None:
         possible = sorted({family for table in known() for family in table.upcycled.get("families", ())})
         raise TransformError(
-            model.source, f"no mixture family is known for {model.table.family}", f"possible for {', '.join(possible)}"
+            model.source,
+            f"no mixture family is known for {model.table.title}",
+            f"possible for {', '.join(map(published_name, possible))}",
         )
     if not 0 < top <= experts:
         raise TransformError(model.source, f"{top} of {experts} experts cannot be chosen")
     biases = {part.role for part in model.parts.values() if part.role.startswith("biases.")}
     if not biases <= set(table.upcycled.get("biases", ())):
-        raise TransformError(model.source, f"{table.family} has no such biases ({', '.join(sorted(biases))})")
+        raise TransformError(model.source, f"{table.title} has no such biases ({', '.join(sorted(biases))})")
     if any("gate" not in _roles(model, layer) for layer in range(model.layers)):
-        raise TransformError(model.source, f"{table.family} has no ungated FFNs")
+        raise TransformError(model.source, f"{table.title} has no ungated FFNs")
     parts: dict[Place, Part] = {}
     for (layer, role, _), part in model.parts.items():
         if role not in FFN:

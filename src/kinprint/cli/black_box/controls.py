@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from kinprint.cli._findings import chosen, publish
 from kinprint.cli._options import (
     AlphaOption,
     AnswersOption,
     ApiOption,
     BatchOption,
     DeviceOption,
+    FormatOption,
     JsonOption,
     MaxRequestsOption,
     MaxTokensOption,
@@ -19,7 +21,6 @@ from kinprint.cli._options import (
     TextsOption,
     TimeoutOption,
 )
-from kinprint.cli._output import emit
 from kinprint.cli._suspects import asker, prompts_of, require_suspect, say_cost
 from kinprint.terms import ALPHA
 
@@ -41,6 +42,7 @@ def command(
     device: DeviceOption = "cpu",
     batch: BatchOption = 8,
     alpha: AlphaOption = ALPHA,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
 ) -> None:
     """Test whether SUSPECT says what REFERENCE says more often than what any CONTROL says.
@@ -52,6 +54,7 @@ def command(
 
     prints the verdict, and how often SUSPECT agrees with each.
     """
+    form = chosen(form, as_json, untested="black-box controls")
     for model in (reference, *control):
         require_suspect(model, None)
     require_suspect(suspect, api)
@@ -61,6 +64,7 @@ def command(
     from kinprint.blackbox.controls import genes as writing
     from kinprint.observation.loaded import Loaded
     from kinprint.reports import black_box_text
+    from kinprint.reports.findings import of_black_box
 
     begun = beginnings(prompts_of(texts, prompts))
     with asker(
@@ -77,4 +81,4 @@ def command(
             say_cost(asking, [*questions(begun), *writing(begun, genes)])
         first, *others = (Asker(Loaded(model, device=device, batch=batch)) for model in (reference, *control))
         result = controls(first, asking, others, begun, samples=genes, alpha=alpha)
-    emit(as_json, result.to_json, lambda: black_box_text(result))
+    publish(of_black_box(result, "" if api is not None else suspect), form, lambda: black_box_text(result))

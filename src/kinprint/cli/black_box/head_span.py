@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from kinprint.checkpoints.places import require_there
+from kinprint.cli._findings import chosen, publish
 from kinprint.cli._options import (
     AlphaOption,
     AnswersOption,
     ApiOption,
     BatchOption,
     DeviceOption,
+    FormatOption,
     JsonOption,
     MaxRequestsOption,
     MaxTokensOption,
@@ -20,7 +22,6 @@ from kinprint.cli._options import (
     TextsOption,
     TimeoutOption,
 )
-from kinprint.cli._output import emit
 from kinprint.cli._suspects import asker, prompts_of, require_suspect, say_cost
 from kinprint.terms import ALPHA
 
@@ -39,6 +40,7 @@ def command(
     device: DeviceOption = "cpu",
     batch: BatchOption = 8,
     alpha: AlphaOption = ALPHA,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
 ) -> None:
     """Test whether SUSPECT answers with REFERENCE's output head.
@@ -51,11 +53,13 @@ def command(
 
     prints REFUTED, and how much the head leaves unexplained.
     """
+    form = chosen(form, as_json, untested="black-box head-span")
     require_there(reference)
     require_suspect(suspect, api)
     from kinprint.blackbox.head_span import head_span
     from kinprint.blackbox.output_heads import output_head
     from kinprint.reports import black_box_text
+    from kinprint.reports.findings import of_black_box
 
     head = output_head(reference)
     with asker(
@@ -76,4 +80,4 @@ def command(
             alpha=alpha,
             tell=lambda questions: say_cost(asking, questions) if api is not None else None,
         )
-    emit(as_json, result.to_json, lambda: black_box_text(result))
+    publish(of_black_box(result, "" if api is not None else suspect), form, lambda: black_box_text(result))

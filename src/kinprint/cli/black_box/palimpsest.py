@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from kinprint.cli._findings import chosen, publish
 from kinprint.cli._options import (
     AlphaOption,
     AnswersOption,
     ApiOption,
     BatchOption,
     DeviceOption,
+    FormatOption,
     JsonOption,
     MaxRequestsOption,
     MaxTokensOption,
@@ -20,7 +22,6 @@ from kinprint.cli._options import (
     TimeoutOption,
     TsaCertificateOption,
 )
-from kinprint.cli._output import emit
 from kinprint.cli._suspects import asker, require_suspect, say_cost
 from kinprint.terms import ALPHA
 
@@ -49,6 +50,7 @@ def command(
     device: DeviceOption = "cpu",
     batch: BatchOption = 8,
     alpha: AlphaOption = ALPHA,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
 ) -> None:
     """Test whether SUSPECT was made by the training run whose shuffled order TRANSCRIPT holds.
@@ -59,6 +61,7 @@ def command(
 
     Example: kinprint black-box palimpsest transcript.jsonl examples/models/finetune --control examples/models/twin
     """
+    form = chosen(form, as_json, untested="black-box palimpsest")
     require_suspect(suspect, api)
     if writing is not None and control:
         raise typer.BadParameter("takes no --control", param_hint="--writing")
@@ -71,6 +74,7 @@ def command(
     from kinprint.blackbox.transcripts import read_transcript
     from kinprint.blackbox.writing import samples
     from kinprint.reports import black_box_text
+    from kinprint.reports.findings import of_black_box
 
     read = read_transcript(transcript)
     stamp = None
@@ -100,4 +104,4 @@ def command(
             result = palimpsest(read, asking, loaded, stamp=stamp, alpha=alpha)
         else:
             result = palimpsest_of_writing(read, asking, writing, temperature=temperature, stamp=stamp, alpha=alpha)
-    emit(as_json, result.to_json, lambda: black_box_text(result))
+    publish(of_black_box(result, "" if api is not None else suspect), form, lambda: black_box_text(result))

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from kinprint.cli._findings import chosen, publish
 from kinprint.cli._options import (
     AlphaOption,
     AnswersOption,
     ApiOption,
     BatchOption,
     DeviceOption,
+    FormatOption,
     JsonOption,
     MaxRequestsOption,
     MaxTokensOption,
@@ -20,7 +22,6 @@ from kinprint.cli._options import (
     TextsOption,
     TimeoutOption,
 )
-from kinprint.cli._output import emit
 from kinprint.cli._suspects import asker, prompts_of, require_suspect, say_cost
 from kinprint.terms import ALPHA
 
@@ -41,6 +42,7 @@ def command(
     device: DeviceOption = "cpu",
     batch: BatchOption = 8,
     alpha: AlphaOption = ALPHA,
+    form: FormatOption = "table",
     as_json: JsonOption = False,
 ) -> None:
     """Test whether SUSPECT still serves REFERENCE: whether it writes texts of the same distribution.
@@ -52,15 +54,17 @@ def command(
 
     prints SAME-DEPLOYMENT.
     """
+    form = chosen(form, as_json, untested="black-box same-endpoint")
     require_suspect(reference, None)
     require_suspect(suspect, api)
     from kinprint.blackbox.asking import Asker
     from kinprint.blackbox.same_endpoint import plan, same_endpoint
     from kinprint.observation.loaded import Loaded
     from kinprint.reports import black_box_text
+    from kinprint.reports.findings import of_black_box
 
-    chosen = prompts_of(texts, prompts)
-    asked = plan(chosen, samples=samples, tokens=length, temperature=temperature)
+    begun = prompts_of(texts, prompts)
+    asked = plan(begun, samples=samples, tokens=length, temperature=temperature)
     with asker(
         suspect,
         api=api,
@@ -74,4 +78,4 @@ def command(
         if api is not None:
             say_cost(asking, asked.of_suspect)
         result = same_endpoint(Asker(Loaded(reference, device=device, batch=batch)), asking, asked, alpha=alpha)
-    emit(as_json, result.to_json, lambda: black_box_text(result))
+    publish(of_black_box(result, "" if api is not None else suspect), form, lambda: black_box_text(result))

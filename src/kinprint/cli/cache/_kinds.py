@@ -12,6 +12,7 @@ KINDS = {
     "fingerprints": "fingerprints of models that were measured",
     "evidence": "what tests said about pairs",
     "listings": "names of the models of large libraries that were served",
+    "jobs": "work that a server had not finished",
     "remote": "bytes of models that were fetched from a hub or a server",
 }
 

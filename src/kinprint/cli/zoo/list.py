@@ -74,11 +74,13 @@ def _table(title: str, members: Iterable[Member], counts: dict[str, int | None])
     from rich.table import Column, Table
     from rich.text import Text
 
+    from kinprint.families import published_name
+
     names = ("name", "family", "kind", "parents", "teacher", *(("parameters",) if counts else ()))
     columns = (Column(name, overflow="fold", justify="right" if name == "parameters" else "left") for name in names)
     table = Table(*columns, title=Text(title), title_justify="left")
     for member in members:
-        row = [member.name, member.family, member.kind, ", ".join(member.parents), member.teacher or ""]
+        row = [member.name, published_name(member.family), member.kind, ", ".join(member.parents), member.teacher or ""]
         count = counts.get(member.name)
         table.add_row(*map(Text, row), *(["missing" if count is None else f"{count:,}"] if counts else []))
     return table

@@ -216,7 +216,14 @@ class Verification:
         }
 
 
-def verify(model: str, options: Options | None = None, *, name: str = "", open_model: Opener | None = None) -> Verification:
+def verify(
+    model: str,
+    options: Options | None = None,
+    *,
+    name: str = "",
+    open_model: Opener | None = None,
+    ahead: Callable[[Weights, Weights], None] = lambda reference, suspect: None,
+) -> Verification:
     """Compare a model with everything that it says it was made from.
 
     Args:
@@ -224,12 +231,14 @@ def verify(model: str, options: Options | None = None, *, name: str = "", open_m
         options: where bases are found, and how far the tests go.
         name: what others call the model (`org/name`), where its place does not say.
         open_model: measures a place; `kinprint.fingerprint` by default.
+        ahead: is shown both weights before they are compared side by side.
 
     Raises:
         KinprintError: the model itself cannot be read. What is wrong with a base is a finding.
     """
     wanted = options or Options()
-    pair = _Pair(model, wanted, open_model or (lambda place, quick: fingerprint(place, quick=quick, offline=wanted.offline)))
+    measure = open_model or (lambda place, quick: fingerprint(place, quick=quick, offline=wanted.offline))
+    pair = _Pair(model, wanted, measure, ahead)
     declared = read_declared(model, offline=wanted.offline)
     own = name or (without_hub(model).partition("@")[0] if hub.means_repository(model) else "")
     bases = [declaration for declaration in declared.declarations if not own or declaration.name != own]
@@ -293,8 +302,8 @@ def find_base(declaration: Declaration, model: str, options: Options) -> str | F
 class _Pair:
     """The model, and the looks that are taken at it beside a base."""
 
-    def __init__(self, model: str, options: Options, open_model: Opener) -> None:
-        self.model, self.options, self.open_model = model, options, open_model
+    def __init__(self, model: str, options: Options, open_model: Opener, ahead: Callable[[Weights, Weights], None]) -> None:
+        self.model, self.options, self.open_model, self.ahead = model, options, open_model, ahead
         self._fingerprints: dict[bool, Fingerprint] = {}
 
     def measured(self, quick: bool) -> Fingerprint:
@@ -318,6 +327,8 @@ class _Pair:
         quick = stage == "quick"
         reference = base if isinstance(base, Fingerprint) else self.open_model(base, quick)
         weights = (self._weights(str(base)), self._weights(self.model)) if stage == "deep" else None
+        if weights is not None:
+            self.ahead(*weights)
         tests = methods.tests(deep=stage == "deep")
         return self.options.seen(examine((reference, self.measured(quick)), weights, alpha=alpha, methods=tests))
 

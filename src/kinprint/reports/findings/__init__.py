@@ -5,6 +5,8 @@ from kinprint.reports.findings.finding import Finding, Findings, Model, Outcome
 from kinprint.reports.findings.formats import names, rendered
 from kinprint.reports.findings.from_results import (
     of_audit,
+    of_black_box,
+    of_changes,
     of_comparison,
     of_gathering,
     of_identification,
@@ -22,6 +24,8 @@ __all__ = [
     "mark",
     "names",
     "of_audit",
+    "of_black_box",
+    "of_changes",
     "of_comparison",
     "of_gathering",
     "of_identification",

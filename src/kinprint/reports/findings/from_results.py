@@ -11,8 +11,10 @@ from kinprint.reports.findings.finding import Finding, Findings, Model, Outcome
 
 if TYPE_CHECKING:
     from kinprint.auditing.findings import Audit
+    from kinprint.blackbox.result import BlackBoxResult
     from kinprint.checkpoints.hashes import FileHash
     from kinprint.comparison import Comparison
+    from kinprint.difference.changes import Changes
     from kinprint.fingerprints import Fingerprint
     from kinprint.library.declarations.verify import Verification
     from kinprint.library.identify import Identification
@@ -30,6 +32,18 @@ OF_STATUS: Mapping[str, Outcome] = {
     "not-found": "open",
     "nothing-declared": "clear",
 }
+OF_ANSWERS: Mapping[str, Outcome] = {
+    "descends": "shared",
+    "same-head": "shared",
+    "same-deployment": "clear",
+    "closer-than-controls": "open",  # another reason than descent may make a model the closest
+    "no-evidence": "clear",
+    "refuted": "clear",
+    "untestable": "open",
+}
+STATED: Mapping[tuple[str, str], Outcome] = {("same-endpoint", "refuted"): "contradicted"}
+"""Where a test of answers asks whether a statement holds: what its suspect serves."""
+
 OF_STATE: Mapping[str, Outcome] = {"holds": "clear", "broken": "contradicted", "not-testable": "open"}
 
 
@@ -149,6 +163,31 @@ def of_audit(found: Audit, place: str, files: Files, own: Mapping[str, Callable[
         for one in found.findings
     ]
     return Findings("audit", found.sentence(), tuple(each), found.to_json, files, own)
+
+
+def of_black_box(found: BlackBoxResult, place: str) -> Findings:
+    """Of a test of a model that only answers: one, about the suspect.
+
+    Args:
+        place: of the suspect, as the user named it; "" where a server answers.
+    """
+    outcome = STATED.get((found.test, found.verdict), OF_ANSWERS[found.verdict])
+    suspect, reference = Model(found.suspect, place=place), Model(found.reference)
+    one = Finding(suspect, reference, found.verdict, outcome, found.log10_p, found.sentence)
+    return Findings(f"black-box {found.test}", found.sentence, (one,), found.to_json)
+
+
+def of_changes(found: Changes) -> Findings:
+    """Of `diff`: one, about the suspect: what the change is like. Without weights in common there is nothing to show."""
+    from kinprint.reports.difference_words import accuracy
+
+    reference, suspect = (
+        Model(name, place=place) for name, place in zip((found.reference, found.suspect), found.sources, strict=True)
+    )
+    sentence = f"{found.reading.words} {accuracy(found)}"
+    return Findings(
+        "diff", sentence, (Finding(suspect, reference, found.reading.word, "shared", None, sentence),), found.to_json
+    )
 
 
 def _of(model: Fingerprint, place: str = "") -> Model:
