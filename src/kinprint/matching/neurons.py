@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, qr
 
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
@@ -215,14 +215,19 @@ def directions(layers: Sequence[Half], hidden: int) -> Float32s:
     for half in layers:
         some = wide(half[: 4 * share])
         starts.append(some[originals(_whitened_cosines(some))][:share])
-    basis = np.linalg.qr(np.concatenate(starts)[:DIRECTIONS].T)[0]
+    basis = _orthonormal(np.concatenate(starts)[:DIRECTIONS].T)
     for _ in range(STEPS):
         turned = np.zeros_like(basis)
         for half in layers:
             rows = wide(half)
             turned += rows.T @ (rows @ basis) / np.float32(len(rows))
-        basis = np.linalg.qr(turned)[0]
-    return np.asarray(basis)
+        basis = _orthonormal(turned)
+    return basis
+
+
+def _orthonormal(columns: Float32s) -> Float32s:
+    """Of the same span; scipy's QR takes less than half as long as numpy's."""
+    return np.ascontiguousarray(qr(columns, mode="economic", check_finite=False)[0])
 
 
 def _whitened_cosines(reads: Float32s) -> Float32s:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kinprint.matching.halves import wide
 from kinprint.matching.search import Correspondence
 
 
@@ -20,7 +21,7 @@ def sign_agreements(matching: Correspondence) -> list[NDArray[np.float64]]:
     for match in matching.matches:
         total = np.zeros(len(match.ours))
         for ours, theirs in ((match.reference.ups, match.suspect.ups), (match.reference.downs, match.suspect.downs)):
-            x, y = ours[match.ours].astype(np.float32), theirs[match.theirs].astype(np.float32)
+            x, y = wide(ours[match.ours]), wide(theirs[match.theirs])
             total += np.einsum("nd,nd->n", x @ matching.rotation.T, y)
         each.append(total * match.closeness**2)
     return each

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import qr
 from scipy.special import ndtri
 
 from kinprint.arrays import Float64s, Int64s
@@ -115,6 +116,13 @@ def orders(neighbours: Neighbours) -> Float64s:
     with an amplitude that grows along the labels.
     """
     labels, grid, total = neighbours
+    return _orders(labels.tobytes(), grid.tobytes(), grid.shape, total)
+
+
+@lru_cache(maxsize=16)
+def _orders(label_bytes: bytes, grid_bytes: bytes, shape: tuple[int, int], total: int) -> Float64s:
+    """As `orders`, kept: pairs of models of one shape have the same neighbours."""
+    labels, grid = np.frombuffer(label_bytes, np.int64), np.frombuffer(grid_bytes, np.int64).reshape(shape)
     along = 2 * labels / max(total - 1, 1) - 1
     turn = 2 * np.pi * labels
     parity, quarters = np.cos(turn / 2), (np.cos(turn / 4), np.sin(turn / 4))
@@ -129,7 +137,9 @@ def orders(neighbours: Neighbours) -> Float64s:
             vector = vector - other * (other @ vector)
         if np.linalg.norm(vector) > 1e-6 * max(size, 1e-3):
             kept.append(vector / np.linalg.norm(vector))
-    return np.stack(kept, axis=1) if kept else np.zeros((len(labels), 0))
+    basis = np.stack(kept, axis=1) if kept else np.zeros((len(labels), 0))
+    basis.flags.writeable = False
+    return basis
 
 
 def _centred(values: Float64s, grid: Int64s) -> Float64s:
@@ -216,7 +226,7 @@ def _without_steps(centred: Float64s, neighbours: Neighbours) -> Float64s:
     chosen = chosen[(chosen >= 0) & (chosen < len(squares))]
     chosen = chosen[squares[chosen] > 1e-9]
     indicators = (np.arange(len(squares))[:, None] <= chosen).astype(np.float64)
-    steps = np.linalg.qr(_centred(indicators, neighbours.grid))[0]
+    steps = qr(_centred(indicators, neighbours.grid), mode="economic", check_finite=False, overwrite_a=True)[0]
     return np.asarray(centred - steps @ (steps.T @ centred))
 
 
