@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from kinprint.arrays import Float64s, Int64s
+from kinprint.compiled import compiled
 
 RIDGE = 0.01
 """Added to the unit variance of every feature before whitening: directions with less than about 1 % of it are noise."""
@@ -22,17 +25,16 @@ def normal_scores(features: NDArray[np.floating]) -> Float64s:
         (layers, units, features) float64. Ties share their mean rank. NaN (a quantity that a unit does not have) becomes
         zero, the middle, and counts for nothing; the others are ranked among themselves.
     """
-    columns = np.array(np.moveaxis(features, 1, 2), order="C")  # a copy, which is written into
+    columns = np.array(np.moveaxis(features, 1, 2), np.float64, order="C")  # a copy, which is written into
     absent = np.isnan(columns)
     columns[absent] = np.inf
     scores = np.empty(features.shape)
     if scores.size:
-        known = columns.shape[-1] - absent.sum(axis=-1)
-        counts, which = np.unique(known, return_inverse=True)
+        counts, which = np.unique(columns.shape[-1] - absent.sum(axis=-1), return_inverse=True)
         by_rank = _by_rank(counts)
-        for layer, which_of in enumerate(which.reshape(known.shape)):
-            ranked = _mean_ranks(columns[layer], known[layer])
-            scores[layer] = np.where(absent[layer], 0.0, np.take_along_axis(by_rank[which_of], ranked, axis=1)).T
+        for layer, which_of in enumerate(which.reshape(columns.shape[:2])):
+            _enter(columns[layer], np.argsort(columns[layer], axis=-1), counts, which_of, by_rank, scores[layer])
+    scores[absent.swapaxes(1, 2)] = 0.0
     return scores
 
 
@@ -45,25 +47,27 @@ def _by_rank(counts: Int64s) -> Float64s:
     return table
 
 
-def _mean_ranks(values: Float64s, known: Int64s) -> Int64s:
-    """(features, units) twice the rank of values (features, units), counted from 1, the mean of those that are alike.
+@compiled()
+def _enter(values: Any, order: Any, counts: Any, which: Any, by_rank: Any, scores: Any) -> None:
+    """Fill scores (units, features) from values (features, units) and what sorts them.
 
     Args:
-        known: (features,) how many values are there, the smallest; no rank is beyond.
+        counts, by_rank: as of `_by_rank`; no rank is beyond the count.
+        which: (features,) which of the counts.
     """
-    order = np.argsort(values, axis=-1)
-    ordered = np.take_along_axis(values, order, axis=-1)
-    places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
-    begins = np.ones(values.shape, bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
-    first = last = places
-    if not begins.all():
-        first = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
-        ends = np.concatenate([begins[:, 1:], np.ones((len(values), 1), bool)], axis=1)
-        last = np.minimum.accumulate(np.where(ends, places, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    ranks = np.empty(values.shape, np.int64)
-    np.put_along_axis(ranks, order, np.minimum(first + last + 2, 2 * known[:, None]), axis=1)
-    return ranks
+    features, units = values.shape
+    for feature in range(features):
+        most = 2 * counts[which[feature]]
+        first = 0
+        while first < units:
+            value, last = values[feature, order[feature, first]], first
+            while last + 1 < units and values[feature, order[feature, last + 1]] == value:
+                last += 1
+            twice = first + last + 2
+            score = by_rank[which[feature], twice if twice < most else most]
+            for place in range(first, last + 1):
+                scores[order[feature, place], feature] = score
+            first = last + 1
 
 
 def whiten(scores: Float64s) -> Float64s:
