@@ -196,3 +196,14 @@ def test_a_table_with_an_unknown_role_is_refused() -> None:
         parse("x", raw)
     with pytest.raises(ArchitectureError, match="unknown keys"):
         parse("x", {**raw, "tensors": {}, "rolls": 1})
+
+
+@pytest.mark.parametrize("norm", ["layers.1.input_layernorm.weight", "layers.0.post_attention_layernorm.weight"])
+@pytest.mark.parametrize("length", [1, 3, 48])
+def test_a_gain_that_does_not_fit_the_channels(norm: str, length: int) -> None:
+    """Nothing could be folded into the matrices behind it; compiled loops would read beyond its end."""
+    checkpoint = llama(CONFIG)
+    name = f"model.{norm}"
+    checkpoint.tensors[name] = Plain(name, np.ones(length, np.float32))  # type: ignore[index]
+    with pytest.raises(ArchitectureError, match=rf"{name} has shape \({length},\), which does not fit 24 channels"):
+        recognise(checkpoint)

@@ -10,6 +10,7 @@ import pytest
 from methods.tiny_weights import changed, model
 
 from kinprint.architectures.weights import Weights
+from kinprint.errors import NotApplicable
 from kinprint.matching import heaviest as module
 from kinprint.matching.heaviest import heaviest, vectors
 
@@ -70,3 +71,11 @@ def test_what_is_not_finite_or_zero_is_left_out() -> None:
     assert np.isfinite(held.reads).all()
     without = replace(weights, parts={place: part for place, part in weights.parts.items() if place[1] != "up"})
     assert len(heaviest(without, 0, 20, 20)[0]) == 0
+
+
+@pytest.mark.parametrize(("role", "cut"), [("gate", np.s_[:3]), ("up", np.s_[:3]), ("down", np.s_[:, :3])])
+def test_matrices_that_do_not_fit_each_other(role: str, cut: tuple[slice, ...]) -> None:
+    """They are refused before a compiled loop reads beyond the end of one."""
+    weights = model()
+    with pytest.raises(NotApplicable, match=r"gate, up and down of layer 0 of .* do not fit each other"):
+        heaviest(changed(weights, {(0, role, None): np.array(weights.parts[0, role, None].read())[cut]}), 0, 12, 5)

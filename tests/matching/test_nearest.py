@@ -54,6 +54,9 @@ def test_nobody_is_nearest_to_nobody() -> None:
     assert [len(part) for part in nearest(nobody, some)] == [0, 0, 0]
     assert [len(part) for part in nearest(some, nobody)] == [0, 0, 0]
     assert (partners(nobody, some) == -1).all()
+    ours, theirs = closest(some, nobody)
+    assert np.isinf(ours.distance).all()
+    assert len(theirs.which) == 0
 
 
 def test_of_units_equally_near_the_first_is_nearest() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinprint.architectures import facts as configuration
-from kinprint.architectures import layout, positions, roles
+from kinprint.architectures import folding, layout, positions, roles
 from kinprint.architectures.anatomy import Anatomy, Name, Part, Place
 from kinprint.architectures.choice import Choice, choices
 from kinprint.architectures.companions import belongs_to
@@ -294,15 +294,32 @@ def _measure(facts: dict[str, Any], parts: list[Part], source: str) -> None:
         for axis, length in zip(part.axes, part.shape, strict=True):
             inside = part.layer is not None and part.role in roles.MATRICES
             if axis == "residual" and inside and length != facts["hidden_size"]:
-                raise ArchitectureError(
-                    source, f"tensor {part.tensor} has shape {part.shape}, which does not fit {facts['hidden_size']} channels"
-                )
+                raise _misfit(part, facts["hidden_size"], source)
+    _require_gains_that_fit(facts, parts, source)
     tokens = next((part.shape[0] for part in parts if part.role == "embedding"), None)
     if tokens is not None:
         facts["vocab_size"] = tokens
     if neurons := _rows(parts, "up"):
         facts["intermediate_size"] = configuration.most_common(neurons.values())
     _measure_heads(facts, parts, source)
+
+
+def _misfit(part: Part, hidden: int, source: str) -> ArchitectureError:
+    problem = f"tensor {part.tensor} has shape {part.shape}, which does not fit {hidden} channels"
+    return ArchitectureError(source, problem, "use the complete checkpoint, with the configuration that belongs to it")
+
+
+def _require_gains_that_fit(facts: Mapping[str, Any], parts: list[Part], source: str) -> None:
+    """Refuse a gain in front of a matrix on the residual stream that has not one number for each channel."""
+    hidden = facts["hidden_size"]
+    of_layer: dict[int | None, set[str]] = {}
+    for part in parts:
+        of_layer.setdefault(part.layer, set()).add(part.role)
+    reads_stream = {(part.layer, part.role) for part in parts if part.axes[1:] == ("residual",) and part.shape[1] == hidden}
+    gains = {(layer, folding.gain_before(role, facts, of_layer[layer])) for layer, role in reads_stream}
+    for part in parts:
+        if (part.layer, part.role) in gains and part.shape != (hidden,):
+            raise _misfit(part, hidden, source)
 
 
 def _rows(parts: Iterable[Part], *names: str) -> dict[int, int]:

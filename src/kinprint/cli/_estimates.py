@@ -15,7 +15,7 @@ RATE = 0.4e9
 """Bytes of unpacked weights that a full fingerprint reads in a second on one thread, about (docs/speed.md)."""
 
 DEEP_RATE = 1.1e8
-"""Weights of FFNs that --deep reads and projects in a second on one thread, about; together with DEEP_LAYER the 43 s of
+"""Weights of FFNs that --deep reads and projects in a second on one thread, about; together with DEEP_LAYER some 40 s of
 `OMP_NUM_THREADS=1 python benchmarks/deep.py --layers 12 --methods matched-neurons` (docs/speed.md). How the two share them was
 measured by `--layers 4` with and without `--width 2048`: 19.8 and 10.0 products, four times the weights in the same layers."""
 

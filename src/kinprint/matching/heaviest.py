@@ -132,6 +132,9 @@ class Matrices:
         gate, up, down = (weights.parts.get((layer, role, expert)) for role in ("gate", "up", "down"))
         if up is None or down is None:
             raise NotApplicable(f"layer {layer} of {weights.name} has no whole FFN")
+        readers = [part.shape for part in (gate, up) if part is not None]
+        if any(shape != down.shape[::-1] for shape in readers):
+            raise NotApplicable(f"gate, up and down of layer {layer} of {weights.name} do not fit each other")
         read = None if gate is None else gate.read()
         return cls(read, up.read(), down.read().T, weights.gain(layer, "up"), centred(weights.facts))
 

@@ -51,7 +51,7 @@ def closest(x: Float64s, y: Float64s) -> tuple[Closest, Closest]:
     state[:, :2] = _NONE
     step = max(TILE // max(columns, 1), 1)
     products = np.empty((min(step, rows), columns), np.float32)  # fresh memory for each tile would cost more than filling it
-    for start in range(0, rows, step):
+    for start in range(0, rows if columns else 0, step):
         part = slice(start, start + step)
         inner = np.matmul(2 * ours[part], turned, out=products[: len(ours[part])])
         _update(inner, squares[part], others, start, index[part], best[part], second[part], state.reshape(-1))
