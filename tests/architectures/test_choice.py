@@ -68,7 +68,8 @@ def test_signs_that_a_plain_norm_may_have(kind: str, model_type: str) -> None:
     state = random_model("mistral").state_dict()
     gains = {name: value.numpy() for name, value in state.items() if "layernorm" in name}
     if kind == "decayed":
-        gains = {next(iter(gains)): rng.normal(0, 0.04, 64).astype(np.float32)}
+        name = next(iter(gains))
+        gains = {name: rng.normal(0, 0.04, gains[name].shape).astype(np.float32)}
     else:
         gains = {name: (value * rng.choice([-1, 1], len(value))).astype(np.float32) for name, value in gains.items()}
     config = {"model_type": model_type, "num_attention_heads": 4, "num_key_value_heads": 2}
