@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from kinprint.architectures import folding
 from kinprint.architectures.anatomy import Anatomy, Part, Place, experts_by_layer
 from kinprint.architectures.roles import LATENT
-from kinprint.arrays import Float32s
+from kinprint.arrays import Array, Float32s
 from kinprint.checkpoints import Checkpoint
 from kinprint.checkpoints.remote.expectation import expect
 
@@ -61,7 +62,7 @@ class Weights:
             CheckpointError: it cannot be read.
         """
         part = self.parts.get((layer, role, expert))
-        return None if part is None else np.asarray(part.read(), dtype=np.float32)
+        return None if part is None else _widened(part.read())
 
     def folded(self, layer: int | None, role: str, expert: int | None = None) -> Float32s | None:
         """A matrix in folded form, as float32; None if the model has none.
@@ -119,3 +120,11 @@ def weights_of(checkpoint: Checkpoint, anatomy: Anatomy) -> Weights:
     """The weights of an opened checkpoint; what lies elsewhere is told what will be read."""
     expect(checkpoint.tensors.get(name) for name in {part.tensor for part in anatomy.parts})
     return Weights(checkpoint.name, checkpoint.source, anatomy.facts, anatomy.at, checkpoint.tokenizer)
+
+
+def _widened(array: Array) -> Float32s:
+    """As float32, exact. A bfloat16 is the upper half of a float32: its bits are moved, four times as fast as numpy does it."""
+    if array.dtype != ml_dtypes.bfloat16:
+        return np.asarray(array, dtype=np.float32)
+    bits = array.view(np.uint16).astype(np.uint32)
+    return np.asarray(np.left_shift(bits, 16, out=bits).view(np.float32))

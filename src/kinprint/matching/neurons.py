@@ -216,11 +216,12 @@ def directions(layers: Sequence[Half], hidden: int) -> Float32s:
         some = wide(half[: 4 * share])
         starts.append(some[originals(_whitened_cosines(some))][:share])
     basis = _orthonormal(np.concatenate(starts)[:DIRECTIONS].T)
+    part = np.empty_like(basis)  # fresh memory for each layer would cost more than filling it
     for _ in range(STEPS):
         turned = np.zeros_like(basis)
         for half in layers:
             rows = wide(half)
-            turned += rows.T @ (rows @ basis) / np.float32(len(rows))
+            turned += np.matmul(rows.T, (rows @ basis) / np.float32(len(rows)), out=part)
         basis = _orthonormal(turned)
     return basis
 
