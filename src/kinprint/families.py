@@ -12,27 +12,36 @@ from kinprint import discovery
 
 
 @cache
-def raw_tables() -> dict[str, dict[str, Any]]:
-    """Every table as its file has it, by family: ours, and those of installed packages (entry points `kinprint.architectures`:
-    a path)."""
+def _files() -> dict[str, Any]:
+    """Where every table is, by family: ours, and those of installed packages (entry points `kinprint.architectures`)."""
     folder = resources.files("kinprint") / "architectures" / "tables"
-    texts = {Path(str(file)).stem: file.read_text() for file in folder.iterdir() if file.name.endswith(".toml")}
-    for path in discovery.installed("architectures"):
-        texts[Path(path).stem] = Path(path).read_text()
-    return {family: tomllib.loads(text) for family, text in texts.items()}
+    found: dict[str, Any] = {Path(file.name).stem: file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return found | {Path(path).stem: Path(path) for path in discovery.installed("architectures")}
 
 
 @cache
-def _titles() -> dict[str, dict[str, str]]:
-    """What each table says of the names of what it reads: itself, and model types."""
-    return {family: {name: str(title) for name, title in raw.get("titles", {}).items()} for family, raw in raw_tables().items()}
+def _raw(family: str) -> dict[str, Any]:
+    """A table as its file has it."""
+    return tomllib.loads(_files()[family].read_text())
+
+
+@cache
+def raw_tables() -> dict[str, dict[str, Any]]:
+    """Every table as its file has it, by family."""
+    return {family: _raw(family) for family in _files()}
+
+
+def _titles(family: str) -> dict[str, str]:
+    """What a table says of the names of what it reads: itself, and model types; nothing of a table that is not known."""
+    return {name: str(title) for name, title in _raw(family).get("titles", {}).items()} if family in _files() else {}
 
 
 @cache
 def _names() -> dict[str, str]:
     """The published name of each table and model type that has one; of a table before that of a type."""
-    types = {name: title for titles in _titles().values() for name, title in titles.items()}
-    return types | {family: titles[family] for family, titles in _titles().items() if family in titles}
+    titles = {family: _titles(family) for family in _files()}
+    types = {name: title for each in titles.values() for name, title in each.items()}
+    return types | {family: each[family] for family, each in titles.items() if family in each}
 
 
 def published_name(name: str) -> str:
@@ -53,7 +62,7 @@ def family_name(table: str, model_type: str = "") -> str:
         >>> family_name("gpt_neox"), family_name("llama", "mistral"), family_name("gguf_llama", "llama")
         ('GPT-NeoX', 'Mistral', 'Llama')
     """
-    own = _titles().get(table, {})
+    own = _titles(table)
     if table.startswith("gguf"):
         name = model_type or table.removeprefix("gguf").removeprefix("_") or table
         return own.get(model_type or table) or published_name(name)

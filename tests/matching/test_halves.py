@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinprint.fingerprints.kernels import SMALL
-from kinprint.matching.halves import narrowed, wide
+from kinprint.fingerprints.kernels import SMALL, widened
+from kinprint.matching.halves import narrowed
 
 EVERY = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 
@@ -18,8 +18,8 @@ def same(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 def test_every_half_survives() -> None:
-    same(narrowed(wide(EVERY)), EVERY)
-    assert np.array_equal(wide(EVERY), EVERY.astype(np.float32), equal_nan=True)
+    same(narrowed(widened(EVERY)), EVERY)
+    assert np.array_equal(widened(EVERY), EVERY.astype(np.float32), equal_nan=True)
 
 
 def test_rounding_at_and_beside_every_tie() -> None:

@@ -11,7 +11,7 @@ from methods.tiny_weights import changed, model
 
 from kinprint.architectures.weights import Weights
 from kinprint.errors import NotApplicable
-from kinprint.matching import heaviest as module
+from kinprint.fingerprints import pieces
 from kinprint.matching.heaviest import heaviest, vectors
 
 
@@ -25,7 +25,7 @@ def folded(weights: Weights, role: str) -> Any:
     "kind", [{}, {"norm": "layer"}, {"experts": 3}, {"gated": False}, {"neurons": 300}], ids=lambda kind: str(kind)
 )
 def test_pieces_say_what_whole_matrices_say(kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ENTRIES", 7)
+    monkeypatch.setattr(pieces, "SLAB", 7)
     weights = model(**kind)
     roles = ("gate", "up", "down") if kind.get("gated", True) else ("up", "down")
     rows = {role: folded(weights, role) for role in roles}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,19 +62,13 @@ def deep_expectation(reference: Weights, suspect: Weights, *, scores: bool = Fal
 
 def compared(reference: Weights, suspect: Weights) -> tuple[int, int]:
     """How many layers of the suspect --deep looks at, and how many weights of their FFNs, and of the reference's, it reads."""
-    from kinprint.matching.layers import evenly
-    from kinprint.matching.search import LAYERS, MOST_LAYERS
+    from kinprint.matching.search import looked_at
 
-    def looked_at(model: Weights, most: int) -> set[int]:
-        layers = [layer for layer in range(model.layers) if model.experts(layer)]
-        return {layers[i] for i in evenly(len(layers), most)}
-
-    theirs = looked_at(suspect, LAYERS)
-    ours = looked_at(reference, LAYERS if reference.layers == suspect.layers else MOST_LAYERS)
+    ours, theirs = looked_at(reference, suspect)
     return len(theirs), _entries(reference, ours) + _entries(suspect, theirs)
 
 
-def _entries(model: Weights, layers: set[int]) -> int:
+def _entries(model: Weights, layers: Sequence[int]) -> int:
     """Weights of the FFNs of some layers."""
     return sum(math.prod(part.shape) for (layer, role, _), part in model.parts.items() if role in FFN and layer in layers)
 

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.fingerprints.kernels import BLOCK_ROWS, widened
+from kinprint.fingerprints.kernels import BLOCK_ROWS, contiguous, widened
 
 PIECE = 1 << 19
 """Entries of a piece, about: it stays in the processor's cache from the digest to the kernel."""
+
+SLAB = 1 << 20
+"""Entries of each matrix of the neurons handled at a time: they stay in the processor's cache."""
 
 RELEASE = 32 << 20
 """Bytes after which the pages of a mapped array are given back."""
@@ -51,6 +54,29 @@ def blocks(matrix: NDArray[Any], count: int, dtype: type[np.float32 | np.float64
         if unreleased >= RELEASE:
             release(matrix)
             unreleased = 0
+
+
+def neuron_slabs(*matrices: NDArray[Any]) -> Iterator[tuple[slice, list[NDArray[Any]]]]:
+    """Some neurons at a time: which, and their rows of what reads and their columns of what writes.
+
+    Args:
+        matrices: (neurons, hidden) each, and (hidden, neurons) as the last.
+    """
+    *readers, down = matrices
+    # An odd number of cache lines, or rows of a slab of `down` would drive each other out of the cache.
+    step = max(SLAB // max(readers[0].shape[1], 1), 64) | 32
+    unreleased = 0
+    for start in range(0, len(readers[0]), step):
+        here = slice(start, start + step)
+        parts = [*(array[here] for array in readers), contiguous(down[:, here])]
+        yield here, parts
+        unreleased += parts[0].nbytes
+        if unreleased >= RELEASE:
+            unreleased = 0
+            for array in readers:
+                release(array)
+    for array in matrices:
+        release(array)
 
 
 def release(array: NDArray[Any]) -> None:

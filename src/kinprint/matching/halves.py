@@ -1,4 +1,4 @@
-"""float16 in memory, float32 for arithmetic: compiled conversions, which take numpy ten times as long."""
+"""float16 in memory: a compiled conversion, which takes numpy five times as long. `kernels.widened` is the way back."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from numpy.typing import NDArray
 
 from kinprint.arrays import Float32s
 from kinprint.compiled import compiled
-from kinprint.fingerprints.kernels import SMALL, widened
+from kinprint.fingerprints.kernels import SMALL
 
 Half = NDArray[np.float16]
-
-
-def wide(half: Half) -> Float32s:
-    """A copy as float32, exact."""
-    return np.asarray(widened(half))
 
 
 def narrowed(array: Float32s) -> Half:

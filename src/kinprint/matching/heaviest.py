@@ -12,14 +12,11 @@ from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints.folded import into_folded
-from kinprint.fingerprints.kernels import contiguous, products
-from kinprint.fingerprints.pieces import RELEASE, release
-from kinprint.matching.halves import Half, narrowed, wide
+from kinprint.fingerprints.kernels import products, widened
+from kinprint.fingerprints.pieces import neuron_slabs, release
+from kinprint.matching.halves import Half, narrowed
 from kinprint.matching.lines import lines
 from kinprint.matching.rotation import lengths, unit
-
-ENTRIES = 1 << 20
-"""Of a matrix, that are measured at a time: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Vectors:
 
     def within(self, basis: Float32s) -> Vectors:
         """The vectors in a basis (hidden, directions)."""
-        halves = (narrowed(wide(part) @ basis) for part in (self.reads, self.ups, self.downs))
+        halves = (narrowed(widened(part) @ basis) for part in (self.reads, self.ups, self.downs))
         return Vectors(self.index, self.sizes, self.products, *halves)
 
     def __add__(self, other: Vectors) -> Vectors:
@@ -140,20 +137,10 @@ class Matrices:
 
     def masses(self) -> Float64s:
         """(neurons,) products of the norms of gate, up and down, in folded form."""
-        count, hidden = self.up.shape
-        # An odd number of cache lines, or rows of a piece of `down` would drive each other out of the cache.
-        step = ENTRIES // max(hidden, 1) | 32
-        squares, down, unreleased = np.zeros((count, 3)), self.down.T, 0
+        squares = np.zeros((len(self.up), 3))
         gate = self.up if self.gate is None else self.gate
-        for start in range(0, count, step):
-            here = slice(start, start + step)
-            squares[here] = products(gate[here], self.up[here], contiguous(down[:, here]), self.gain, centre=self.centre)[:, :3]
-            unreleased += self.up[here].nbytes
-            if unreleased >= RELEASE:
-                release(gate)
-                release(self.up)
-                unreleased = 0
-        self._release()
+        for here, (gates, ups, downs) in neuron_slabs(gate, self.up, self.down.T):
+            squares[here] = products(gates, ups, downs, self.gain, centre=self.centre)[:, :3]
         factors = squares if self.gate is not None else squares[:, 1:]
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out by its norm
             return np.asarray(np.sqrt(np.prod(np.maximum(factors, 0), axis=1)))

@@ -12,9 +12,10 @@ from scipy.linalg import cho_factor, cho_solve, qr
 
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
+from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.parallel import each
 from kinprint.matching.descriptors import describe, forms, head_grams, neuron_grams
-from kinprint.matching.halves import Half, narrowed, wide
+from kinprint.matching.halves import Half, narrowed
 from kinprint.matching.heaviest import Vectors, heaviest, vectors
 from kinprint.matching.layers import evenly
 from kinprint.matching.rotation import inverse_root, unit
@@ -106,7 +107,7 @@ class Neurons:
         """Whether a layer is a copy of another, by the heaviest neurons of both; worked out once for each two layers."""
         pair = one.layer, other.layer
         if pair not in self.alike:
-            ours, theirs = (wide(layer.reads[:DESCRIBED]) for layer in (one, other))
+            ours, theirs = (widened(layer.reads[:DESCRIBED]) for layer in (one, other))
             self.alike[pair] = bool(np.mean((ours @ theirs.T).max(axis=1) > COPY) > COPIED)
         return self.alike[pair]
 
@@ -157,7 +158,7 @@ def _measured(weights: Weights, layers: tuple[int, ...]) -> Neurons:
 
     def described(item: Read) -> Layer:
         layer = _layer(item, whitening)
-        gate, up, down = (wide(part[:DESCRIBED]) for part in (layer.plain, layer.ups, layer.downs))
+        gate, up, down = (widened(part[:DESCRIBED]) for part in (layer.plain, layer.ups, layer.downs))
         return replace(layer, descriptors=describe(gate if gated else None, up, down, layer.sizes[:DESCRIBED], every))
 
     return Neurons(weights, gated, basis, whitening, tuple(each(described, found, what="layers described")))
@@ -188,9 +189,9 @@ def _layer(item: Read, whitening: Float32s) -> Layer:
     Args:
         item: with vectors in the basis.
     """
-    first = originals(_whitened_cosines(wide(item.vectors.reads)))
+    first = originals(_whitened_cosines(widened(item.vectors.reads)))
     held = item.vectors.taken(np.argsort(~first, kind="stable"))
-    white = narrowed(unit(wide(held.reads) @ whitening))
+    white = narrowed(unit(widened(held.reads) @ whitening))
     vectors_of = held.reads, white, held.ups, held.downs
     return Layer(
         item.layer, item.places, held.index, *vectors_of, held.sizes, held.products, np.sort(first)[::-1], np.empty((0, 0))
@@ -213,14 +214,14 @@ def directions(layers: Sequence[Half], hidden: int) -> Float32s:
     share = -(-DIRECTIONS // max(len(layers), 1))
     starts = [np.zeros((0, hidden), np.float32)]
     for half in layers:
-        some = wide(half[: 4 * share])
+        some = widened(half[: 4 * share])
         starts.append(some[originals(_whitened_cosines(some))][:share])
     basis = _orthonormal(np.concatenate(starts)[:DIRECTIONS].T)
     part = np.empty_like(basis)  # fresh memory for each layer would cost more than filling it
     for _ in range(STEPS):
         turned = np.zeros_like(basis)
         for half in layers:
-            rows = wide(half)
+            rows = widened(half)
             turned += np.matmul(rows.T, (rows @ basis) / np.float32(len(rows)), out=part)
         basis = _orthonormal(turned)
     return basis
@@ -266,5 +267,5 @@ def originals_among(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _gram(reads: Half) -> Float64s:
-    rows = wide(reads)
+    rows = widened(reads)
     return np.asarray(rows.T @ rows / len(rows), dtype=np.float64)

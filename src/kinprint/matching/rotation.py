@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.arrays import Float32s
-from kinprint.matching.halves import wide
+from kinprint.fingerprints.kernels import widened
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -64,4 +64,4 @@ def nearest_rotation(cross: Float32s) -> Float32s:
 
 def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], rotation: Float32s) -> Float32s:
     """(reference units, suspect units) cosines of unit vectors after the rotation."""
-    return np.asarray((wide(reference) @ rotation.T) @ wide(suspect).T)
+    return np.asarray((widened(reference) @ rotation.T) @ widened(suspect).T)

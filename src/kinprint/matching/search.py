@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
+from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.parallel import each
-from kinprint.matching.halves import wide
 from kinprint.matching.layers import SEEDS, evenly
 from kinprint.matching.nearest import mutual
 from kinprint.matching.neurons import DESCRIBED, Layer, Neurons, neurons, whole
@@ -117,8 +117,7 @@ def correspondence(reference: Weights, suspect: Weights, *, by_tokens: bool = Fa
     Raises:
         CheckpointError: a matrix cannot be read.
     """
-    theirs = _evenly(suspect, LAYERS)
-    ours = theirs if reference.layers == suspect.layers else _evenly(reference, MOST_LAYERS)
+    ours, theirs = looked_at(reference, suspect)
     a, b = neurons(reference, ours), neurons(suspect, theirs)
     if not a.layers or not b.layers or a.gated != b.gated:
         return Correspondence(a, b, np.zeros((b.basis.shape[1], a.basis.shape[1]), np.float32), (), ())
@@ -208,6 +207,12 @@ def _rotation(matches: Sequence[Match]) -> Float32s | None:
     return nearest_rotation(_cross(matches)) if matches else None
 
 
+def looked_at(reference: Weights, suspect: Weights) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The layers of both models that are read; of models of equal depth the same ones."""
+    theirs = _evenly(suspect, LAYERS)
+    return (theirs if reference.layers == suspect.layers else _evenly(reference, MOST_LAYERS)), theirs
+
+
 def _evenly(model: Weights, most: int) -> tuple[int, ...]:
     """Some of the layers that have an FFN."""
     layers = [layer for layer in range(model.layers) if model.experts(layer)]
@@ -230,11 +235,11 @@ def _rematched(
 
 def _aligned(a: Neurons, b: Neurons, rotation: Float32s) -> list[Match]:
     """Layers and their first neurons matched by a rotation."""
-    theirs = [wide(layer.reads[:SEEDS]) for layer in b.layers]
+    theirs = [widened(layer.reads[:SEEDS]) for layer in b.layers]
 
     def fits(i: int) -> list[float]:
         layer = a.layers[i]
-        ours = wide(layer.reads[layer.first][:SEEDS]) @ rotation.T
+        ours = widened(layer.reads[layer.first][:SEEDS]) @ rotation.T
         return [float(np.sum(_closeness(ours @ reads.T)[2] ** 3)) for reads in theirs]
 
     return _in_order(a, b, fits, lambda i, j: _by_direction(a.layers[i], b.layers[j], rotation, DESCRIBED))
@@ -293,8 +298,8 @@ def _cross(matches: Sequence[Match]) -> Float32s:
     """Sum of y x^T over the matches: closer ones count more."""
     total = None
     for m in matches:
-        x = wide(m.reference.reads[m.ours]) * (m.closeness**2)[:, None].astype(np.float32)
-        part = wide(m.suspect.reads[m.theirs]).T @ x
+        x = widened(m.reference.reads[m.ours]) * (m.closeness**2)[:, None].astype(np.float32)
+        part = widened(m.suspect.reads[m.theirs]).T @ x
         total = part if total is None else total + part
     assert total is not None
     return np.asarray(total)

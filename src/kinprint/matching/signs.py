@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.matching.halves import wide
+from kinprint.fingerprints.kernels import widened
 from kinprint.matching.search import Correspondence
 
 
@@ -21,7 +21,7 @@ def sign_agreements(matching: Correspondence) -> list[NDArray[np.float64]]:
     for match in matching.matches:
         total = np.zeros(len(match.ours))
         for ours, theirs in ((match.reference.ups, match.suspect.ups), (match.reference.downs, match.suspect.downs)):
-            x, y = wide(ours[match.ours]), wide(theirs[match.theirs])
+            x, y = widened(ours[match.ours]), widened(theirs[match.theirs])
             total += np.einsum("nd,nd->n", x @ matching.rotation.T, y)
         each.append(total * match.closeness**2)
     return each

@@ -17,8 +17,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from kinprint.arrays import Float32s, Float64s
+from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.parallel import each
-from kinprint.matching.halves import Half, wide
+from kinprint.matching.halves import Half
 from kinprint.matching.neurons import Layer
 from kinprint.matching.rotation import cosines, inverse_root, unit
 from kinprint.matching.search import Correspondence, Match, matched_again, rotation_without
@@ -91,7 +92,7 @@ def _solved(reads: Float32s, right: Float32s) -> Float32s:
 def _originals(layer: Layer, role: str) -> Float32s:
     """Vectors of the heaviest neurons that are not copies. Copies come last, so indices of the others stay valid."""
     rows: Half = getattr(layer, role)
-    return wide(rows[layer.first][:REGRESSED])
+    return widened(rows[layer.first][:REGRESSED])
 
 
 def _whitening(layers: list[Layer], role: str) -> Float32s:

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from kinprint.architectures.folding import centred, degree
 from kinprint.arrays import Array
 from kinprint.fingerprints.folded import channel_squares, gain_before, squares_of_columns, squares_of_rows
-from kinprint.fingerprints.kernels import contiguous, products
+from kinprint.fingerprints.kernels import products
 from kinprint.fingerprints.layer import Layer, Scan, finite
-from kinprint.fingerprints.pieces import RELEASE, release
-
-SLAB = 1 << 20
-"""Entries of each matrix handled at a time: they stay in the processor's cache."""
+from kinprint.fingerprints.pieces import neuron_slabs
 
 FFN = ("gate", "up", "down")
 
@@ -66,27 +63,16 @@ def neuron_squares(layer: Layer, item: Scan, number: int) -> Array:
 
 def _measure(layer: Layer, prefix: str, number: int, items: tuple[Scan, ...]) -> None:
     """The inner products of an expert and its `neuron_squares`, some neurons at a time, so that they are read once."""
-    *readers, down = (item.part.read() for item in items)
+    matrices = [item.part.read() for item in items]
     gain, centre = gain_before(layer, prefix + "up"), centred(layer.facts)
-    inner, unreleased = np.empty((len(readers[0]), 6)), 0
+    inner = np.empty((len(matrices[0]), 6))
     squares: dict[str, Array] = {}
-    # An odd number of cache lines, or rows of a slab of `down` would drive each other out of the cache.
-    step = max(SLAB // max(readers[0].shape[1], 1), 64) | 32
-    for start in range(0, len(inner), step):
-        here = slice(start, start + step)
-        parts = [*(array[here] for array in readers), contiguous(down[:, here])]
+    for here, parts in neuron_slabs(*matrices):
         inner[here] = products(parts[0], parts[-2], parts[-1], gain, centre=centre)
         for item, part in zip(items, parts, strict=True):
-            found = _squares(layer, item, part, here, inner[here], gated=len(readers) == 2, prefix=prefix)
+            found = _squares(layer, item, part, here, inner[here], gated=len(items) == 3, prefix=prefix)
             if found is not None:
                 squares[item.part.role] = squares.get(item.part.role, 0.0) + found
-        unreleased += parts[0].nbytes
-        if unreleased >= RELEASE:
-            unreleased = 0
-            for array in readers:
-                release(array)
-    for array in (*readers, down):
-        release(array)
     layer.kept[f"{prefix}products {number}"] = inner
     layer.kept |= {f"{role} squares {number}": values for role, values in squares.items()}
 
