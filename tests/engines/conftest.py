@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,13 +20,15 @@ def cluster() -> Iterator[None]:
     """Two nodes of one processor each on this machine, and this process connected to them. Ray would give up nodes, agents and
     workers that a busy machine starts slowly; here they have PATIENCE."""
     ray = pytest.importorskip("ray", reason="needs Ray: pip install 'kinprint[cluster]'")
-    from ray._common.network_utils import find_free_port
     from ray._private import services
     from ray.cluster_utils import Cluster
 
-    def node() -> dict[str, object]:  # ports that are given are not waited for, which on a busy machine may take too long
-        ports = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
-        return {"num_cpus": 1, "object_store_memory": 80 << 20, "wait": False} | {port: find_free_port() for port in ports}
+    # Ports that are given are not waited for, which on a busy machine may take too long.
+    named = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
+    ports = iter(_free_ports(2 * len(named)))
+
+    def node() -> dict[str, object]:
+        return {"num_cpus": 1, "object_store_memory": 80 << 20, "wait": False} | {name: next(ports) for name in named}
 
     before = dict(os.environ)
     os.environ |= {
@@ -48,6 +52,15 @@ def cluster() -> Iterator[None]:
         two.shutdown()
         os.environ.clear()
         os.environ.update(before)
+
+
+def _free_ports(count: int) -> list[int]:
+    """So many different ports that nobody listens on: all are bound at once, since one that is given back may be given again."""
+    with contextlib.ExitStack() as bound:
+        sockets = [bound.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def _with_port(start: Callable[..., object], *arguments: object, **options: object) -> object:
