@@ -55,7 +55,7 @@ def cluster() -> Iterator[None]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """So many different ports that nobody listens on: all are bound at once, since one that is given back may be given again."""
+    """So many different ports that nobody listens on, all bound at once: one that was given back may be given again."""
     with contextlib.ExitStack() as bound:
         sockets = [bound.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

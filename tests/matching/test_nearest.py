@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinprint.matching.nearest import closest, distances, mutual, nearest, partners
+from kinprint.matching.nearest import closest, distances, mutual, nearest, nearest_of, partners
 
 SIZES = ((5, 7, 3), (1, 4, 2), (4, 1, 2), (2, 2, 2), (300, 200, 5), (700, 1100, 20))
 
@@ -47,6 +47,16 @@ def test_partners_of_some_are_those_that_all_have(size: tuple[int, int, int], ev
     wanted[right] = left
     asked = np.arange(0, len(y), every)
     assert np.array_equal(partners(x, y, asked)[asked], wanted[asked])
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("size", SIZES)
+def test_one_way_is_as_both_ways_say(size: tuple[int, int, int]) -> None:
+    x, y = drawn(*size)
+    which, distance = nearest_of(x, y)
+    both = closest(x, y)[0]
+    assert np.array_equal(which, both.which)
+    assert np.allclose(distance, both.distance, atol=2e-5)
 
 
 def test_nobody_is_nearest_to_nobody() -> None:

@@ -122,8 +122,26 @@ def test_no_disguise_changes_what_heads_say(family: str, tmp_path: Path) -> None
     models = [fingerprint(tmp_path / name) for name in ("model", "copy")]
     sides = [matched_heads.Side.of(model, matched_heads.structure(model).members) for model in models]
     for i in range(len(sides[0].match)):
-        itself = matched_heads.mean_agreement(sides[0], sides[0], i, i)
-        assert matched_heads.mean_agreement(sides[0], sides[1], i, i) == pytest.approx(itself, rel=0.02)
+        itself = matched_heads.mean_agreements(sides[0], sides[0], [i], i)
+        assert matched_heads.mean_agreements(sides[0], sides[1], [i], i) == pytest.approx(itself, rel=0.02)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_pairs_of_layers_are_assigned_as_if_each_were_alone(members: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pairs at once, in parts or not, one layer against all too; a group that is not there has no partner."""
+    rng = np.random.default_rng(12)
+    x, y = rng.normal(size=(7, 5, members, 8)), rng.normal(size=(7, 4, members, 8))
+    x[2, 1] = np.nan
+    alone = [matched_heads.assigned(one[None], other[None])[0] for one, other in zip(x, y, strict=True)]
+    against = [matched_heads.assigned(one[None], y[:1])[0] for one in x]
+    assert 1 not in alone[2].ours[..., 0]
+    for at_once in (1 << 20, 1):
+        monkeypatch.setattr(matched_heads, "AT_ONCE", at_once)
+        for found, expected in ((matched_heads.assigned(x, y), alone), (matched_heads.assigned(x, y[:1]), against)):
+            for one, other in zip(found, expected, strict=True):
+                assert one.distance == other.distance
+                assert np.array_equal(one.ours, other.ours)
+                assert np.array_equal(one.theirs, other.theirs)
 
 
 def test_what_is_not_there_is_said() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -14,15 +17,15 @@ BLOCK = 8
 
 @pytest.fixture
 def distances(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many distances each call of the kernel worked out."""
+    """How many distances each call of the kernels worked out."""
     counted: list[int] = []
-    update = nearest._update
 
-    def counting(inner: np.ndarray, *others: object) -> None:
+    def counting(kernel: Callable[..., None], inner: np.ndarray, *others: object) -> None:
         counted.append(inner.size)
-        update(inner, *others)
+        kernel(inner, *others)
 
-    monkeypatch.setattr(nearest, "_update", counting)
+    for name in ("_update", "_enter_rows"):
+        monkeypatch.setattr(nearest, name, partial(counting, getattr(nearest, name)))
     return counted
 
 

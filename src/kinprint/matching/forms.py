@@ -7,9 +7,14 @@ neurons are matched by and knows nothing of signs; `signs_of` is what can then b
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float64s, Int64s
+from kinprint.errors import NotApplicable
+from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import EXPERT
+from kinprint.fingerprints.kept import kept
+from kinprint.matching.layers import LAYERS, evenly
 from kinprint.statistics import label_free_scores
 from kinprint.statistics.normal_scores import decorrelation
 
@@ -18,6 +23,32 @@ RIDGE = 0.05
 
 LARGEST = 3.0
 """To which signed invariants are cut, in root mean squares: no single neuron decides."""
+
+
+def forms_of(model: Fingerprint) -> Float64s:
+    """(layers, neurons, columns) float64, the trait `neurons.forms`."""
+    return np.asarray(model.traits["neurons.forms"], dtype=np.float64)
+
+
+def present(model: Fingerprint) -> NDArray[np.bool_]:
+    """(columns,) whether any neuron has this."""
+    return kept(model, "columns of forms", lambda: np.isfinite(model.traits["neurons.forms"]).any(axis=(0, 1)))
+
+
+def compared(suspect: Fingerprint) -> Int64s:
+    """Which layers of a suspect are compared, of those that have neurons.
+
+    Raises:
+        NotApplicable: none has.
+    """
+    return kept(suspect, "layers of forms", lambda: _compared(np.isfinite(suspect.traits["neurons.forms"]).any(axis=(1, 2))))
+
+
+def _compared(there: NDArray[np.bool_]) -> Int64s:
+    layers = np.flatnonzero(there)
+    if not len(layers):
+        raise NotApplicable("no layer of the suspect has finite neurons")
+    return np.asarray(layers[evenly(len(layers), LAYERS)])
 
 
 def one_expert(values: Float64s) -> Float64s:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.arrays import Float64s, Int64s
-from kinprint.errors import NotApplicable
 from kinprint.matching.nearest import nearest
 from kinprint.statistics.alignment import layers_in_order
 
@@ -24,14 +23,6 @@ def evenly(count: int, most: int) -> Int64s:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-def compared(values: Float64s) -> NDArray[np.int64]:
-    """Which layers of a suspect (layers, neurons, features) are compared, of those that have neurons."""
-    layers = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
-    if not len(layers):
-        raise NotApplicable("no layer of the suspect has finite neurons")
-    return np.asarray(layers[evenly(len(layers), LAYERS)])
-
-
 def aligned(ours: Float64s, theirs: Float64s, shown: NDArray[np.int64], depth: int) -> list[int]:
     """Reference layer of each suspect layer: by number in models of equal depth, else by how well their heaviest neurons match.
 
@@ -45,7 +36,9 @@ def aligned(ours: Float64s, theirs: Float64s, shown: NDArray[np.int64], depth: i
     return layers_in_order(scores, deeper=depth > len(ours))
 
 
-def once(partners: dict[int, int], fit: dict[int, float], copies: Callable[[int, int], bool]) -> dict[int, int]:
+def once(
+    partners: dict[int, int], fit: dict[int, float], copies: Callable[[tuple[int, ...]], NDArray[np.bool_]]
+) -> dict[int, int]:
     """The pairs of layers to test: each reference layer once, by its best match, and none that is a copy of another.
 
     Copies of a layer (depth up-scaling, looped models) are one fact: in one of the models every layer must be there once.
@@ -53,14 +46,29 @@ def once(partners: dict[int, int], fit: dict[int, float], copies: Callable[[int,
     Args:
         partners: suspect layer -> reference layer.
         fit: how well each suspect layer matches its partner, by nothing that is tested.
-        copies: whether two layers of the reference are copies of each other.
+        copies: of some layers of the reference, in ascending order, which are copies of which: (layers, layers).
     """
     best: dict[int, int] = {}
     for j, i in partners.items():
         if i not in best or fit[j] > fit[best[i]]:
             best[i] = j
+    among = tuple(sorted(best))
+    alike = copies(among)
     kept: list[int] = []
-    for i in sorted(best):
-        if not any(copies(other, i) for other in kept):
-            kept.append(i)
-    return {best[i]: i for i in sorted(kept, key=lambda i: best[i])}
+    for number in range(len(among)):
+        if not alike[number, kept].any():
+            kept.append(number)
+    tested = [among[number] for number in kept]
+    return {best[i]: i for i in sorted(tested, key=lambda i: best[i])}
+
+
+def pairwise(layers: Sequence[int], likeness: Callable[[Sequence[int], int], Sequence[float]]) -> Float64s:
+    """(layers, layers) how alike a layer is to each before it; the others are not asked about, and have 0.
+
+    Args:
+        likeness: of some layers to a later one.
+    """
+    found = np.zeros((len(layers), len(layers)))
+    for number, layer in enumerate(layers[1:], 1):
+        found[number, :number] = likeness(layers[:number], layer)
+    return found

@@ -59,24 +59,49 @@ def closest(x: Float64s, y: Float64s) -> tuple[Closest, Closest]:
     return _found(index, best, second), _found(*by_column)
 
 
+def nearest_of(x: Float64s, y: Float64s) -> tuple[Int64s, Float64s]:
+    """Of each unit of x the nearest of y and its squared distance, as of `closest`: half of the work.
+
+    Args:
+        x, y: (units, features); of y at least one.
+    """
+    ours, theirs = (np.asarray(side, dtype=np.float32) for side in (x, y))
+    squares, others, turned = (ours**2).sum(1), (theirs**2).sum(1), np.ascontiguousarray(theirs.T)
+    index, best, row = np.zeros(len(x), np.int32), np.empty(len(x), np.int32), np.empty(SIDE_BY_SIDE, np.int32)
+    step = max(TILE // len(y), 1)
+    products = np.empty((min(step, len(x)), len(y)), np.float32)
+    for start in range(0, len(x), step):
+        part = slice(start, start + step)
+        inner = np.matmul(2 * ours[part], turned, out=products[: len(ours[part])])
+        _enter_rows(inner, squares[part], others, index[part], best[part], row)
+    return index.astype(np.int64), best.view(np.float32).astype(np.float64)
+
+
 def _found(which: NDArray[np.int32], *bits: NDArray[np.int32]) -> Closest:
     return Closest(which.astype(np.int64), *(part.view(np.float32).astype(np.float64) for part in bits))
 
 
 @compiled()
+def _bits(inner: Any, others: Any, square: Any) -> Any:
+    """The bits of a distance, given twice the inner product. Bits of numbers that are not negative have their order, and
+    integers have no NaN to respect."""
+    distance = others - inner + square
+    known = distance if distance < _INFINITE else _INFINITE  # and not NaN
+    positive = known if known > np.float32(0) else np.float32(0)
+    return np.int32(np.float32(positive).view(np.int32))
+
+
+@compiled()
 def _enter(inner: Any, others: Any, square: Any, number: Any, state: Any) -> Any:
     """Enter the distances of one row to some columns into their state: the bits of the least, of the second, the row of the
-    least, the bits of this row. Bits of numbers that are not negative have their order, and integers have no NaN to respect.
+    least, the bits of this row.
 
     Returns:
         the bits of the least of them.
     """
     least = _NONE
     for j in range(inner.size):
-        distance = square - inner[j] + others[j]
-        known = distance if distance < _INFINITE else _INFINITE  # and not NaN
-        positive = known if known > np.float32(0) else np.float32(0)
-        bits = np.int32(np.float32(positive).view(np.int32))
+        bits = _bits(inner[j], square, others[j])
         best, second, row = state[j], state[SIDE_BY_SIDE + j], state[2 * SIDE_BY_SIDE + j]
         farther = bits if bits < second else second
         state[j] = bits if bits < best else best
@@ -90,11 +115,10 @@ def _enter(inner: Any, others: Any, square: Any, number: Any, state: Any) -> Any
 @compiled()
 def _first(bits: Any, wanted: Any) -> int:
     """The first place of a number that is there."""
-    place = np.int32(bits.size)
-    for j in range(bits.size):
-        here = np.int32(j) if bits[j] == wanted else place
-        place = here if here < place else place
-    return int(place)
+    place = 0
+    while place + 1 < bits.size and bits[place] != wanted:
+        place += 1
+    return place
 
 
 @compiled()
@@ -103,6 +127,38 @@ def _least(bits: Any) -> Any:
     for j in range(bits.size):
         least = bits[j] if bits[j] < least else least
     return least
+
+
+@compiled()
+def _least_of(inner: Any, others: Any, square: Any) -> Any:
+    """The bits of the least distance of one row to some columns."""
+    least = _NONE
+    for j in range(inner.size):
+        bits = _bits(inner[j], others[j], square)
+        least = bits if bits < least else least
+    return least
+
+
+@compiled()
+def _fill(inner: Any, others: Any, square: Any, row: Any) -> None:
+    for j in range(inner.size):
+        row[j] = _bits(inner[j], others[j], square)
+
+
+@compiled()
+def _enter_rows(inner: Any, squares: Any, others: Any, index: Any, best: Any, row: Any) -> None:
+    """Where the least distance of each row is, and its bits; `row` (SIDE_BY_SIDE,) is to work on."""
+    rows, columns = inner.shape
+    for i in range(rows):
+        where, least = 0, _NONE
+        for begin in range(0, columns, SIDE_BY_SIDE):
+            end = begin + SIDE_BY_SIDE if begin + SIDE_BY_SIDE < columns else columns
+            here = _least_of(inner[i, begin:end], others[begin:end], squares[i])
+            if here < least:
+                where, least = begin, here
+        end = where + SIDE_BY_SIDE if where + SIDE_BY_SIDE < columns else columns
+        _fill(inner[i, where:end], others[where:end], squares[i], row[: end - where])
+        index[i], best[i] = where + _first(row, least), least
 
 
 @compiled()
@@ -156,7 +212,8 @@ def nearest(ours: Float64s, theirs: Float64s) -> tuple[Int64s, Int64s, Float64s]
     if not len(left) or min(len(ours), len(theirs)) < 2:
         return left, right, np.zeros(len(left))
     margins = one.second[left] - one.distance[left], other.second[right] - other.distance[right]
-    margin = np.nan_to_num(np.minimum(*margins), posinf=0.0)
+    margin = np.minimum(*margins)
+    margin[~np.isfinite(margin)] = 0.0
     return left, right, np.minimum(margin, _quantile(margin, 0.9))
 
 
@@ -181,12 +238,13 @@ def partners(x: Float64s, y: Float64s, wanted: Int64s | None = None) -> Int64s:
         return partner
     if wanted is None or 2 * len(wanted) > len(y):
         left, right = each_other(*closest(x, y))
-        partner[right] = left
         if wanted is not None:
-            partner[np.setdiff1d(np.arange(len(y)), wanted)] = -1
+            asked = np.zeros(len(y), dtype=bool)
+            asked[wanted] = True
+            left, right = left[asked[right]], right[asked[right]]
+        partner[right] = left
         return partner
-    there = closest(x, y[wanted])[1]
-    back = closest(x[there.which], y)[0]
-    found = (back.which == wanted) & (there.distance < np.inf)
-    partner[wanted[found]] = there.which[found]
+    there, distance = nearest_of(y[wanted], x)
+    found = (nearest_of(x[there], y)[0] == wanted) & (distance < np.inf)
+    partner[wanted[found]] = there[found]
     return partner

@@ -11,16 +11,20 @@ correlations up to a tolerance are taken as nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.kept import kept
 from kinprint.matching.assignment import assignments
-from kinprint.matching.layers import once
+from kinprint.matching.layers import once, pairwise
 from kinprint.methods._by_index import ATTAINABLE
 from kinprint.methods._by_layer import by_layer
 from kinprint.methods._heads import SPECTRA, Side, structure
@@ -35,6 +39,9 @@ descendants it is ten times as large (docs/methods.md)."""
 REPEATED = 0.5
 """Mean agreement of two layers of one model from which they count as copies of each other."""
 
+AT_ONCE = 1 << 20
+"""Products of features worked out at a time."""
+
 FAR = 1e12
 """Distance of what is not there."""
 
@@ -48,14 +55,15 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     shown = [int(layer) for layer in np.flatnonzero(np.isfinite(y.rest).any(axis=(1, 2, 3)))]
     if not shown or not np.isfinite(x.rest).any():
         raise NotApplicable("one of the models has no heads that are finite")
-    partners = aligned(x, y, shown)
-    fit = {j: -_assigned(x.match[i], y.match[j])[2] for i, j in zip(partners, shown, strict=True)}
+    layers = aligned(x, y, shown)
+    partners = dict(zip(shown, assigned(x.match[layers], y.match[shown]), strict=True))
 
-    def copies(i: int, k: int) -> bool:
-        return kept(reference, ("matched-heads copies", members, i, k), lambda: mean_agreement(x, x, i, k) > REPEATED)
+    def copies(among: tuple[int, ...]) -> NDArray[np.bool_]:
+        likeness = partial(mean_agreements, x, x)
+        return kept(reference, ("matched-heads copies", members, among), lambda: pairwise(among, likeness) > REPEATED)
 
-    tested = once(dict(zip(shown, partners, strict=True)), fit, copies)
-    each = [matched(x.taken([i]), y.taken([j])) for j, i in tested.items()]
+    tested = once(dict(zip(shown, layers, strict=True)), {j: -one.distance for j, one in partners.items()}, copies)
+    each = [tested_of(x.rest[i], y.rest[j], partners[j]) for j, i in tested.items()]
     groups = min(x.rest.shape[1], y.rest.shape[1])
     units = RelabellingGroup(groups, x.rest.shape[2])
     if -len(each) * units.log10_relabellings() > ATTAINABLE:
@@ -66,7 +74,7 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
         statistic=result.z,
         log10_p=result.log10_p,
         bound=result.bound,
-        layer_map=tuple(partners) if len(shown) == len(y.rest) else None,
+        layer_map=tuple(layers) if len(shown) == len(y.rest) else None,
         layers=by_layer(dict(zip(tested, result.layers, strict=True)), len(y.rest)),
         forgeable=False,
         parts={"agreement": float(np.mean([correlation(*pair) for pair in each]))},
@@ -80,55 +88,78 @@ def aligned(x: Side, y: Side, shown: list[int]) -> list[int]:
     if len(x.match) == len(y.match):
         return shown
     known = [int(layer) for layer in np.flatnonzero(np.isfinite(x.match).any(axis=(1, 2, 3)))]
-    fits = np.array([[-_assigned(x.match[i], y.match[j])[2] for j in shown] for i in known])
+    fits = np.array([[-one.distance for one in assigned(x.match[[i]], y.match[shown])] for i in known])
     found = layers_in_order(fits - fits.min(), deeper=len(shown) > len(known))
     return [known[i] for i in found]
 
 
-def matched(x: Side, y: Side) -> tuple[Float64s, Float64s]:
-    """What is tested of the partners of one layer each, (groups, members, features), NaN where a group has no partner."""
-    left, right, _ = _assigned(x.match[0], y.match[0])
-    count = min(len(x.rest[0]), len(y.rest[0]))
+class Partners(NamedTuple):
+    """Heads of two layers that belong together.
+
+    Attributes:
+        ours, theirs: (pairs, members, 2) group and member of each head on either side, groups in their order in the first.
+        distance: mean, of what they are assigned by.
+    """
+
+    ours: Int64s
+    theirs: Int64s
+    distance: float
+
+
+def assigned(x: Float64s, y: Float64s) -> list[Partners]:
+    """Partners in each of some pairs of layers.
+
+    Args:
+        x, y: (pairs, groups, members, features) of the one and of the other layer; one layer may stand for all.
+    """
+    groups, members, features = x.shape[1:]
+    step = max(AT_ONCE // (groups * y.shape[1] * members**2 * features), 1)
+    found: list[Partners] = []
+    for start in range(0, max(len(x), len(y)), step):
+        ours, theirs = (side if len(side) == 1 else side[start : start + step] for side in (x, y))
+        squares = ((ours[:, :, None, :, None] - theirs[:, None, :, None]) ** 2).mean(axis=-1)
+        between = np.where(np.isfinite(squares), squares, FAR)  # pairs, groups, groups, members, members
+        inside, costs = np.zeros(between.shape[:-1], dtype=np.int64), between[..., 0, 0]
+        if members > 1:
+            inside = assignments(between.reshape(-1, members, members)).reshape(between.shape[:-1])
+            costs = np.take_along_axis(between, inside[..., None], axis=-1)[..., 0].mean(axis=-1)
+        found += [_of_layer(one, cost) for one, cost in zip(inside, costs, strict=True)]
+    return found
+
+
+def _of_layer(inside: Int64s, cost: Float64s) -> Partners:
+    """Groups assigned by their cost (groups, groups), heads as is best `inside` (groups, groups, members) of two groups."""
+    left, right = linear_sum_assignment(cost)
+    members = inside.shape[-1]
+    there = cost[left, right] < FAR / (2 * members)
+    left, right = left[there], right[there]
+    ours, theirs = (np.empty((len(left), members, 2), dtype=np.int64) for _ in range(2))
+    ours[..., 0], ours[..., 1] = left[:, None], np.arange(members)
+    theirs[..., 0], theirs[..., 1] = right[:, None], inside[left, right]
+    return Partners(ours, theirs, float(cost[left, right].mean()) if len(left) else FAR)
+
+
+def tested_of(x: Float64s, y: Float64s, partners: Partners) -> tuple[Float64s, Float64s]:
+    """What is tested of the partners of two layers, (groups, members, features), NaN where a group has no partner."""
     found = []
-    for side, index in ((x.rest[0], left), (y.rest[0], right)):
-        values = np.full((count, *side.shape[1:]), np.nan)
-        values[: len(index)] = side[index[..., 0], index[..., 1]].reshape(len(index), *side.shape[1:])
+    for side, index in ((x, partners.ours), (y, partners.theirs)):
+        values = np.full((min(len(x), len(y)), *side.shape[1:]), np.nan)
+        values[: len(index)] = side[index[..., 0], index[..., 1]]
         found.append(values)
     return found[0], found[1]
 
 
-def mean_agreement(x: Side, y: Side, i: int, j: int) -> float:
-    """Correlation of what is tested of the partners of two layers."""
-    return correlation(*matched(x.taken([i]), y.taken([j])))
+def mean_agreements(x: Side, y: Side, layers: Sequence[int], layer: int) -> list[float]:
+    """Correlation of what is tested of the partners of some layers of one model in a layer of another."""
+    partners = assigned(x.match[list(layers)], y.match[[layer]])
+    return [correlation(*tested_of(x.rest[i], y.rest[layer], one)) for i, one in zip(layers, partners, strict=True)]
 
 
 def correlation(one: Float64s, other: Float64s) -> float:
     """Mean product of the features of partners that are there."""
     products = one * other
-    return float(np.nanmean(products)) if np.isfinite(products).any() else 0.0
-
-
-def _assigned(x: Float64s, y: Float64s) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
-    """Partners of one layer, (groups, members, features) each.
-
-    Returns:
-        (pairs, members, 2) group and member of each head on either side, groups in their order in x; mean distance.
-    """
-    between = np.nan_to_num(((x[:, None, :, None] - y[None, :, None]) ** 2).mean(axis=-1), nan=FAR)  # groups, groups, m, m
-    members = x.shape[1]
-    inside = np.zeros((*between.shape[:2], members), dtype=np.int64)
-    if members == 1:
-        cost = between[..., 0, 0]
-    else:
-        inside = assignments(between.reshape(-1, members, members)).reshape(inside.shape)
-        cost = np.take_along_axis(between, inside[..., None], axis=-1)[..., 0].mean(axis=-1)
-    left, right = linear_sum_assignment(cost)
-    there = cost[left, right] < FAR / (2 * members)
-    left, right = left[there], right[there]
-    every = np.broadcast_to(np.arange(members), (len(left), members))
-    ours = np.stack([np.broadcast_to(left[:, None], every.shape), every], axis=-1)
-    theirs = np.stack([np.broadcast_to(right[:, None], every.shape), inside[left, right]], axis=-1)
-    return ours, theirs, float(cost[left, right].mean()) if len(left) else FAR
+    known = products[np.isfinite(products)]
+    return float(known.mean()) if known.size else 0.0
 
 
 METHOD = Test(

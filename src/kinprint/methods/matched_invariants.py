@@ -15,14 +15,15 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import EVEN, EXPERT, ODD
 from kinprint.fingerprints.kept import kept
-from kinprint.matching.forms import described_by, one_expert, signs_of
-from kinprint.matching.layers import SEEDS, aligned, compared, once
+from kinprint.matching.forms import compared, described_by, forms_of, one_expert, present, signs_of
+from kinprint.matching.layers import SEEDS, aligned, once, pairwise
 from kinprint.matching.nearest import nearest
 from kinprint.methods._method import Finding, FromExpert, SingleExperts, SingleLayers, Test
 from kinprint.methods._signs import as_finding, require_balanced_signs, require_free_signs
@@ -42,7 +43,7 @@ Described = tuple[Float64s, Float64s]
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given everything else, the signs of the suspect's neurons are independent and uniformly random."""
     key, ours, every = _both(reference, suspect)
-    shown = compared(every[0])
+    shown = compared(suspect)
     theirs = every[0][shown], every[1][shown]
     depth = len(every[0])
     layers = aligned(ours[0], theirs[0], shown, depth)
@@ -50,8 +51,11 @@ def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     few = ours[0][:, :SEEDS], ours[1][:, :SEEDS]
     weight = {j: float(margin.sum()) for j, (_, margin) in each.items()}
 
-    def copies(i: int, k: int) -> bool:
-        return kept(reference, (*key, "copies", i, k), lambda: sign_z(_agreements(few, few, i, k)[0]) > COPIED)
+    def alike(before: Sequence[int], layer: int) -> list[float]:
+        return [sign_z(_agreements(few, few, i, layer)[0]) for i in before]
+
+    def copies(among: tuple[int, ...]) -> NDArray[np.bool_]:
+        return kept(reference, (*key, "copies", among), lambda: pairwise(among, alike) > COPIED)
 
     tested = once(dict(enumerate(layers)), weight, copies)
     layer_map = tuple(layers) if len(shown) == depth else None
@@ -109,7 +113,7 @@ def _by_expert(reference: Fingerprint, suspect: Fingerprint) -> tuple[SingleExpe
 
 def _expert_numbers(model: Fingerprint) -> Int64s:
     """(layers, neurons) of which expert a neuron is; a fingerprint may say anything."""
-    stated = np.nan_to_num(np.asarray(model.traits["neurons.forms"], dtype=np.float64)[..., EXPERT])
+    stated = np.nan_to_num(forms_of(model)[..., EXPERT])
     return np.asarray(np.clip(stated, 0, MOST_EXPERTS - 1).astype(np.int64))
 
 
@@ -131,31 +135,35 @@ def _both(
     Raises:
         NotApplicable: neurons have no free signs, or somebody chose them.
     """
-    x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
-    if not all(np.isfinite(values[..., ODD]).any() for values in (x, y)):
+    presents = [present(model) for model in (reference, suspect)]
+    if not all(columns[list(ODD)].any() for columns in presents):
         raise NotApplicable("neurons without a gate have no free sign, and one of the models has such neurons")
     require_free_signs(reference, suspect)
-    for model, values in ((reference, x), (suspect, y)):
-        require_balanced_signs(list(values[..., ODD]), model.name)
-    known = [column for column in EVEN if all(np.isfinite(values[..., column]).any() for values in (x, y))]
-    signed = [column for column in ODD if all(np.isfinite(values[..., column]).any() for values in (x, y))]
+    for model in (reference, suspect):
+        _require_balanced(model)
+    known, signed = ([column for column in columns if all(each[column] for each in presents)] for columns in (EVEN, ODD))
     key = "matched-invariants", tuple(known), tuple(signed)
     if alone:
-        every = [
-            kept(model, (*key, "alone"), partial(_each_described, values, known, signed))
-            for model, values in ((reference, x), (suspect, y))
-        ]
+        every = [kept(model, (*key, "alone"), partial(_each_described, model, known, signed)) for model in (reference, suspect)]
         return key, every[0], every[1]
-    ours = kept(reference, (*key, "one expert"), lambda: _described(one_expert(x), known, signed))
-    return key, ours, kept(suspect, key, lambda: _described(y, known, signed))
+    ours = kept(reference, (*key, "one expert"), lambda: _described(one_expert(forms_of(reference)), known, signed))
+    return key, ours, kept(suspect, key, lambda: _described(forms_of(suspect), known, signed))
+
+
+def _require_balanced(model: Fingerprint) -> None:
+    def look() -> bool:
+        require_balanced_signs(list(forms_of(model)[..., ODD]), model.name)
+        return True
+
+    kept(model, "balanced signs of forms", look)
 
 
 def _described(values: Float64s, known: list[int], signed: list[int]) -> Described:
     return described_by(values, known, signed), signs_of(values, signed)
 
 
-def _each_described(values: Float64s, known: list[int], signed: list[int]) -> Described:
-    each = [_described(layer[None], known, signed) for layer in values]
+def _each_described(model: Fingerprint, known: list[int], signed: list[int]) -> Described:
+    each = [_described(layer[None], known, signed) for layer in forms_of(model)]
     return np.concatenate([one for one, _ in each]), np.concatenate([other for _, other in each])
 
 

@@ -13,18 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 import numpy as np
-from scipy.linalg import solve
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 
-from kinprint.arrays import Float64s
+from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import COLUMNS, GATED, ODD, Column, where
 from kinprint.fingerprints.kept import kept
-from kinprint.matching.forms import one_expert
-from kinprint.matching.layers import SEEDS, aligned, compared, once
-from kinprint.matching.nearest import distances, nearest
+from kinprint.matching.forms import compared, forms_of, one_expert, present
+from kinprint.matching.layers import SEEDS, aligned, once, pairwise
+from kinprint.matching.nearest import nearest
 from kinprint.methods._method import Finding, SingleLayers, Test
 from kinprint.methods._signs import as_finding
 from kinprint.statistics import label_free_scores, sign_test
@@ -55,27 +57,27 @@ REPEATED = 0.3
 
 def run(reference: Fingerprint, suspect: Fingerprint) -> Finding:
     """H0: given what they read, what the suspect's neurons write does not depend on the reference."""
-    key, gated, y, ours = _both(reference, suspect)
-    shown = compared(y)
-    theirs = kept(suspect, (*key, "suspect"), lambda: Side.of(y[shown], gated=gated))
-    layers = aligned(ours.reads, theirs.reads, shown, len(y))
-    each = [agreements(ours, theirs, i, j) for j, i in enumerate(layers)]
-    few = kept(reference, (*key, "few"), lambda: Side(ours.reads[:, :SEEDS], ours.writes[:, :SEEDS]))
-    fit = {j: float(nearest(ours.reads[i], theirs.reads[j])[2].sum()) for j, i in enumerate(layers)}
+    key, gated, ours = _both(reference, suspect)
+    shown, depth = compared(suspect), len(suspect.traits["neurons.forms"])
+    theirs = kept(suspect, (*key, "suspect"), lambda: Side.of(forms_of(suspect)[shown], gated=gated))
+    layers = aligned(ours.reads, theirs.reads, shown, depth)
+    matches = [nearest(ours.reads[i], theirs.reads[j]) for j, i in enumerate(layers)]
+    each = [_weighted(ours.rest(i), theirs.rest(j), matches[j]) for j, i in enumerate(layers)]
+    fit = {j: float(margin.sum()) for j, (_, _, margin) in enumerate(matches)}
 
-    def copies(i: int, k: int) -> bool:
-        return kept(reference, (*key, "copies", i, k), lambda: _mean_agreement(few, i, k) > REPEATED)
+    def copies(among: tuple[int, ...]) -> NDArray[np.bool_]:
+        return kept(reference, (*key, "copies", among), lambda: pairwise(among, partial(_mean_agreements, ours)) > REPEATED)
 
     tested = once(dict(enumerate(layers)), fit, copies)
-    layer_map = tuple(layers) if len(shown) == len(y) else None
+    layer_map = tuple(layers) if len(shown) == depth else None
     how = "by how they read and tested by how they write; the null is approximate, so small agreement is taken as nothing"
-    return as_finding({int(shown[j]): each[j] for j in tested}, len(y), layer_map, how, forgeable=False)
+    return as_finding({int(shown[j]): each[j] for j in tested}, depth, layer_map, how, forgeable=False)
 
 
 def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     """H0: given what they read, what the neurons of one layer of the suspect write does not depend on the reference."""
-    key, gated, y, ours = _both(reference, suspect, alone=True)
-    theirs = kept(suspect, (*key, "every layer"), lambda: Side.of_each(y, gated=gated))
+    key, gated, ours = _both(reference, suspect, alone=True)
+    theirs = kept(suspect, (*key, "every layer"), lambda: Side.of_each(forms_of(suspect), gated=gated))
     counts = [np.isfinite(side.reads).all(axis=-1).sum(axis=1) for side in (ours, theirs)]
 
     def likeness(layer: int) -> Float64s:
@@ -87,10 +89,8 @@ def single_layers(reference: Fingerprint, suspect: Fingerprint) -> SingleLayers:
     return SingleLayers(likeness, log10_ps, -np.minimum(counts[0].max(), counts[1]) * math.log10(2))
 
 
-def _both(
-    reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False
-) -> tuple[tuple[object, ...], bool, Float64s, Side]:
-    """A key for what is kept, whether neurons are gated, the suspect's neurons, and the reference's.
+def _both(reference: Fingerprint, suspect: Fingerprint, *, alone: bool = False) -> tuple[tuple[object, ...], bool, Side]:
+    """A key for what is kept, whether neurons are gated, and the reference's neurons.
 
     Args:
         alone: decorrelate each layer by itself, so that none depends on what else is in its model.
@@ -98,14 +98,15 @@ def _both(
     Raises:
         NotApplicable: only one of the models has gated neurons.
     """
-    x, y = (np.asarray(model.traits["neurons.forms"], dtype=np.float64) for model in (reference, suspect))
-    gated, *others = {bool(np.isfinite(values[..., GATED]).any()) for values in (x, y)}
+    gated, *others = {bool(present(model)[list(GATED)].any()) for model in (reference, suspect)}
     if others:
         raise NotApplicable("only one of the models has gated neurons")
     key = "matched-writes", gated
     side = Side.of_each if alone else Side.of
-    ours = kept(reference, (*key, "reference", alone), lambda: side(one_expert(x), gated=gated).without_clones())
-    return key, gated, y, ours
+    ours = kept(
+        reference, (*key, "reference", alone), lambda: side(one_expert(forms_of(reference)), gated=gated).without_clones()
+    )
+    return key, gated, ours
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,19 @@ class Side:
         """The first of neurons that are copies or near copies of each other: in one of two models each must be there once."""
         both = np.concatenate([self.reads, self.writes], axis=-1)
         least = 2 * CLONES**2 * both.shape[-1]
-        cloned = np.stack([np.tril(distances(layer, layer) < least, -1).any(axis=1) for layer in both])[..., None]
+        cloned = np.stack([_near_earlier(layer, least) for layer in both.astype(np.float32)])[..., None]
         return Side(np.where(cloned, np.nan, self.reads), np.where(cloned, np.nan, self.writes))
+
+
+def _near_earlier(layer: Float32s, least: float) -> NDArray[np.bool_]:
+    """(neurons,) whether one before it is nearer to a neuron than a squared distance."""
+    squares = np.einsum("nf,nf->n", layer, layer)
+    distances = layer @ layer.T
+    distances *= -2
+    distances += squares
+    distances += squares[:, None]
+    distances[np.triu_indices_from(distances)] = np.inf
+    return np.asarray((distances < least).any(axis=1))
 
 
 def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLERANCE) -> Float64s:
@@ -156,15 +168,24 @@ def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLE
     Args:
         tolerance: 0 for the plain statistic, whose calibration is reported.
     """
-    left, right, margin = nearest(ours.reads[i], theirs.reads[j])
-    x, y = ours.rest(i)[left], theirs.rest(j)[right]
-    return np.asarray((np.einsum("nf,nf->n", x, y) - tolerance * x.shape[1]) * margin)
+    return _weighted(ours.rest(i), theirs.rest(j), nearest(ours.reads[i], theirs.reads[j]), tolerance)
 
 
-def _mean_agreement(side: Side, i: int, j: int) -> float:
-    """Correlation of the invariants of how matched neurons of two layers of one model write."""
-    plain, less = (agreements(side, side, i, j, tolerance).sum() for tolerance in (0.0, 1.0))
-    return float(plain / (plain - less)) if plain > less else 0.0
+def _weighted(x: Float64s, y: Float64s, match: tuple[Int64s, Int64s, Float64s], tolerance: float = TOLERANCE) -> Float64s:
+    left, right, margin = match
+    return np.asarray((np.einsum("nf,nf->n", x[left], y[right]) - tolerance * x.shape[1]) * margin)
+
+
+def _mean_agreements(side: Side, layers: Sequence[int], layer: int) -> list[float]:
+    """Correlation of how the heaviest neurons of some layers write and those of another layer of the same model, matched and
+    weighted as in `agreements`."""
+    found = []
+    for other in layers:
+        left, right, margin = nearest(side.reads[other, :SEEDS], side.reads[layer, :SEEDS])
+        agree = np.einsum("nf,nf->n", side.rest(other)[left], side.rest(layer)[right])
+        weight = float(margin.sum()) * side.writes.shape[-1]
+        found.append(float(agree @ margin) / weight if weight > 0 else 0.0)
+    return found
 
 
 def unexplained(reads: Float64s, writes: Float64s) -> Float64s:
@@ -174,17 +195,41 @@ def unexplained(reads: Float64s, writes: Float64s) -> Float64s:
     x, y = reads[known], writes[known]
     if len(x) < 3:
         return found
-    gram, y = x @ x.T, y - y.mean(axis=0)
-    distances = np.diag(gram)[:, None] + np.diag(gram) - 2 * gram
-    kernel = gram / x.shape[1] + 2 * np.exp(-distances / max(float(np.median(distances)), 1e-30))
+    kernel, y = x @ x.T, y - y.mean(axis=0)
+    squares = kernel.diagonal().copy()
+    distances = squares[:, None] + squares
+    distances -= 2 * kernel
+    distances /= -max(_median(distances), 1e-30)
+    kernel /= x.shape[1]
+    kernel += 2 * np.exp(distances, out=distances)
     means = kernel.mean(axis=0)
     kernel += means.mean() - means - means[:, None]
     ridge = max(0.02 * float(np.trace(kernel)) / len(x), 1e-11)  # the trace is 0 if all neurons read alike
     # y - K (K + r)^-1 y = r (K + r)^-1 y, and K + r is positive definite
     kernel[np.diag_indices_from(kernel)] += ridge
-    rest = ridge * solve(kernel, y, assume_a="pos", overwrite_a=True, check_finite=False)
+    _, solved, failed = dposv(kernel.T, y, lower=True, overwrite_a=True)  # scipy's `solve` also asks how sure it is
+    assert not failed
+    rest = ridge * solved
     found[known] = rest / np.maximum(rest.std(axis=0), 1e-30)
     return found
+
+
+def _median(distances: Float64s) -> float:
+    """As `numpy.median`, of a table of distances between at least three things: there are all of them twice, but for the zeros
+    of the diagonal, which come first."""
+    n = len(distances)
+    below = distances.reshape(-1)[_below(n)]
+    middle = (n * n - 1) // 2
+    low, high = (middle - n) // 2, (n * n // 2 - n) // 2
+    below.partition(high)
+    upper = below[high]
+    return float(upper if low == high else (below[:high].max() + upper) / 2)
+
+
+@lru_cache(maxsize=8)
+def _below(n: int) -> Int64s:
+    """Where the entries below the diagonal of a table stand in memory."""
+    return np.flatnonzero(np.tri(n, k=-1, dtype=bool))
 
 
 METHOD = Test(

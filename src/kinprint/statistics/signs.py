@@ -23,7 +23,10 @@ from kinprint.statistics import tails
 from kinprint.statistics.relabelling import SEED
 
 AT_ONCE = 1 << 22
-"""Random signs held at a time."""
+"""Random signs that are drawn for so many draws side by side: p-values depend on it."""
+
+IN_CACHE = 1 << 15
+"""Of these, held at a time."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,17 @@ def _scaled(values: NDArray[np.floating]) -> tuple[Float64s, float, float]:
 
 def _drawn(sizes: Float64s, positive: Float64s, draws: int, rng: np.random.Generator) -> Float64s:
     """(draws,) sums of numbers that are positive with the probabilities given."""
-    totals = np.zeros(draws)
+    totals = np.full(draws, -sizes.sum())
     step = max(AT_ONCE // draws, 1)
     for start in range(0, len(sizes), step):
-        part = slice(start, start + step)
-        signs = rng.random((draws, len(sizes[part])), dtype=np.float32) < positive[part]
-        totals += (2.0 * signs - 1.0) @ sizes[part]
+        size, probability = 2 * sizes[start : start + step], positive[start : start + step]
+        rows = min(max(IN_CACHE // len(size), 1), draws)
+        numbers, signs = np.empty((rows, len(size)), np.float32), np.empty((rows, len(size)))
+        for first in range(0, draws, rows):
+            here = min(rows, draws - first)
+            rng.random(dtype=np.float32, out=numbers[:here])
+            np.less(numbers[:here], probability, out=signs[:here])
+            totals[first : first + here] += signs[:here] @ size
     return totals
 
 
