@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinprint.arrays import Float64s, Int64s
-from kinprint.matching.nearest import nearest
+from kinprint.matching.nearest import Units, nearest
 from kinprint.statistics.alignment import layers_in_order
 
 LAYERS = 16
@@ -32,7 +32,8 @@ def aligned(ours: Float64s, theirs: Float64s, shown: NDArray[np.int64], depth: i
     """
     if len(ours) == depth:
         return [int(layer) for layer in shown]
-    scores = np.array([[nearest(x[:SEEDS], y[:SEEDS])[2].sum() for y in theirs] for x in ours])
+    seeds, others = ([Units.of(layer[:SEEDS]) for layer in side] for side in (ours, theirs))
+    scores = np.array([[nearest(x, y)[2].sum() for y in others] for x in seeds])
     return layers_in_order(scores, deeper=depth > len(ours))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinprint.arrays import Float64s, Int64s
+from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.compiled import compiled
 
 TILE = 1 << 17
@@ -35,45 +36,63 @@ def distances(x: Float64s, y: Float64s) -> Float64s:
     return np.where(np.isfinite(squares), squares, np.inf)
 
 
-def closest(x: Float64s, y: Float64s) -> tuple[Closest, Closest]:
-    """Of each unit of x the nearest of y, and of each of y the nearest of x, by squared distances; no table of all is made.
+class Units(NamedTuple):
+    """Features of some units as they are compared, worked out once however often that is: float32, so that squared distances of
+    features of size 1 are right to some 1e-6.
 
-    In float32: of features of size 1, distances are right to some 1e-6.
-
-    Args:
-        x, y: (units, features); a row that is not finite is infinitely far from everything.
+    Attributes:
+        rows: (units, features); one that is not finite is infinitely far from everything.
+        turned: (features, units).
+        squares: (units,) of their lengths.
     """
-    rows, columns = len(x), len(y)
-    ours, theirs = (np.asarray(side, dtype=np.float32) for side in (x, y))
-    squares, others, turned = (ours**2).sum(1), (theirs**2).sum(1), np.ascontiguousarray(theirs.T)
+
+    rows: Float32s
+    turned: Float32s
+    squares: Float32s
+
+    @classmethod
+    def of(cls, features: Features) -> Units:
+        """Of features (units, features), or what was worked out already."""
+        if isinstance(features, Units):
+            return features
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        return cls(rows, np.ascontiguousarray(rows.T), np.einsum("nf,nf->n", rows, rows))
+
+    def twice_inner(self, other: Units) -> Iterator[tuple[slice, Float32s]]:
+        """Twice the inner products of these and of others (columns), some rows at a time, in memory that is used again."""
+        doubled, columns = 2 * self.rows, len(other.rows)
+        step = max(TILE // max(columns, 1), 1)
+        products = np.empty((min(step, len(doubled)), columns), np.float32)
+        for start in range(0, len(doubled), step):
+            part = slice(start, min(start + step, len(doubled)))
+            yield part, np.matmul(doubled[part], other.turned, out=products[: part.stop - start])
+
+
+Features: TypeAlias = "Float64s | Float32s | Units"
+
+
+def closest(x: Features, y: Features) -> tuple[Closest, Closest]:
+    """Of each unit of x the nearest of y, and of each of y the nearest of x, by squared distances; no table of all is made."""
+    ours, theirs = Units.of(x), Units.of(y)
+    rows, columns = len(ours.rows), len(theirs.rows)
     index, best, second = np.zeros(rows, np.int32), np.full(rows, _NONE), np.full(rows, _NONE)
     state = np.zeros((-(-columns // SIDE_BY_SIDE), 4, SIDE_BY_SIDE), np.int32)
     state[:, :2] = _NONE
-    step = max(TILE // max(columns, 1), 1)
-    products = np.empty((min(step, rows), columns), np.float32)  # fresh memory for each tile would cost more than filling it
-    for start in range(0, rows if columns else 0, step):
-        part = slice(start, start + step)
-        inner = np.matmul(2 * ours[part], turned, out=products[: len(ours[part])])
-        _update(inner, squares[part], others, start, index[part], best[part], second[part], state.reshape(-1))
+    if columns:
+        for part, inner in ours.twice_inner(theirs):
+            own = index[part], best[part], second[part]
+            _update(inner, ours.squares[part], theirs.squares, part.start, *own, state.reshape(-1))
     by_column = [state[:, what].reshape(-1)[:columns] for what in (2, 0, 1)]
     return _found(index, best, second), _found(*by_column)
 
 
-def nearest_of(x: Float64s, y: Float64s) -> tuple[Int64s, Float64s]:
-    """Of each unit of x the nearest of y and its squared distance, as of `closest`: half of the work.
-
-    Args:
-        x, y: (units, features); of y at least one.
-    """
-    ours, theirs = (np.asarray(side, dtype=np.float32) for side in (x, y))
-    squares, others, turned = (ours**2).sum(1), (theirs**2).sum(1), np.ascontiguousarray(theirs.T)
-    index, best, row = np.zeros(len(x), np.int32), np.empty(len(x), np.int32), np.empty(SIDE_BY_SIDE, np.int32)
-    step = max(TILE // len(y), 1)
-    products = np.empty((min(step, len(x)), len(y)), np.float32)
-    for start in range(0, len(x), step):
-        part = slice(start, start + step)
-        inner = np.matmul(2 * ours[part], turned, out=products[: len(ours[part])])
-        _enter_rows(inner, squares[part], others, index[part], best[part], row)
+def nearest_of(x: Features, y: Features) -> tuple[Int64s, Float64s]:
+    """Of each unit of x the nearest of y, of which there is one at least, and its squared distance: as of `closest`."""
+    ours, theirs = Units.of(x), Units.of(y)
+    index, best = (np.empty(len(ours.rows), np.int32) for _ in range(2))
+    row = np.empty(SIDE_BY_SIDE, np.int32)
+    for part, inner in ours.twice_inner(theirs):
+        _enter_rows(inner, ours.squares[part], theirs.squares, index[part], best[part], row)
     return index.astype(np.int64), best.view(np.float32).astype(np.float64)
 
 
@@ -203,13 +222,13 @@ def each_other(ours: Closest, theirs: Closest) -> tuple[Int64s, Int64s]:
     return left, ours.which[left]
 
 
-def nearest(ours: Float64s, theirs: Float64s) -> tuple[Int64s, Int64s, Float64s]:
+def nearest(ours: Features, theirs: Features) -> tuple[Int64s, Int64s, Float64s]:
     """Neurons nearest to each other both ways, and by how much the second nearest is farther, up to the 90 % quantile."""
     one, other = closest(ours, theirs)
-    if not len(ours) or not len(theirs):
+    if not len(one.which) or not len(other.which):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     left, right = each_other(one, other)
-    if not len(left) or min(len(ours), len(theirs)) < 2:
+    if not len(left) or min(len(one.which), len(other.which)) < 2:
         return left, right, np.zeros(len(left))
     margins = one.second[left] - one.distance[left], other.second[right] - other.distance[right]
     margin = np.minimum(*margins)
@@ -227,24 +246,26 @@ def _quantile(values: Float64s, share: float) -> float:
     return float(ordered[high] - step * (1 - part) if part >= 0.5 else ordered[low] + step * part)
 
 
-def partners(x: Float64s, y: Float64s, wanted: Int64s | None = None) -> Int64s:
+def partners(x: Features, y: Features, wanted: Int64s | None = None) -> Int64s:
     """(units of y,) the unit of x nearest to each, if it is so both ways; -1 where not.
 
     Args:
         wanted: units of y that are asked about, all by default; -1 for the others.
     """
-    partner = np.full(len(y), -1)
-    if not len(x) or not len(y):
+    ours, theirs = Units.of(x), Units.of(y)
+    rows, columns = len(ours.rows), len(theirs.rows)
+    partner = np.full(columns, -1)
+    if not rows or not columns:
         return partner
-    if wanted is None or 2 * len(wanted) > len(y):
-        left, right = each_other(*closest(x, y))
+    if wanted is None or 2 * len(wanted) > columns:
+        left, right = each_other(*closest(ours, theirs))
         if wanted is not None:
-            asked = np.zeros(len(y), dtype=bool)
+            asked = np.zeros(columns, dtype=bool)
             asked[wanted] = True
             left, right = left[asked[right]], right[asked[right]]
         partner[right] = left
         return partner
-    there, distance = nearest_of(y[wanted], x)
-    found = (nearest_of(x[there], y)[0] == wanted) & (distance < np.inf)
+    there, distance = nearest_of(theirs.rows[wanted], ours)
+    found = (nearest_of(ours.rows[there], theirs)[0] == wanted) & (distance < np.inf)
     partner[wanted[found]] = there[found]
     return partner

@@ -17,7 +17,7 @@ from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.kept import kept
-from kinprint.matching.nearest import partners
+from kinprint.matching.nearest import Units, partners
 from kinprint.methods._method import Finding, SingleLayers
 from kinprint.statistics import (
     ExchangeabilityResult,
@@ -129,12 +129,14 @@ def test_by_order(reference: Float64s, suspect: Float64s) -> ExchangeabilityResu
     count = y.shape[1]
     reach = NEAR * WINDOW * max(x.shape[1] / count, 1.0)
 
+    ours, theirs = ([Units.of(layer) for layer in side] for side in (x, y))
     measures: dict[int, Float64s | None] = {}  # of a layer of the narrower model, whichever layer it is paired with
 
     def score(i: int, j: int, grid: Int64s) -> Float64s:
         if j not in measures:
             measures[j] = _sorted_by(np.nan_to_num(y[j]), grid)
-        match, known = partners(x[i], y[j], grid[grid >= 0])[grid], grid >= 0
+        known = grid >= 0
+        match = partners(ours[i], theirs[j], grid[known])[grid]
         there = known & (match >= 0)
         apart = match[:, :, None] - match[:, None, :]
         near = there[:, :, None] & there[:, None, :] & (np.abs(apart) <= reach)

@@ -157,8 +157,9 @@ def _near_earlier(layer: Float32s, least: float) -> NDArray[np.bool_]:
     distances *= -2
     distances += squares
     distances += squares[:, None]
-    distances[np.triu_indices_from(distances)] = np.inf
-    return np.asarray((distances < least).any(axis=1))
+    near = distances < least
+    np.fill_diagonal(near, val=False)
+    return np.asarray(np.tril(near).any(axis=1) if near.any() else np.zeros(len(layer), dtype=bool))
 
 
 def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLERANCE) -> Float64s:
