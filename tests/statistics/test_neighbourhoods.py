@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinprint.statistics.neighbourhoods import BLOCK, WINDOW, Neighbours, blocks, orders, without
+from kinprint.statistics.neighbourhoods import (
+    BLOCK,
+    WINDOW,
+    Neighbours,
+    _centred,
+    _orthonormal_steps,
+    _step_squares,
+    blocks,
+    orders,
+    without,
+)
 
 
 @pytest.mark.parametrize("count", [64, 65, 150, 1000])
@@ -58,6 +68,40 @@ def test_hardly_anything_of_random_labels_goes() -> None:
     centred = without(x, Neighbours.of(count, 1000), seen=False)
     assert (without(x, Neighbours.of(count, 1000)) ** 2).sum() > 0.9 * (x**2).sum() * (count - len(blocks(count))) / count
     assert (centred**2).sum() > 0.95 * (x**2).sum() * (count - len(blocks(count))) / count
+
+
+@pytest.mark.parametrize("present", [1.0, 0.6])
+@pytest.mark.parametrize("count", [20, 64, 300])
+def test_steps_are_taken_out_as_if_all_were_made_orthogonal(count: int, present: float) -> None:
+    """Any steps, several in a window, also where blocks have lost units and some have one only."""
+    rng = np.random.default_rng(count)
+    neighbours = Neighbours.of(count, 1000)
+    neighbours = neighbours.present(rng.random(len(neighbours.labels)) < present)
+    labels = np.arange(len(neighbours.labels))
+    squares = _step_squares(neighbours.grid)
+    window = np.cumsum(squares <= 1e-9) - (squares <= 1e-9)
+    chosen = labels[(squares > 1e-9) & (rng.random(len(labels)) < 0.4)]
+    basis = _orthonormal_steps(neighbours.grid, window, chosen)
+    steps = _centred((labels[:, None] <= chosen).astype(float), neighbours.grid)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-9)
+    np.testing.assert_allclose(basis @ (basis.T @ steps), steps, atol=1e-9)
+    assert basis.shape[1] == np.linalg.matrix_rank(steps)
+
+
+@pytest.mark.parametrize("present", [1.0, 0.6])
+def test_what_is_centred_has_no_mean_in_any_block(present: float) -> None:
+    rng = np.random.default_rng(3)
+    neighbours = Neighbours.of(100, 1000)
+    grid = neighbours.present(rng.random(100) < present).grid[1:]  # the first block's labels are in none
+    labels = int(grid.max()) + 1
+    values = rng.normal(size=(2, labels, 3))
+    found = _centred(values, grid)
+    inside = np.zeros(labels, dtype=bool)
+    for block in grid:
+        own = block[block >= 0]
+        inside[own] = True
+        np.testing.assert_allclose(found[:, own], values[:, own] - values[:, own].mean(axis=1, keepdims=True))
+    assert not found[:, ~inside].any()
 
 
 def test_only_the_given_side_changes() -> None:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr
 from scipy.special import ndtri
 
 from kinprint.arrays import Float64s, Int64s
@@ -144,12 +143,27 @@ def _orders(label_bytes: bytes, grid_bytes: bytes, shape: tuple[int, int], total
 
 def _centred(values: Float64s, grid: Int64s) -> Float64s:
     """(..., labels, n) less their mean in every block; zero for labels in no block."""
+    block, sizes = _blocks_of(grid, values.shape[-2])
+    means = np.zeros((*values.shape[:-2], len(grid) + 1, values.shape[-1]))  # the last one of labels in no block
+    for members in grid.T:
+        there = np.flatnonzero(members >= 0)
+        if len(there) == len(members):
+            means[..., :-1, :] += values[..., members, :]
+        else:
+            means[..., there, :] += values[..., members[there], :]
+    means[..., :-1, :] /= sizes[:, None]
+    found = values - means[..., block, :]
+    if (block < 0).any():
+        found[..., block < 0, :] = 0.0
+    return np.asarray(found)
+
+
+def _blocks_of(grid: Int64s, labels: int) -> tuple[Int64s, Int64s]:
+    """(labels,) the block of each, -1 for one in none; (blocks,) their sizes."""
     known = grid >= 0
-    inside = np.where(known[..., None], values[..., grid, :], 0.0)
-    inside = inside - inside.sum(axis=-2, keepdims=True) / known.sum(axis=1)[:, None, None]
-    found = np.zeros_like(values)
-    found[..., grid[known], :] = inside[..., known, :]
-    return found
+    block = np.full(labels, -1)
+    block[grid[known]] = np.nonzero(known)[0]
+    return block, known.sum(axis=1)
 
 
 def without(features: Float64s, neighbours: Neighbours, *, seen: bool = True, plain: Float64s | None = None) -> Float64s:
@@ -215,8 +229,10 @@ def _without_steps(centred: Float64s, neighbours: Neighbours) -> Float64s:
     with steps.
     """
     squares = _step_squares(neighbours.grid)
-    energies = np.where(squares > 1e-9, (centred.cumsum(axis=1) ** 2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
-    window = (squares <= 1e-9).cumsum()  # a step between two windows lies inside no block
+    inside = squares > 1e-9  # a step between two windows lies inside no block
+    totals = centred.cumsum(axis=1)
+    energies = np.where(inside, (totals**2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
+    window: Int64s = np.cumsum(~inside) - ~inside
     order = np.lexsort((-energies, window))
     best = order[np.unique(window[order], return_index=True)[1]]
     by_chance = _by_chance(centred, neighbours.freedom)
@@ -224,10 +240,44 @@ def _without_steps(centred: Float64s, neighbours: Neighbours) -> Float64s:
     likely = best[energies[best] > by_chance(STEP_SEEN)]
     chosen = np.union1d(likely, [sure - 1, sure + 1]).astype(np.int64)
     chosen = chosen[(chosen >= 0) & (chosen < len(squares))]
-    chosen = chosen[squares[chosen] > 1e-9]
-    indicators = (np.arange(len(squares))[:, None] <= chosen).astype(np.float64)
-    steps = qr(_centred(indicators, neighbours.grid), mode="economic", check_finite=False, overwrite_a=True)[0]
+    chosen = chosen[inside[chosen]]
+    if not len(chosen):
+        return centred
+    steps = _orthonormal_steps(neighbours.grid, window, chosen)
     return np.asarray(centred - steps @ (steps.T @ centred))
+
+
+def _orthonormal_steps(grid: Int64s, window: Int64s, chosen: Int64s) -> Float64s:
+    """(labels, steps) an orthonormal basis of some steps centred in every block. Those of different windows are orthogonal, so
+    that only those of each window are made so.
+
+    Args:
+        window: (labels,) ascending.
+        chosen: labels behind which there is a step, ascending; one at least.
+    """
+    which, first = np.unique(window[chosen], return_index=True)
+    place = np.arange(len(chosen)) - np.repeat(first, np.diff([*first, len(chosen)]))
+    steps = np.full((len(which) + 1, int(place.max()) + 1), -1)  # of each window, the last one of windows without any
+    steps[np.searchsorted(which, window[chosen]), place] = chosen
+    near = np.minimum(np.searchsorted(which, window), len(which) - 1)
+    row = np.where(which[near] == window, near, len(which))
+
+    block, sizes = _blocks_of(grid, len(window))
+    own = steps[row[grid[:, 0]]]  # of each block
+    before = ((grid[:, :, None] <= own[:, None]) & (grid >= 0)[:, :, None]).sum(axis=1) / sizes[:, None]
+    indicators = np.where(block[:, None] >= 0, (np.arange(len(window))[:, None] <= steps[row]) - before[block], 0.0)
+
+    products = np.zeros((len(steps), *[steps.shape[1]] * 2))
+    np.add.at(products, row, indicators[:, :, None] * indicators[:, None])
+    values, vectors = np.linalg.eigh(products)
+    kept = values > 1e-9
+    scaled = vectors / np.sqrt(np.where(kept, values, np.inf))[:, None]
+    own_basis = np.einsum("nr,nrs->ns", indicators, scaled[row])
+    column = np.cumsum(kept).reshape(kept.shape) - 1
+    label, number = np.nonzero(kept[row])
+    basis = np.zeros((len(window), int(kept.sum())))
+    basis[label, column[row[label], number]] = own_basis[label, number]
+    return basis
 
 
 def _step_squares(grid: Int64s) -> Float64s:
