@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
-from kinprint.fingerprints.form_columns import EXPERT
+from kinprint.fingerprints.form_columns import EVEN, EXPERT, ODD
 from kinprint.fingerprints.kept import kept
 from kinprint.matching.layers import LAYERS, evenly
 from kinprint.statistics import label_free_scores
@@ -41,14 +41,15 @@ def compared(suspect: Fingerprint) -> Int64s:
     Raises:
         NotApplicable: none has.
     """
-    return kept(suspect, "layers of forms", lambda: _compared(np.isfinite(suspect.traits["neurons.forms"]).any(axis=(1, 2))))
 
+    def look() -> Int64s:
+        numbers = suspect.traits["neurons.forms"][..., [*EVEN, *ODD]]
+        layers = np.flatnonzero(np.isfinite(numbers).any(axis=(1, 2)))
+        if not len(layers):
+            raise NotApplicable("no layer of the suspect has finite neurons")
+        return np.asarray(layers[evenly(len(layers), LAYERS)])
 
-def _compared(there: NDArray[np.bool_]) -> Int64s:
-    layers = np.flatnonzero(there)
-    if not len(layers):
-        raise NotApplicable("no layer of the suspect has finite neurons")
-    return np.asarray(layers[evenly(len(layers), LAYERS)])
+    return kept(suspect, "layers of forms", look)
 
 
 def one_expert(values: Float64s) -> Float64s:

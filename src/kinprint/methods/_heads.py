@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kinprint.arrays import Float64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
+from kinprint.fingerprints.kept import kept
 from kinprint.methods._by_index import positive
 from kinprint.methods._twin_heads import joined
 from kinprint.statistics import RelabellingGroup
@@ -62,6 +63,10 @@ def structure(model: Fingerprint) -> RelabellingGroup:
 
 def spectra(model: Fingerprint) -> dict[str, Float64s]:
     """(layers, heads, rank) singular values by trait; heads that were split in two are one, NaN in the place of the other."""
+    return kept(model, "spectra", lambda: _spectra(model))
+
+
+def _spectra(model: Fingerprint) -> dict[str, Float64s]:
     by_trait = {name: np.asarray(model.traits[name], dtype=np.float64) for name in SPECTRA if name in model.traits}
     if len(by_trait) < len(SPECTRA) or len({values.shape[:2] for values in by_trait.values()}) > 1:
         return by_trait

@@ -231,7 +231,7 @@ def _without_steps(centred: Float64s, neighbours: Neighbours) -> Float64s:
     squares = _step_squares(neighbours.grid)
     inside = squares > 1e-9  # a step between two windows lies inside no block
     totals = centred.cumsum(axis=1)
-    energies = np.where(inside, (totals**2).sum(axis=(0, 2)) / np.maximum(squares, 1e-9), 0.0)
+    energies = np.where(inside, np.einsum("lnf,lnf->n", totals, totals) / np.maximum(squares, 1e-9), 0.0)
     window: Int64s = np.cumsum(~inside) - ~inside
     order = np.lexsort((-energies, window))
     best = order[np.unique(window[order], return_index=True)[1]]
