@@ -4,6 +4,7 @@
     python benchmarks/deep.py --layers 12 --kept 8         # 12 layers against 8 of them
     python benchmarks/deep.py --layers 12 --awm CHECKOUT   # the published code of AWM on the same pair
     python benchmarks/deep.py --layers 4 --width 2048      # a pair that makes little work
+    python benchmarks/deep.py --layers 12 --methods matched-neurons --device cuda   # products by torch, beside numpy
 
 The suspect is the reference with noise of 5 %, its channels, heads and neurons permuted; with --kept it has fewer layers,
 evenly chosen; with --strangers it is nothing but noise. Every method runs in a process of its own. A product is one of two
@@ -35,10 +36,12 @@ RUN = """
 import json, resource, sys, time
 from kinprint.methods import known
 from kinprint.architectures import open_model
+from kinprint.matching.device import on
 
 method = next(method for method in known() if method.name == sys.argv[1])
 start, worked = time.perf_counter(), time.process_time()
-evidence = method(open_model(sys.argv[2]).weights, open_model(sys.argv[3]).weights)
+with on(sys.argv[4] if len(sys.argv) > 4 else None):
+    evidence = method(open_model(sys.argv[2]).weights, open_model(sys.argv[3]).weights)
 seconds, processor = time.perf_counter() - start, time.process_time() - worked
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 print(json.dumps({"seconds": seconds, "processor": processor, "peak": peak, "statistic": evidence.statistic,
@@ -116,6 +119,7 @@ def main() -> None:
     parser.add_argument("--strangers", action="store_true", help="the suspect has other weights")
     parser.add_argument("--folder", type=Path, help="where the checkpoints are kept; a temporary one by default")
     parser.add_argument("--methods", default="", help="separated by commas; every deep method by default")
+    parser.add_argument("--device", help="once more with products by torch there")
     parser.add_argument("--awm", type=Path, help="a checkout of AWM's published code")
     arguments = parser.parse_args()
     throughput.NEURONS = throughput.NEURONS * arguments.width // throughput.HIDDEN
@@ -136,6 +140,8 @@ def main() -> None:
             show(name, found, product)
             if name == "matched-neurons" and found["peak"] > MEMORY * 2**30:
                 print(f"{name} takes more than {MEMORY} GiB", file=sys.stderr)
+            if arguments.device:
+                show(f"{name}, {arguments.device}", ran(RUN, name, *places, arguments.device), product)
         if arguments.awm:
             show("AWM, published code", ran(PUBLISHED, arguments.awm, *places, Path(__file__).parent), product)
 

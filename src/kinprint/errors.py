@@ -12,7 +12,7 @@
     │   ├── DifferenceError     two models between which there is no difference to show, because neither was made from the other
     │   ├── ChainError          a chain of checkpoints: missing, damaged, too short, out of order
     │   ├── LibraryError        a library: missing, damaged, of a newer version, not to be written
-    │   ├── EngineError         work that cannot be done on the engine that was asked for
+    │   ├── EngineError         work that cannot be done on the engine or the device that was asked for
     │   ├── ReportError         a report that cannot be written
     │   ├── UnknownError        a request to the server that names something that is not there (HTTP 404)
     │   ├── BusyError           more requests at once than the server takes (HTTP 429)

@@ -26,6 +26,7 @@ OTHER = {
     ("kinprint zoo transcript", "--output"): "a transcript, not a fingerprint",
     ("kinprint zoo build", "--output"): "a folder of models, not a fingerprint",
     ("kinprint zoo build", "--device"): "what trains; an observation has a choice more",
+    ("kinprint compare", "--device"): "what multiplies matrices; numpy by default",
     ("kinprint library build", "--list"): "of models, not of pairs of them",
     ("kinprint library build", "--models"): "how many, not a mirror of a hub",
     ("kinprint serve", "--models"): "folders from which the server may read, not a mirror of a hub",

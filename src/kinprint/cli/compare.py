@@ -56,6 +56,10 @@ def command(
     accepted: AcceptedOption = None,
     fail_on: FailOnOption = None,
     deep: DeepOption = False,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --deep: torch computes large products there, as cuda or cuda:1, not numpy."),
+    ] = None,
     name: NameOption = None,
     reference_name: ReferenceNameOption = None,
     quick: QuickOption = False,
@@ -89,6 +93,8 @@ def command(
     that part alone; its p-value stays corrected for all tests of the pair.
     """
     require_all_weights(quick, deep=deep, scores=scores)
+    if device is not None and not deep:
+        raise typer.BadParameter("only --deep computes there: add it", param_hint="--device")
     if part is not None and (cyclonedx is not None or in_toto is not None or form in ("cyclonedx", "in-toto")):
         raise typer.BadParameter("documents for other programs speak of whole models", param_hint="--part")
     if verbose and quiet:
@@ -100,6 +106,7 @@ def command(
     known = acceptances(accepted)
     from kinprint.comparison import both, examine
     from kinprint.comparison.replay import Options, record
+    from kinprint.matching.device import on
     from kinprint.reports import comparison_line, comparison_text, require_cyclonedx
     from kinprint.reports.findings import of_comparison
 
@@ -108,10 +115,11 @@ def command(
     tables = given_tables(as_type, table)
     measure = partial(read, quick=quick, scores=scores, cache=cache)
     ahead = partial(say_deep, scores=scores)
-    fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables, ahead=ahead)
-    pair = called(fingerprints[0], reference_name), called(fingerprints[1], name)
-    with step_bar() as progress:
-        comparison = examine(pair, weights, alpha=alpha, scores=scores, cache=cache, progress=progress)
+    with on(device):
+        fingerprints, weights = both(reference, suspect, measure, deep=deep, given=tables, ahead=ahead)
+        pair = called(fingerprints[0], reference_name), called(fingerprints[1], name)
+        with step_bar() as progress:
+            comparison = examine(pair, weights, alpha=alpha, scores=scores, cache=cache, progress=progress)
     if part is not None:
         from kinprint.comparison.one_part import one_part
 

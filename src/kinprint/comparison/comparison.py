@@ -29,6 +29,7 @@ from kinprint.comparison.sides import both
 from kinprint.comparison.small_parts import small_part
 from kinprint.comparison.verdict import combined_log10_p, decide, unforgeable_log10_p, with_detectable
 from kinprint.fingerprints import Fingerprint, fingerprint
+from kinprint.matching.device import on
 from kinprint.methods import Evidence, Method
 from kinprint.notebook import Shown
 from kinprint.progress import listened_to
@@ -284,6 +285,7 @@ def compare(
     scores: bool = False,
     alpha: float = ALPHA,
     methods: Sequence[Method] | None = None,
+    device: str | None = None,
 ) -> Comparison:
     """Compare two models by every method that applies and give the verdict.
 
@@ -298,12 +300,13 @@ def compare(
             that need both checkpoints, too. They describe, and take minutes more.
         alpha: largest combined p-value that is called related.
         methods: what to run, whatever `scores` says; by default every known method.
+        device: where torch works out the large products of `deep`, "cuda"; numpy does by default.
 
     Returns:
         all evidence, and the verdict.
 
     Raises:
-        KinprintError: a model cannot be read, or is a fingerprint where `deep` needs the checkpoint.
+        KinprintError: a model cannot be read, or is a fingerprint where `deep` needs the checkpoint; the device cannot be used.
 
     Example:
         >>> import kinprint
@@ -311,8 +314,9 @@ def compare(
         >>> comparison.verdict, comparison.log10_p < -100
         ('related', True)
     """
-    measured, weights = both(reference, suspect, partial(fingerprint, quick=quick, scores=scores), deep=deep)
-    return examine(measured, weights, scores=scores, alpha=alpha, methods=methods)
+    with on(device):
+        measured, weights = both(reference, suspect, partial(fingerprint, quick=quick, scores=scores), deep=deep)
+        return examine(measured, weights, scores=scores, alpha=alpha, methods=methods)
 
 
 def examine(

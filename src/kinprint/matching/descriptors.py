@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s
+from kinprint.matching.device import product
 from kinprint.matching.heaviest import Vectors
 from kinprint.statistics.normal_scores import normal_scores
 
@@ -91,7 +92,7 @@ def describe(
             for one, _ in combinations(vectors, 2):
                 (odd if one == "gate" else even).append(nothing)
             continue
-        turned = {name: rows if form is None else rows @ form for name, rows in vectors.items()}
+        turned = {name: rows if form is None else product(rows, form) for name, rows in vectors.items()}
         if form is not None:
             even += [np.log(np.maximum(_inner(turned[name], rows), 1e-30)) for name, rows in vectors.items()]
         for one, other in combinations(vectors, 2):
@@ -107,19 +108,19 @@ def _inner(one: Float32s, other: Float32s) -> NDArray[np.floating]:
 def _within(side: tuple[Float32s, Float32s | None], basis: Float32s) -> tuple[Float32s, Float32s | None]:
     """Rows, or rows @ down, put into the basis."""
     rows, down = side
-    return (rows @ basis, None) if down is None else (rows, down @ basis)
+    return (product(rows, basis), None) if down is None else (rows, product(down, basis))
 
 
 def _normalised(rows: Float32s) -> Float32s:
     """The Gram matrix of mean eigenvalue 1: every layer counts alike, whatever the size of its weights."""
-    gram = rows.T @ rows
+    gram = product(rows.T, rows)
     return np.asarray(gram * np.float32(len(gram) / max(float(np.trace(gram)), 1e-30)))
 
 
 def _grams(rows: Float32s, down: Float32s | None, blocks: int) -> Float32s:
     """(blocks, d, d) Gram matrices of equal blocks of rows, or of rows @ down."""
     cut = rows.reshape(blocks, rows.shape[0] // blocks, -1)
-    return np.asarray((cut if down is None else cut @ (down @ down.T)) @ cut.transpose(0, 2, 1))
+    return product(cut if down is None else product(cut, product(down, down.T)), cut.transpose(0, 2, 1))
 
 
 def _rooted(inner: Float32s, rows: Float32s, down: Float32s | None) -> Float32s:
@@ -132,4 +133,4 @@ def _rooted(inner: Float32s, rows: Float32s, down: Float32s | None) -> Float32s:
         return _rooted(total[None], down, None)
     values, vectors = np.linalg.eigh(inner)
     roots = (vectors * np.sqrt(np.maximum(values, 0))[:, None]).transpose(0, 2, 1)
-    return np.asarray((roots @ cut).reshape(rows.shape))
+    return np.asarray(product(roots, cut).reshape(rows.shape))

@@ -14,6 +14,7 @@ from kinprint.errors import NotApplicable
 from kinprint.fingerprints.folded import into_folded
 from kinprint.fingerprints.kernels import products, widened
 from kinprint.fingerprints.pieces import neuron_slabs, release
+from kinprint.matching.device import product
 from kinprint.matching.halves import Half, narrowed
 from kinprint.matching.lines import lines
 from kinprint.matching.rotation import lengths, unit
@@ -45,7 +46,7 @@ class Vectors:
 
     def within(self, basis: Float32s) -> Vectors:
         """The vectors in a basis (hidden, directions)."""
-        halves = (narrowed(widened(part) @ basis) for part in (self.reads, self.ups, self.downs))
+        halves = (narrowed(product(widened(part), basis)) for part in (self.reads, self.ups, self.downs))
         return Vectors(self.index, self.sizes, self.products, *halves)
 
     def __add__(self, other: Vectors) -> Vectors:

@@ -15,6 +15,7 @@ from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.parallel import each
 from kinprint.matching.descriptors import describe, forms, head_grams, neuron_grams
+from kinprint.matching.device import product
 from kinprint.matching.halves import Half, narrowed
 from kinprint.matching.heaviest import Vectors, heaviest, vectors
 from kinprint.matching.layers import evenly
@@ -191,7 +192,7 @@ def _layer(item: Read, whitening: Float32s) -> Layer:
     """
     first = originals(_whitened_cosines(widened(item.vectors.reads)))
     held = item.vectors.taken(np.argsort(~first, kind="stable"))
-    white = narrowed(unit(widened(held.reads) @ whitening))
+    white = narrowed(unit(product(widened(held.reads), whitening)))
     vectors_of = held.reads, white, held.ups, held.downs
     return Layer(
         item.layer, item.places, held.index, *vectors_of, held.sizes, held.products, np.sort(first)[::-1], np.empty((0, 0))
@@ -222,7 +223,7 @@ def directions(layers: Sequence[Half], hidden: int) -> Float32s:
         turned = np.zeros_like(basis)
         for half in layers:
             rows = widened(half)
-            turned += np.matmul(rows.T, (rows @ basis) / np.float32(len(rows)), out=part)
+            turned += product(rows.T, product(rows, basis) / np.float32(len(rows)), out=part)
         basis = _orthonormal(turned)
     return basis
 
@@ -245,7 +246,7 @@ def _whitened_cosines(reads: Float32s) -> Float32s:
     if width <= count:
         inner = reads @ cho_solve(cho_factor(reads.T @ reads / count + ridge * np.eye(width, dtype=np.float32)), reads.T)
     else:
-        gram = reads @ reads.T
+        gram = product(reads, reads.T)
         inner = cho_solve(cho_factor(gram / count + ridge * np.eye(count, dtype=np.float32)), gram)
     length = np.sqrt(np.maximum(np.diag(inner), 1e-30))
     return np.asarray(inner / np.outer(length, length))
@@ -268,4 +269,4 @@ def originals_among(reads: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 def _gram(reads: Half) -> Float64s:
     rows = widened(reads)
-    return np.asarray(rows.T @ rows / len(rows), dtype=np.float64)
+    return np.asarray(product(rows.T, rows) / len(rows), dtype=np.float64)

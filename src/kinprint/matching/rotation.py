@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kinprint.arrays import Float32s
 from kinprint.fingerprints.kernels import widened
+from kinprint.matching.device import product
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -64,4 +65,4 @@ def nearest_rotation(cross: Float32s) -> Float32s:
 
 def cosines(reference: NDArray[np.floating], suspect: NDArray[np.floating], rotation: Float32s) -> Float32s:
     """(reference units, suspect units) cosines of unit vectors after the rotation."""
-    return np.asarray((widened(reference) @ rotation.T) @ widened(suspect).T)
+    return product(product(widened(reference), rotation.T), widened(suspect).T)

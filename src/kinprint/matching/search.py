@@ -24,6 +24,7 @@ from kinprint.architectures.weights import Weights
 from kinprint.arrays import Float32s, Float64s, Int64s
 from kinprint.fingerprints.kernels import widened
 from kinprint.fingerprints.parallel import each
+from kinprint.matching.device import product
 from kinprint.matching.layers import SEEDS, evenly
 from kinprint.matching.nearest import mutual
 from kinprint.matching.neurons import DESCRIBED, Layer, Neurons, neurons, whole
@@ -299,7 +300,7 @@ def _cross(matches: Sequence[Match]) -> Float32s:
     total = None
     for m in matches:
         x = widened(m.reference.reads[m.ours]) * (m.closeness**2)[:, None].astype(np.float32)
-        part = widened(m.suspect.reads[m.theirs]).T @ x
+        part = product(widened(m.suspect.reads[m.theirs]).T, x)
         total = part if total is None else total + part
     assert total is not None
     return np.asarray(total)
