@@ -101,10 +101,10 @@ def _found(which: NDArray[np.int32], *bits: NDArray[np.int32]) -> Closest:
 
 
 @compiled()
-def _bits(inner: Any, others: Any, square: Any) -> Any:
-    """The bits of a distance, given twice the inner product. Bits of numbers that are not negative have their order, and
-    integers have no NaN to respect."""
-    distance = others - inner + square
+def _bits(one: Any, inner: Any, other: Any) -> Any:
+    """The bits of a distance, given the squares of both sides and twice the inner product. Bits of numbers not below zero
+    have their order, and integers have no NaN to respect."""
+    distance = one - inner + other
     known = distance if distance < _INFINITE else _INFINITE  # and not NaN
     positive = known if known > np.float32(0) else np.float32(0)
     return np.int32(np.float32(positive).view(np.int32))
@@ -120,7 +120,7 @@ def _enter(inner: Any, others: Any, square: Any, number: Any, state: Any) -> Any
     """
     least = _NONE
     for j in range(inner.size):
-        bits = _bits(inner[j], square, others[j])
+        bits = _bits(square, inner[j], others[j])
         best, second, row = state[j], state[SIDE_BY_SIDE + j], state[2 * SIDE_BY_SIDE + j]
         farther = bits if bits < second else second
         state[j] = bits if bits < best else best
@@ -153,7 +153,7 @@ def _least_of(inner: Any, others: Any, square: Any) -> Any:
     """The bits of the least distance of one row to some columns."""
     least = _NONE
     for j in range(inner.size):
-        bits = _bits(inner[j], others[j], square)
+        bits = _bits(others[j], inner[j], square)
         least = bits if bits < least else least
     return least
 
@@ -161,7 +161,7 @@ def _least_of(inner: Any, others: Any, square: Any) -> Any:
 @compiled()
 def _fill(inner: Any, others: Any, square: Any, row: Any) -> None:
     for j in range(inner.size):
-        row[j] = _bits(inner[j], others[j], square)
+        row[j] = _bits(others[j], inner[j], square)
 
 
 @compiled()

@@ -99,9 +99,6 @@ class Side:
         match, values = (_standard(np.where(absent[..., None, None], np.nan, side)) for side in grouped)
         return cls(match, _unexplained(match, values))
 
-    def taken(self, layers: list[int]) -> Side:
-        return Side(self.match[layers], self.rest[layers])
-
     def without_clones(self) -> Side:
         """The first of groups that are copies of each other: in one of two models each must be there once."""
         both = np.concatenate([self.match, self.rest], axis=-1)
