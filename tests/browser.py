@@ -31,6 +31,15 @@ class Watched:
         return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
 
 
+def expect(what: Any) -> Any:
+    """Playwright's assertions about a place of a page, or a page, which wait until they hold: a click returns before what it
+    leads to is shown."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=1000 * PATIENCE)
+    return expect(what)
+
+
 @cache
 def _running() -> Any:
     """One browser for the whole process."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Watched, browser
+from browser import Watched, browser, expect
 from served import MODELS, Running, serve
 
 from kinprint import Fingerprint
@@ -48,7 +48,8 @@ def require_fine(watched: Watched) -> None:
 def test_every_page(running: Running, watched: Watched, place: str) -> None:
     watched.page.goto(running.url + place)
     assert watched.page.title().startswith("kinprint")
-    assert watched.page.locator("h1").count() == watched.page.locator("main").count() == 1
+    for only in ("h1", "main"):
+        expect(watched.page.locator(only)).to_have_count(1)
     require_fine(watched)
 
 
@@ -66,20 +67,20 @@ def test_a_long_list(running: Running, watched: Watched, monkeypatch: pytest.Mon
     page = watched.page
     names = page.locator("tbody td:first-child")
     page.goto(running.url)
-    assert names.all_inner_texts() == ["base", "finetune"]
+    expect(names).to_have_text(["base", "finetune"])
     page.get_by_role("link", name="later").click()
-    assert names.all_inner_texts() == ["twin"]
+    expect(names).to_have_text(["twin"])
     require_fine(watched)
     page.get_by_role("link", name="name").click()
-    assert names.all_inner_texts() == ["twin", "finetune"]
+    expect(names).to_have_text(["twin", "finetune"])
     page.locator("select[name=family]").select_option("llama")
     page.locator("select[name=size]").select_option("under 1 billion parameters")
     page.get_by_role("button", name="Search").click()
-    assert "family=llama" in page.url
-    assert names.all_inner_texts() == ["twin", "finetune"]
+    expect(page).to_have_url(re.compile("family=llama"))
+    expect(names).to_have_text(["twin", "finetune"])
     page.locator("select[name=reading]").select_option("quick")
     page.get_by_role("button", name="Search").click()
-    assert page.get_by_text("0 models of 3").count() == 1
+    expect(page.get_by_text("0 models of 3")).to_have_count(1)
     require_fine(watched)
 
 
@@ -90,6 +91,7 @@ def test_from_the_library_to_a_verdict(running: Running, watched: Watched) -> No
     page.get_by_role("searchbox").or_(page.locator("input[name=q]")).first.fill("finetune")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="finetune", exact=True).click()
+    page.get_by_role("heading", name="finetune", exact=True).wait_for()
     require_fine(watched)
     page.get_by_role("button", name="Find relatives").click()
     page.locator(".verdict strong").wait_for()
@@ -127,19 +129,19 @@ def test_a_job_survives_a_reload(settings: Settings, watched: Watched, monkeypat
         require_fine(watched)
         page.reload()
         page.get_by_text("1 of 3 models").wait_for()
-        assert page.url == place
+        expect(page).to_have_url(place)
         page.get_by_role("button", name="Stop").click()
         page.get_by_text("cancelled").wait_for()
         page.reload()
         page.get_by_role("link", name="Begin again").click()
         page.get_by_text("1 of 3 models").wait_for()
-        assert page.url != place
+        expect(page).not_to_have_url(place)
         go_on.set()
         page.locator(".verdict strong").wait_for()
         require_fine(watched)
     with serve(settings) as running:
         page.goto(f"{running.url}{place[place.index('/jobs/') :]}")
-        assert page.get_by_role("heading", name="This job is gone").count() == 1
+        expect(page.get_by_role("heading", name="This job is gone")).to_have_count(1)
         watched.complaints.clear()  # the browser reports the status 404
         require_fine(watched)
 
@@ -176,7 +178,7 @@ def test_two_models_are_chosen(running: Running, watched: Watched) -> None:
     reference.get_by_role("radio").check()
     reference.get_by_role("searchbox").fill("twin")
     reference.get_by_text("1 model with “twin”").wait_for()
-    assert reference.get_by_role("radio").count() == 2
+    expect(reference.get_by_role("radio")).to_have_count(2)
     require_fine(watched)
     suspect.get_by_role("radio", name="twin").check()
     page.get_by_role("button", name="Compare").click()
@@ -184,10 +186,10 @@ def test_two_models_are_chosen(running: Running, watched: Watched) -> None:
     assert page.locator(".verdict strong").inner_text().lower() == "no-evidence"
     require_fine(watched)
     page.get_by_role("link", name="kinprint: library").click()
-    assert page.get_by_role("heading", name="Library").count() == 1
+    expect(page.get_by_role("heading", name="Library")).to_have_count(1)
     page.goto(running.url + "/compare?reference=base&suspect=llama")
-    assert page.locator("input:checked").count() == 1
-    assert page.get_by_text("3 models with “llama”").count() == 1
+    expect(page.locator("input:checked")).to_have_count(1)
+    expect(page.get_by_text("3 models with “llama”")).to_have_count(1)
 
 
 def test_an_upload(running: Running, watched: Watched, tmp_path: Path) -> None:
@@ -213,7 +215,7 @@ def test_an_upload(running: Running, watched: Watched, tmp_path: Path) -> None:
     chosen.set_input_files(tmp_path / "mine.kinprint")
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url(re.compile(fingerprint.digest))
-    assert page.get_by_role("heading", name="from elsewhere").count() == 1
+    expect(page.get_by_role("heading", name="from elsewhere")).to_have_count(1)
     require_fine(watched)
 
 
@@ -227,7 +229,7 @@ def test_a_fingerprint_is_watched(running: Running, watched: Watched) -> None:
     page.goto(running.url + "/jobs")
     require_fine(watched)
     page.get_by_role("link", name="models/twin").first.click()
-    assert page.get_by_role("heading", name="twin", exact=True).count() == 1
+    expect(page.get_by_role("heading", name="twin", exact=True)).to_have_count(1)
 
 
 def test_the_report_of_a_model(running: Running, watched: Watched, tmp_path: Path) -> None:
@@ -237,15 +239,15 @@ def test_the_report_of_a_model(running: Running, watched: Watched, tmp_path: Pat
     page.get_by_role("button", name="Report").click()
     page.get_by_text("kinprint report of a model").wait_for()
     assert page.locator(".verdict strong").inner_text().casefold() == "1 relative: base"
-    assert page.get_by_role("region", name="card").get_by_text("apache-2.0").count() == 1
-    assert page.locator("figure svg").count() == 1
+    expect(page.get_by_role("region", name="card").get_by_text("apache-2.0")).to_have_count(1)
+    expect(page.locator("figure svg")).to_have_count(1)
     require_fine(watched)
     with page.expect_download() as kept:
         page.get_by_role("link", name="Save this page").click()
     kept.value.save_as(tmp_path / "report.html")
     page.goto((tmp_path / "report.html").as_uri())
-    assert page.locator("figure svg").count() == 1
-    assert page.locator("a[href^='/']").count() == 0
+    expect(page.locator("figure svg")).to_have_count(1)
+    expect(page.locator("a[href^='/']")).to_have_count(0)
     require_fine(watched)
 
 
@@ -253,9 +255,9 @@ def test_reports_are_read_without_their_scripts(running: Running, watched: Watch
     """A page of the folder of reports is shown; no script of it runs; links in that folder are not followed."""
     page = watched.page
     page.goto(running.url + "/reports")
-    assert page.locator("main li").all_inner_texts() == ["one & two.html"]
+    expect(page.locator("main li")).to_have_text(["one & two.html"])
     page.get_by_role("link", name="one & two.html").click()
-    assert page.get_by_text("read me").count() == 1
+    expect(page.get_by_text("read me")).to_have_count(1)
     assert page.title() != "ran"
     watched.complaints.clear()  # the browser reports the script that it did not run
 
@@ -266,11 +268,11 @@ def test_the_token(settings: Settings) -> None:
         page.goto(guarded.url + "/compare")
         page.get_by_label("The token").fill("wrong")
         page.get_by_role("button", name="Enter").click()
-        assert page.get_by_role("alert").inner_text() == "That is not the token."
+        expect(page.get_by_role("alert")).to_have_text("That is not the token.")
         watched.complaints.clear()
         page.get_by_label("The token").fill("right-token")
         page.get_by_role("button", name="Enter").click()
-        assert page.get_by_role("heading", name="Library").count() == 1
+        expect(page.get_by_role("heading", name="Library")).to_have_count(1)
         require_fine(watched)
 
 
@@ -293,12 +295,12 @@ def test_names_of_strangers(settings: Settings, running: Running) -> None:
                 watched.page.goto(server.url + place)
                 if "/jobs/" in watched.page.url:
                     watched.page.wait_for_url(server.url + place)
-                assert watched.page.locator("main img").count() == 0
+                expect(watched.page.locator("main img")).to_have_count(0)
                 assert watched.complaints == []
         watched.page.goto(f"{stored.url}/compare")
         watched.page.get_by_role("searchbox").first.fill("img")
         watched.page.get_by_text("1 model with “img”").wait_for()
-        assert watched.page.locator("main img").count() == 0
+        expect(watched.page.locator("main img")).to_have_count(0)
         watched.page.goto(f"{stored.url}/compare?reference=<script>alert(3)</script>")
-        assert watched.page.get_by_text("No model is called “<script>alert(3)</script>”").count() == 1
+        expect(watched.page.get_by_text("No model is called “<script>alert(3)</script>”")).to_have_count(1)
         assert watched.complaints == []
