@@ -30,7 +30,7 @@ class Closest(NamedTuple):
     second: Float64s
 
 
-def distances(x: Float64s, y: Float64s) -> Float64s:
+def distances(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.floating]:
     """(units of x, units of y) squared distances of their features; what is not finite is infinitely far from everything."""
     squares = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
     return np.where(np.isfinite(squares), squares, np.inf)

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 
-from kinprint.arrays import Float32s, Float64s, Int64s
+from kinprint.arrays import Float64s, Int64s
 from kinprint.errors import NotApplicable
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import COLUMNS, GATED, ODD, Column, where
 from kinprint.fingerprints.kept import kept
 from kinprint.matching.forms import compared, forms_of, one_expert, present
 from kinprint.matching.layers import SEEDS, aligned, once, pairwise
-from kinprint.matching.nearest import nearest
+from kinprint.matching.nearest import distances, nearest
 from kinprint.methods._method import Finding, SingleLayers, Test
 from kinprint.methods._signs import as_finding
 from kinprint.statistics import label_free_scores, sign_test
@@ -144,22 +144,10 @@ class Side:
 
     def without_clones(self) -> Side:
         """The first of neurons that are copies or near copies of each other: in one of two models each must be there once."""
-        both = np.concatenate([self.reads, self.writes], axis=-1)
+        both = np.concatenate([self.reads, self.writes], axis=-1, dtype=np.float32)
         least = 2 * CLONES**2 * both.shape[-1]
-        cloned = np.stack([_near_earlier(layer, least) for layer in both.astype(np.float32)])[..., None]
+        cloned = np.stack([np.tril(distances(layer, layer) < least, -1).any(axis=1) for layer in both])[..., None]
         return Side(np.where(cloned, np.nan, self.reads), np.where(cloned, np.nan, self.writes))
-
-
-def _near_earlier(layer: Float32s, least: float) -> NDArray[np.bool_]:
-    """(neurons,) whether one before it is nearer to a neuron than a squared distance."""
-    squares = np.einsum("nf,nf->n", layer, layer)
-    distances = layer @ layer.T
-    distances *= -2
-    distances += squares
-    distances += squares[:, None]
-    near = distances < least
-    np.fill_diagonal(near, val=False)
-    return np.asarray(np.tril(near).any(axis=1) if near.any() else np.zeros(len(layer), dtype=bool))
 
 
 def agreements(ours: Side, theirs: Side, i: int, j: int, tolerance: float = TOLERANCE) -> Float64s:
@@ -198,11 +186,11 @@ def unexplained(reads: Float64s, writes: Float64s) -> Float64s:
         return found
     kernel, y = x @ x.T, y - y.mean(axis=0)
     squares = kernel.diagonal().copy()
-    distances = squares[:, None] + squares
-    distances -= 2 * kernel
-    distances /= -max(_median(distances), 1e-30)
+    apart = squares[:, None] + squares
+    apart -= 2 * kernel
+    apart /= -max(_median(apart), 1e-30)
     kernel /= x.shape[1]
-    kernel += 2 * np.exp(distances, out=distances)
+    kernel += 2 * np.exp(apart, out=apart)
     means = kernel.mean(axis=0)
     kernel += means.mean() - means - means[:, None]
     ridge = max(0.02 * float(np.trace(kernel)) / len(x), 1e-11)  # the trace is 0 if all neurons read alike

@@ -20,7 +20,7 @@ import numpy as np
 from kinprint.arrays import Float64s
 from kinprint.fingerprints import Fingerprint
 from kinprint.fingerprints.form_columns import COLUMNS, EVEN, ODD
-from kinprint.matching.forms import described_by, one_expert
+from kinprint.matching.forms import described_by, forms_of, one_expert
 from kinprint.matching.layers import LAYERS, aligned, evenly
 from kinprint.matching.nearest import nearest
 from kinprint.statistics.alignment import layers_in_order
@@ -159,7 +159,7 @@ class NeuronDistances:
 
     def __init__(self, models: Sequence[Fingerprint]) -> None:
         """Describes the neurons of every model by the invariants that all models have."""
-        forms = [np.asarray(m.traits["neurons.forms"], np.float64)[:, :NEURONS] for m in models if "neurons.forms" in m.traits]
+        forms = [forms_of(model)[:, :NEURONS] for model in models if "neurons.forms" in model.traits]
         known = [np.isfinite(values).any(axis=(0, 1)) for values in forms]
         finite = np.all(known, axis=0) if known else np.zeros(len(COLUMNS), bool)
         even, odd = ([column for column in columns if finite[column]] for columns in (EVEN, ODD))
@@ -187,7 +187,7 @@ def _described(model: Fingerprint, even: list[int], odd: list[int]) -> Float64s 
     """(layers, neurons, features) of the layers that have neurons; None if none has."""
     if "neurons.forms" not in model.traits:
         return None
-    forms = one_expert(np.asarray(model.traits["neurons.forms"], dtype=np.float64)[:, :NEURONS])
+    forms = one_expert(forms_of(model)[:, :NEURONS])
     described = described_by(forms, even, odd)
     described = described[np.isfinite(described).any(axis=(1, 2))]
     return described if len(described) else None
